@@ -1,0 +1,363 @@
+//! The decoder: bytes in, operations out, however the bytes are cut.
+//!
+//! It owns the read buffer, so that a message can be a piece of it instead of a copy. Every byte
+//! is looked at once: the search for a line end resumes where it stopped, and a message that is
+//! not complete is not looked at again until it is. After the first error the decoder stays
+//! broken, because nothing tells where the next operation would begin.
+
+use crate::error::ProtocolError;
+use crate::op::{MessageHead, Operation, Parsed, ServerOp};
+use bytes::{Buf, BytesMut};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// What a peer may ask a decoder to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest control line in bytes. Default: 1 MiB, room for the `INFO` of a large cluster.
+    pub max_line: usize,
+    /// Largest message in bytes, headers and payload together. Default: 64 MiB, which is the
+    /// largest `max_payload` a server can be given, and 1 MiB more for headers that servers add.
+    /// Values over 1 GiB count as 1 GiB.
+    pub max_message: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_line: 1 << 20, max_message: 65 << 20 }
+    }
+}
+
+/// Decodes the stream of one direction; by default what a server sends to a client.
+///
+/// ```
+/// use evnats_protocol::{Decoder, ServerOp};
+/// let mut decoder: Decoder = Decoder::default();
+/// decoder.feed(b"MSG greet 1 5\r\nhel");
+/// assert_eq!(decoder.next_op(), Ok(None));
+/// decoder.feed(b"lo\r\nPING\r\n");
+/// let Ok(Some(ServerOp::Message(message))) = decoder.next_op() else { panic!() };
+/// assert_eq!(message.payload(), b"hello");
+/// assert_eq!(decoder.next_op(), Ok(Some(ServerOp::Ping)));
+/// ```
+pub struct Decoder<Op = ServerOp> {
+    /// Initialised to its length; the first `filled` bytes have arrived.
+    buffer: BytesMut,
+    filled: usize,
+    /// How many bytes must have arrived before there is anything new to do.
+    wanted: usize,
+    /// How many bytes of an unfinished control line are known to hold no line end.
+    scanned: usize,
+    /// The message whose bytes are being waited for, and the length of its control line.
+    head: Option<(MessageHead, usize)>,
+    limits: Limits,
+    broken: Option<ProtocolError>,
+    direction: PhantomData<fn() -> Op>,
+}
+
+/// The buffer's usual size. Larger only while a larger message needs it.
+const BUFFER: usize = 128 * 1024;
+/// The least room to read into: a smaller one would cost a system call for little.
+const LEAST_ROOM: usize = 16 * 1024;
+const TRAILER: &[u8] = b"\r\n";
+
+impl<Op> Default for Decoder<Op> {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl<Op> Decoder<Op> {
+    /// An empty decoder. Memory is taken with the first byte.
+    pub fn new(limits: Limits) -> Self {
+        let max_message = limits.max_message.min(1 << 30);
+        Self {
+            buffer: BytesMut::new(),
+            filled: 0,
+            wanted: 1,
+            scanned: 0,
+            head: None,
+            limits: Limits { max_message, ..limits },
+            broken: None,
+            direction: PhantomData,
+        }
+    }
+
+    /// Room to read into, at least 16 KiB. Say with [`filled`](Self::filled) how much of it was
+    /// used.
+    pub fn room(&mut self) -> &mut [u8] {
+        if self.buffer.len() - self.filled < LEAST_ROOM {
+            self.make_room(LEAST_ROOM);
+        }
+        &mut self.buffer[self.filled..]
+    }
+
+    /// The first `count` bytes of the room have arrived. More than there was room for counts as
+    /// all of it.
+    pub fn filled(&mut self, count: usize) {
+        self.filled = (self.filled + count).min(self.buffer.len());
+    }
+
+    /// Copies bytes that arrived elsewhere into the buffer.
+    #[inline]
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let end = self.filled + bytes.len();
+        if end > self.buffer.len() {
+            self.make_room(bytes.len());
+        }
+        if let [byte] = bytes {
+            self.buffer[self.filled] = *byte;
+        } else {
+            self.buffer[self.filled..end].copy_from_slice(bytes);
+        }
+        self.filled = end;
+    }
+
+    /// Bytes that have arrived and belong to no operation yet.
+    pub fn pending(&self) -> usize {
+        self.filled
+    }
+
+    /// Takes memory for more input: the old buffer again if no message holds on to it, or else a
+    /// new one. A buffer that a large message had grown is given back.
+    #[cold]
+    fn make_room(&mut self, room: usize) {
+        self.buffer.truncate(self.filled);
+        // doubling, and only as data really comes: an announcement alone takes no memory
+        let size = (2 * self.filled).max(self.filled + room).max(BUFFER);
+        self.buffer.reserve(size - self.filled);
+        if self.buffer.capacity() > 4 * size {
+            let mut smaller = BytesMut::with_capacity(size);
+            smaller.extend_from_slice(&self.buffer);
+            self.buffer = smaller;
+        }
+        self.buffer.resize(self.buffer.capacity(), 0);
+    }
+}
+
+impl<Op: Operation> Decoder<Op> {
+    /// The next complete operation, or `None` until more bytes have come. After an error, the
+    /// same error for ever.
+    #[inline]
+    pub fn next_op(&mut self) -> Result<Option<Op>, ProtocolError> {
+        if self.filled < self.wanted {
+            return Ok(None);
+        }
+        self.advance()
+    }
+
+    fn advance(&mut self) -> Result<Option<Op>, ProtocolError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        let result = match self.head {
+            Some((head, line_len)) => self.finish_message(head, line_len),
+            None => self.read_line(),
+        };
+        if let Err(error) = &result {
+            self.broken = Some(error.clone());
+            self.wanted = 0;
+        }
+        result
+    }
+
+    fn read_line(&mut self) -> Result<Option<Op>, ProtocolError> {
+        let Some(end) = find_line_end(&self.buffer[self.scanned..self.filled]) else {
+            self.scanned = self.filled;
+            self.wanted = self.filled + 1;
+            return if self.filled > self.limits.max_line {
+                Err(self.line_too_long())
+            } else {
+                Ok(None)
+            };
+        };
+        let end = self.scanned + end;
+        if end > self.limits.max_line {
+            return Err(self.line_too_long());
+        }
+        self.scanned = 0;
+        let line = &self.buffer[..end];
+        match Op::parse(line.strip_suffix(b"\r").unwrap_or(line))? {
+            Parsed::Complete(op) => {
+                self.buffer.advance(end + 1);
+                self.filled -= end + 1;
+                self.wanted = 1;
+                Ok(Some(op))
+            }
+            Parsed::Head(head) => {
+                if head.total_len > self.limits.max_message {
+                    let (size, limit) = (head.total_len, self.limits.max_message);
+                    return Err(ProtocolError::MessageTooLarge { size, limit });
+                }
+                self.wanted = end + 1 + head.total_len + TRAILER.len();
+                if self.filled < self.wanted {
+                    self.head = Some((head, end + 1));
+                    return Ok(None);
+                }
+                self.finish_message(head, end + 1)
+            }
+        }
+    }
+
+    #[inline]
+    fn finish_message(
+        &mut self,
+        head: MessageHead,
+        line_len: usize,
+    ) -> Result<Option<Op>, ProtocolError> {
+        let frame_len = self.wanted;
+        if &self.buffer[frame_len - TRAILER.len()..frame_len] != TRAILER {
+            return Err(ProtocolError::MissingTrailer);
+        }
+        let frame = self.buffer.split_to(frame_len).freeze();
+        self.filled -= frame_len;
+        self.wanted = 1;
+        self.head = None;
+        Ok(Some(Op::from_message(head.into_message(frame, line_len))))
+    }
+
+    #[cold]
+    fn line_too_long(&self) -> ProtocolError {
+        ProtocolError::LineTooLong { limit: self.limits.max_line }
+    }
+}
+
+/// Most feeds of a slow peer are a few bytes, for which a plain loop is cheaper than a call.
+#[inline]
+fn find_line_end(bytes: &[u8]) -> Option<usize> {
+    if bytes.len() < 8 {
+        return bytes.iter().position(|&byte| byte == b'\n');
+    }
+    memchr::memchr(b'\n', bytes)
+}
+
+impl<Op> fmt::Debug for Decoder<Op> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("pending", &self.filled)
+            .field("wanted", &self.wanted)
+            .field("limits", &self.limits)
+            .field("broken", &self.broken)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::Message;
+
+    const STREAM: &[u8] = b"INFO {\"server_id\":\"x\"} \r\n+OK\r\nMSG a.b 1 5\r\nhello\r\n\
+        PING\r\nHMSG a 2 r 12 14\r\nNATS/1.0\r\n\r\nhi\r\nMSG s 1  0\r\n\r\n-ERR 'no'\r\nPONG\r\n";
+
+    fn decode(decoder: &mut Decoder, pieces: &[&[u8]]) -> Vec<ServerOp> {
+        let mut ops = Vec::new();
+        for piece in pieces {
+            decoder.feed(piece);
+            while let Some(op) = decoder.next_op().unwrap() {
+                ops.push(op);
+            }
+        }
+        ops
+    }
+
+    #[test]
+    fn every_split_gives_the_same_operations() {
+        let whole = decode(&mut Decoder::default(), &[STREAM]);
+        assert_eq!(whole.len(), 8);
+        assert_eq!(whole[2], ServerOp::Message(Message::new("a.b", 1, None, None, b"hello")));
+        let headers = Some(&b"NATS/1.0\r\n\r\n"[..]);
+        assert_eq!(whole[4], ServerOp::Message(Message::new("a", 2, Some("r"), headers, b"hi")));
+        for first in 0..=STREAM.len() {
+            for second in first..=STREAM.len() {
+                let pieces = [&STREAM[..first], &STREAM[first..second], &STREAM[second..]];
+                assert_eq!(decode(&mut Decoder::default(), &pieces), whole, "{first} {second}");
+            }
+        }
+        let bytes: Vec<&[u8]> = STREAM.chunks(1).collect();
+        assert_eq!(decode(&mut Decoder::default(), &bytes), whole);
+    }
+
+    #[test]
+    fn a_line_feed_alone_ends_a_line_and_a_carriage_return_alone_does_not() {
+        let mut decoder: Decoder = Decoder::default();
+        assert_eq!(decode(&mut decoder, &[b"PING\n+OK\r"]), [ServerOp::Ping]);
+        assert_eq!(decode(&mut decoder, &[b"\n"]), [ServerOp::Ok]);
+    }
+
+    #[test]
+    fn errors_last() {
+        let mut decoder: Decoder = Decoder::default();
+        decoder.feed(b"MSG a 1 2\r\nabXXPING\r\n");
+        assert_eq!(decoder.next_op(), Err(ProtocolError::MissingTrailer));
+        assert_eq!(decoder.next_op(), Err(ProtocolError::MissingTrailer));
+    }
+
+    #[test]
+    fn limits_hold() {
+        let limits = Limits { max_line: 16, max_message: 8 };
+        let mut decoder: Decoder = Decoder::new(limits);
+        decoder.feed(b"MSG a 1 9\r\n");
+        let too_large = ProtocolError::MessageTooLarge { size: 9, limit: 8 };
+        assert_eq!(decoder.next_op(), Err(too_large));
+        for line in [&b"-ERR aaaaaaaaaaaaaaaaaaaaaaa"[..], b"-ERR aaaaaaaaaaaaaaaaaaaaaaa\r\n"] {
+            let mut decoder: Decoder = Decoder::new(limits);
+            decoder.feed(line);
+            assert_eq!(decoder.next_op(), Err(ProtocolError::LineTooLong { limit: 16 }));
+        }
+    }
+
+    #[test]
+    fn a_length_near_the_largest_number_is_refused() {
+        for length in [u64::MAX, u64::MAX - 1, u64::from(u32::MAX), 1 << 40] {
+            let mut decoder: Decoder = Decoder::default();
+            decoder.feed(format!("MSG a 1 {length}\r\n").as_bytes());
+            assert!(decoder.next_op().is_err());
+        }
+    }
+
+    #[test]
+    fn an_announcement_takes_no_memory_and_a_large_message_gives_its_memory_back() {
+        let mut decoder: Decoder = Decoder::default();
+        let size = 8 << 20;
+        decoder.feed(format!("MSG a 1 {size}\r\n").as_bytes());
+        assert_eq!(decoder.next_op(), Ok(None));
+        assert!(decoder.buffer.capacity() < 1 << 20);
+        let mut left = size + 2;
+        while left > 2 {
+            let room = decoder.room().len().min(left - 2);
+            decoder.filled(room);
+            left -= room;
+        }
+        decoder.feed(b"\r\n");
+        let Ok(Some(ServerOp::Message(message))) = decoder.next_op() else { panic!() };
+        assert_eq!(message.payload().len(), size);
+        drop(message);
+        for _ in 0..2000 {
+            decoder.feed(b"MSG a 1 16384\r\n");
+            decoder.feed(&[b'x'; 16384]);
+            decoder.feed(b"\r\n");
+            assert!(decoder.next_op().unwrap().is_some());
+        }
+        assert!(decoder.buffer.capacity() <= 4 * (BUFFER + LEAST_ROOM));
+    }
+
+    #[test]
+    fn the_buffer_is_used_again_when_no_message_holds_it() {
+        let mut decoder: Decoder = Decoder::default();
+        let frame = [&b"MSG a 1 1000\r\n"[..], &[b'x'; 1000], b"\r\n"].concat();
+        decoder.feed(&frame);
+        let first = decoder.next_op().unwrap();
+        let Some(ServerOp::Message(first)) = first else { panic!() };
+        let kept = first.detached();
+        drop(first);
+        let address = decoder.buffer.as_ptr() as usize;
+        for _ in 0..10_000 {
+            decoder.room();
+            decoder.feed(&frame);
+            decoder.next_op().unwrap();
+        }
+        assert!((decoder.buffer.as_ptr() as usize).abs_diff(address) <= 2 * BUFFER);
+        assert_eq!(kept.payload().len(), 1000);
+    }
+}

@@ -1,0 +1,313 @@
+//! The encoder: operations in, bytes out, appended to one contiguous buffer.
+//!
+//! The functions for the hot path take parts and check nothing: the session has checked them.
+//! [`ServerOp::encode`] and [`ClientOp::encode`] write any operation, for scripted peers and
+//! round-trip tests.
+
+use crate::headers::HeaderMap;
+use crate::info::ConnectInfo;
+use crate::op::{ClientOp, Message, ServerOp};
+use bytes::Bytes;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::ops::Deref;
+
+/// What a message carries: lent, given away, or shared.
+///
+/// Small payloads are copied into the outgoing buffer, whatever they come in. From 64 KiB on,
+/// one that was given away or is shared goes to the socket from where it is.
+#[derive(Debug, Clone)]
+pub enum Payload<'a> {
+    /// Lent by the caller, who keeps it.
+    Lent(&'a [u8]),
+    /// Given away.
+    Owned(Vec<u8>),
+    /// Shared by reference count.
+    Shared(Bytes),
+}
+
+impl Payload<'_> {
+    /// The payload to give back to a caller: nothing if it was only lent.
+    pub(crate) fn given_back(self) -> Payload<'static> {
+        match self {
+            Payload::Lent(_) => Payload::Lent(&[]),
+            Payload::Owned(bytes) => Payload::Owned(bytes),
+            Payload::Shared(bytes) => Payload::Shared(bytes),
+        }
+    }
+
+    /// The payload as shared bytes, which costs a copy only if it was lent.
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Payload::Lent(bytes) => Bytes::copy_from_slice(bytes),
+            Payload::Owned(bytes) => bytes.into(),
+            Payload::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Deref for Payload<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Payload::Lent(bytes) => bytes,
+            Payload::Owned(bytes) => bytes,
+            Payload::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for Payload<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Payload<'_> {}
+
+impl Default for Payload<'_> {
+    fn default() -> Self {
+        Payload::Lent(&[])
+    }
+}
+
+impl<'a> From<&'a [u8]> for Payload<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Payload::Lent(bytes)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Payload<'a> {
+    fn from(bytes: &'a [u8; N]) -> Self {
+        Payload::Lent(bytes)
+    }
+}
+
+impl<'a> From<&'a str> for Payload<'a> {
+    fn from(text: &'a str) -> Self {
+        Payload::Lent(text.as_bytes())
+    }
+}
+
+impl<'a> From<&'a String> for Payload<'a> {
+    fn from(text: &'a String) -> Self {
+        Payload::Lent(text.as_bytes())
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Payload<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
+        Payload::Lent(bytes)
+    }
+}
+
+impl From<String> for Payload<'_> {
+    fn from(text: String) -> Self {
+        Payload::Owned(text.into_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Payload<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Payload::Owned(bytes)
+    }
+}
+
+impl From<Bytes> for Payload<'_> {
+    fn from(bytes: Bytes) -> Self {
+        Payload::Shared(bytes)
+    }
+}
+
+impl From<&Bytes> for Payload<'_> {
+    fn from(bytes: &Bytes) -> Self {
+        Payload::Shared(bytes.clone())
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Payload<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+/// Writes the control line and the headers of a `PUB` or `HPUB`. The payload and its CRLF follow.
+/// `reply` is given in two parts, so that a request need not join its inbox and its token.
+#[inline]
+pub(crate) fn publish_head(
+    out: &mut Vec<u8>,
+    subject: &[u8],
+    reply: Option<(&[u8], &[u8])>,
+    headers: &HeaderMap,
+    payload_len: usize,
+) {
+    let header_len = headers.encoded_len();
+    out.extend_from_slice(if header_len == 0 { &b"PUB "[..] } else { b"HPUB " });
+    out.extend_from_slice(subject);
+    out.push(b' ');
+    if let Some((prefix, token)) = reply {
+        out.extend_from_slice(prefix);
+        out.extend_from_slice(token);
+        out.push(b' ');
+    }
+    if header_len > 0 {
+        number(out, header_len as u64);
+        out.push(b' ');
+    }
+    number(out, (header_len + payload_len) as u64);
+    out.extend_from_slice(b"\r\n");
+    if header_len > 0 {
+        out.extend_from_slice(headers.lines());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+pub(crate) fn subscribe(out: &mut Vec<u8>, subject: &[u8], queue: Option<&[u8]>, sid: u64) {
+    out.extend_from_slice(b"SUB ");
+    out.extend_from_slice(subject);
+    out.push(b' ');
+    if let Some(queue) = queue {
+        out.extend_from_slice(queue);
+        out.push(b' ');
+    }
+    number(out, sid);
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(crate) fn unsubscribe(out: &mut Vec<u8>, sid: u64, max: Option<u64>) {
+    out.extend_from_slice(b"UNSUB ");
+    number(out, sid);
+    if let Some(max) = max {
+        out.push(b' ');
+        number(out, max);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(crate) fn connect(out: &mut Vec<u8>, info: &ConnectInfo) {
+    json_line(out, b"CONNECT ", info);
+}
+
+pub(crate) const PING: &[u8] = b"PING\r\n";
+pub(crate) const PONG: &[u8] = b"PONG\r\n";
+
+impl ClientOp {
+    /// Appends the operation as a client would send it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            ClientOp::Connect(info) => connect(out, info),
+            ClientOp::Publish(message) => {
+                let verb = if message.headers().is_empty() { "PUB " } else { "HPUB " };
+                whole_message(out, verb, None, message);
+            }
+            ClientOp::Subscribe { subject, queue, sid } => {
+                subscribe(out, subject, queue.as_deref(), *sid);
+            }
+            ClientOp::Unsubscribe { sid, max } => unsubscribe(out, *sid, *max),
+            ClientOp::Ping => out.extend_from_slice(PING),
+            ClientOp::Pong => out.extend_from_slice(PONG),
+        }
+    }
+}
+
+impl ServerOp {
+    /// Appends the operation as a server would send it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            ServerOp::Info(info) => json_line(out, b"INFO ", info),
+            ServerOp::Message(message) => {
+                let verb = if message.headers().is_empty() { "MSG " } else { "HMSG " };
+                whole_message(out, verb, Some(message.sid()), message);
+            }
+            ServerOp::Ok => out.extend_from_slice(b"+OK\r\n"),
+            ServerOp::Error(error) => {
+                out.extend_from_slice(b"-ERR '");
+                out.extend_from_slice(error.text().as_bytes());
+                out.extend_from_slice(b"'\r\n");
+            }
+            ServerOp::Ping => out.extend_from_slice(PING),
+            ServerOp::Pong => out.extend_from_slice(PONG),
+        }
+    }
+}
+
+fn whole_message(out: &mut Vec<u8>, verb: &str, sid: Option<u64>, message: &Message) {
+    out.extend_from_slice(verb.as_bytes());
+    out.extend_from_slice(message.subject_bytes());
+    out.push(b' ');
+    if let Some(sid) = sid {
+        number(out, sid);
+        out.push(b' ');
+    }
+    if let Some(reply) = message.reply_bytes() {
+        out.extend_from_slice(reply);
+        out.push(b' ');
+    }
+    let headers = message.headers().as_bytes();
+    if !headers.is_empty() {
+        number(out, headers.len() as u64);
+        out.push(b' ');
+    }
+    number(out, message.len() as u64);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(headers);
+    out.extend_from_slice(message.payload());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn json_line(out: &mut Vec<u8>, verb: &[u8], document: &impl Serialize) {
+    out.extend_from_slice(verb);
+    // these documents hold only strings, numbers and lists of strings: nothing in them can fail
+    let _ = serde_json::to_writer(&mut *out, document);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+fn number(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(reply: Option<(&[u8], &[u8])>, headers: &HeaderMap) -> String {
+        let mut out = Vec::new();
+        publish_head(&mut out, b"a.b", reply, headers, 5);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn publish_lines() {
+        let none = HeaderMap::new();
+        let some = HeaderMap::new().with("A", "1");
+        assert_eq!(head(None, &none), "PUB a.b 5\r\n");
+        assert_eq!(head(Some((b"_INBOX.x.", b"1")), &none), "PUB a.b _INBOX.x.1 5\r\n");
+        assert_eq!(head(None, &some), "HPUB a.b 18 23\r\nNATS/1.0\r\nA: 1\r\n\r\n");
+        assert_eq!(head(Some((b"r", b"")), &some), "HPUB a.b r 18 23\r\nNATS/1.0\r\nA: 1\r\n\r\n");
+    }
+
+    #[test]
+    fn subscription_lines() {
+        let mut out = Vec::new();
+        subscribe(&mut out, b"a.>", None, 1);
+        subscribe(&mut out, b"a.>", Some(b"q"), 2);
+        unsubscribe(&mut out, 1, None);
+        unsubscribe(&mut out, 2, Some(9));
+        assert_eq!(out, b"SUB a.> 1\r\nSUB a.> q 2\r\nUNSUB 1\r\nUNSUB 2 9\r\n");
+    }
+
+    #[test]
+    fn connect_always_says_the_three_flags() {
+        let mut out = Vec::new();
+        connect(&mut out, &ConnectInfo::new());
+        let line = String::from_utf8(out).unwrap();
+        for flag in ["\"verbose\":false", "\"pedantic\":false", "\"echo\":true"] {
+            assert!(line.contains(flag), "{line}");
+        }
+    }
+}

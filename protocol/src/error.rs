@@ -1,0 +1,265 @@
+//! The three ways things go wrong, kept apart because they have three different remedies.
+//!
+//! * [`ProtocolError`]: the peer sent what is not NATS. The connection is beyond repair.
+//! * [`ServerError`]: the server understood and refused (`-ERR`). What to do depends on the kind.
+//! * [`CommandError`]: the caller asked for what cannot be sent. Nothing was written, the
+//!   connection is as good as before.
+
+use crate::encode::Payload;
+use crate::headers::HeaderError;
+use crate::subject::SubjectError;
+use std::fmt;
+use thiserror::Error;
+
+/// The peer broke the protocol; no later byte of this connection can be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A control line began with a verb that does not exist in this direction.
+    #[error("unknown operation {verb:?}")]
+    UnknownOperation {
+        /// The verb as received, cut to 32 bytes.
+        verb: String,
+    },
+    /// A known verb came with arguments that do not fit it.
+    #[error("malformed arguments of {verb}: {arguments:?}")]
+    MalformedArguments {
+        /// The verb.
+        verb: &'static str,
+        /// The arguments as received, cut to 128 bytes.
+        arguments: String,
+    },
+    /// No line end within the limit.
+    #[error("control line is longer than {limit} bytes")]
+    LineTooLong {
+        /// The limit in bytes ([`Limits::max_line`](crate::Limits::max_line)).
+        limit: usize,
+    },
+    /// A message was announced that is larger than the limit.
+    #[error("message of {size} bytes announced, the limit is {limit}")]
+    MessageTooLarge {
+        /// Announced size of headers and payload in bytes.
+        size: usize,
+        /// The limit in bytes ([`Limits::max_message`](crate::Limits::max_message)).
+        limit: usize,
+    },
+    /// The bytes after a payload are not the CRLF that must stand there.
+    #[error("payload is not followed by a line end")]
+    MissingTrailer,
+    /// The JSON of an `INFO` or `CONNECT` line could not be read.
+    #[error("malformed {verb} document: {reason}")]
+    MalformedJson {
+        /// `INFO` or `CONNECT`.
+        verb: &'static str,
+        /// What the JSON parser said.
+        reason: String,
+    },
+    /// An operation that is valid by itself came where it has no place, such as a message before
+    /// the handshake.
+    #[error("unexpected {verb} during {phase}")]
+    Unexpected {
+        /// The verb.
+        verb: &'static str,
+        /// What the session was doing.
+        phase: &'static str,
+    },
+}
+
+/// What a server refused, from the text of an `-ERR` line.
+///
+/// The text is compared without regard to case and by prefix, because servers append details.
+/// Whether the server also closes the connection is its own decision: only the end of the
+/// stream tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerError {
+    kind: ServerErrorKind,
+    text: String,
+}
+
+/// The families of `-ERR` that call for different reactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ServerErrorKind {
+    /// Credentials are missing or wrong; the server closes.
+    Authorization,
+    /// Credentials have expired or were revoked; the server closes.
+    AuthenticationExpired,
+    /// No `CONNECT` in time; the server closes.
+    AuthenticationTimeout,
+    /// A publish or subscribe is not allowed; the connection stays.
+    PermissionsViolation,
+    /// A limit on connections was reached; the server closes.
+    TooManyConnections,
+    /// A limit on subscriptions was reached; the connection stays.
+    TooManySubscriptions,
+    /// A subject was malformed; the connection stays.
+    InvalidSubject,
+    /// The server gave the connection up for not answering its pings; it closes.
+    StaleConnection,
+    /// A message was larger than `max_payload`; the server closes.
+    MaximumPayload,
+    /// A control line was longer than the server's `max_control_line`; it closes.
+    MaximumControlLine,
+    /// The server did not understand the stream of bytes; it closes.
+    UnknownOperation,
+    /// TLS is required, or the port serves routes, gateways or leaf nodes; it closes.
+    WrongPort,
+    /// Anything else; see the text.
+    Other,
+}
+
+impl ServerError {
+    /// Classifies the text of an `-ERR` line, given without its quotes.
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { kind: classify(&text), text }
+    }
+
+    /// The family of the error.
+    pub fn kind(&self) -> ServerErrorKind {
+        self.kind
+    }
+
+    /// The server's own words, without quotes.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The subject of a permissions violation, as the server quotes it.
+    pub fn subject(&self) -> Option<&str> {
+        if self.kind != ServerErrorKind::PermissionsViolation {
+            return None;
+        }
+        self.text.split('"').nth(1)
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server error: {}", if self.text.is_empty() { "(no text)" } else { &self.text })
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+fn classify(text: &str) -> ServerErrorKind {
+    use ServerErrorKind::*;
+    const PREFIXES: &[(&str, ServerErrorKind)] = &[
+        ("authorization violation", Authorization),
+        ("user authentication expired", AuthenticationExpired),
+        ("user authentication revoked", AuthenticationExpired),
+        ("account authentication expired", AuthenticationExpired),
+        ("authentication timeout", AuthenticationTimeout),
+        ("permissions violation", PermissionsViolation),
+        ("maximum connections exceeded", TooManyConnections),
+        ("maximum account active connections exceeded", TooManyConnections),
+        ("connection throttling is active", TooManyConnections),
+        ("maximum subscriptions exceeded", TooManySubscriptions),
+        ("invalid subject", InvalidSubject),
+        ("invalid publish subject", InvalidSubject),
+        ("stale connection", StaleConnection),
+        ("maximum payload violation", MaximumPayload),
+        ("maximum control line exceeded", MaximumControlLine),
+        ("unknown protocol operation", UnknownOperation),
+        ("secure connection - tls required", WrongPort),
+        ("attempted to connect to", WrongPort),
+    ];
+    let starts_with = |prefix: &str| {
+        text.as_bytes()
+            .get(..prefix.len())
+            .is_some_and(|t| t.eq_ignore_ascii_case(prefix.as_bytes()))
+    };
+    PREFIXES.iter().find(|(prefix, _)| starts_with(prefix)).map_or(Other, |&(_, kind)| kind)
+}
+
+/// The caller asked for what cannot be done; nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// A subject that cannot be published or subscribed to.
+    #[error("invalid subject: {0}")]
+    Subject(#[from] SubjectError),
+    /// A reply subject that is not a literal subject.
+    #[error("invalid reply subject: {0}")]
+    ReplySubject(SubjectError),
+    /// A queue group name that is empty or has white space.
+    #[error("invalid queue group: {0}")]
+    QueueGroup(SubjectError),
+    /// A header that cannot be sent.
+    #[error("invalid header: {0}")]
+    Header(#[from] HeaderError),
+    /// Headers and payload together are larger than the server takes.
+    #[error("message of {size} bytes is larger than the server's max_payload of {limit} bytes")]
+    PayloadTooLarge {
+        /// Size of headers and payload in bytes.
+        size: usize,
+        /// The server's `max_payload` in bytes.
+        limit: usize,
+    },
+    /// The control line (verb, subjects and sizes) would be longer than a server reads.
+    #[error("control line of {size} bytes is longer than the limit of {limit} bytes")]
+    ControlLineTooLong {
+        /// Size of the control line in bytes.
+        size: usize,
+        /// The limit in bytes ([`SessionConfig::max_control_line`](crate::SessionConfig)).
+        limit: usize,
+    },
+    /// The server does not support headers.
+    #[error("the server does not support headers")]
+    HeadersUnsupported,
+    /// The outgoing buffer is at its limit: wait for the writable event and try again.
+    #[error("the outgoing buffer is full ({limit} bytes); try again when it is writable")]
+    BufferFull {
+        /// The message's payload, given back. Empty if the caller only lent it.
+        payload: Payload<'static>,
+        /// The limit in bytes ([`SessionConfig::max_buffered`](crate::SessionConfig)).
+        limit: usize,
+    },
+    /// There are sixteen million subscriptions or requests already.
+    #[error("too many at once")]
+    TooMany,
+    /// The subscription does not exist (any more).
+    #[error("no such subscription")]
+    UnknownSubscription,
+    /// The connection is being drained and takes no new work of this kind.
+    #[error("the connection is draining")]
+    Draining,
+    /// The connection is closed for good.
+    #[error("the connection is closed")]
+    Closed,
+}
+
+/// At most `limit` bytes of `bytes` as text, for error messages.
+pub(crate) fn excerpt(bytes: &[u8], limit: usize) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(limit)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_classified_by_prefix_and_without_case() {
+        let table = [
+            ("Authorization Violation", ServerErrorKind::Authorization),
+            ("authorization violation", ServerErrorKind::Authorization),
+            ("User Authentication Expired", ServerErrorKind::AuthenticationExpired),
+            ("Permissions Violation for Publish to \"a.b\"", ServerErrorKind::PermissionsViolation),
+            ("maximum connections exceeded", ServerErrorKind::TooManyConnections),
+            ("Unknown Protocol Operation", ServerErrorKind::UnknownOperation),
+            ("", ServerErrorKind::Other),
+            ("größer", ServerErrorKind::Other),
+        ];
+        for (text, kind) in table {
+            assert_eq!(ServerError::new(text).kind(), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_permissions_violation_names_its_subject() {
+        let error = ServerError::new("Permissions Violation for Subscription to \"a.>\"");
+        assert_eq!(error.subject(), Some("a.>"));
+        assert_eq!(ServerError::new("Permissions Violation").subject(), None);
+        assert_eq!(ServerError::new("Stale \"x\"").subject(), None);
+    }
+}

@@ -1,0 +1,176 @@
+//! What a session reports: outcomes that give a context back, and what happened to the connection.
+
+use crate::error::{CommandError, ProtocolError, ServerError};
+use crate::op::Message;
+use crate::subscriptions::SubscriptionId;
+use std::io::ErrorKind;
+use std::time::Duration;
+use thiserror::Error;
+
+/// One thing that happened, from [`Session::poll_event`](crate::Session::poll_event).
+///
+/// `S`, `R` and `F` are what the driver attached to a subscription, a request and a fence. Each
+/// comes back exactly once.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<S, R, F> {
+    /// The handshake is done.
+    Connected,
+    /// The server has sent a new `INFO`; [`Session::server_info`](crate::Session::server_info)
+    /// has it.
+    InfoChanged,
+    /// The server announced that it will shut down (`ldm` in its `INFO`). Once a connection.
+    LameDuck,
+    /// A message for a subscription.
+    Message {
+        /// The subscription, whose context
+        /// [`Session::subscription_mut`](crate::Session::subscription_mut) lends.
+        subscription: SubscriptionId,
+        /// The message.
+        message: Message,
+    },
+    /// A subscription is over; no message for it comes after this.
+    SubscriptionEnded {
+        /// The id, now dead.
+        subscription: SubscriptionId,
+        /// The driver's context.
+        context: S,
+        /// Why it ended.
+        reason: EndReason,
+    },
+    /// A request is over.
+    Reply {
+        /// The driver's context.
+        context: R,
+        /// The reply.
+        outcome: Result<Message, RequestError>,
+    },
+    /// A fence was passed: all that the server sent before its `PONG` has been reported.
+    Fence {
+        /// The driver's context.
+        context: F,
+        /// The time from handing the `PING` to the transport to its `PONG`.
+        outcome: Result<Duration, FenceError>,
+    },
+    /// The server refused something (`-ERR`). If it also closes, `Disconnected` follows.
+    ServerError(ServerError),
+    /// A message that was published before the server's limits were known does not fit them, and
+    /// was not sent.
+    PublishFailed {
+        /// Its subject.
+        subject: String,
+        /// The limit.
+        error: CommandError,
+    },
+    /// The outgoing buffer was full and has room again.
+    Writable,
+    /// The connection is gone. Outcomes of everything that was pending follow.
+    Disconnected(DisconnectReason),
+    /// The last event of a session.
+    Closed,
+}
+
+/// Why a subscription ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// It received as many messages as it was to receive.
+    MaxReached,
+    /// It was drained.
+    Drained,
+    /// The session was closed.
+    Closed,
+}
+
+/// Why there is no reply to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// No reply in time. Whether somebody acts on the request is unknown.
+    #[error("no reply in time")]
+    Timeout,
+    /// Nobody listens on the subject (status 503).
+    #[error("nobody is listening on the subject")]
+    NoResponders,
+    /// The connection was lost, and the request may have reached the server.
+    #[error("disconnected, outcome unknown")]
+    OutcomeUnknown,
+    /// The connection was lost before the request was written: nobody has seen it.
+    #[error("disconnected, the request was never sent")]
+    NeverSent,
+    /// The request could not be made.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// Why a fence was not passed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FenceError {
+    /// No `PONG` in time.
+    #[error("no answer to a ping in time")]
+    Timeout,
+    /// The connection was lost first.
+    #[error("disconnected before the server answered")]
+    Disconnected,
+    /// The fence could not be set.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// It was closed by a call of `close`.
+    #[error("closed")]
+    Requested,
+    /// A drain is complete.
+    #[error("drained")]
+    Drained,
+    /// A drain was not complete in time.
+    #[error("drain timed out")]
+    DrainTimeout,
+    /// Address look-up, connecting and handshake took too long together.
+    #[error("connect timed out")]
+    ConnectTimeout,
+    /// The server did not answer pings.
+    #[error("stale connection: the server stopped answering pings")]
+    Stale,
+    /// The server closed the connection.
+    #[error("the server closed the connection")]
+    ServerClosed,
+    /// The server refused, and closed the connection.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The server sent what is not NATS.
+    #[error("protocol violation by the server: {0}")]
+    Protocol(#[from] ProtocolError),
+    /// The server demands what this session cannot do.
+    #[error("the server requires {0}")]
+    Unsupported(&'static str),
+    /// The transport failed, or could not be opened.
+    #[error("{message}")]
+    Transport {
+        /// The kind of the I/O error.
+        kind: ErrorKind,
+        /// Its text.
+        message: String,
+    },
+}
+
+/// Counts since the session began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Messages received, replies and control messages included.
+    pub messages_in: u64,
+    /// Bytes of headers and payloads received.
+    pub bytes_in: u64,
+    /// Messages sent, requests included.
+    pub messages_out: u64,
+    /// Bytes of headers and payloads sent.
+    pub bytes_out: u64,
+    /// Messages received for subscriptions and requests that were over, and not delivered.
+    pub late_messages: u64,
+}

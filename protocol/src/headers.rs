@@ -1,0 +1,298 @@
+//! Headers: the raw block of a received message with a lazy reader, and the builder for sending.
+//!
+//! A block is `NATS/1.0[ status[ description]]` and then `Name: value` lines. Servers forward
+//! blocks without looking into them, so the reader accepts anything and never fails: a line
+//! without a name is passed over, a status that is not three digits is none. The builder is
+//! strict, because a CR or LF in a value would let its writer forge headers. Inline status and
+//! headers stay apart: a user's header named `Status` is never taken for one.
+
+use crate::grammar;
+use std::borrow::Cow;
+use thiserror::Error;
+
+pub(crate) const VERSION_LINE: &[u8] = b"NATS/1.0";
+
+/// The headers of a received message: a view of the raw block, parsed only as far as asked.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Headers<'a> {
+    block: &'a [u8],
+}
+
+/// The inline status of a header block, as in `NATS/1.0 503`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status<'a> {
+    /// Three digits: 100 to 999.
+    pub code: u16,
+    /// The text after the code, trimmed; often empty.
+    pub description: &'a [u8],
+}
+
+impl<'a> Headers<'a> {
+    /// A view of a raw block. Nothing is checked.
+    pub fn new(block: &'a [u8]) -> Self {
+        Self { block }
+    }
+
+    /// The block as received, from `NATS/1.0` to the blank line. Empty if there were no headers.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.block
+    }
+
+    /// Whether the message came without a header block.
+    pub fn is_empty(&self) -> bool {
+        self.block.is_empty()
+    }
+
+    /// The inline status, if there is one.
+    ///
+    /// Any publisher can forge one on a core subject: take it for a control message only where
+    /// one is expected and the payload is empty.
+    pub fn status(&self) -> Option<Status<'a>> {
+        grammar::status(self.block)
+    }
+
+    /// Names and values in order, as bytes. Values are trimmed.
+    pub fn iter_bytes(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        grammar::header_lines(self.block)
+    }
+
+    /// Names and values in order. What is not UTF-8 is shown with replacement characters.
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
+        self.iter_bytes()
+            .map(|(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value)))
+    }
+
+    /// The first value of a header. Names are compared with their case, as servers do.
+    pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.values(name).next()
+    }
+
+    /// The last value of a header: the right one for every `Nats-*` header that a server adds,
+    /// because it appends its own and leaves a publisher's copy standing before it.
+    pub fn last(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.values(name).last()
+    }
+
+    /// The last value of a header as a number. `None` if it is absent or not a plain number.
+    pub fn last_number(&self, name: &str) -> Option<u64> {
+        let (_, value) = self.iter_bytes().filter(|(n, _)| *n == name.as_bytes()).last()?;
+        grammar::number(value)
+    }
+
+    /// All values of a header, in order.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
+        self.iter_bytes()
+            .filter(move |(n, _)| *n == name.as_bytes())
+            .map(|(_, value)| String::from_utf8_lossy(value))
+    }
+}
+
+impl std::fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(status) = self.status() {
+            let description = String::from_utf8_lossy(status.description);
+            write!(f, "{} {description} ", status.code)?;
+        }
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// Headers to send: names and values in order, repeated names allowed.
+///
+/// A header that cannot be sent is remembered and reported by the command that sends the map, so
+/// that building one stays a chain:
+///
+/// ```
+/// use evnats_protocol::HeaderMap;
+/// let headers = HeaderMap::new().with("Trace-Id", "17").with("Trace-Id", "18");
+/// assert_eq!(headers.as_headers().values("Trace-Id").count(), 2);
+/// assert!(HeaderMap::new().with("a", "1\r\nb: 2").check().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeaderMap {
+    /// The encoded block without the blank line at its end; empty until the first header.
+    block: Vec<u8>,
+    error: Option<HeaderError>,
+}
+
+/// Why a header cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// A header name is one byte or more, printable ASCII without space and colon.
+    #[error("byte {byte:#04x} cannot stand in the header name {name:?}")]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// The first byte that does not fit.
+        byte: u8,
+    },
+    /// A header name was empty.
+    #[error("empty header name")]
+    EmptyName,
+    /// A value with a CR or LF.
+    #[error("line break in the value of header {name:?}")]
+    LineBreakInValue {
+        /// The name of the header.
+        name: String,
+    },
+}
+
+impl HeaderMap {
+    /// No headers.
+    pub const fn new() -> Self {
+        Self { block: Vec::new(), error: None }
+    }
+
+    /// Adds a header and returns the map, to build one in a chain.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.append(name, value);
+        self
+    }
+
+    /// Adds a header behind those that are there. White space at the ends of the value is cut,
+    /// because servers keep it at the end and then fail to read their own headers.
+    pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        let value = value.as_ref();
+        if let Err(error) = check_name(name).and_then(|()| check_value(name, value)) {
+            self.error.get_or_insert(error);
+            return;
+        }
+        if self.block.is_empty() {
+            self.block.extend_from_slice(VERSION_LINE);
+            self.block.extend_from_slice(b"\r\n");
+        }
+        self.block.extend_from_slice(name.as_bytes());
+        self.block.extend_from_slice(b": ");
+        self.block.extend_from_slice(value.trim_ascii());
+        self.block.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds every header of another map.
+    pub fn extend(&mut self, other: &HeaderMap) {
+        if let Some(error) = &other.error {
+            self.error.get_or_insert(error.clone());
+        }
+        let lines = if self.block.is_empty() { 0 } else { VERSION_LINE.len() + 2 };
+        self.block.extend_from_slice(other.block.get(lines..).unwrap_or_default());
+    }
+
+    /// The first header that could not be added, as the error that sending the map returns.
+    pub fn check(&self) -> Result<(), HeaderError> {
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether there is no header.
+    pub fn is_empty(&self) -> bool {
+        self.block.is_empty()
+    }
+
+    /// The headers as a reader sees them.
+    pub fn as_headers(&self) -> Headers<'_> {
+        Headers::new(&self.block)
+    }
+
+    /// Size on the wire in bytes, with the blank line; 0 if there is no header.
+    pub fn encoded_len(&self) -> usize {
+        if self.block.is_empty() { 0 } else { self.block.len() + 2 }
+    }
+
+    /// The lines of the block, without the blank line.
+    pub(crate) fn lines(&self) -> &[u8] {
+        &self.block
+    }
+}
+
+fn check_name(name: &str) -> Result<(), HeaderError> {
+    if name.is_empty() {
+        return Err(HeaderError::EmptyName);
+    }
+    match name.bytes().find(|byte| !(33..=126).contains(byte) || *byte == b':') {
+        Some(byte) => Err(HeaderError::InvalidName { name: name.into(), byte }),
+        None => Ok(()),
+    }
+}
+
+fn check_value(name: &str, value: &[u8]) -> Result<(), HeaderError> {
+    if memchr::memchr2(b'\r', b'\n', value).is_some() {
+        return Err(HeaderError::LineBreakInValue { name: name.into() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_and_headers_stay_apart() {
+        let headers = Headers::new(b"NATS/1.0 503\r\nStatus: 200\r\n\r\n");
+        assert_eq!(headers.status().unwrap().code, 503);
+        assert_eq!(headers.get("Status").as_deref(), Some("200"));
+        assert_eq!(Headers::new(b"NATS/1.0\r\nStatus: 503\r\n\r\n").status(), None);
+    }
+
+    #[test]
+    fn statuses_known_and_odd() {
+        let status = |block: &'static [u8]| {
+            Headers::new(block).status().map(|s| (s.code, s.description.to_vec()))
+        };
+        assert_eq!(status(b"NATS/1.0 503\r\n\r\n"), Some((503, vec![])));
+        assert_eq!(
+            status(b"NATS/1.0 100 Idle Heartbeat\r\n\r\n"),
+            Some((100, b"Idle Heartbeat".into()))
+        );
+        assert_eq!(status(b"NATS/1.0   404  No Messages \r\n"), Some((404, b"No Messages".into())));
+        for odd in ["", "NATS/1.0\r\n", "NATS/1.0 50\r\n", "NATS/1.0 5", "NATS/1.0 5030\r\n", "x"] {
+            assert_eq!(Headers::new(odd.as_bytes()).status(), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn lines_known_and_odd() {
+        let block =
+            b"NATS/1.0\r\nA:1\r\nB:  two \r\n: no name\r\nno colon\r\nC:\r\nA: 2\r\n\r\nZ: 9\r\n";
+        let lines: Vec<_> = Headers::new(block)
+            .iter()
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        let expected = [("A", "1"), ("B", "two"), ("C", ""), ("A", "2")];
+        assert_eq!(lines, expected.map(|(n, v)| (n.to_string(), v.to_string())));
+    }
+
+    #[test]
+    fn the_last_occurrence_wins_for_server_headers() {
+        let headers = Headers::new(b"NATS/1.0\r\nNats-Sequence: 7\r\nNats-Sequence: 42\r\n\r\n");
+        assert_eq!(headers.last_number("Nats-Sequence"), Some(42));
+        assert_eq!(headers.get("Nats-Sequence").as_deref(), Some("7"));
+        assert_eq!(headers.get("nats-sequence"), None);
+    }
+
+    #[test]
+    fn a_block_that_never_ends_is_read_to_its_end() {
+        assert_eq!(Headers::new(b"NATS/1.0\r\nA: b").get("A").as_deref(), Some("b"));
+        assert_eq!(Headers::new(b"garbage").iter().count(), 0);
+        let lone = Headers::new(b"NATS/1.0\r\nA: x\ry\r\n\r\n");
+        assert_eq!(lone.get("A").as_deref(), Some("x\ry"));
+    }
+
+    #[test]
+    fn the_builder_refuses_what_would_forge_headers() {
+        let line_break = HeaderMap::new().with("A", "1\r\nB: 2");
+        assert_eq!(line_break.check(), Err(HeaderError::LineBreakInValue { name: "A".into() }));
+        assert_eq!(HeaderMap::new().with("", "1").check(), Err(HeaderError::EmptyName));
+        assert!(HeaderMap::new().with("a:b", "1").check().is_err());
+        assert!(HeaderMap::new().with("ü", "1").check().is_err());
+        assert!(HeaderMap::new().with("a", "ü").check().is_ok());
+    }
+
+    #[test]
+    fn maps_can_be_joined() {
+        let mut map = HeaderMap::new();
+        map.extend(&HeaderMap::new().with("A", "1"));
+        map.extend(&HeaderMap::new());
+        map.extend(&HeaderMap::new().with("B", "2"));
+        assert_eq!(map, HeaderMap::new().with("A", "1").with("B", "2"));
+    }
+}

@@ -1,0 +1,60 @@
+//! The NATS client protocol as pure data: bytes to operations, operations to bytes, and the state
+//! machine between them. No I/O, no clock, no randomness: a driver passes in what happened, what
+//! time it is and a seed, and takes out what is to be done. `evnats` is such a driver, for mio.
+//!
+//! Two ways in:
+//! * [`Decoder`], [`ServerOp::encode`] and [`ClientOp::encode`]: the wire format alone.
+//! * [`Session`]: a whole connection: handshake, keep-alive, subscriptions, requests, fences,
+//!   drain.
+//!
+//! ```
+//! use evnats_protocol::{Event, Publish, Session, SessionConfig};
+//! use std::time::{Duration, Instant};
+//!
+//! let now = Instant::now();
+//! let mut session: Session<(), &str, ()> = Session::new(SessionConfig::default(), 42);
+//! session.request(Publish::new("greet", "world"), Duration::from_secs(1), "my request");
+//!
+//! session.handle_connecting(now);
+//! session.handle_connected();
+//! session.handle_bytes(b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n", now);
+//! assert!(session.poll_event().is_none());
+//! session.handle_written(session.writable_len()); // CONNECT and PING
+//! session.handle_bytes(b"PONG\r\n", now);
+//! assert!(matches!(session.poll_event(), Some(Event::Connected)));
+//!
+//! let written: Vec<u8> = session.chunks().flatten().copied().collect();
+//! assert!(written.starts_with(b"SUB _INBOX."));
+//! # let inbox = String::from_utf8_lossy(&written).split_whitespace().nth(5).unwrap().to_string();
+//! session.handle_bytes(format!("MSG {inbox} 1 5\r\nhello\r\n").as_bytes(), now);
+//! let Some(Event::Reply { context: "my request", outcome: Ok(reply) }) = session.poll_event()
+//! else { panic!() };
+//! assert_eq!(reply.payload(), b"hello");
+//! ```
+
+mod deadlines;
+mod decode;
+mod encode;
+mod error;
+mod events;
+mod fences;
+mod grammar;
+mod headers;
+mod info;
+mod op;
+mod outgoing;
+mod requests;
+mod session;
+mod slots;
+pub mod subject;
+mod subscriptions;
+
+pub use decode::{Decoder, Limits};
+pub use encode::Payload;
+pub use error::{CommandError, ProtocolError, ServerError, ServerErrorKind};
+pub use events::{DisconnectReason, EndReason, Event, FenceError, RequestError, Statistics};
+pub use headers::{HeaderError, HeaderMap, Headers, Status};
+pub use info::{ConnectInfo, ServerInfo};
+pub use op::{ClientOp, Message, Operation, ServerOp};
+pub use session::{Phase, Publish, Session, SessionConfig};
+pub use subscriptions::SubscriptionId;

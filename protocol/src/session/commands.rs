@@ -1,0 +1,250 @@
+//! The session's commands: what a driver asks for on behalf of its user, and the checks before
+//! the first byte of it is written.
+
+use super::{DrainStage, Phase, Publish, Session};
+use crate::encode;
+use crate::error::CommandError;
+use crate::events::{DisconnectReason, EndReason, Event, FenceError, RequestError};
+use crate::fences::Purpose;
+use crate::headers::HeaderMap;
+use crate::requests::TOKEN;
+use crate::subject;
+use crate::subscriptions::{MUX_SID, SubscriptionId};
+use std::time::{Duration, Instant};
+
+impl<S, R, F> Session<S, R, F> {
+    /// Sends a message. Before the handshake it waits in the buffer.
+    ///
+    /// # Errors
+    /// Whatever cannot be sent, [`CommandError::BufferFull`] included, which gives the payload
+    /// back.
+    #[inline]
+    pub fn publish(&mut self, message: Publish<'_>) -> Result<(), CommandError> {
+        if let Some(reply) = message.reply {
+            subject::check_literal(reply).map_err(CommandError::ReplySubject)?;
+        }
+        self.check_message(&message, message.reply.map_or(0, str::len))?;
+        if let Some(limit) = self.is_full(message.payload.len()) {
+            let payload = message.payload.given_back();
+            return Err(CommandError::BufferFull { payload, limit });
+        }
+        let reply = message.reply.map(|reply| (reply.as_bytes(), &b""[..]));
+        self.write_message(message, reply);
+        Ok(())
+    }
+
+    /// Sends a message to whose inbox the answer comes. Its outcome is an [`Event::Reply`], also
+    /// if it cannot be sent. The timeout runs from the next [`handle_turn`](Self::handle_turn).
+    pub fn request(&mut self, message: Publish<'_>, timeout: Duration, context: R) {
+        if let Err(error) = self.check_message(&message, self.inbox.len() + TOKEN) {
+            return self.fail_request(context, error);
+        }
+        if let Some(limit) = self.is_full(message.payload.len()) {
+            let payload = message.payload.given_back();
+            return self.fail_request(context, CommandError::BufferFull { payload, limit });
+        }
+        self.subscribe_mux();
+        match self.requests.insert(context, timeout, self.outgoing.position()) {
+            Ok(token) => {
+                // taken out for the time of the write, because it is written beside it
+                let inbox = std::mem::take(&mut self.inbox);
+                self.write_message(message, Some((inbox.as_bytes(), &token)));
+                self.inbox = inbox;
+            }
+            Err(context) => self.fail_request(context, CommandError::TooMany),
+        }
+    }
+
+    /// Subscribes to a pattern, alone or as a member of a queue group.
+    ///
+    /// # Errors
+    /// An invalid pattern or group, a session that drains or is closed. The context comes back.
+    pub fn subscribe(
+        &mut self,
+        subject: &str,
+        queue: Option<&str>,
+        context: S,
+    ) -> Result<SubscriptionId, (CommandError, S)> {
+        if let Err(error) = self.check_subscribe(subject, queue) {
+            return Err((error, context));
+        }
+        let inserted = self.subscriptions.insert(context);
+        let id = inserted.map_err(|context| (CommandError::TooMany, context))?;
+        let queue = queue.map(str::as_bytes);
+        encode::subscribe(self.outgoing.buffer(), subject.as_bytes(), queue, id.sid());
+        Ok(id)
+    }
+
+    /// Ends a subscription at once. What the server has sent for it already is not delivered.
+    pub fn unsubscribe(&mut self, id: SubscriptionId) -> Result<S, CommandError> {
+        let context = self.subscriptions.remove(id).ok_or(CommandError::UnknownSubscription)?;
+        encode::unsubscribe(self.outgoing.buffer(), id.sid(), None);
+        Ok(context)
+    }
+
+    /// Ends a subscription with its `max`th message, counted from the beginning: after two
+    /// messages, a `max` of 3 lets one more pass, and one of 2 ends it at once.
+    pub fn unsubscribe_after(&mut self, id: SubscriptionId, max: u64) -> Result<(), CommandError> {
+        let entry = self.subscriptions.get_mut(id).ok_or(CommandError::UnknownSubscription)?;
+        entry.max = Some(max);
+        if entry.received >= max {
+            encode::unsubscribe(self.outgoing.buffer(), id.sid(), None);
+            self.end_subscription(id, EndReason::MaxReached);
+        } else {
+            encode::unsubscribe(self.outgoing.buffer(), id.sid(), Some(max));
+        }
+        Ok(())
+    }
+
+    /// Ends a subscription after everything that the server sends for it. The fence's event comes
+    /// behind the last message and [`Event::SubscriptionEnded`].
+    pub fn drain_subscription(&mut self, id: SubscriptionId, timeout: Duration, context: F) {
+        let Some(entry) = self.subscriptions.get_mut(id) else {
+            let outcome = Err(FenceError::Command(CommandError::UnknownSubscription));
+            return self.events.push_back(Event::Fence { context, outcome });
+        };
+        if !std::mem::replace(&mut entry.draining, true) {
+            encode::unsubscribe(self.outgoing.buffer(), id.sid(), None);
+        }
+        self.push_fence(Purpose::Drain { subscription: id, context, timeout });
+    }
+
+    /// Sets a fence (a `PING`): its event comes when the server has read all that was sent before
+    /// and all that it had sent before has been reported. It does not mean that a stream has
+    /// stored anything.
+    pub fn flush(&mut self, timeout: Duration, context: F) {
+        if self.phase == Phase::Closed {
+            let outcome = Err(FenceError::Command(CommandError::Closed));
+            return self.events.push_back(Event::Fence { context, outcome });
+        }
+        self.push_fence(Purpose::Flush { context, timeout });
+    }
+
+    /// Ends the session without losing anything: subscriptions are drained, requests and fences
+    /// completed, and then the connection is closed. While requests are completed, publishing is
+    /// still allowed.
+    pub fn drain(&mut self, now: Instant) {
+        if self.phase == Phase::Closed || self.drain.is_some() {
+            return;
+        }
+        self.drain = Some(DrainStage::Requested);
+        self.drain_deadline = Some(now + self.config.drain_timeout);
+        if self.phase == Phase::Ready {
+            self.begin_drain();
+        }
+    }
+
+    /// Ends the session now. What was not written may be lost; what is pending fails.
+    pub fn close(&mut self) {
+        self.finish(DisconnectReason::Requested);
+    }
+
+    #[inline]
+    pub(super) fn max_payload(&self) -> usize {
+        match self.info_seen {
+            true => usize::try_from(self.info.max_payload).unwrap_or(usize::MAX),
+            false => usize::MAX,
+        }
+    }
+
+    #[inline]
+    fn check_message(
+        &mut self,
+        message: &Publish<'_>,
+        reply_len: usize,
+    ) -> Result<(), CommandError> {
+        self.check_not_over()?;
+        subject::check_literal(message.subject)?;
+        let mut header_len = 0;
+        if let Some(headers) = message.headers {
+            headers.check()?;
+            header_len = headers.encoded_len();
+        }
+        if header_len > 0 && self.info_seen && !self.info.headers {
+            return Err(CommandError::HeadersUnsupported);
+        }
+        let (size, limit) = (header_len + message.payload.len(), self.max_payload());
+        if size > limit {
+            return Err(CommandError::PayloadTooLarge { size, limit });
+        }
+        // verb, blanks and two sizes take at most 40 bytes
+        let (line, limit) = (message.subject.len() + reply_len + 40, self.config.max_control_line);
+        if line > limit {
+            return Err(CommandError::ControlLineTooLong { size: line, limit });
+        }
+        if !self.info_seen {
+            self.waiting.largest = self.waiting.largest.max(size);
+            self.waiting.headers |= header_len > 0;
+        }
+        Ok(())
+    }
+
+    fn check_not_over(&self) -> Result<(), CommandError> {
+        match (self.phase, self.drain) {
+            (Phase::Closed, _) => Err(CommandError::Closed),
+            (_, Some(DrainStage::Final)) => Err(CommandError::Draining),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_subscribe(&self, subject: &str, queue: Option<&str>) -> Result<(), CommandError> {
+        self.check_not_over()?;
+        if self.drain.is_some() {
+            return Err(CommandError::Draining);
+        }
+        subject::check_pattern(subject)?;
+        if let Some(queue) = queue {
+            subject::check_queue_group(queue).map_err(CommandError::QueueGroup)?;
+        }
+        let limit = self.config.max_control_line;
+        match subject.len() + queue.map_or(0, str::len) + 40 {
+            size if size > limit => Err(CommandError::ControlLineTooLong { size, limit }),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn write_message(&mut self, message: Publish<'_>, reply: Option<(&[u8], &[u8])>) {
+        const NO_HEADERS: &HeaderMap = &HeaderMap::new();
+        let headers = message.headers.unwrap_or(NO_HEADERS);
+        let len = message.payload.len();
+        let out = self.outgoing.buffer();
+        encode::publish_head(out, message.subject.as_bytes(), reply, headers, len);
+        self.outgoing.payload(message.payload);
+        self.statistics.messages_out += 1;
+        self.statistics.bytes_out += (headers.encoded_len() + len) as u64;
+    }
+
+    #[inline]
+    fn subscribe_mux(&mut self) {
+        if !std::mem::replace(&mut self.mux_subscribed, true) {
+            let pattern = format!("{}*", self.inbox);
+            encode::subscribe(self.outgoing.buffer(), pattern.as_bytes(), None, MUX_SID);
+        }
+    }
+
+    /// The limit, if a payload of this size would go beyond it.
+    #[inline]
+    fn is_full(&mut self, payload_len: usize) -> Option<usize> {
+        let limit = self.config.max_buffered;
+        let full = self.outgoing.len() + payload_len > limit;
+        self.refused |= full;
+        full.then_some(limit)
+    }
+
+    fn fail_request(&mut self, context: R, error: CommandError) {
+        let outcome = Err(RequestError::Command(error));
+        self.events.push_back(Event::Reply { context, outcome });
+    }
+
+    pub(super) fn push_fence(&mut self, purpose: Purpose<F>) {
+        self.outgoing.buffer().extend_from_slice(encode::PING);
+        self.fences.push(purpose);
+    }
+
+    pub(super) fn fail_fence(&mut self, purpose: Purpose<F>, error: FenceError) {
+        if let Purpose::Flush { context, .. } | Purpose::Drain { context, .. } = purpose {
+            self.events.push_back(Event::Fence { context, outcome: Err(error) });
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The subscription table: slots by sid, with the counts that end a subscription exactly.
+//!
+//! A sid holds the slot and its generation, so that a message for a subscription that ended is
+//! recognised and counted, and never reaches the next tenant of the slot.
+
+use crate::slots::{Key, Slots};
+
+/// A subscription of one session. Letting go of the id does not unsubscribe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubscriptionId(pub(crate) Key);
+
+impl SubscriptionId {
+    /// The number that stands for the subscription on the wire: 2 or more.
+    pub fn sid(self) -> u64 {
+        u64::from(self.0.generation) << 24 | (u64::from(self.0.index) + FIRST_SID)
+    }
+
+    pub(crate) fn from_sid(sid: u64) -> Option<Self> {
+        let index = u32::try_from((sid & 0xff_ffff).checked_sub(FIRST_SID)?).ok()?;
+        let generation = u32::try_from(sid >> 24).ok()?;
+        Some(Self(Key { index, generation }))
+    }
+}
+
+/// The sid of the inbox for all requests, which is no slot.
+pub(crate) const MUX_SID: u64 = 1;
+const FIRST_SID: u64 = 2;
+
+#[derive(Debug)]
+pub(crate) struct Subscription<T> {
+    /// Messages received since the `SUB`.
+    pub(crate) received: u64,
+    /// The subscription ends with this message, counted from the `SUB`.
+    pub(crate) max: Option<u64>,
+    /// An `UNSUB` was sent to drain it; the next fence ends it.
+    pub(crate) draining: bool,
+    pub(crate) context: T,
+}
+
+/// What a message means for its subscription.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// Deliver it.
+    More,
+    /// Deliver it; it is the last one.
+    Last,
+    /// Nobody waits for it.
+    Late,
+}
+
+#[derive(Debug)]
+pub(crate) struct Subscriptions<T> {
+    pub(crate) slots: Slots<Subscription<T>>,
+}
+
+impl<T> Default for Subscriptions<T> {
+    fn default() -> Self {
+        Self { slots: Slots::default() }
+    }
+}
+
+impl<T> Subscriptions<T> {
+    /// Registers a subscription, or gives the context back if there are too many.
+    pub(crate) fn insert(&mut self, context: T) -> Result<SubscriptionId, T> {
+        let entry = Subscription { received: 0, max: None, draining: false, context };
+        self.slots.insert(entry).map(SubscriptionId).map_err(|entry| entry.context)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: SubscriptionId) -> Option<&mut Subscription<T>> {
+        self.slots.get_mut(id.0)
+    }
+
+    pub(crate) fn remove(&mut self, id: SubscriptionId) -> Option<T> {
+        self.slots.remove(id.0).map(|entry| entry.context)
+    }
+
+    /// Counts a message for a subscription.
+    #[inline]
+    pub(crate) fn receive(&mut self, id: SubscriptionId) -> Received {
+        let Some(entry) = self.slots.get_mut(id.0) else {
+            return Received::Late;
+        };
+        entry.received += 1;
+        match entry.max {
+            Some(max) if entry.received > max => Received::Late,
+            Some(max) if entry.received == max => Received::Last,
+            _ => Received::More,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sids_are_small_and_never_given_twice() {
+        let mut table = Subscriptions::default();
+        let first = table.insert(()).unwrap();
+        let second = table.insert(()).unwrap();
+        assert_eq!((first.sid(), second.sid()), (2, 3));
+        table.remove(first);
+        let third = table.insert(()).unwrap();
+        assert_eq!(third.sid(), (1 << 24) + 2);
+        for id in [first, second, third] {
+            assert_eq!(SubscriptionId::from_sid(id.sid()), Some(id));
+        }
+        assert_eq!(table.receive(first), Received::Late);
+        assert_eq!(table.receive(third), Received::More);
+    }
+
+    #[test]
+    fn odd_sids_find_nothing() {
+        let mut table = Subscriptions::default();
+        table.insert(()).unwrap();
+        for sid in [0, 1, 3, 1 << 24, u64::MAX, 1 << 56] {
+            let found = SubscriptionId::from_sid(sid).map(|id| table.receive(id));
+            assert!(matches!(found, None | Some(Received::Late)), "{sid}");
+        }
+    }
+
+    #[test]
+    fn the_last_message_is_known() {
+        let mut table = Subscriptions::default();
+        let id = table.insert(()).unwrap();
+        table.get_mut(id).unwrap().max = Some(2);
+        let received: Vec<_> = (0..3).map(|_| table.receive(id)).collect();
+        assert_eq!(received, [Received::More, Received::Last, Received::Late]);
+    }
+}

@@ -1,0 +1,1 @@
+//! A stand-in replaced in this commit series.

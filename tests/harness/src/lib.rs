@@ -1,0 +1,47 @@
+//! A real `nats-server` for tests, examples and benches, and a scripted peer for what a real server cannot be made
+//! to do.
+//!
+//! * [`Server`] is one running server on a free loopback port with a temporary store. It is ready when
+//!   [`Server::start`] returns, and gone when the value is dropped, also if the test panics or its process dies.
+//! * [`Release`] says which server line to test against; [`provision`] finds its binary or fetches one into the
+//!   target directory, without root and without changing the system.
+//! * [`ScriptedServer`] speaks whatever bytes the test wants: garbage, half a frame, a close in the wrong place.
+//! * [`requires!`] leaves a test, visibly, when the server is too old for it.
+//!
+//! ```no_run
+//! let mut server = evnats_harness::Server::start();
+//! println!("{} runs {}", server.url(), server.version());
+//! server.restart(); // same port, same streams
+//! ```
+//!
+//! # Environment
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `EVNATS_TEST_SERVER` | the release to test against: `2.15` (default), `2.10` or `2.9` |
+//! | `NATS_SERVER_BIN`, `NATS_SERVER_BIN_2_10`, `NATS_SERVER_BIN_2_9` | the binary of a release, used as it is |
+//! | `EVNATS_SKIP_LOG` | a file to which [`requires!`] appends one line for each skipped test |
+//! | `CARGO_TARGET_DIR` | where provisioned servers are kept (`nats-server/` below it) |
+//!
+//! The crate is for Unix: pausing, lame duck mode and a graceful stop are signals. It does no async, keeps no state
+//! outside the target directory and the system's temporary directory, and talks to servers with plain std sockets, so
+//! that no fault of the client under test can hide in it.
+
+mod apt;
+mod port;
+mod probe;
+mod process;
+mod provision;
+mod release;
+mod scripted;
+mod server;
+mod skip;
+mod sources;
+
+pub use port::ReservedPort;
+pub use provision::{ProvisionError, provision};
+pub use release::{ParseVersionError, Release, Version};
+pub use scripted::{Script, ScriptedServer};
+pub use server::{Builder, Server, StartError};
+#[doc(hidden)]
+pub use skip::skips;

@@ -1,0 +1,490 @@
+//! One running `nats-server` and its temporary directory.
+//!
+//! The invariant: a [`Server`] that is running has answered on its port under its own name (see `probe.rs`), and the
+//! port and the store stay the same through every stop and start. It does not configure clusters; extra configuration
+//! text is passed through.
+
+use std::{
+    fs,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    ProvisionError, Release, ReservedPort, Version,
+    probe::{self, Expected},
+    process::{Process, Signal},
+    provision,
+};
+
+/// How long a server may take to get ready. Far more than it needs, for machines that are busy with a build.
+const READY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The pause between two looks at a server that is not ready yet.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How often a free port is looked for, where a free port cannot be kept free (see `port.rs`).
+const PORT_ATTEMPTS: u32 = 5;
+
+/// A running `nats-server`, for one test or for many. Killed when dropped; its directory is removed.
+///
+/// If the process dies without dropping it (an abort, SIGKILL, a `static`), the server is killed all the same, but its
+/// directory stays behind in the system's temporary directory.
+#[derive(Debug)]
+pub struct Server {
+    // Dropped in this order: the process before its files and its port.
+    process: Option<Process>,
+    version: Version,
+    binary: PathBuf,
+    name: String,
+    jetstream: bool,
+    tls_first: bool,
+    port: ReservedPort,
+    directory: TempDir,
+}
+
+impl Server {
+    /// Starts a server of the release that the environment asks for ([`Release::from_env`]), with JetStream.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such server or it does not get ready, with a text that says what to do.
+    #[track_caller]
+    #[must_use]
+    pub fn start() -> Server {
+        Server::builder().start().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A server that differs from the usual one.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder {
+            release: None,
+            config: String::new(),
+            jetstream: true,
+            tls_first: false,
+            port: None,
+        }
+    }
+
+    /// `nats://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://{}:{}", Ipv4Addr::LOCALHOST, self.port())
+    }
+
+    /// The port for clients. The same for the server's whole life, also while it is stopped.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port.port()
+    }
+
+    /// The process id. Another one after each start.
+    ///
+    /// # Panics
+    ///
+    /// When the server is stopped.
+    #[track_caller]
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process().pid()
+    }
+
+    /// The version that the server gave in its `INFO`.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The server's name in its `INFO` and in the `Server` field of its API; unique among the servers running here.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The server's directory, its working directory: configuration, log and store are here, and relative paths in
+    /// [`Builder::config`] start here.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Stops the server gracefully, if it runs, and starts it again on the same port with the same store. Returns when
+    /// it is ready.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not get ready again.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start_again();
+    }
+
+    /// Stops the server gracefully (SIGTERM) and waits for its end, ten seconds at most, before it is killed. Does
+    /// nothing if the server has ended already. A paused server is resumed for it.
+    ///
+    /// # Panics
+    ///
+    /// When the server cannot be signalled.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.stop().unwrap_or_else(|error| panic!("cannot stop nats-server: {error}"));
+        }
+    }
+
+    /// Kills the server (SIGKILL) and waits for its end. Does nothing if it has ended already.
+    pub fn kill9(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Starts a stopped or killed server on the same port with the same store. Returns when it is ready. Does nothing
+    /// if it runs.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not get ready.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        if !self.is_running() {
+            self.launch().unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    /// Whether the process exists: false after a stop, and when it has ended by itself, as in lame duck mode. A paused
+    /// server runs.
+    #[track_caller]
+    pub fn is_running(&mut self) -> bool {
+        let exited = self.process.as_mut().is_none_or(|process| {
+            process
+                .exited()
+                .unwrap_or_else(|error| panic!("cannot look at nats-server: {error}"))
+                .is_some()
+        });
+        if exited {
+            self.process = None;
+        }
+        !exited
+    }
+
+    /// Freezes the server (SIGSTOP): its connections stay open, and it says nothing.
+    ///
+    /// # Panics
+    ///
+    /// When the server is stopped.
+    #[track_caller]
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a frozen server go on (SIGCONT).
+    ///
+    /// # Panics
+    ///
+    /// When the server is stopped.
+    #[track_caller]
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Puts the server into lame duck mode (SIGUSR2): it tells its clients (`"ldm":true` in an `INFO`), waits for the
+    /// grace period, closes the clients one by one over the lame duck duration, and ends.
+    ///
+    /// The server demands a duration of 30 seconds at least (default two minutes), but not a grace period (default ten
+    /// seconds), so a test that wants to see clients closed soon sets
+    /// `lame_duck_duration: "30s"` and `lame_duck_grace_period: "1s"` in [`Builder::config`].
+    ///
+    /// # Panics
+    ///
+    /// When the server is stopped.
+    #[track_caller]
+    pub fn lame_duck(&self) {
+        self.signal(Signal::USR2);
+    }
+
+    /// What the server has logged so far, over all its starts.
+    ///
+    /// # Panics
+    ///
+    /// When the log cannot be read.
+    #[track_caller]
+    #[must_use]
+    pub fn log(&self) -> String {
+        read_from(&self.log_path(), 0)
+            .unwrap_or_else(|error| panic!("cannot read the log: {error}"))
+    }
+
+    #[track_caller]
+    fn process(&self) -> &Process {
+        self.process.as_ref().unwrap_or_else(|| panic!("nats-server is stopped"))
+    }
+
+    #[track_caller]
+    fn signal(&self, signal: Signal) {
+        self.process()
+            .signal(signal)
+            .unwrap_or_else(|error| panic!("cannot signal nats-server: {error}"));
+    }
+
+    /// Spawns the process and waits until it is ready.
+    fn launch(&mut self) -> Result<(), StartError> {
+        let deadline = Instant::now() + READY_DEADLINE;
+        loop {
+            match self.launch_once(deadline) {
+                // Only where a port cannot be kept free: who has it may be a passing connection.
+                Err(error)
+                    if cfg!(not(target_os = "linux"))
+                        && error.is_port_taken()
+                        && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(POLL_INTERVAL);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn launch_once(&mut self, deadline: Instant) -> Result<(), StartError> {
+        let log = self.log_path();
+        let logged_before = fs::metadata(&log).map_or(0, |metadata| metadata.len());
+        let log_of_this_start =
+            || read_from(&log, logged_before).unwrap_or_else(|error| error.to_string());
+        let mut process =
+            Process::spawn(&self.binary, &self.config_path(), self.directory.path(), &log)
+                .map_err(|source| StartError::Io { doing: "start nats-server", source })?;
+        loop {
+            // First, so that the server's own last words win over the probe's refused connection.
+            let exited = process
+                .exited()
+                .map_err(|source| StartError::Io { doing: "look at nats-server", source })?;
+            if let Some(status) = exited {
+                return Err(StartError::Exited { status, log: log_of_this_start() });
+            }
+            match self.look(&log_of_this_start) {
+                Ok(version) => {
+                    self.version = version;
+                    self.process = Some(process);
+                    return Ok(());
+                }
+                Err(reason) if Instant::now() >= deadline => {
+                    return Err(StartError::NotReady {
+                        waited: READY_DEADLINE,
+                        reason,
+                        log: log_of_this_start(),
+                    });
+                }
+                Err(_) => std::thread::sleep(POLL_INTERVAL),
+            }
+        }
+    }
+
+    fn look(&self, log: impl Fn() -> String) -> Result<Version, String> {
+        if !self.tls_first {
+            return probe::probe(Expected {
+                port: self.port(),
+                server_name: &self.name,
+                jetstream: self.jetstream,
+            });
+        }
+        // Nothing can be read from the port without a TLS handshake, but the log says the same.
+        if !log().contains("Server is ready") {
+            return Err("the log does not say that the server is ready".to_owned());
+        }
+        if !probe::accepts(self.port()) {
+            return Err("nobody accepts connections".to_owned());
+        }
+        provision::version_of(&self.binary)
+    }
+
+    fn write_config(&self, extra: &str) -> io::Result<()> {
+        let mut text = format!(
+            "server_name: \"{}\"\nhost: \"{}\"\nport: {}\n",
+            self.name,
+            Ipv4Addr::LOCALHOST,
+            self.port()
+        );
+        if self.jetstream {
+            // Limits of its own, so that a test means the same on every machine: the defaults depend on its memory
+            // and free disk space. The path is relative to the server's directory.
+            text.push_str("jetstream {\n  store_dir: \"store\"\n  max_memory_store: 1GB\n  max_file_store: 10GB\n}\n");
+        }
+        text.push_str(extra);
+        fs::write(self.config_path(), text)
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.directory.path().join("server.conf")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.path().join("server.log")
+    }
+}
+
+/// What to start; made by [`Server::builder`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder starts nothing until `start`"]
+pub struct Builder {
+    release: Option<Release>,
+    config: String,
+    jetstream: bool,
+    tls_first: bool,
+    port: Option<u16>,
+}
+
+impl Builder {
+    /// The release to run. Default: [`Release::from_env`].
+    pub fn release(mut self, release: Release) -> Builder {
+        self.release = Some(release);
+        self
+    }
+
+    /// Adds text to the end of the server's configuration file; several texts add up. Relative paths start at
+    /// [`Server::directory`].
+    pub fn config(mut self, extra: impl AsRef<str>) -> Builder {
+        self.config.push_str(extra.as_ref());
+        self.config.push('\n');
+        self
+    }
+
+    /// Whether JetStream is on, with a temporary file store, up to 1 GB of memory and 10 GB of disk. Default: true.
+    /// A test with its own `jetstream` block in [`Builder::config`] says false here.
+    pub fn jetstream(mut self, on: bool) -> Builder {
+        self.jetstream = on;
+        self
+    }
+
+    /// Says that the extra configuration makes the server do the TLS handshake before `INFO` (`handshake_first`), so
+    /// that its readiness shows in the log alone.
+    pub fn tls_first(mut self) -> Builder {
+        self.tls_first = true;
+        self
+    }
+
+    /// The port for clients. Default: a free one.
+    pub fn port(mut self, port: u16) -> Builder {
+        self.port = Some(port);
+        self
+    }
+
+    /// Starts the server and returns when it is ready, after a minute at most, plus the time to provision a binary
+    /// that this machine has not got yet.
+    ///
+    /// Ready means that it has answered a `PING` and, with JetStream, a request to the JetStream API. If the extra
+    /// configuration demands TLS or credentials, it means that the server has demanded them.
+    ///
+    /// # Errors
+    ///
+    /// When there is no binary, the port is taken, the server refuses its configuration (its log is in the error), or
+    /// it does not get ready in time.
+    ///
+    /// # Panics
+    ///
+    /// When no release is set and `EVNATS_TEST_SERVER` holds none ([`Release::from_env`]).
+    pub fn start(self) -> Result<Server, StartError> {
+        let binary = provision::provision(self.release.unwrap_or_else(Release::from_env))?;
+        for _ in 1..PORT_ATTEMPTS {
+            match self.start_once(binary.clone()) {
+                Err(error) if error.is_port_taken() && self.port.is_none() => {}
+                result => return result,
+            }
+        }
+        self.start_once(binary)
+    }
+
+    fn start_once(&self, binary: PathBuf) -> Result<Server, StartError> {
+        /// Tells apart the servers of one test process.
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+
+        let port = match self.port {
+            Some(port) => ReservedPort::exactly(port),
+            None => ReservedPort::any(),
+        }
+        .map_err(|source| StartError::Io { doing: "reserve a port", source })?;
+        let directory = tempfile::Builder::new()
+            .prefix("evnats-server-")
+            .tempdir()
+            .map_err(|source| StartError::Io { doing: "make a temporary directory", source })?;
+        let mut server = Server {
+            process: None,
+            version: Version::new(0, 0, 0), // until it says
+            binary,
+            name: format!(
+                "evnats-{}-{}",
+                std::process::id(),
+                STARTED.fetch_add(1, Ordering::Relaxed)
+            ),
+            jetstream: self.jetstream,
+            tls_first: self.tls_first,
+            port,
+            directory,
+        };
+        server.write_config(&self.config).map_err(|source| StartError::Io {
+            doing: "write the server's configuration",
+            source,
+        })?;
+        server.launch()?;
+        Ok(server)
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// There is no binary to start.
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+    /// The system refused something.
+    #[error("cannot {doing}: {source}")]
+    Io {
+        /// What was refused.
+        doing: &'static str,
+        /// How.
+        source: io::Error,
+    },
+    /// The server ended before it was ready, for instance over its configuration.
+    #[error("nats-server ended before it was ready ({status}); its log:\n{log}")]
+    #[non_exhaustive]
+    Exited {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it logged.
+        log: String,
+    },
+    /// The server runs, but did not answer as it should.
+    #[error("nats-server was not ready after {waited:?}: {reason}; its log:\n{log}")]
+    #[non_exhaustive]
+    NotReady {
+        /// How long it was waited for.
+        waited: Duration,
+        /// What was wrong with its last answer.
+        reason: String,
+        /// What it logged.
+        log: String,
+    },
+}
+
+impl StartError {
+    fn is_port_taken(&self) -> bool {
+        matches!(self, StartError::Exited { log, .. } if log.contains("address already in use"))
+    }
+}
+
+/// The text of a file from an offset on.
+fn read_from(path: &Path, offset: u64) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
