@@ -125,6 +125,11 @@ impl Message {
         self.subject.of(&self.frame)
     }
 
+    /// The subject to keep, without a copy.
+    pub fn subject_to_bytes(&self) -> Bytes {
+        self.frame.slice(self.subject.start as usize..self.subject.end as usize)
+    }
+
     /// The subject to which the sender wants answers.
     pub fn reply(&self) -> Option<Cow<'_, str>> {
         self.reply_bytes().map(String::from_utf8_lossy)
@@ -146,8 +151,13 @@ impl Message {
     }
 
     /// The payload to keep, without a copy: it shares the read buffer with the message.
-    pub fn payload_bytes(&self) -> Bytes {
+    pub fn payload_to_bytes(&self) -> Bytes {
         self.frame.slice(self.payload as usize..self.end as usize)
+    }
+
+    /// The header block to keep, without a copy.
+    pub fn headers_to_bytes(&self) -> Bytes {
+        self.frame.slice(self.headers.start as usize..self.headers.end as usize)
     }
 
     /// The payload as text. What is not UTF-8 is shown with replacement characters.
@@ -205,7 +215,7 @@ impl fmt::Debug for Message {
             .field("sid", &self.sid)
             .field("reply", &self.reply())
             .field("headers", &self.headers())
-            .field("payload", &self.payload_bytes())
+            .field("payload", &self.payload_to_bytes())
             .finish()
     }
 }

@@ -154,7 +154,10 @@ impl<S, R, F> Session<S, R, F> {
         reply_len: usize,
     ) -> Result<(), CommandError> {
         self.check_not_over()?;
-        subject::check_literal(message.subject)?;
+        match message.allow_wildcards {
+            false => subject::check_literal(message.subject)?,
+            true => subject::check_pattern(message.subject)?,
+        }
         let mut header_len = 0;
         if let Some(headers) = message.headers {
             headers.check()?;

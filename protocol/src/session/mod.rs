@@ -71,23 +71,45 @@ impl Default for SessionConfig {
     }
 }
 
-/// A message to send. The payload alone is often enough: `Publish::new("greet", "hello")`.
+/// A message to send: `Publish::new("greet", "hello").headers(&headers)`.
 #[derive(Debug, Clone)]
 pub struct Publish<'a> {
-    /// A literal subject.
-    pub subject: &'a str,
-    /// Where receivers are to send answers. Not for requests, which have an inbox.
-    pub reply: Option<&'a str>,
-    /// Headers.
-    pub headers: Option<&'a HeaderMap>,
-    /// Payload.
-    pub payload: Payload<'a>,
+    subject: &'a str,
+    reply: Option<&'a str>,
+    headers: Option<&'a HeaderMap>,
+    payload: Payload<'a>,
+    allow_wildcards: bool,
 }
 
 impl<'a> Publish<'a> {
-    /// A message without reply subject and headers.
+    /// A message without reply subject and headers. The subject must be literal.
+    #[inline]
     pub fn new(subject: &'a str, payload: impl Into<Payload<'a>>) -> Self {
-        Self { subject, reply: None, headers: None, payload: payload.into() }
+        let payload = payload.into();
+        Self { subject, reply: None, headers: None, payload, allow_wildcards: false }
+    }
+
+    /// Says where receivers are to send answers. Requests do not use it, they have an inbox.
+    #[must_use]
+    pub fn reply(mut self, reply: &'a str) -> Self {
+        self.reply = Some(reply);
+        self
+    }
+
+    /// Adds headers.
+    #[must_use]
+    #[inline]
+    pub fn headers(mut self, headers: &'a HeaderMap) -> Self {
+        self.headers = Some(headers);
+        self
+    }
+
+    /// Lets the subject have wildcards, which servers route literally. Only the subjects of
+    /// JetStream's API have a use for it, some of which end with a filter.
+    #[must_use]
+    pub fn allow_wildcards(mut self) -> Self {
+        self.allow_wildcards = true;
+        self
     }
 }
 
@@ -350,6 +372,11 @@ impl<S, R, F> Session<S, R, F> {
     #[inline]
     pub fn subscription_mut(&mut self, id: SubscriptionId) -> Option<&mut S> {
         self.subscriptions.get_mut(id).map(|entry| &mut entry.context)
+    }
+
+    /// The first token or tokens of inboxes.
+    pub fn inbox_prefix(&self) -> &str {
+        &self.config.inbox_prefix
     }
 
     /// Number of live subscriptions, the request inbox not counted.

@@ -1,9 +1,11 @@
-//! One package out of Debian's archive, through the machine's own mirror, without touching the system.
+//! One package out of Debian's archive, through the machine's own mirror, without touching the
+//! system.
 //!
-//! apt runs with a private state, cache and list of sources, so neither root nor an installed package is needed. What
-//! the machine's configuration says about proxies and credentials still holds. The signature of the archive is always
-//! verified. A machine with an old release may not know the key of a new suite yet: then the current keys are taken
-//! from the package `debian-archive-keyring` of a suite that the machine does trust.
+//! apt runs with a private state, cache and list of sources, so neither root nor an installed
+//! package is needed. What the machine's configuration says about proxies and credentials still
+//! holds. The signature of the archive is always verified. A machine with an old release may not
+//! know the key of a new suite yet: then the current keys are taken from the package
+//! `debian-archive-keyring` of a suite that the machine does trust.
 
 use std::{
     fs, io,
@@ -18,7 +20,8 @@ use crate::{
     sources::{Source, parse_deb822, parse_one_line},
 };
 
-/// The package that holds the archive's keys, and where it keeps them: under its name since 2025, and before.
+/// The package that holds the archive's keys, and where it keeps them: under its name since 2025,
+/// and before.
 const KEYRING_PACKAGE: &str = "debian-archive-keyring";
 const KEYRINGS: [&str; 2] = [
     "usr/share/keyrings/debian-archive-keyring.pgp",
@@ -28,7 +31,8 @@ const KEYRINGS: [&str; 2] = [
 /// What apt's verifiers (gpgv, sqv) say of a signature by a key that is not known.
 const UNKNOWN_KEY: [&str; 3] = ["no_pubkey", "public key is not available", "missing key"];
 
-/// The sources of Debian's main archive that this machine is configured with. An error says why there are none.
+/// The sources of Debian's main archive that this machine is configured with. An error says why
+/// there are none.
 pub(crate) fn debian_sources() -> Result<Vec<Source>, String> {
     let paths = run(Command::new("apt-config").args([
         "shell",
@@ -142,8 +146,9 @@ impl PrivateApt {
         fs::write(root.join("state/status"), "")?;
         fs::write(root.join("sources/archive.sources"), source.stanza())?;
         let path = |relative: &str| root.join(relative).display().to_string();
-        // Read after the machine's own configuration, so that it can take back the machine's hooks (which act on the
-        // system), pins and default release. No sandbox: apt's own user could not write here.
+        // Read after the machine's own configuration, so that it can take back the machine's hooks
+        // (which act on the system), pins and default release. No sandbox: apt's own user could not
+        // write here.
         let config = format!(
             r#"#clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;

@@ -1,11 +1,13 @@
-//! A real `nats-server` for tests, examples and benches, and a scripted peer for what a real server cannot be made
-//! to do.
+//! A real `nats-server` for tests, examples and benches, and a scripted peer for what a real server
+//! cannot be made to do.
 //!
-//! * [`Server`] is one running server on a free loopback port with a temporary store. It is ready when
-//!   [`Server::start`] returns, and gone when the value is dropped, also if the test panics or its process dies.
-//! * [`Release`] says which server line to test against; [`provision`] finds its binary or fetches one into the
-//!   target directory, without root and without changing the system.
-//! * [`ScriptedServer`] speaks whatever bytes the test wants: garbage, half a frame, a close in the wrong place.
+//! * [`Server`] is one running server on a free loopback port with a temporary store. It is ready
+//!   when [`Server::start`] returns, and gone when the value is dropped, also if the test panics or
+//!   its process dies.
+//! * [`Release`] says which server line to test against; [`provision`] finds its binary or fetches
+//!   one into the target directory, without root and without changing the system.
+//! * [`ScriptedServer`] speaks whatever bytes the test wants: garbage, half a frame, a close in the
+//!   wrong place.
 //! * [`requires!`] leaves a test, visibly, when the server is too old for it.
 //!
 //! ```no_run
@@ -19,15 +21,18 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `EVNATS_TEST_SERVER` | the release to test against: `2.15` (default), `2.10` or `2.9` |
-//! | `NATS_SERVER_BIN`, `NATS_SERVER_BIN_2_10`, `NATS_SERVER_BIN_2_9` | the binary of a release, used as it is |
+//! | `NATS_SERVER_BIN` | the binary of the newest release, used as it is |
+//! | `NATS_SERVER_BIN_2_10`, `NATS_SERVER_BIN_2_9` | the same for the older ones |
 //! | `EVNATS_SKIP_LOG` | a file to which [`requires!`] appends one line for each skipped test |
 //! | `CARGO_TARGET_DIR` | where provisioned servers are kept (`nats-server/` below it) |
 //!
-//! The crate is for Unix: pausing, lame duck mode and a graceful stop are signals. It does no async, keeps no state
-//! outside the target directory and the system's temporary directory, and talks to servers with plain std sockets, so
-//! that no fault of the client under test can hide in it.
+//! The crate is for Unix: pausing, lame duck mode and a graceful stop are signals. It does no
+//! async, keeps no state outside the target directory and the system's temporary directory, and
+//! talks to servers with plain std sockets, so that no fault of the client under test can hide in
+//! it.
 
 mod apt;
+mod example;
 mod port;
 mod probe;
 mod process;
@@ -38,6 +43,7 @@ mod server;
 mod skip;
 mod sources;
 
+pub use example::url_or_server;
 pub use port::ReservedPort;
 pub use provision::{ProvisionError, provision};
 pub use release::{ParseVersionError, Release, Version};

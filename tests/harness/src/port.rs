@@ -1,11 +1,13 @@
 //! Loopback ports that stay ours while nothing listens on them.
 //!
-//! A port that is merely "free just now" makes two kinds of flaky test. Another test may take it before the server
-//! does, or while the server is down for a restart. And a client that keeps reconnecting to a free port of the
-//! ephemeral range may be given that very port as its own and connect to itself. On Linux a socket that is bound, but
-//! never listens, prevents both: the kernel hands the port to nobody who does not ask for it by number, while a server
-//! that sets `SO_REUSEADDR` (as Go's listeners do) may bind it. Elsewhere such a second bind is refused, so the socket
-//! is closed at once and the port is a good guess; [`crate::Server`] retries if it turns out wrong.
+//! A port that is merely "free just now" makes two kinds of flaky test. Another test may take it
+//! before the server does, or while the server is down for a restart. And a client that keeps
+//! reconnecting to a free port of the ephemeral range may be given that very port as its own and
+//! connect to itself. On Linux a socket that is bound, but never listens, prevents both: the kernel
+//! hands the port to nobody who does not ask for it by number, while a server that sets
+//! `SO_REUSEADDR` (as Go's listeners do) may bind it. Elsewhere such a second bind is refused, so
+//! the socket is closed at once and the port is a good guess; [`crate::Server`] retries if it turns
+//! out wrong.
 
 use std::{
     io,
@@ -16,8 +18,8 @@ use std::{
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 
 /// A loopback TCP port for a server to listen on, for instance a route or WebSocket port in
-/// [`Builder::config`](crate::Builder::config). On Linux nobody else gets it until the value is dropped, except who asks
-/// for it by number.
+/// [`Builder::config`](crate::Builder::config). On Linux nobody else gets it until the value is
+/// dropped, except who asks for it by number.
 #[derive(Debug)]
 pub struct ReservedPort {
     port: u16,
@@ -54,11 +56,13 @@ impl ReservedPort {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
         if port != 0 {
-            // A port asked for by number may have old connections in TIME_WAIT, which are no obstacle to a server.
+            // A port asked for by number may have old connections in TIME_WAIT, which are no
+            // obstacle to a server.
             sockopt::set_socket_reuseaddr(&socket, true)?;
         }
         bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
-        // Only now: if set before, the kernel may choose a port that another such socket has reserved.
+        // Only now: if set before, the kernel may choose a port that another such socket has
+        // reserved.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         let port = SocketAddr::try_from(getsockname(&socket)?)?.port();
         Ok(ReservedPort { port, _socket: cfg!(target_os = "linux").then_some(socket) })

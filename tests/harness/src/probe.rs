@@ -1,9 +1,10 @@
 //! Readiness by protocol: a server is ready when it has answered, not when some time has passed.
 //!
-//! One attempt connects, reads `INFO`, sends `CONNECT` and `PING` and waits for `PONG`; with JetStream it also waits
-//! for an answer of the JetStream API. Who answers must give the expected server name, for the port may belong to
-//! somebody else's server by now. A server that demands TLS or credentials, which the probe has not got, has proven
-//! by demanding them that it serves clients; its JetStream is up by then, as it is enabled before clients are accepted.
+//! One attempt connects, reads `INFO`, sends `CONNECT` and `PING` and waits for `PONG`; with
+//! JetStream it also waits for an answer of the JetStream API. Who answers must give the expected
+//! server name, for the port may belong to somebody else's server by now. A server that demands TLS
+//! or credentials, which the probe has not got, has proven by demanding them that it serves
+//! clients; its JetStream is up by then, as it is enabled before clients are accepted.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -15,8 +16,8 @@ use serde_json::Value;
 
 use crate::Version;
 
-/// How long one step of an attempt may take. Generous, as a server may be starved on a busy machine; a refused
-/// connection, which is the common case, fails at once.
+/// How long one step of an attempt may take. Generous, as a server may be starved on a busy
+/// machine; a refused connection, which is the common case, fails at once.
 const STEP_TIMEOUT: Duration = Duration::from_secs(3);
 
 const CONNECT_AND_PING: &[u8] =
@@ -42,7 +43,8 @@ pub(crate) fn probe(expected: Expected<'_>) -> Result<Version, String> {
     Connection::new(stream)?.check(expected)
 }
 
-/// Whether somebody accepts connections on the port, for servers that do not speak before a TLS handshake.
+/// Whether somebody accepts connections on the port, for servers that do not speak before a TLS
+/// handshake.
 pub(crate) fn accepts(port: u16) -> bool {
     TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), STEP_TIMEOUT).is_ok()
 }

@@ -1,9 +1,11 @@
-//! One server process: spawned with its output in a file, signalled and reaped by its own pid, and never left behind.
+//! One server process: spawned with its output in a file, signalled and reaped by its own pid, and
+//! never left behind.
 //!
-//! A panic runs destructors; an abort, a SIGKILL of the test run, or a server kept in a `static` does not. So each
-//! server has a watchdog: a small shell that waits for the end of a pipe whose other end only this process holds, then
-//! kills the server. (Asking the kernel for a signal at the parent's death instead would need unsafe code, and would
-//! fire when the *thread* that started the server ends, which in a test is too early.)
+//! A panic runs destructors; an abort, a SIGKILL of the test run, or a server kept in a `static`
+//! does not. So each server has a watchdog: a small shell that waits for the end of a pipe whose
+//! other end only this process holds, then kills the server. (Asking the kernel for a signal at the
+//! parent's death instead would need unsafe code, and would fire when the *thread* that started the
+//! server ends, which in a test is too early.)
 
 use std::{
     fs::OpenOptions,
@@ -14,7 +16,7 @@ use std::{
 };
 
 pub(crate) use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// How long a server may take to stop before it is killed.
 const GRACEFUL_STOP: Duration = Duration::from_secs(10);
@@ -22,8 +24,9 @@ const GRACEFUL_STOP: Duration = Duration::from_secs(10);
 /// How often the end of a process is looked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What the watchdog runs: end of file on stdin means that whoever started the server is gone. The signals are those
-/// of a terminal and of a test runner that gives up, which are sent to the whole process group.
+/// What the watchdog runs: end of file on stdin means that whoever started the server is gone. The
+/// signals are those of a terminal and of a test runner that gives up, which are sent to the whole
+/// process group.
 const WATCHDOG: &str = "trap '' HUP INT TERM; read -r _; kill -KILL \"$1\"";
 
 /// A running server. Killed and reaped when dropped.
@@ -80,7 +83,18 @@ impl Process {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
-    /// Lets the server end in its own way. One that is paused, or takes longer than ten seconds, is made to.
+    /// Freezes the process. Returns when it is frozen, or has ended.
+    pub(crate) fn pause(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)?;
+        // The signal alone returns while threads of the process may still be running. Not consumed:
+        // the exit status is for `exited`, and the stop for a second pause of a paused process.
+        let events = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        rustix::io::retry_on_intr(|| waitid(WaitId::Pid(Pid::from_child(&self.child)), events))?;
+        Ok(())
+    }
+
+    /// Lets the server end in its own way. One that is paused, or takes longer than ten seconds, is
+    /// made to.
     pub(crate) fn stop(mut self) -> io::Result<()> {
         if self.exited()?.is_some() {
             return Ok(());
@@ -100,8 +114,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // The watchdog goes before the server is reaped: until then the server's pid cannot be given to anyone else.
-        // Errors mean that a process is gone already.
+        // The watchdog goes before the server is reaped: until then the server's pid cannot be
+        // given to anyone else. Errors mean that a process is gone already.
         let _ = self.child.kill();
         let _ = self.watchdog.kill();
         let _ = self.watchdog.wait();

@@ -1,12 +1,12 @@
 //! Finding the binary of a release, or fetching it into the target directory.
 //!
-//! Nothing outside the target directory is changed and no privilege is used. A binary appears there by an atomic
-//! rename and is never changed again, so processes that provision at once can at worst work twice; a lock file keeps
-//! them from that where it can.
+//! Nothing outside the target directory is changed and no privilege is used. A binary appears there
+//! by an atomic rename and is never changed again, so processes that provision at once can at worst
+//! work twice; a lock file keeps them from that where it can.
 
 use std::{
     ffi::OsStr,
-    fs,
+    fmt, fs,
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -22,18 +22,23 @@ use crate::{Release, Version, apt};
 /// What the program is called everywhere.
 const PROGRAM: &str = "nats-server";
 
+/// What `go install` calls it.
+const GO_MODULE: &str = "github.com/nats-io/nats-server/v2";
+
 /// How long another process may take to provision before this one does it, too.
 const LOCK_PATIENCE: Duration = Duration::from_secs(300);
 
 /// The pause between two looks at another process's lock.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Finds the `nats-server` of a release, or fetches it. The answer is kept for the life of the process.
+/// Finds the `nats-server` of a release, or fetches it. The answer is kept for the life of the
+/// process.
 ///
-/// In this order: the environment variable of the release (`NATS_SERVER_BIN`, `NATS_SERVER_BIN_2_10`,
-/// `NATS_SERVER_BIN_2_9`), whose binary is used whatever its version; `nats-server` on the `PATH`, if it is of the
-/// release; an earlier copy at `nats-server/<release>/nats-server` in the target directory. Then it is fetched to
-/// there: from Debian's archive through the mirror that the machine's apt is configured with, from an installed
+/// In this order: the environment variable of the release (`NATS_SERVER_BIN`,
+/// `NATS_SERVER_BIN_2_10`, `NATS_SERVER_BIN_2_9`), whose binary is used whatever its version;
+/// `nats-server` on the `PATH`, if it is of the release; an earlier copy at
+/// `nats-server/<release>/nats-server` in the target directory. Then it is fetched to there: from
+/// Debian's archive through the mirror that the machine's apt is configured with, from an installed
 /// Homebrew formula, or by `go install`. Progress is reported on stderr.
 ///
 /// # Errors
@@ -46,8 +51,9 @@ pub fn provision(release: Release) -> Result<PathBuf, ProvisionError> {
     FOUND[release as usize].get_or_init(|| find(release)).clone()
 }
 
-/// Why there is no `nats-server` to test against.
-#[derive(Debug, Clone, thiserror::Error)]
+/// Why there is no `nats-server` to test against. Debugs as it displays, so that `unwrap` shows what
+/// to do.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProvisionError {
     /// The environment names a binary that does not run.
@@ -63,9 +69,9 @@ pub enum ProvisionError {
     },
     /// No binary was found, and none could be fetched.
     #[error(
-        "there is no nats-server {release} and it could not be fetched; install one (Debian {}: `apt-get install \
-         nats-server`; macOS: `brew install nats-server`; with Go: `go install \
-         github.com/nats-io/nats-server/v2@{}`) and put it on the PATH or its path into {}; what was tried:\n{}",
+        "there is no nats-server {release} and it could not be fetched; install one (Debian {}: \
+         `apt-get install nats-server`; macOS: `brew install nats-server`; with Go: `go install \
+         {GO_MODULE}@{}`) and put it on the PATH or its path into {}; what was tried:\n{}",
         release.debian_suite(), release.go_version(), release.binary_variable(), tried.join("\n")
     )]
     #[non_exhaustive]
@@ -75,6 +81,12 @@ pub enum ProvisionError {
         /// Each way, and why it failed.
         tried: Vec<String>,
     },
+}
+
+impl fmt::Debug for ProvisionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// The version that a binary says it has. An error says why it is not a `nats-server`.
@@ -104,15 +116,8 @@ pub(crate) fn run(command: &mut Command) -> Result<String, String> {
 fn find(release: Release) -> Result<PathBuf, ProvisionError> {
     let variable = release.binary_variable();
     if let Some(path) = std::env::var_os(variable).map(PathBuf::from) {
-        return match version_of(&path) {
-            Ok(_) => absolute(path),
-            Err(reason) => Err(reason),
-        }
-        .map_err(|reason| ProvisionError::Override {
-            variable,
-            path: path_of(variable),
-            reason,
-        });
+        let checked = version_of(&path).and_then(|_| absolute(&path));
+        return checked.map_err(|reason| ProvisionError::Override { variable, path, reason });
     }
     if let Some(path) = on_path(release) {
         return Ok(path);
@@ -121,16 +126,13 @@ fn find(release: Release) -> Result<PathBuf, ProvisionError> {
     cache.get_or_fetch().map_err(|tried| ProvisionError::Unavailable { release, tried })
 }
 
-/// A server runs in a directory of its own, so a relative path must not stay relative. A bare name is for the PATH.
-fn absolute(path: PathBuf) -> Result<PathBuf, String> {
+/// A server runs in a directory of its own, so a relative path must not stay relative. A bare name
+/// is for the PATH.
+fn absolute(path: &Path) -> Result<PathBuf, String> {
     if path.components().count() == 1 && !path.exists() {
-        return Ok(path);
+        return Ok(path.to_owned());
     }
-    std::path::absolute(&path).map_err(|error| error.to_string())
-}
-
-fn path_of(variable: &str) -> PathBuf {
-    std::env::var_os(variable).map(PathBuf::from).unwrap_or_default()
+    std::path::absolute(path).map_err(|error| error.to_string())
 }
 
 fn on_path(release: Release) -> Option<PathBuf> {
@@ -150,13 +152,14 @@ fn is_of(binary: &Path, release: Release) -> Result<(), String> {
     }
 }
 
-/// Cargo's target directory as far as it can be known at run time: of the environment, or the workspace's own.
+/// Cargo's target directory as far as it can be known at run time: of the environment, or the
+/// workspace's own.
 fn target_directory() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     // This crate is tests/harness in the workspace.
     let workspace = manifest.ancestors().nth(2).unwrap_or(manifest);
-    // If relative, then to where cargo was started, which is as a rule the workspace, and not to here: tests run in
-    // the directory of their package.
+    // If relative, then to where cargo was started, which is as a rule the workspace, and not to
+    // here: tests run in the directory of their package.
     workspace.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
@@ -195,9 +198,11 @@ impl Cache {
         report(&format!("provisioning {PROGRAM} {} …", self.release));
         let started = Instant::now();
         let mut tried = Vec::new();
-        for (name, fetch) in
-            [("apt", Cache::from_apt as Fetch), ("brew", Cache::from_brew), ("go", Cache::from_go)]
-        {
+        for (name, fetch) in [
+            ("apt", Cache::fetch_by_apt as Fetch),
+            ("brew", Cache::fetch_by_brew),
+            ("go", Cache::fetch_by_go),
+        ] {
             match fetch(self) {
                 Ok(binary) => {
                     let seconds = started.elapsed().as_secs_f32();
@@ -213,7 +218,7 @@ impl Cache {
         Err(tried)
     }
 
-    fn from_apt(&self) -> Result<PathBuf, String> {
+    fn fetch_by_apt(&self) -> Result<PathBuf, String> {
         let sources = apt::debian_sources()?;
         let unpacked = apt::fetch(&sources, self.release.debian_suite(), PROGRAM, &self.root)?;
         let binary = ["usr/sbin", "usr/bin"]
@@ -224,26 +229,27 @@ impl Cache {
         self.keep(&binary)
     }
 
-    /// An installed formula that is not on the PATH. Installing it would change the system, which is the user's call.
-    fn from_brew(&self) -> Result<PathBuf, String> {
+    /// An installed formula that is not on the PATH. Installing it would change the system, which
+    /// is the user's call.
+    fn fetch_by_brew(&self) -> Result<PathBuf, String> {
         let prefix = run(Command::new("brew").args(["--prefix", "--installed", PROGRAM]))?;
         let binary = Path::new(prefix.trim()).join("bin").join(PROGRAM);
         is_of(&binary, self.release)?;
         Ok(binary)
     }
 
-    fn from_go(&self) -> Result<PathBuf, String> {
+    fn fetch_by_go(&self) -> Result<PathBuf, String> {
         let directory =
             tempfile::Builder::new().prefix("go-").tempdir_in(&self.root).map_err(|error| {
                 format!("cannot make a directory in {}: {error}", self.root.display())
             })?;
-        let module = format!("github.com/nats-io/nats-server/v2@{}", self.release.go_version());
+        let module = format!("{GO_MODULE}@{}", self.release.go_version());
         run(Command::new("go").args(["install", &module]).env("GOBIN", directory.path()))?;
         self.keep(&directory.path().join(PROGRAM))
     }
 
-    /// Moves a fetched binary to its place, whole or not at all. The directory it comes from is in the same file
-    /// system, being below the root.
+    /// Moves a fetched binary to its place, whole or not at all. The directory it comes from is in
+    /// the same file system, being below the root.
     fn keep(&self, fetched: &Path) -> Result<PathBuf, String> {
         is_of(fetched, self.release)?;
         let binary = self.binary();
@@ -261,7 +267,8 @@ impl Cache {
 /// One way to fetch a binary into the cache.
 type Fetch = fn(&Cache) -> Result<PathBuf, String>;
 
-/// Says that this process is fetching a release, so that others wait. Only saves work: who cannot have it goes ahead.
+/// Says that this process is fetching a release, so that others wait. Only saves work: who cannot
+/// have it goes ahead.
 struct Lock {
     path: PathBuf,
 }
@@ -270,7 +277,8 @@ impl Lock {
     /// Waits for the lock. `None` if it cannot be had, or its holder takes too long.
     fn take(root: &Path, release: Release) -> Option<Lock> {
         let path = root.join(format!("{release}.lock"));
-        // Linked into place with its content, as nobody may see it without: the pid tells whether the holder lives.
+        // Linked into place with its content, as nobody may see it without: the pid tells whether
+        // the holder lives.
         let mut file = NamedTempFile::new_in(root).ok()?;
         write!(file, "{}", std::process::id()).ok()?;
         let deadline = Instant::now() + LOCK_PATIENCE;
@@ -358,10 +366,11 @@ mod tests {
         assert_eq!(cache.get(), None);
         let fetched = root.path().join("fetched");
         let script = |version: &str| {
-            fs::write(&fetched, format!("#!/bin/sh\necho nats-server: v{version}\n")).unwrap();
-            let mut permissions = fs::metadata(&fetched).unwrap().permissions();
-            std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
-            fs::set_permissions(&fetched, permissions).unwrap();
+            // By another process: a file that this one has open for writing while another thread
+            // forks is busy.
+            let write =
+                "printf '#!/bin/sh\necho nats-server: v%s\n' \"$2\" > \"$1\"; chmod 755 \"$1\"";
+            run(Command::new("sh").args(["-c", write, "sh"]).arg(&fetched).arg(version)).unwrap();
         };
         script("2.9.10");
         assert!(cache.keep(&fetched).unwrap_err().contains("is of 2.9.10"));

@@ -1,14 +1,16 @@
-//! Which server: the release lines that the tests know, and the version that a running server reports.
+//! Which server: the release lines that the tests know, and the version that a running server
+//! reports.
 //!
-//! A [`Release`] is a wish, a [`Version`] a fact. [`Release::accepts`] is the only bridge between them.
+//! A [`Release`] is a wish, a [`Version`] a fact. [`Release::accepts`] is the only bridge between
+//! them.
 
 use std::{fmt, str::FromStr};
 
 /// The environment variable that [`Release::from_env`] reads.
 const RELEASE_VARIABLE: &str = "EVNATS_TEST_SERVER";
 
-/// A line of `nats-server` releases that the tests run against: the newest one, and those of the Debian releases in
-/// use, which stand for what is found in the field.
+/// A line of `nats-server` releases that the tests run against: the newest one, and those of the
+/// Debian releases in use, which stand for what is found in the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Release {
     /// 2.15 or newer (Debian unstable). The default.
@@ -23,11 +25,13 @@ impl Release {
     /// Every release, newest first.
     pub const ALL: [Release; 3] = [Release::Main, Release::V2_10, Release::V2_9];
 
-    /// The release named by `EVNATS_TEST_SERVER` (`2.15`, `2.10` or `2.9`), [`Release::Main`] if it is not set.
+    /// The release named by `EVNATS_TEST_SERVER` (`2.15`, `2.10` or `2.9`), [`Release::Main`] if it
+    /// is not set.
     ///
     /// # Panics
     ///
-    /// When the variable holds anything else: a run that silently tests another server than asked for is worse.
+    /// When the variable holds anything else: a run that silently tests another server than asked
+    /// for is worse.
     #[must_use]
     pub fn from_env() -> Release {
         let Some(wanted) = std::env::var_os(RELEASE_VARIABLE) else { return Release::Main };
@@ -93,7 +97,8 @@ impl fmt::Display for Release {
     }
 }
 
-/// The version of a server, ordered as versions are. What follows the patch number (`-RC.1`, `-dev`) is left out.
+/// The version of a server, ordered as versions are. What follows the patch number (`-RC.1`,
+/// `-dev`) is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// The first number: 2 in `2.10.27`.

@@ -1,8 +1,9 @@
 //! A peer that says exactly what the test tells it to, for what a real server cannot be made to do.
 //!
-//! Nothing here blocks for ever: reads give up after ten seconds, and dropping the [`ScriptedServer`] shuts down the
-//! connection that a script is waiting on. A script that panics (a failed [`Script::expect`], an `assert!` of its own)
-//! fails the test: the panic is raised again where the `ScriptedServer` is dropped.
+//! Nothing here blocks for ever: reads give up after ten seconds, and dropping the
+//! [`ScriptedServer`] shuts down the connection that a script is waiting on. A script that panics
+//! (a failed [`Script::expect`], an `assert!` of its own) fails the test: the panic is raised again
+//! where the `ScriptedServer` is dropped.
 
 use std::{
     fmt,
@@ -46,8 +47,8 @@ pub struct ScriptedServer {
 }
 
 impl ScriptedServer {
-    /// Starts listening. For each accepted connection, in order and one after the other, the script runs on the
-    /// server's thread; while it runs, further connections wait in the backlog.
+    /// Starts listening. For each accepted connection, in order and one after the other, the script
+    /// runs on the server's thread; while it runs, further connections wait in the backlog.
     ///
     /// # Panics
     ///
@@ -91,10 +92,10 @@ impl Drop for ScriptedServer {
         // Wakes a thread that waits in accept(). If it fails, there is no listener any more.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let result = self.thread.take().map(JoinHandle::join);
-        if let Some(Err(panic)) = result {
-            if !std::thread::panicking() {
-                resume_unwind(panic);
-            }
+        if let Some(Err(panic)) = result
+            && !std::thread::panicking()
+        {
+            resume_unwind(panic);
         }
     }
 }
@@ -113,18 +114,20 @@ impl Script {
         self.index
     }
 
-    /// Sends the bytes as they are. That the peer may have closed already is not an error: most scripts race with it.
+    /// Sends the bytes as they are. That the peer may have closed already is not an error: most
+    /// scripts race with it.
     pub fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.get_mut().write_all(bytes);
     }
 
-    /// Sends a plausible `INFO` line, of a server 2.15.0 named `scripted`, with headers and JetStream.
+    /// Sends a plausible `INFO` line, of a server 2.15.0 named `scripted`, with headers and
+    /// JetStream.
     pub fn send_info(&mut self) {
         self.send_info_with("");
     }
 
-    /// Sends an `INFO` line like [`Script::send_info`]'s with these fields added or replaced, for instance
-    /// `"max_payload":100,"auth_required":true`.
+    /// Sends an `INFO` line like [`Script::send_info`]'s with these fields added or replaced, for
+    /// instance `"max_payload":100,"auth_required":true`.
     ///
     /// # Panics
     ///
@@ -137,9 +140,18 @@ impl Script {
             });
         let port = self.stream.get_ref().local_addr().map_or(0, |address| address.port());
         let mut info = json!({
-            "server_id": "NSCRIPTED", "server_name": "scripted", "version": "2.15.0", "proto": 1, "go": "go1.25",
-            "host": "127.0.0.1", "port": port, "headers": true, "max_payload": 1_048_576, "jetstream": true,
-            "client_id": self.index + 1, "client_ip": "127.0.0.1",
+            "server_id": "NSCRIPTED",
+            "server_name": "scripted",
+            "version": "2.15.0",
+            "proto": 1,
+            "go": "go1.25",
+            "host": "127.0.0.1",
+            "port": port,
+            "headers": true,
+            "max_payload": 1_048_576,
+            "jetstream": true,
+            "client_id": self.index + 1,
+            "client_ip": "127.0.0.1",
         });
         for (name, value) in fields {
             info[name] = value;
@@ -147,7 +159,8 @@ impl Script {
         self.send(format!("INFO {info}\r\n").as_bytes());
     }
 
-    /// The next line without its line end. `None` when the peer has closed, or has sent no line for ten seconds.
+    /// The next line without its line end. `None` when the peer has closed, or has sent no line for
+    /// ten seconds.
     pub fn read_line(&mut self) -> Option<String> {
         self.line().ok()
     }
@@ -185,8 +198,8 @@ impl Script {
         bytes
     }
 
-    /// Does a server's part of the handshake: `INFO`, then waits for `CONNECT` and `PING`, then `PONG`. Returns the
-    /// `CONNECT` line.
+    /// Does a server's part of the handshake: `INFO`, then waits for `CONNECT` and `PING`, then
+    /// `PONG`. Returns the `CONNECT` line.
     ///
     /// # Panics
     ///
@@ -200,15 +213,18 @@ impl Script {
         connect
     }
 
-    /// Waits until the peer closes, or the [`ScriptedServer`] is dropped; discards what comes until then.
+    /// Waits until the peer closes, or the [`ScriptedServer`] is dropped; discards what comes until
+    /// then.
     pub fn hold(&mut self) {
         let _ = self.stream.get_ref().set_read_timeout(None);
         let _ = io::copy(&mut self.stream, &mut io::sink());
     }
 
-    /// Closes the connection with a TCP reset, so that the peer sees an error in place of an end of file.
+    /// Closes the connection with a TCP reset, so that the peer sees an error in place of an end of
+    /// file.
     pub fn reset(self) {
-        // Without linger, closing discards and resets. Shutting down first would make it an orderly close.
+        // Without linger, closing discards and resets. Shutting down first would make it an orderly
+        // close.
         let _ = set_socket_linger(self.stream.get_ref(), Some(Duration::ZERO));
         self.shared.closed(self.index);
     }
@@ -234,8 +250,8 @@ impl fmt::Debug for Script {
 
 impl Drop for Script {
     fn drop(&mut self) {
-        // The server's own clone of the socket would keep the connection open. After `reset` there is none, and the
-        // connection must not be shut down in order.
+        // The server's own clone of the socket would keep the connection open. After `reset` there
+        // is none, and the connection must not be shut down in order.
         if self.shared.closed(self.index) {
             let _ = self.stream.get_ref().shutdown(Shutdown::Both);
         }
@@ -247,10 +263,11 @@ impl Drop for Script {
 struct Shared {
     accepted: AtomicUsize,
     stopping: AtomicBool,
-    /// A script was still at work when the server was dropped, so that what it complains about means nothing.
+    /// A script was still at work when the server was dropped, so that what it complains about
+    /// means nothing.
     cut_off: AtomicBool,
-    /// The open connections by index, so that scripts that wait can be woken. More than one only if a script has
-    /// handed its connection on, for instance to the test's own thread.
+    /// The open connections by index, so that scripts that wait can be woken. More than one only if
+    /// a script has handed its connection on, for instance to the test's own thread.
     open: Mutex<Vec<(usize, TcpStream)>>,
 }
 

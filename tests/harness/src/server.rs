@@ -1,11 +1,11 @@
 //! One running `nats-server` and its temporary directory.
 //!
-//! The invariant: a [`Server`] that is running has answered on its port under its own name (see `probe.rs`), and the
-//! port and the store stay the same through every stop and start. It does not configure clusters; extra configuration
-//! text is passed through.
+//! The invariant: a [`Server`] that is running has answered on its port under its own name (see
+//! `probe.rs`), and the port and the store stay the same through every stop and start. It does not
+//! configure clusters; extra configuration text is passed through.
 
 use std::{
-    fs,
+    fmt, fs,
     io::{self, Read as _, Seek as _, SeekFrom},
     net::Ipv4Addr,
     path::{Path, PathBuf},
@@ -23,7 +23,8 @@ use crate::{
     provision,
 };
 
-/// How long a server may take to get ready. Far more than it needs, for machines that are busy with a build.
+/// How long a server may take to get ready. Far more than it needs, for machines that are busy with
+/// a build.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The pause between two looks at a server that is not ready yet.
@@ -32,10 +33,21 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How often a free port is looked for, where a free port cannot be kept free (see `port.rs`).
 const PORT_ATTEMPTS: u32 = 5;
 
-/// A running `nats-server`, for one test or for many. Killed when dropped; its directory is removed.
+/// Limits of its own, so that a test means the same on every machine: the defaults depend on its
+/// memory and free disk space. The path is relative to the server's directory.
+const JETSTREAM_CONFIG: &str = "\
+jetstream {
+  store_dir: \"store\"
+  max_memory_store: 1GB
+  max_file_store: 10GB
+}
+";
+
+/// A running `nats-server`, for one test or for many. Killed when dropped; its directory is
+/// removed.
 ///
-/// If the process dies without dropping it (an abort, SIGKILL, a `static`), the server is killed all the same, but its
-/// directory stays behind in the system's temporary directory.
+/// If the process dies without dropping it (an abort, SIGKILL, a `static`), the server is killed
+/// all the same, but its directory stays behind in the system's temporary directory.
 #[derive(Debug)]
 pub struct Server {
     // Dropped in this order: the process before its files and its port.
@@ -50,7 +62,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server of the release that the environment asks for ([`Release::from_env`]), with JetStream.
+    /// Starts a server of the release that the environment asks for ([`Release::from_env`]), with
+    /// JetStream.
     ///
     /// # Panics
     ///
@@ -62,7 +75,6 @@ impl Server {
     }
 
     /// A server that differs from the usual one.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder {
             release: None,
@@ -102,21 +114,22 @@ impl Server {
         self.version
     }
 
-    /// The server's name in its `INFO` and in the `Server` field of its API; unique among the servers running here.
+    /// The server's name in its `INFO` and in the `Server` field of its API; unique among the
+    /// servers running here.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The server's directory, its working directory: configuration, log and store are here, and relative paths in
-    /// [`Builder::config`] start here.
+    /// The server's directory, its working directory: configuration, log and store are here, and
+    /// relative paths in [`Builder::config`] start here.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Stops the server gracefully, if it runs, and starts it again on the same port with the same store. Returns when
-    /// it is ready.
+    /// Stops the server gracefully, if it runs, and starts it again on the same port with the same
+    /// store. Returns when it is ready.
     ///
     /// # Panics
     ///
@@ -127,8 +140,8 @@ impl Server {
         self.start_again();
     }
 
-    /// Stops the server gracefully (SIGTERM) and waits for its end, ten seconds at most, before it is killed. Does
-    /// nothing if the server has ended already. A paused server is resumed for it.
+    /// Stops the server gracefully (SIGTERM) and waits for its end, ten seconds at most, before it
+    /// is killed. Does nothing if the server has ended already. A paused server is resumed for it.
     ///
     /// # Panics
     ///
@@ -147,8 +160,8 @@ impl Server {
         }
     }
 
-    /// Starts a stopped or killed server on the same port with the same store. Returns when it is ready. Does nothing
-    /// if it runs.
+    /// Starts a stopped or killed server on the same port with the same store. Returns when it is
+    /// ready. Does nothing if it runs.
     ///
     /// # Panics
     ///
@@ -160,8 +173,8 @@ impl Server {
         }
     }
 
-    /// Whether the process exists: false after a stop, and when it has ended by itself, as in lame duck mode. A paused
-    /// server runs.
+    /// Whether the process exists: false after a stop, and when it has ended by itself, as in lame
+    /// duck mode. A paused server runs.
     #[track_caller]
     pub fn is_running(&mut self) -> bool {
         let exited = self.process.as_mut().is_none_or(|process| {
@@ -176,14 +189,15 @@ impl Server {
         !exited
     }
 
-    /// Freezes the server (SIGSTOP): its connections stay open, and it says nothing.
+    /// Freezes the server (SIGSTOP): its connections stay open, and it says nothing. Returns when it
+    /// is frozen.
     ///
     /// # Panics
     ///
     /// When the server is stopped.
     #[track_caller]
     pub fn pause(&self) {
-        self.signal(Signal::STOP);
+        self.process().pause().unwrap_or_else(|error| panic!("cannot pause nats-server: {error}"));
     }
 
     /// Lets a frozen server go on (SIGCONT).
@@ -196,11 +210,12 @@ impl Server {
         self.signal(Signal::CONT);
     }
 
-    /// Puts the server into lame duck mode (SIGUSR2): it tells its clients (`"ldm":true` in an `INFO`), waits for the
-    /// grace period, closes the clients one by one over the lame duck duration, and ends.
+    /// Puts the server into lame duck mode (SIGUSR2): it tells its clients (`"ldm":true` in an
+    /// `INFO`), waits for the grace period, closes the clients one by one over the lame duck
+    /// duration, and ends.
     ///
-    /// The server demands a duration of 30 seconds at least (default two minutes), but not a grace period (default ten
-    /// seconds), so a test that wants to see clients closed soon sets
+    /// The server demands a duration of 30 seconds at least (default two minutes), but not a grace
+    /// period (default ten seconds), so a test that wants to see clients closed soon sets
     /// `lame_duck_duration: "30s"` and `lame_duck_grace_period: "1s"` in [`Builder::config`].
     ///
     /// # Panics
@@ -269,7 +284,7 @@ impl Server {
             if let Some(status) = exited {
                 return Err(StartError::Exited { status, log: log_of_this_start() });
             }
-            match self.look(&log_of_this_start) {
+            match self.look(log_of_this_start) {
                 Ok(version) => {
                     self.version = version;
                     self.process = Some(process);
@@ -313,9 +328,10 @@ impl Server {
             self.port()
         );
         if self.jetstream {
-            // Limits of its own, so that a test means the same on every machine: the defaults depend on its memory
-            // and free disk space. The path is relative to the server's directory.
-            text.push_str("jetstream {\n  store_dir: \"store\"\n  max_memory_store: 1GB\n  max_file_store: 10GB\n}\n");
+            // Limits of its own, so that a test means the same on every machine: the defaults
+            // depend on its memory and free disk space. The path is relative to the server's
+            // directory.
+            text.push_str(JETSTREAM_CONFIG);
         }
         text.push_str(extra);
         fs::write(self.config_path(), text)
@@ -348,23 +364,24 @@ impl Builder {
         self
     }
 
-    /// Adds text to the end of the server's configuration file; several texts add up. Relative paths start at
-    /// [`Server::directory`].
+    /// Adds text to the end of the server's configuration file; several texts add up. Relative
+    /// paths start at [`Server::directory`].
     pub fn config(mut self, extra: impl AsRef<str>) -> Builder {
         self.config.push_str(extra.as_ref());
         self.config.push('\n');
         self
     }
 
-    /// Whether JetStream is on, with a temporary file store, up to 1 GB of memory and 10 GB of disk. Default: true.
-    /// A test with its own `jetstream` block in [`Builder::config`] says false here.
+    /// Whether JetStream is on, with a temporary file store, up to 1 GB of memory and 10 GB of
+    /// disk. Default: true. A test with its own `jetstream` block in [`Builder::config`] says false
+    /// here.
     pub fn jetstream(mut self, on: bool) -> Builder {
         self.jetstream = on;
         self
     }
 
-    /// Says that the extra configuration makes the server do the TLS handshake before `INFO` (`handshake_first`), so
-    /// that its readiness shows in the log alone.
+    /// Says that the extra configuration makes the server do the TLS handshake before `INFO`
+    /// (`handshake_first`), so that its readiness shows in the log alone.
     pub fn tls_first(mut self) -> Builder {
         self.tls_first = true;
         self
@@ -376,16 +393,17 @@ impl Builder {
         self
     }
 
-    /// Starts the server and returns when it is ready, after a minute at most, plus the time to provision a binary
-    /// that this machine has not got yet.
+    /// Starts the server and returns when it is ready, after a minute at most, plus the time to
+    /// provision a binary that this machine has not got yet.
     ///
-    /// Ready means that it has answered a `PING` and, with JetStream, a request to the JetStream API. If the extra
-    /// configuration demands TLS or credentials, it means that the server has demanded them.
+    /// Ready means that it has answered a `PING` and, with JetStream, a request to the JetStream
+    /// API. If the extra configuration demands TLS or credentials, it means that the server has
+    /// demanded them.
     ///
     /// # Errors
     ///
-    /// When there is no binary, the port is taken, the server refuses its configuration (its log is in the error), or
-    /// it does not get ready in time.
+    /// When there is no binary, the port is taken, the server refuses its configuration (its log is
+    /// in the error), or it does not get ready in time.
     ///
     /// # Panics
     ///
@@ -437,8 +455,9 @@ impl Builder {
     }
 }
 
-/// Why a server did not start.
-#[derive(Debug, thiserror::Error)]
+/// Why a server did not start. Debugs as it displays, for a log with its line ends escaped, as
+/// `unwrap` would show it, is no help.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// There is no binary to start.
@@ -472,6 +491,12 @@ pub enum StartError {
         /// What it logged.
         log: String,
     },
+}
+
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl StartError {

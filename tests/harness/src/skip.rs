@@ -1,5 +1,5 @@
-//! Leaving a test that the server at hand is too old for, so that it is seen: a line on stderr past the capture of the
-//! test runner, and in a file that a CI job can count.
+//! Leaving a test that the server at hand is too old for, so that it is seen: a line on stderr past
+//! the capture of the test runner, and in a file that a CI job can count.
 
 use std::{fs::OpenOptions, io::Write as _};
 
@@ -10,9 +10,9 @@ const LOG_VARIABLE: &str = "EVNATS_SKIP_LOG";
 
 /// Returns from the test if the server is older than `major.minor`.
 ///
-/// Writes `skipped: <test name> needs nats-server 2.10, got 2.9.10` to stderr, also when the test runner captures the
-/// output, and appends the same line to the file that the environment variable `EVNATS_SKIP_LOG` names, if it is set.
-/// To be used directly in a test function that returns `()`.
+/// Writes `skipped: <test name> needs nats-server 2.10, got 2.9.10` to stderr, also when the test
+/// runner captures the output, and appends the same line to the file that the environment variable
+/// `EVNATS_SKIP_LOG` names, if it is set. To be used directly in a test function that returns `()`.
 ///
 /// ```no_run
 /// let server = evnats_harness::Server::start();
@@ -22,7 +22,8 @@ const LOG_VARIABLE: &str = "EVNATS_SKIP_LOG";
 #[macro_export]
 macro_rules! requires {
     ($server:expr, $major:expr, $minor:expr $(,)?) => {{
-        // Test threads have no name of their own under `--test-threads=1`, so the name comes from the function.
+        // Test threads have no name of their own under `--test-threads=1`, so the name comes from
+        // the function.
         fn here() {}
         if $crate::skips(::core::any::type_name_of_val(&here), $server.version(), $major, $minor) {
             return;
@@ -30,7 +31,8 @@ macro_rules! requires {
     }};
 }
 
-/// Whether the test that `here` (a function local to [`requires!`]) lives in must be left; reports it if so.
+/// Whether the test that `here` (a function local to [`requires!`]) lives in must be left; reports
+/// it if so.
 #[doc(hidden)]
 #[must_use]
 pub fn skips(here: &str, got: Version, major: u32, minor: u32) -> bool {
@@ -77,7 +79,8 @@ mod tests {
         }
     }
 
-    /// Run by `a_skipped_test_is_reported` in a process of its own: variables cannot be set safely in this one.
+    /// Run by `a_skipped_test_is_reported` in a process of its own: variables cannot be set safely
+    /// in this one.
     #[test]
     #[ignore = "run in a child process by a_skipped_test_is_reported"]
     fn child_that_skips() {

@@ -1,11 +1,11 @@
-//! apt's lists of sources, read just far enough to find the mirror of Debian's main archive that the machine itself
-//! uses, in both formats that sources.list(5) describes.
+//! apt's lists of sources, read just far enough to find the mirror of Debian's main archive that
+//! the machine itself uses, in both formats that sources.list(5) describes.
 //!
-//! An entry that cannot be understood is left out, never guessed at. `trusted=yes` is left out, too: what is fetched
-//! with the help of these entries is always verified.
+//! An entry that cannot be understood is left out, never guessed at. `trusted=yes` is left out,
+//! too: what is fetched with the help of these entries is always verified.
 
-/// Names under which the suites of Debian's main archive go. Its security and updates suites have a suffix, those of
-/// other archives (Ubuntu's, a vendor's) have other names.
+/// Names under which the suites of Debian's main archive go. Its security and updates suites have a
+/// suffix, those of other archives (Ubuntu's, a vendor's) have other names.
 const DEBIAN_SUITES: [&str; 13] = [
     "oldoldstable",
     "oldstable",
@@ -28,7 +28,8 @@ pub(crate) struct Source {
     pub(crate) uris: Vec<String>,
     pub(crate) suites: Vec<String>,
     pub(crate) components: Vec<String>,
-    /// The value of `Signed-By` as it stands: paths, fingerprints, or a whole key on indented lines.
+    /// The value of `Signed-By` as it stands: paths, fingerprints, or a whole key on indented
+    /// lines.
     pub(crate) signed_by: Option<String>,
 }
 

@@ -1,0 +1,86 @@
+//! The outgoing buffer at its limit: the caller gets the message back, and hears when to go on.
+
+use crate::support::{Driver, INFO, config};
+use evnats_protocol::{CommandError, Event, Payload, Publish, RequestError};
+
+fn full() -> Driver {
+    let mut driver = Driver::ready_with(config(|config| {
+        config.max_buffered = 1000;
+        config.low_water = 100;
+    }));
+    driver.publish("a", &"x".repeat(900));
+    driver
+}
+
+#[test]
+fn a_full_buffer_gives_the_payload_back() {
+    let mut driver = full();
+    let error = driver.session.publish(Publish::new("a", vec![b'y'; 200])).unwrap_err();
+    let CommandError::BufferFull { payload: Payload::Owned(payload), limit: 1000 } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(payload, vec![b'y'; 200]);
+    let error = driver.session.publish(Publish::new("a", &[b'y'; 200])).unwrap_err();
+    assert!(matches!(error, CommandError::BufferFull { payload: Payload::Lent(&[]), .. }));
+}
+
+#[test]
+fn writable_comes_at_low_water_and_once() {
+    let mut driver = full();
+    let size = driver.session.writable_len();
+    assert!(driver.session.publish(Publish::new("a", &[b'y'; 200])).is_err());
+    driver.session.handle_written(size - 101);
+    assert!(driver.events().is_empty());
+    driver.session.handle_written(1);
+    assert_eq!(driver.events(), ["writable"]);
+    driver.session.handle_written(100);
+    assert!(driver.events().is_empty());
+    driver.publish("a", "goes on");
+}
+
+#[test]
+fn a_buffer_that_refused_nothing_is_not_said_to_be_writable() {
+    let mut driver = full();
+    driver.session.handle_written(driver.session.writable_len());
+    assert!(driver.events().is_empty());
+}
+
+#[test]
+fn a_request_gets_its_payload_back_in_its_outcome() {
+    let mut driver = full();
+    let request = Publish::new("a", "y".repeat(200));
+    driver.session.request(request, crate::support::SECOND, "request");
+    let Some(Event::Reply { context: "request", outcome: Err(error) }) =
+        driver.session.poll_event()
+    else {
+        panic!()
+    };
+    let RequestError::Command(CommandError::BufferFull { payload, .. }) = error else { panic!() };
+    assert_eq!(&payload[..], "y".repeat(200).as_bytes());
+    assert_eq!(driver.session.request_count(), 0);
+}
+
+#[test]
+fn a_buffer_that_the_second_look_empties_is_writable() {
+    let mut driver = Driver::new(config(|config| {
+        config.max_buffered = 1000;
+        config.low_water = 100;
+    }));
+    driver.session.handle_connected();
+    driver.publish("a", &"x".repeat(900));
+    assert!(driver.session.publish(Publish::new("a", &[b'y'; 200])).is_err());
+    driver.receive(INFO.replace("1048576", "200"));
+    driver.events();
+    assert_eq!(driver.written(), ["CONNECT", "PING"]);
+    let too_large = "not published to a: message of 900 bytes is larger than the server's \
+                     max_payload of 200 bytes";
+    assert_eq!(driver.events_after("PONG\r\n"), [too_large, "writable", "connected"]);
+    driver.publish("a", &"y".repeat(200));
+}
+
+#[test]
+fn commands_before_the_handshake_fill_the_buffer_too() {
+    let mut driver = Driver::new(config(|config| config.max_buffered = 1000));
+    driver.publish("a", &"x".repeat(900));
+    assert!(driver.session.publish(Publish::new("a", &[b'y'; 200])).is_err());
+}

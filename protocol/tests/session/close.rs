@@ -1,0 +1,123 @@
+//! The end: one outcome for everything that is pending, and commands that come too late.
+
+use crate::support::{Driver, INFO, SECOND, msg};
+use evnats_protocol::{CommandError, DisconnectReason, Event, Phase, Publish, SessionConfig};
+
+#[test]
+fn everything_pending_gets_exactly_one_outcome_at_close() {
+    let mut driver = Driver::ready();
+    driver.subscribe("a", "one");
+    let two = driver.session.subscribe("b", None, "two").unwrap();
+    driver.session.drain_subscription(two, 5 * SECOND, "drain");
+    driver.inbox_of("sent");
+    driver.request("s", "unsent");
+    driver.session.flush(5 * SECOND, "flush");
+    driver.session.close();
+    let expected = [
+        "disconnected",
+        "no reply sent: disconnected, outcome unknown",
+        "no reply unsent: disconnected, the request was never sent",
+        "no fence drain: disconnected before the server answered",
+        "no fence flush: disconnected before the server answered",
+        "one ended: closed",
+        "two ended: closed",
+        "closed",
+    ];
+    assert_eq!(driver.events(), expected);
+    driver.session.close();
+    driver.session.handle_disconnected(DisconnectReason::ServerClosed);
+    driver.session.handle_timeout(driver.now + 9 * SECOND);
+    assert!(driver.events().is_empty());
+    assert_eq!(driver.session.next_deadline(), None);
+    assert!(!driver.session.needs_turn());
+}
+
+#[test]
+fn close_before_there_is_a_transport() {
+    let mut driver = Driver::new(SessionConfig::default());
+    driver.request("s", "a");
+    driver.session.close();
+    let reason = "no reply a: disconnected, the request was never sent";
+    assert_eq!(driver.events(), ["disconnected", reason, "closed"]);
+}
+
+#[test]
+fn nothing_is_written_or_delivered_after_close() {
+    let mut driver = Driver::ready();
+    driver.subscribe("a", "sub");
+    driver.publish("b", "x");
+    driver.receive(msg("a", 2, "read, but not polled"));
+    driver.session.close();
+    assert_eq!(driver.events(), ["disconnected", "sub ended: closed", "closed"]);
+    assert_eq!((driver.session.writable_len(), driver.session.chunks().count()), (0, 0));
+    assert!(driver.events_after(msg("a", 2, "x")).is_empty());
+}
+
+#[test]
+fn commands_after_close_fail_with_an_outcome() {
+    let mut driver = Driver::ready();
+    let id = driver.session.subscribe("a", None, "sub").unwrap();
+    driver.session.close();
+    driver.events();
+    assert_eq!(driver.session.publish(Publish::new("a", "x")), Err(CommandError::Closed));
+    let (error, context) = driver.session.subscribe("a", None, "late").unwrap_err();
+    assert_eq!((error, context), (CommandError::Closed, "late"));
+    assert_eq!(driver.session.unsubscribe(id), Err(CommandError::UnknownSubscription));
+    driver.request("s", "late");
+    driver.session.flush(SECOND, "late");
+    driver.session.drain_subscription(id, SECOND, "late");
+    driver.session.drain(driver.now);
+    let expected = [
+        "no reply late: the connection is closed",
+        "no fence late: the connection is closed",
+        "no fence late: no such subscription",
+    ];
+    assert_eq!(driver.events(), expected);
+    assert_eq!((driver.session.next_deadline(), driver.written().len()), (None, 0));
+}
+
+#[test]
+fn what_is_asked_while_the_end_is_reported_has_its_outcome_before_closed() {
+    let mut driver = Driver::ready();
+    driver.session.close();
+    assert!(matches!(driver.session.poll_event(), Some(Event::Disconnected(_))));
+    driver.request("s", "late");
+    assert_eq!(driver.events(), ["no reply late: the connection is closed", "closed"]);
+}
+
+#[test]
+fn a_transport_that_is_reported_after_the_end_changes_nothing() {
+    let mut driver = Driver::new(SessionConfig::default());
+    driver.session.close();
+    driver.events();
+    driver.session.handle_connecting(driver.now);
+    driver.session.handle_connected();
+    assert_eq!(driver.session.next_deadline(), None);
+    assert!(driver.events_after(INFO).is_empty());
+    assert_eq!(driver.session.phase(), Phase::Closed);
+}
+
+#[test]
+fn a_write_that_is_reported_after_the_end_is_forgotten() {
+    let mut driver = Driver::ready();
+    driver.publish("a", "on its way");
+    let written = driver.session.writable_len();
+    driver.session.close();
+    driver.session.handle_written(written);
+    assert_eq!(driver.session.writable_len(), 0);
+    assert_eq!(driver.events(), ["disconnected", "closed"]);
+}
+
+#[test]
+fn a_protocol_violation_ends_the_session_after_what_came_before_it() {
+    let mut driver = Driver::ready();
+    driver.subscribe("a", "sub");
+    let stream = msg("a", 2, "1") + "PINGxyz\r\n" + &msg("a", 2, "2");
+    let expected = [
+        "message 2: 1",
+        "disconnected: protocol violation by the server: unknown operation \"PINGxyz\"",
+        "sub ended: closed",
+        "closed",
+    ];
+    assert_eq!(driver.events_after(stream), expected);
+}

@@ -1,0 +1,46 @@
+//! The client's callbacks: their types, and the hooks of a connection.
+
+use super::Client;
+use crate::error::ConnectionError;
+use evnats_protocol::{DisconnectReason, FenceError, Message, RequestError, ServerInfo};
+use std::time::Duration;
+
+/// What a subscription's callback is told. Users see the messages only; the layers above want to
+/// know when there will be no more.
+pub(crate) enum Delivery<'a> {
+    Message(&'a Message),
+    Ended,
+}
+
+pub(crate) type OnDelivery<S> = Box<dyn FnMut(&mut S, &Client<S>, Delivery<'_>)>;
+pub(crate) type OnReply<S> = Box<dyn FnOnce(&mut S, &Client<S>, Result<Message, RequestError>)>;
+pub(crate) type OnFence<S> = Box<dyn FnOnce(&mut S, &Client<S>, Result<Duration, FenceError>)>;
+
+/// A subscription's callback, which is away while it runs.
+pub(crate) struct Subscriber<S: 'static>(pub(super) Option<OnDelivery<S>>);
+
+/// A hook, which is away while it runs.
+type Hook<S, T> = Option<Box<dyn FnMut(&mut S, &Client<S>, &T)>>;
+
+/// What a user wants to be told of a connection as a whole.
+pub(crate) struct Hooks<S: 'static> {
+    pub(super) connect: Hook<S, ServerInfo>,
+    pub(super) disconnect: Hook<S, DisconnectReason>,
+    pub(super) error: Hook<S, ConnectionError>,
+    pub(super) lame_duck: Hook<S, ()>,
+    pub(super) writable: Hook<S, ()>,
+    pub(super) close: Hook<S, ()>,
+}
+
+impl<S> Default for Hooks<S> {
+    fn default() -> Self {
+        Self {
+            connect: None,
+            disconnect: None,
+            error: None,
+            lame_duck: None,
+            writable: None,
+            close: None,
+        }
+    }
+}

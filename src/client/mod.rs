@@ -1,0 +1,379 @@
+//! The client: a connection to a server, and the commands that can be given on it.
+
+mod callbacks;
+mod core;
+mod link;
+mod options;
+mod transport;
+
+pub(crate) use callbacks::{Delivery, OnDelivery};
+pub use options::Options;
+pub use transport::Transport;
+
+use crate::error::{ConnectionError, Result};
+use crate::event_loop::Handle;
+use crate::jetstream::JetStream;
+use callbacks::Subscriber;
+use core::Core;
+use evnats_protocol::{
+    DisconnectReason, FenceError, HeaderMap, Message, Payload, Phase, Publish, RequestError,
+    ServerInfo, Statistics, SubscriptionId,
+};
+use std::fmt;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// A connection to a NATS server. A cheap handle: clones are the same connection.
+///
+/// Commands never block and never call back before they return. What they write goes out at the
+/// end of the loop's turn, or at once when 64 KiB are waiting. Dropping every handle does not
+/// close the connection: [`drain`](Self::drain) or [`close`](Self::close) do.
+pub struct Client<S: 'static = ()> {
+    core: Rc<Core<S>>,
+}
+
+/// Where a connection stands; see [`Client::state`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// On the way to the server. Commands wait.
+    Connecting,
+    /// Connected.
+    Connected,
+    /// Connected, and closing once everything pending is complete.
+    Draining,
+    /// Over.
+    Closed,
+}
+
+impl<S: 'static> Client<S> {
+    pub(crate) fn connect(handle: &Handle<S>, options: Options) -> Result<Self> {
+        Ok(Self::new(Core::connect(handle, options)?))
+    }
+
+    pub(crate) fn connect_over(
+        handle: &Handle<S>,
+        transport: Box<dyn Transport>,
+        options: Options,
+    ) -> Result<Self> {
+        Ok(Self::new(Core::connect_over(handle, transport, options)))
+    }
+
+    fn new(core: Rc<Core<S>>) -> Self {
+        Self { core }
+    }
+
+    /// Publishes a message. Before the connection stands, it waits in the buffer.
+    ///
+    /// That the server has got it is known after a later [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// [`CommandError`]: an invalid subject, a payload over the server's `max_payload`, a full
+    /// buffer (the payload comes back in the error; wait for [`on_writable`](Self::on_writable)),
+    /// a connection that drains or is closed.
+    #[inline]
+    pub fn publish<'a>(&self, subject: &str, payload: impl Into<Payload<'a>>) -> Result<()> {
+        self.publish_message(Publish::new(subject, payload.into()))
+    }
+
+    /// Publishes a message with headers.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish), or a header that cannot be sent, or a server without
+    /// headers.
+    pub fn publish_with_headers<'a>(
+        &self,
+        subject: &str,
+        headers: &HeaderMap,
+        payload: impl Into<Payload<'a>>,
+    ) -> Result<()> {
+        self.publish_message(Publish::new(subject, payload.into()).headers(headers))
+    }
+
+    /// Publishes a message, with reply subject and headers as it says.
+    ///
+    /// # Errors
+    /// As [`publish_with_headers`](Self::publish_with_headers).
+    #[inline]
+    pub fn publish_message(&self, message: Publish<'_>) -> Result<()> {
+        Ok(self.core.command(|session| session.publish(message))?)
+    }
+
+    /// Answers a message that has a reply subject.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish). A message without a reply subject wants no answer: nothing
+    /// is sent, and that is no error.
+    pub fn respond<'a>(&self, message: &Message, payload: impl Into<Payload<'a>>) -> Result<()> {
+        match message.reply() {
+            Some(reply) => self.publish(&reply, payload),
+            None => Ok(()),
+        }
+    }
+
+    /// Subscribes to a subject, which may have wildcards: `*` for a token, `>` for the last ones.
+    /// The callback runs for every message, in the order of the wire.
+    ///
+    /// Letting go of the id does not unsubscribe.
+    ///
+    /// # Errors
+    /// [`CommandError`]: an invalid subject, a connection that drains or is closed. That the
+    /// server does not permit it is reported to [`on_error`](Self::on_error).
+    pub fn subscribe(
+        &self,
+        subject: &str,
+        callback: impl FnMut(&mut S, &Client<S>, &Message) + 'static,
+    ) -> Result<SubscriptionId> {
+        self.subscribe_for(subject, None, messages_only(callback))
+    }
+
+    /// Subscribes as a member of a queue group: of its members, one gets each message.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe), or a group that is empty or has white space.
+    pub fn queue_subscribe(
+        &self,
+        subject: &str,
+        queue_group: &str,
+        callback: impl FnMut(&mut S, &Client<S>, &Message) + 'static,
+    ) -> Result<SubscriptionId> {
+        self.subscribe_for(subject, Some(queue_group), messages_only(callback))
+    }
+
+    /// Subscribes for a layer above, which is told of the end as well.
+    pub(crate) fn subscribe_for(
+        &self,
+        subject: &str,
+        queue_group: Option<&str>,
+        callback: OnDelivery<S>,
+    ) -> Result<SubscriptionId> {
+        let subscriber = Subscriber(Some(callback));
+        let subscribed =
+            self.core.command(|session| session.subscribe(subject, queue_group, subscriber));
+        // the callback is dropped here, where no borrow is alive
+        subscribed.map_err(|(error, _callback)| error.into())
+    }
+
+    /// Ends a subscription at once: its callback does not run again.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownSubscription`]: it has ended already.
+    pub fn unsubscribe(&self, subscription: SubscriptionId) -> Result<()> {
+        let callback = self.core.command(|session| session.unsubscribe(subscription))?;
+        drop(callback);
+        Ok(())
+    }
+
+    /// Ends a subscription after `max` messages, counted from its beginning. If it has had as many
+    /// already, it ends now.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownSubscription`]: it has ended already.
+    pub fn unsubscribe_after(&self, subscription: SubscriptionId, max: u64) -> Result<()> {
+        Ok(self.core.command(|session| session.unsubscribe_after(subscription, max))?)
+    }
+
+    /// Ends a subscription without losing a message: the server stops sending, and the callback
+    /// given here runs after the last message.
+    pub fn drain_subscription(
+        &self,
+        subscription: SubscriptionId,
+        callback: impl FnOnce(&mut S, &Client<S>, Result<(), FenceError>) + 'static,
+    ) {
+        let on_fence = Box::new(move |state: &mut S, client: &Client<S>, outcome: FenceOutcome| {
+            callback(state, client, outcome.map(drop));
+        });
+        let timeout = self.core.request_timeout;
+        self.core.command(|session| session.drain_subscription(subscription, timeout, on_fence));
+    }
+
+    /// Sends a request. The callback runs exactly once: with the reply, or with the reason why
+    /// there is none. The timeout is that of the options.
+    #[inline]
+    pub fn request<'a>(
+        &self,
+        subject: &str,
+        payload: impl Into<Payload<'a>>,
+        callback: impl FnOnce(&mut S, &Client<S>, Result<Message, RequestError>) + 'static,
+    ) {
+        let message = Publish::new(subject, payload.into());
+        self.request_message(message, self.core.request_timeout, callback);
+    }
+
+    /// Sends a request with headers, and with a timeout of its own, which runs from the end of the
+    /// loop's turn. The message's reply subject is not used, requests have an inbox.
+    #[inline]
+    pub fn request_message(
+        &self,
+        message: Publish<'_>,
+        timeout: Duration,
+        callback: impl FnOnce(&mut S, &Client<S>, Result<Message, RequestError>) + 'static,
+    ) {
+        self.core.command(|session| session.request(message, timeout, Box::new(callback)));
+    }
+
+    /// Calls back when the server has read everything sent before, and every message that it had
+    /// sent before has had its callback.
+    ///
+    /// It orders core messages. It does not mean that a stream has stored anything: for that, see
+    /// the acknowledgement of a JetStream publish.
+    pub fn flush(
+        &self,
+        callback: impl FnOnce(&mut S, &Client<S>, Result<(), FenceError>) + 'static,
+    ) {
+        self.rtt(move |state, client, outcome| callback(state, client, outcome.map(drop)));
+    }
+
+    /// Measures the time that a `PING` takes to the server and back, callbacks before it included.
+    pub fn rtt(
+        &self,
+        callback: impl FnOnce(&mut S, &Client<S>, Result<Duration, FenceError>) + 'static,
+    ) {
+        let timeout = self.core.request_timeout;
+        self.core.command(|session| session.flush(timeout, Box::new(callback)));
+    }
+
+    /// Closes the connection without losing anything: subscriptions are ended, what the server has
+    /// sent gets its callback, requests are completed, what was published is written. New
+    /// subscriptions are refused at once, publishing when nothing is pending any more. `on_close`
+    /// runs at the end; after the drain timeout the connection is closed as it is.
+    pub fn drain(&self) {
+        self.core.command(|session| session.drain(Instant::now()));
+    }
+
+    /// Closes the connection. What was commanded is written as far as the socket takes it without
+    /// waiting. Requests and flushes that are pending fail, in the next turn.
+    pub fn close(&self) {
+        self.core.write_now();
+        self.core.command(|session| session.close());
+    }
+
+    /// Runs when the connection stands.
+    pub fn on_connect(&self, hook: impl FnMut(&mut S, &Client<S>, &ServerInfo) + 'static) {
+        let replaced = self.core.inner.borrow_mut().hooks.connect.replace(Box::new(hook));
+        drop(replaced);
+    }
+
+    /// Runs when the connection was lost, closed, or could not be made, before the callbacks of
+    /// what was pending.
+    pub fn on_disconnect(&self, hook: impl FnMut(&mut S, &Client<S>, &DisconnectReason) + 'static) {
+        let replaced = self.core.inner.borrow_mut().hooks.disconnect.replace(Box::new(hook));
+        drop(replaced);
+    }
+
+    /// Runs for errors that no single call can be blamed for. They are logged in any case.
+    pub fn on_error(&self, hook: impl FnMut(&mut S, &Client<S>, &ConnectionError) + 'static) {
+        let replaced = self.core.inner.borrow_mut().hooks.error.replace(Box::new(hook));
+        drop(replaced);
+    }
+
+    /// Runs when the server has announced that it will shut down.
+    pub fn on_lame_duck(&self, mut hook: impl FnMut(&mut S, &Client<S>) + 'static) {
+        let hook = Box::new(move |state: &mut S, client: &Client<S>, _: &()| hook(state, client));
+        let replaced = self.core.inner.borrow_mut().hooks.lame_duck.replace(hook);
+        drop(replaced);
+    }
+
+    /// Runs when a command was refused because the outgoing buffer was full, and it has emptied to
+    /// its low-water mark.
+    pub fn on_writable(&self, mut hook: impl FnMut(&mut S, &Client<S>) + 'static) {
+        let hook = Box::new(move |state: &mut S, client: &Client<S>, _: &()| hook(state, client));
+        let replaced = self.core.inner.borrow_mut().hooks.writable.replace(hook);
+        drop(replaced);
+    }
+
+    /// Runs once, when the connection is over, after the callbacks of everything that was pending.
+    pub fn on_close(&self, mut hook: impl FnMut(&mut S, &Client<S>) + 'static) {
+        let hook = Box::new(move |state: &mut S, client: &Client<S>, _: &()| hook(state, client));
+        let replaced = self.core.inner.borrow_mut().hooks.close.replace(hook);
+        drop(replaced);
+    }
+
+    /// Where the connection stands.
+    pub fn state(&self) -> State {
+        match self.core.inner.borrow().session.phase() {
+            Phase::Ready => State::Connected,
+            Phase::Draining => State::Draining,
+            Phase::Closed => State::Closed,
+            _ => State::Connecting,
+        }
+    }
+
+    /// The server's last description of itself, once it has sent one.
+    pub fn server_info(&self) -> Option<ServerInfo> {
+        self.core.inner.borrow().session.server_info().cloned()
+    }
+
+    /// Counts since the client was made.
+    pub fn statistics(&self) -> Statistics {
+        self.core.inner.borrow().session.statistics()
+    }
+
+    /// Bytes of commands that wait to be written.
+    pub fn buffered(&self) -> usize {
+        self.core.inner.borrow().session.buffered_len()
+    }
+
+    /// Number of subscriptions. The inbox of requests does not count.
+    pub fn subscription_count(&self) -> usize {
+        self.core.inner.borrow().session.subscription_count()
+    }
+
+    /// Number of requests without an outcome.
+    pub fn request_count(&self) -> usize {
+        self.core.inner.borrow().session.request_count()
+    }
+
+    /// A subject that nobody else uses, to receive answers on. It lies outside the inbox of
+    /// requests, so that nothing is delivered twice.
+    pub fn new_inbox(&self) -> String {
+        let prefix = self.core.inner.borrow().session.inbox_prefix().to_owned();
+        let id: String = (0..22).map(|_| fastrand::alphanumeric()).collect();
+        format!("{prefix}.{id}")
+    }
+
+    /// JetStream, and with it Key-Value, over this connection.
+    pub fn jetstream(&self) -> JetStream<S> {
+        JetStream::new(self.clone())
+    }
+
+    /// The loop that the connection runs on.
+    pub fn handle(&self) -> &Handle<S> {
+        self.core.handle()
+    }
+
+    /// Runs a callback in the next turn.
+    pub(crate) fn defer(&self, callback: impl FnOnce(&mut S, &Client<S>) + 'static) {
+        let client = self.clone();
+        self.handle().set_timer(Duration::ZERO, move |state, _| callback(state, &client));
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.core.request_timeout
+    }
+}
+
+type FenceOutcome = Result<Duration, FenceError>;
+
+/// Makes a subscription's callback of one that wants to see messages only.
+fn messages_only<S: 'static>(
+    mut callback: impl FnMut(&mut S, &Client<S>, &Message) + 'static,
+) -> OnDelivery<S> {
+    Box::new(move |state, client, delivery| {
+        if let Delivery::Message(message) = delivery {
+            callback(state, client, message);
+        }
+    })
+}
+
+impl<S> Clone for Client<S> {
+    fn clone(&self) -> Self {
+        Self { core: self.core.clone() }
+    }
+}
+
+impl<S> fmt::Debug for Client<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("state", &self.state()).finish_non_exhaustive()
+    }
+}

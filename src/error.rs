@@ -1,0 +1,49 @@
+//! What can go wrong above the protocol. Each floor has its own error; this is the client's.
+
+use evnats_protocol::{CommandError, ServerError};
+use std::io;
+use thiserror::Error;
+
+/// The result of a call that reports its errors at once, and not by callback.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The URL of a server cannot be used.
+    #[error("invalid server URL {url:?}: {reason}")]
+    InvalidUrl {
+        /// The URL, without its user information.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The system's selector failed.
+    #[error("event loop: {0}")]
+    EventLoop(#[source] io::Error),
+    /// The loop was run from inside one of its callbacks.
+    #[error("the event loop is running already")]
+    Reentrant,
+    /// The command cannot be carried out; nothing was sent.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// Something that went wrong on a connection and that no single call can be blamed for; see
+/// [`Client::on_error`](crate::Client::on_error).
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The server refused something (`-ERR`).
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A message was published before the server's limits were known, and does not fit them.
+    #[error("message to {subject:?} not sent: {error}")]
+    PublishFailed {
+        /// The message's subject.
+        subject: String,
+        /// The limit.
+        error: CommandError,
+    },
+}

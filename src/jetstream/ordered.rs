@@ -1,0 +1,611 @@
+//! The ordered consumer: reads a stream in order and without gaps, over however many server-side
+//! consumers that takes. A pure state machine: no socket, no clock.
+//!
+//! Each server-side consumer is one *incarnation*, with its own number, name and inbox. It
+//! acknowledges nothing and keeps its state in memory, so it may vanish at any time; whenever a
+//! delivery is missing, or nothing was heard for three heartbeats, or the connection was lost, the
+//! reader leaves the incarnation and starts the next one behind the last message it delivered.
+//!
+//! The invariant: stream sequences given out by `Ordered::handle_message` strictly increase, and
+//! between two of them no matching message is missing, apart from those removed from the stream.
+//! What is heard of any incarnation but the current one changes nothing.
+//!
+//! `Position` holds the sequences and knows nothing of push or pull. The push side is
+//! `Ordered::handle_status` and the configuration it asks for. The driver owns request timeouts
+//! and subscriptions, and empties `Ordered::poll_action` after every input.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::{Duration, Instant};
+
+use super::ack_subject::Delivery;
+use super::api_error::{ApiError, ErrorCode};
+use super::consumer_config::{
+    AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, ReplayPolicy,
+};
+use super::envelope::ResponseError;
+
+/// After this many idle heartbeats without any sign of it, a consumer is given up.
+const MISSED_HEARTBEATS: u32 = 3;
+/// The wait after the first failed start; each further one doubles it …
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+/// … up to this.
+const LAST_BACKOFF: Duration = Duration::from_secs(10);
+/// Nothing is acknowledged, so the server must never think of delivering again.
+const ACK_WAIT: Duration = Duration::from_secs(22 * 60 * 60);
+
+/// What an ordered consumer reads, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OrderedConfig {
+    /// The stream to read.
+    pub(crate) stream: String,
+    /// The start of the consumers' names, unique to this reader: they are called `<prefix>_1` and
+    /// so on.
+    pub(crate) name_prefix: String,
+    /// The subjects to read, which must not overlap. Empty: all. More than one needs server 2.10.
+    pub(crate) filter_subjects: Vec<String>,
+    /// Where to start. Default: at the oldest message.
+    pub(crate) deliver_policy: DeliverPolicy,
+    /// Read headers only. Default: payloads too.
+    pub(crate) headers_only: bool,
+    /// Whether stored messages come at once (the default) or at the pace they were stored in.
+    pub(crate) replay_policy: ReplayPolicy,
+    /// How often the server reports while there are no messages. Default 5 s; after three missed
+    /// reports the consumer is created anew.
+    pub(crate) idle_heartbeat: Duration,
+    /// How long the server keeps a consumer that nobody listens to. Default 5 min; the server's
+    /// own 5 s would end it in every pause.
+    pub(crate) inactive_threshold: Duration,
+}
+
+impl Default for OrderedConfig {
+    fn default() -> Self {
+        Self {
+            stream: String::new(),
+            name_prefix: String::new(),
+            filter_subjects: Vec::new(),
+            deliver_policy: DeliverPolicy::default(),
+            headers_only: false,
+            replay_policy: ReplayPolicy::default(),
+            idle_heartbeat: Duration::from_secs(5),
+            inactive_threshold: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+/// Why an ordered consumer ended for good.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OrderedError {
+    /// The stream does not exist, or was deleted while being read.
+    #[error("the stream is gone: {0}")]
+    StreamNotFound(#[source] ApiError),
+    /// The server refuses such a consumer, and asking again will not help.
+    #[error("cannot create the consumer: {0}")]
+    Rejected(#[source] ApiError),
+    /// The stream was deleted and created again: its sequences start over, so there is no "next
+    /// message" any more.
+    #[error("the stream was created anew while it was read")]
+    StreamRecreated,
+    /// The server (before 2.10) ignored the filters and would deliver everything.
+    #[error("the server does not support several filter subjects")]
+    FiltersUnsupported,
+    /// The reply to a create request could not be decoded.
+    #[error("malformed reply to the create request: {0}")]
+    Malformed(String),
+}
+
+/// How a create request can fail, seen from the driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CreateError {
+    /// The server refused.
+    Api(ApiError),
+    /// Nobody listens on the endpoint (status 503): JetStream is starting, or not enabled.
+    NoResponders,
+    /// No reply in time, or the connection was lost: the consumer may exist.
+    Unanswered,
+    /// A reply that cannot be decoded.
+    Malformed(String),
+}
+
+impl From<ResponseError> for CreateError {
+    fn from(error: ResponseError) -> Self {
+        match error {
+            ResponseError::Api(error) => Self::Api(error),
+            ResponseError::Malformed(text) => Self::Malformed(text),
+        }
+    }
+}
+
+/// Something the driver has to do, or should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Subscribe to a fresh inbox for this incarnation, and drop the inbox of the one before.
+    Subscribe { incarnation: u64 },
+    /// Fill in `deliver_subject` with that inbox, request the consumer, and report the outcome to
+    /// `Ordered::handle_created` exactly once.
+    Create { incarnation: u64, config: Box<ConsumerConfig> },
+    /// Not to be done, but to be known: the consumer exists.
+    ///
+    /// It has `initial` messages to deliver to be where the stream was when it was created;
+    /// `received` of this incarnation's messages came before this.
+    Created { incarnation: u64, initial: u64, received: u64 },
+    /// Delete the consumer of this name. Best effort: the outcome is of no interest.
+    Delete { name: String },
+    /// Publish an empty message to this subject.
+    Reply { subject: Vec<u8> },
+    /// The end. Nothing follows but perhaps a `Delete`.
+    Failed(OrderedError),
+}
+
+/// What to do with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict<'a> {
+    /// It is the next one: hand it on.
+    Deliver(Delivery<'a>),
+    /// Drop it: it was delivered before, belongs to an incarnation that was left, or is not from
+    /// JetStream.
+    Ignore,
+    /// Drop it: others before it are missing. The next incarnation will bring it again.
+    Gap,
+}
+
+/// A message without payload that the server puts into the inbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Status<'a> {
+    /// The number: 100, 409, 503, …
+    pub(crate) code: u16,
+    /// The text behind it; may be empty.
+    pub(crate) description: &'a str,
+    /// The header `Nats-Last-Consumer` of a heartbeat.
+    pub(crate) last_consumer_sequence: Option<u64>,
+    /// The header `Nats-Consumer-Stalled` of a heartbeat: the server waits for a reply to it.
+    pub(crate) stalled: Option<&'a [u8]>,
+    /// The reply subject of a flow control request.
+    pub(crate) reply: Option<&'a [u8]>,
+}
+
+/// One ordered reader over push consumers.
+#[derive(Debug)]
+pub(crate) struct Ordered {
+    config: OrderedConfig,
+    position: Position,
+    /// The number of the current incarnation, from 1.
+    incarnation: u64,
+    phase: Phase,
+    connected: bool,
+    /// Starts since the last sign of life from a consumer.
+    attempts: u32,
+    resets: u64,
+    /// Create requests handed out whose outcome is not known yet, of all incarnations.
+    unanswered: usize,
+    actions: VecDeque<Action>,
+    random: fastrand::Rng,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The current incarnation's create request waits in `actions`.
+    Starting,
+    /// It was handed out. Messages may arrive already.
+    Creating,
+    /// The consumer exists.
+    Running { heard: Instant },
+    /// Between two incarnations: until this time, or until the connection is back.
+    Waiting { until: Option<Instant> },
+    /// Stopped by the driver, or failed.
+    Ended,
+}
+
+impl Ordered {
+    /// A reader whose first actions are already waiting. The seed spreads the back-off of many
+    /// readers that lost the same server.
+    pub(crate) fn new(config: OrderedConfig, seed: u64) -> Self {
+        let mut ordered = Self {
+            config,
+            position: Position::default(),
+            incarnation: 0,
+            phase: Phase::Starting,
+            connected: true,
+            attempts: 0,
+            resets: 0,
+            unanswered: 0,
+            actions: VecDeque::new(),
+            random: fastrand::Rng::with_seed(seed),
+        };
+        ordered.start();
+        ordered
+    }
+
+    /// The next thing to do. Ask until `None` after every input.
+    ///
+    /// While the connection is lost only the final failure is handed out; the rest waits.
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        if !self.connected && !matches!(self.actions.front(), Some(Action::Failed(_))) {
+            return None;
+        }
+        let action = self.actions.pop_front();
+        if let Some(Action::Create { .. }) = action {
+            self.phase = Phase::Creating;
+            self.unanswered += 1;
+        }
+        action
+    }
+
+    /// Takes the outcome of a create request.
+    pub(crate) fn handle_created(
+        &mut self,
+        incarnation: u64,
+        result: Result<&ConsumerInfo, CreateError>,
+        now: Instant,
+    ) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        let exists = match &result {
+            Ok(_) | Err(CreateError::Unanswered | CreateError::Malformed(_)) => true,
+            Err(CreateError::Api(_) | CreateError::NoResponders) => false,
+        };
+        if let Ok(info) = &result
+            && incarnation == self.incarnation
+        {
+            // Even if it has been left: it shows where the next one has to begin.
+            self.position.note_origin(info);
+        }
+        if incarnation != self.incarnation || self.phase != Phase::Creating {
+            // It was left while the request was under way, and could not be deleted then.
+            if exists {
+                self.delete(incarnation);
+            }
+            return;
+        }
+        match result {
+            Ok(info) if self.ignored_filters(info) => self.fail(OrderedError::FiltersUnsupported),
+            Ok(info) => {
+                self.phase = Phase::Running { heard: now };
+                self.actions.push_back(Action::Created {
+                    incarnation,
+                    initial: info.num_pending.saturating_add(info.delivered.consumer_sequence),
+                    received: self.position.consumer_sequence,
+                });
+                return;
+            }
+            Err(CreateError::Unanswered | CreateError::NoResponders) => self.back_off(now),
+            Err(CreateError::Api(error)) if error.is_temporary() => self.back_off(now),
+            Err(CreateError::Api(error)) if error.err_code() == ErrorCode::STREAM_NOT_FOUND => {
+                self.fail(OrderedError::StreamNotFound(error));
+            }
+            Err(CreateError::Api(error)) => self.fail(OrderedError::Rejected(error)),
+            Err(CreateError::Malformed(text)) => self.fail(OrderedError::Malformed(text)),
+        }
+        if exists {
+            self.delete(incarnation);
+        }
+    }
+
+    /// Judges a message of an incarnation's inbox by its reply subject.
+    pub(crate) fn handle_message<'a>(
+        &mut self,
+        incarnation: u64,
+        reply: &'a [u8],
+        now: Instant,
+    ) -> Verdict<'a> {
+        if !self.is_current(incarnation) {
+            return Verdict::Ignore;
+        }
+        let Some(delivery) = Delivery::parse(reply) else { return Verdict::Ignore };
+        match self.position.advance(&delivery) {
+            Step::Next => {
+                self.note_life(now);
+                Verdict::Deliver(delivery)
+            }
+            Step::Seen => {
+                self.note_life(now);
+                Verdict::Ignore
+            }
+            Step::Repeated => Verdict::Ignore,
+            Step::Gap => {
+                self.reset(now, Leave::Delete);
+                Verdict::Gap
+            }
+            Step::Recreated => {
+                self.fail(OrderedError::StreamRecreated);
+                Verdict::Ignore
+            }
+        }
+    }
+
+    /// Takes a status of an incarnation's inbox. Unknown ones are ignored, and are no sign of life.
+    pub(crate) fn handle_status(&mut self, incarnation: u64, status: &Status<'_>, now: Instant) {
+        if !self.is_current(incarnation) {
+            return;
+        }
+        match status.code {
+            100 => {
+                if status.last_consumer_sequence.is_some_and(|last| !self.position.is_at(last)) {
+                    return self.reset(now, Leave::Delete);
+                }
+                self.note_life(now);
+                // Everything before this status was handled before it, so the server may go on.
+                for subject in [status.reply, status.stalled].into_iter().flatten() {
+                    self.actions.push_back(Action::Reply { subject: subject.to_vec() });
+                }
+            }
+            409 if status.description.eq_ignore_ascii_case("consumer deleted") => {
+                self.reset(now, Leave::Gone);
+            }
+            503 => self.reset(now, Leave::Delete),
+            _ => {}
+        }
+    }
+
+    /// The connection is lost, and whatever the consumer sends from now on with it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for reconnecting and for public readers"))]
+    pub(crate) fn handle_disconnected(&mut self) {
+        if !mem::replace(&mut self.connected, false) || self.phase == Phase::Ended {
+            return;
+        }
+        self.leave(Leave::Delete);
+        self.phase = Phase::Waiting { until: None };
+    }
+
+    /// The connection is back: the next incarnation starts at once.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for reconnecting and for public readers"))]
+    pub(crate) fn handle_reconnected(&mut self) {
+        if mem::replace(&mut self.connected, true) || self.phase == Phase::Ended {
+            return;
+        }
+        self.resets += 1;
+        self.start();
+    }
+
+    /// The time is `now`. Too early a call does nothing.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.next_deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        match self.phase {
+            Phase::Running { .. } => self.reset(now, Leave::Delete),
+            Phase::Waiting { .. } => self.start(),
+            Phase::Starting | Phase::Creating | Phase::Ended => {}
+        }
+    }
+
+    /// When to call `Ordered::handle_timeout`. Later after every message, so a driver may let its
+    /// timer fire early and ask again.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Running { heard } => {
+                heard.checked_add(self.config.idle_heartbeat.saturating_mul(MISSED_HEARTBEATS))
+            }
+            Phase::Waiting { until } => until,
+            Phase::Starting | Phase::Creating | Phase::Ended => None,
+        }
+    }
+
+    /// Ends the reader. What is still under way is ignored, apart from the outcome of a create
+    /// request, which may bring a last `Delete`.
+    pub(crate) fn stop(&mut self) {
+        if self.phase != Phase::Ended {
+            self.leave(Leave::Delete);
+            self.phase = Phase::Ended;
+        }
+    }
+
+    /// Whether the reader ended and wants nothing more of the driver. It may be dropped before: the
+    /// server removes a consumer left behind after `inactive_threshold`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for reconnecting and for public readers"))]
+    pub(crate) fn is_finished(&self) -> bool {
+        self.phase == Phase::Ended && self.unanswered == 0 && self.actions.is_empty()
+    }
+
+    /// How often a consumer was lost and replaced. Failed attempts to create one do not count.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for reconnecting and for public readers"))]
+    pub(crate) fn resets(&self) -> u64 {
+        self.resets
+    }
+
+    /// The stream sequence of the last message delivered; 0 before the first.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for reconnecting and for public readers"))]
+    pub(crate) fn last_stream_sequence(&self) -> u64 {
+        self.position.stream_sequence
+    }
+
+    fn is_current(&self, incarnation: u64) -> bool {
+        incarnation == self.incarnation
+            && matches!(self.phase, Phase::Creating | Phase::Running { .. })
+    }
+
+    fn note_life(&mut self, now: Instant) {
+        self.attempts = 0;
+        if let Phase::Running { heard } = &mut self.phase {
+            *heard = now;
+        }
+    }
+
+    /// Starts the next incarnation.
+    fn start(&mut self) {
+        self.incarnation += 1;
+        self.position.restart();
+        self.phase = Phase::Starting;
+        let incarnation = self.incarnation;
+        let config = Box::new(self.consumer_config());
+        self.actions.push_back(Action::Subscribe { incarnation });
+        self.actions.push_back(Action::Create { incarnation, config });
+    }
+
+    /// Leaves an incarnation that failed and starts the next one: at once after one that worked,
+    /// later after one that never did, lest a server that kills each consumer be flooded.
+    fn reset(&mut self, now: Instant, leave: Leave) {
+        self.resets += 1;
+        self.leave(leave);
+        if self.attempts == 0 {
+            self.attempts = 1;
+            self.start();
+        } else {
+            self.back_off(now);
+        }
+    }
+
+    fn back_off(&mut self, now: Instant) {
+        let doublings = self.attempts.saturating_sub(1).min(8);
+        let delay = FIRST_BACKOFF.saturating_mul(1 << doublings).min(LAST_BACKOFF);
+        // Up to a fifth less, so that readers do not come back all at once.
+        let delay = delay.mul_f64(1.0 - 0.2 * self.random.f64());
+        self.attempts = self.attempts.max(1).saturating_add(1);
+        self.phase = Phase::Waiting { until: Some(now + delay) };
+    }
+
+    /// Forgets what is queued for the current incarnation, and deletes its consumer if it is known
+    /// to exist. One that is still being created is deleted once the outcome is known.
+    fn leave(&mut self, leave: Leave) {
+        self.actions.retain(|action| matches!(action, Action::Delete { .. }));
+        if matches!(self.phase, Phase::Running { .. }) && leave == Leave::Delete {
+            self.delete(self.incarnation);
+        }
+    }
+
+    fn fail(&mut self, error: OrderedError) {
+        self.leave(Leave::Delete);
+        self.phase = Phase::Ended;
+        self.actions.push_front(Action::Failed(error));
+    }
+
+    fn delete(&mut self, incarnation: u64) {
+        self.actions.push_back(Action::Delete { name: self.name(incarnation) });
+    }
+
+    fn name(&self, incarnation: u64) -> String {
+        format!("{}_{incarnation}", self.config.name_prefix)
+    }
+
+    fn consumer_config(&self) -> ConsumerConfig {
+        let config = &self.config;
+        let deliver_policy = self.position.deliver_policy(&config.deliver_policy);
+        let (filter_subject, filter_subjects) = match config.filter_subjects.as_slice() {
+            // The server refuses this policy without a filter (10094).
+            [] if deliver_policy == DeliverPolicy::LastPerSubject => (Some(">".into()), vec![]),
+            [] => (None, vec![]),
+            [subject] => (Some(subject.clone()), vec![]),
+            subjects => (None, subjects.to_vec()),
+        };
+        ConsumerConfig {
+            name: Some(self.name(self.incarnation)),
+            deliver_policy,
+            filter_subject,
+            filter_subjects,
+            replay_policy: config.replay_policy.clone(),
+            headers_only: config.headers_only,
+            ack_policy: AckPolicy::None,
+            ack_wait: Some(ACK_WAIT),
+            max_deliver: Some(1),
+            num_replicas: 1,
+            mem_storage: true,
+            inactive_threshold: Some(config.inactive_threshold),
+            idle_heartbeat: Some(config.idle_heartbeat),
+            flow_control: true,
+            ..ConsumerConfig::default()
+        }
+    }
+
+    /// Whether the server dropped the filters without a word, as 2.9 does.
+    fn ignored_filters(&self, info: &ConsumerInfo) -> bool {
+        self.config.filter_subjects.len() > 1
+            && info.config.as_ref().is_some_and(|config| config.filter_subjects.is_empty())
+    }
+}
+
+/// How to part from an incarnation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// Its consumer may live on.
+    Delete,
+    /// Its consumer is gone already.
+    Gone,
+}
+
+/// Where the reader is, in the current incarnation and in the stream. Serves push and pull alike.
+#[derive(Debug, Default)]
+struct Position {
+    /// The last delivery of the current incarnation; 0 before the first.
+    consumer_sequence: u64,
+    /// The last message delivered in any incarnation; 0 before the first.
+    stream_sequence: u64,
+    /// The latest time at which a delivered message was stored.
+    timestamp_nanos: u64,
+    /// The sequence before the first incarnation's start, as its creation told.
+    origin: Option<u64>,
+}
+
+/// What a delivery is to the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The next message.
+    Next,
+    /// The next delivery, of a message that an earlier incarnation brought.
+    Seen,
+    /// A delivery that was here before.
+    Repeated,
+    /// Deliveries before this one are missing.
+    Gap,
+    /// A message newer than all, under a number that has been used: this is another stream.
+    Recreated,
+}
+
+impl Position {
+    fn advance(&mut self, delivery: &Delivery<'_>) -> Step {
+        let next = self.consumer_sequence.saturating_add(1);
+        if delivery.consumer_sequence > next {
+            return Step::Gap;
+        }
+        if delivery.consumer_sequence < next {
+            return Step::Repeated;
+        }
+        if delivery.stream_sequence <= self.stream_sequence {
+            // A consumer placed on a replica that lags behind may begin before the requested
+            // start. Its messages have been seen, and so have their times.
+            if delivery.timestamp_nanos > self.timestamp_nanos {
+                return Step::Recreated;
+            }
+            self.consumer_sequence = next;
+            return Step::Seen;
+        }
+        self.consumer_sequence = next;
+        self.stream_sequence = delivery.stream_sequence;
+        self.timestamp_nanos = self.timestamp_nanos.max(delivery.timestamp_nanos);
+        Step::Next
+    }
+
+    /// Whether a consumer that says it has delivered up to `last` agrees. One that says less was
+    /// set back, and what it sends next would be taken for repetitions.
+    fn is_at(&self, last: u64) -> bool {
+        last == self.consumer_sequence
+    }
+
+    fn note_origin(&mut self, info: &ConsumerInfo) {
+        // Deliveries made by then have moved on the stream sequence by one each, or more if other
+        // messages lie between; servers mostly report the state before any.
+        let delivered = &info.delivered;
+        let origin = delivered.stream_sequence.saturating_sub(delivered.consumer_sequence);
+        self.origin.get_or_insert(origin);
+    }
+
+    fn restart(&mut self) {
+        self.consumer_sequence = 0;
+    }
+
+    /// Where the next incarnation has to start.
+    fn deliver_policy(&self, original: &DeliverPolicy) -> DeliverPolicy {
+        if self.stream_sequence > 0 {
+            return DeliverPolicy::ByStartSequence(self.stream_sequence.saturating_add(1));
+        }
+        match (original, self.origin) {
+            // These mean another place each time: stay with the first one.
+            (DeliverPolicy::New | DeliverPolicy::Last, Some(origin)) => {
+                DeliverPolicy::ByStartSequence(origin.saturating_add(1))
+            }
+            _ => original.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! The publish acknowledgement: the proof that a stream stored a message.
+//!
+//! Two readers for one format. `parse_pub_ack` reads everything. `scan_sequence` reads only the
+//! sequence, without allocating, out of the shapes that servers write in practice; it gives up
+//! (`None`) on anything else and never accepts a body which the full reader would read differently.
+//! Neither looks at message headers: a `503` status without a body has to be caught before.
+
+use serde::Deserialize;
+
+use super::envelope::{ResponseError, null_as_default, parse_response};
+
+/// What a stream answers once it has stored a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct PubAck {
+    /// The stream that stored the message.
+    pub stream: String,
+    /// The message's sequence in the stream. For a duplicate: that of the first copy.
+    #[serde(rename = "seq")]
+    pub sequence: u64,
+    /// The JetStream domain of the server, if it has one.
+    #[serde(default)]
+    pub domain: Option<String>,
+    /// Whether a message with the same `Nats-Msg-Id` had been stored before, so that this one was
+    /// not.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub duplicate: bool,
+    /// The new total of a counter, as a decimal number of any length (2.12).
+    #[serde(default, rename = "val")]
+    pub value: Option<String>,
+    /// The id of the batch that this acknowledgement commits (2.12).
+    #[serde(default, rename = "batch")]
+    pub batch_id: Option<String>,
+    /// The number of messages in that batch (2.12).
+    #[serde(default, rename = "count")]
+    pub batch_size: Option<u64>,
+}
+
+/// Decodes the reply to a publish.
+///
+/// # Errors
+///
+/// [`ResponseError::Api`] if the stream refused the message; [`ResponseError::Malformed`] if the
+/// body is no acknowledgement, which includes one that names no stream: a core subscriber may
+/// answer the same request.
+pub(crate) fn parse_pub_ack(body: &[u8]) -> Result<PubAck, ResponseError> {
+    let ack: PubAck = parse_response(body)?;
+    if ack.stream.is_empty() {
+        return Err(ResponseError::Malformed("publish acknowledgement without a stream".into()));
+    }
+    Ok(ack)
+}
+
+/// The sequence of a successful acknowledgement in one of the usual shapes, else `None`.
+///
+/// `None` says nothing about the body; [`parse_pub_ack`] has to be asked.
+pub(crate) fn scan_sequence(body: &[u8]) -> Option<u64> {
+    let mut scan = Scan(body);
+    scan.literal(b"{\"stream\":")?;
+    scan.spaces();
+    if scan.string()?.is_empty() {
+        return None;
+    }
+    scan.literal(b",")?;
+    scan.spaces();
+    scan.literal(b"\"seq\":")?;
+    scan.spaces();
+    let sequence = scan.number()?;
+    // Each member at most once: the full reader rejects a repeated one.
+    let (mut domain, mut duplicate) = (false, false);
+    loop {
+        scan.spaces();
+        if scan.literal(b"}").is_some() {
+            return scan.0.is_empty().then_some(sequence);
+        }
+        scan.literal(b",")?;
+        scan.spaces();
+        if !domain && scan.literal(b"\"domain\":").is_some() {
+            domain = true;
+            scan.spaces();
+            scan.string()?;
+        } else if !duplicate && scan.literal(b"\"duplicate\":").is_some() {
+            duplicate = true;
+            scan.spaces();
+            scan.literal(b"true").or_else(|| scan.literal(b"false"))?;
+        } else {
+            return None;
+        }
+    }
+}
+
+/// The part of the body that is still to be read.
+struct Scan<'a>(&'a [u8]);
+
+impl<'a> Scan<'a> {
+    fn literal(&mut self, literal: &[u8]) -> Option<()> {
+        self.0 = self.0.strip_prefix(literal)?;
+        Some(())
+    }
+
+    fn spaces(&mut self) {
+        while let [b' ', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+    }
+
+    /// A string of printable ASCII without escapes: its bytes are its value, and valid UTF-8.
+    fn string(&mut self) -> Option<&'a [u8]> {
+        self.literal(b"\"")?;
+        let end = self.0.iter().position(|byte| !matches!(byte, b' '..=b'~') || *byte == b'"')?;
+        let (value, rest) = self.0.split_at(end);
+        self.0 = rest;
+        self.literal(b"\"")?;
+        if value.contains(&b'\\') { None } else { Some(value) }
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let len = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (digits, rest) = self.0.split_at(len);
+        self.0 = rest;
+        // JSON has no leading zeros.
+        if digits.is_empty() || (digits.len() > 1 && digits[0] == b'0') {
+            return None;
+        }
+        digits.iter().try_fold(0_u64, |number, digit| {
+            number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn usual_shapes_are_scanned() {
+        for (body, sequence) in [
+            (r#"{"stream":"T","seq":1}"#, 1),
+            (r#"{"stream":"T", "seq":12}"#, 12),
+            (r#"{"stream":"KV_b","seq":123,"domain":"hub"}"#, 123),
+            (r#"{"stream":"T", "seq":1,"duplicate": true}"#, 1),
+            (r#"{"stream":"T","seq":5,"domain":"hub","duplicate":true}"#, 5),
+            (r#"{"stream":"T","seq":18446744073709551615}"#, u64::MAX),
+        ] {
+            assert_eq!(scan_sequence(body.as_bytes()), Some(sequence), "{body}");
+            assert_eq!(parse_pub_ack(body.as_bytes()).unwrap().sequence, sequence, "{body}");
+        }
+    }
+
+    #[test]
+    fn other_shapes_are_left_to_the_parser() {
+        for body in [
+            "",
+            "{}",
+            r#"{"stream":"","seq":1}"#,
+            r#"{"stream":"T","seq":}"#,
+            r#"{"stream":"T","seq":01}"#,
+            r#"{"stream":"T","seq":-1}"#,
+            r#"{"stream":"T","seq":1.5}"#,
+            r#"{"stream":"T","seq":1e3}"#,
+            r#"{"stream":"T","seq":18446744073709551616}"#,
+            r#"{"stream":"a\"b","seq":1}"#,
+            r#"{"stream":"é","seq":1}"#,
+            r#"{"stream":"T","seq":1}x"#,
+            r#"{"stream":"T","seq":1"#,
+            r#"{"stream":"T","seq":1,}"#,
+            r#"{"stream":"T","seq":1,"domain":"a","domain":"b"}"#,
+            r#"{"stream":"T","seq":1,"duplicate":true,"duplicate":true}"#,
+            r#"{"stream":"T","seq":1,"val":"3"}"#,
+            r#"{"error":{"code":400,"err_code":10071},"stream":"T","seq":0}"#,
+            r#"{"stream":"T","seq":0,"error":{"code":400}}"#,
+        ] {
+            assert_eq!(scan_sequence(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn parses_every_member() {
+        let body = r#"{"stream":"C","seq":9,"domain":"hub","duplicate":true,"val":"100",
+            "batch":"id","count":3,"new":[]}"#;
+        let ack = parse_pub_ack(body.as_bytes()).unwrap();
+        assert_eq!(
+            ack,
+            PubAck {
+                stream: "C".into(),
+                sequence: 9,
+                domain: Some("hub".into()),
+                duplicate: true,
+                value: Some("100".into()),
+                batch_id: Some("id".into()),
+                batch_size: Some(3),
+            }
+        );
+    }
+
+    #[test]
+    fn failure_carries_stream_and_sequence_too() {
+        let body = r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},
+            "stream":"T","seq":0}"#;
+        let Err(ResponseError::Api(error)) = parse_pub_ack(body.as_bytes()) else { panic!() };
+        assert_eq!(error.current_sequence(), Some(3));
+    }
+
+    #[test]
+    fn not_an_acknowledgement() {
+        for body in ["", "ok", "{}", r#"{"stream":"","seq":1}"#, r#"{"stream":"T"}"#] {
+            let result = parse_pub_ack(body.as_bytes());
+            assert!(matches!(result, Err(ResponseError::Malformed(_))), "{body}");
+        }
+    }
+
+    /// Pieces that combine into acknowledgements, and into bodies that nearly are.
+    fn piece() -> impl Strategy<Value = String> {
+        prop_oneof![
+            8 => prop::sample::select(vec![
+                "{\"stream\":\"T\",\"seq\":1", "{", "}", ",", ":", " ", "\"", "\\", "\n", "\t",
+                "\"stream\":", "\"seq\":", "\"domain\":", "\"duplicate\":", "\"error\":", "\"val\":",
+                "\"T\"", "\"\"", "true", "false", "null", "0", "1", "99", "-", ".", "e", "é",
+                "{\"code\":400}", "18446744073709551615", "18446744073709551616", "\\u0065rror",
+                ",\"domain\":\"d\"", ",\"duplicate\": true",
+            ]).prop_map(String::from),
+            1 => any::<String>(),
+        ]
+    }
+
+    /// A well-formed acknowledgement with one byte changed, removed or doubled.
+    fn mutated() -> impl Strategy<Value = Vec<u8>> {
+        let shape = prop::sample::select(vec![
+            r#"{"stream":"T","seq":1}"#,
+            r#"{"stream":"KV_bucket", "seq":1234567890123456789}"#,
+            r#"{"stream":"T","seq":18446744073709551615,"domain":"hub","duplicate": true}"#,
+            r#"{"stream":"T", "seq":10,"duplicate":false,"domain":""}"#,
+        ]);
+        (shape, any::<prop::sample::Index>(), any::<u8>(), 0..4_u8).prop_map(
+            |(shape, at, byte, how)| {
+                let mut body = shape.as_bytes().to_vec();
+                let at = at.index(body.len());
+                match how {
+                    0 => body[at] = byte,
+                    1 => drop(body.remove(at)),
+                    2 => body.insert(at, body[at]),
+                    _ => body.insert(at, byte),
+                }
+                body
+            },
+        )
+    }
+
+    fn agrees(body: &[u8]) -> Result<(), TestCaseError> {
+        if let Some(sequence) = scan_sequence(body) {
+            let ack = parse_pub_ack(body);
+            prop_assert_eq!(ack.map(|ack| ack.sequence), Ok(sequence), "{:?}", body);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn scan_never_disagrees_with_the_parser(pieces in prop::collection::vec(piece(), 0..8)) {
+            agrees(pieces.concat().as_bytes())?;
+            agrees(format!("{{\"stream\":\"T\",\"seq\":7{}}}", pieces.concat()).as_bytes())?;
+        }
+
+        #[test]
+        fn scan_never_disagrees_on_damaged_bodies(body in mutated()) {
+            agrees(&body)?;
+        }
+    }
+}

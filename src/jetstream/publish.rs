@@ -1,0 +1,128 @@
+//! Publishing to streams, acknowledged: stored is what has a [`PubAck`].
+
+use super::JetStream;
+use super::error::Error;
+use super::pub_ack::{PubAck, parse_pub_ack};
+use evnats_protocol::{HeaderMap, Message, Payload, Publish, RequestError};
+use std::time::Duration;
+
+/// Conditions and headers of an acknowledged publish.
+///
+/// ```
+/// use evnats::jetstream::PublishOptions;
+/// let only_after_seven = PublishOptions::new().expect_last_sequence(7).message_id("order-42");
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishOptions {
+    headers: HeaderMap,
+    timeout: Option<Duration>,
+}
+
+impl PublishOptions {
+    /// No conditions, no headers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds headers of your own.
+    #[must_use]
+    pub fn headers(mut self, headers: &HeaderMap) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    /// Names the message, so that the stream stores it once, however often it is published within
+    /// the stream's `duplicate_window`. (`Nats-Msg-Id`)
+    #[must_use]
+    pub fn message_id(self, id: &str) -> Self {
+        self.with("Nats-Msg-Id", id)
+    }
+
+    /// Stores the message only in the stream of this name. (`Nats-Expected-Stream`; error 10060)
+    #[must_use]
+    pub fn expect_stream(self, stream: &str) -> Self {
+        self.with("Nats-Expected-Stream", stream)
+    }
+
+    /// Stores the message only if the stream's last one has this sequence.
+    /// (`Nats-Expected-Last-Sequence`; [`Error::is_wrong_last_sequence`])
+    #[must_use]
+    pub fn expect_last_sequence(self, sequence: u64) -> Self {
+        self.with("Nats-Expected-Last-Sequence", &sequence.to_string())
+    }
+
+    /// Stores the message only if the last one on its subject has this sequence; 0: if there is
+    /// none. (`Nats-Expected-Last-Subject-Sequence`; [`Error::is_wrong_last_sequence`])
+    #[must_use]
+    pub fn expect_last_subject_sequence(self, sequence: u64) -> Self {
+        self.with("Nats-Expected-Last-Subject-Sequence", &sequence.to_string())
+    }
+
+    /// Stores the message only if the stream's last one was published with this id.
+    /// (`Nats-Expected-Last-Msg-Id`; error 10070)
+    #[must_use]
+    pub fn expect_last_message_id(self, id: &str) -> Self {
+        self.with("Nats-Expected-Last-Msg-Id", id)
+    }
+
+    /// Waits this long for the acknowledgement. Default: the timeout of the JetStream handle.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+}
+
+impl<S: 'static> JetStream<S> {
+    /// Publishes a message to a stream. The callback runs when the stream has stored it, or with
+    /// the reason why it has not.
+    ///
+    /// # Errors
+    /// [`Error::NoStream`] if no stream stores the subject, [`Error::Api`] if the stream refuses,
+    /// [`Error::Request`] if there is no acknowledgement: after a timeout and after a disconnect
+    /// "outcome unknown", the message may have been stored.
+    pub fn publish<'a>(
+        &self,
+        subject: &str,
+        payload: impl Into<Payload<'a>>,
+        callback: impl FnOnce(&mut S, &JetStream<S>, Result<PubAck, Error>) + 'static,
+    ) {
+        self.publish_with(subject, payload, &PublishOptions::default(), callback);
+    }
+
+    /// As [`publish`](Self::publish), with conditions and headers.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish), and the conditions' own.
+    pub fn publish_with<'a>(
+        &self,
+        subject: &str,
+        payload: impl Into<Payload<'a>>,
+        options: &PublishOptions,
+        callback: impl FnOnce(&mut S, &JetStream<S>, Result<PubAck, Error>) + 'static,
+    ) {
+        let js = self.clone();
+        let message = Publish::new(subject, payload.into()).headers(&options.headers);
+        let timeout = options.timeout.unwrap_or(self.timeout());
+        self.client().request_message(message, timeout, move |state, _, outcome| {
+            callback(state, &js, acknowledgement(outcome));
+        });
+    }
+}
+
+fn acknowledgement(outcome: Result<Message, RequestError>) -> Result<PubAck, Error> {
+    Ok(parse_pub_ack(outcome.map_err(publish_error)?.payload())?)
+}
+
+/// A publish that got no acknowledgement. A 503 says that nobody listens: no stream does.
+pub(crate) fn publish_error(error: RequestError) -> Error {
+    match error {
+        RequestError::NoResponders => Error::NoStream,
+        error => Error::Request(error),
+    }
+}

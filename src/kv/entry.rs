@@ -1,0 +1,188 @@
+//! An entry: one revision of a key, whichever way it was read.
+
+use crate::jetstream::{self, StoredMessage};
+use bytes::Bytes;
+use evnats_protocol::Headers;
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+/// One revision of a key.
+///
+/// Cloning is cheap. An entry from a watch keeps a piece of the read buffer alive, up to 128 KiB.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub(super) bucket: Rc<str>,
+    pub(super) key: Bytes,
+    pub(super) value: Bytes,
+    pub(super) revision: u64,
+    pub(super) delta: u64,
+    pub(super) operation: Operation,
+    pub(super) created: Created,
+}
+
+/// What a revision did to its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// It gave it a value.
+    Put,
+    /// It took the value away; older ones are kept in the history.
+    Delete,
+    /// It took the value away, with the history.
+    Purge,
+    /// The server removed the last value because its time was over (`Nats-Marker-Reason: MaxAge`,
+    /// server 2.11). For a reader it is a purge.
+    Expire,
+}
+
+impl Operation {
+    /// Whether the key has no value after it.
+    pub fn is_tombstone(self) -> bool {
+        self != Self::Put
+    }
+
+    /// Reads it from a message's headers. Something unknown that a later client writes as an
+    /// operation is taken for a deletion: it is no value in any case.
+    pub(super) fn of(headers: Headers<'_>) -> Self {
+        let mut operation = Self::Put;
+        for (name, value) in headers.iter_bytes() {
+            match (name, value) {
+                (b"KV-Operation", b"PURGE") => return Self::Purge,
+                (b"KV-Operation", b"PUT") => return Self::Put,
+                (b"KV-Operation", _) => return Self::Delete,
+                (b"Nats-Marker-Reason", b"MaxAge") => operation = Self::Expire,
+                (b"Nats-Marker-Reason", b"Purge") => operation = Self::Purge,
+                (b"Nats-Marker-Reason", b"Remove") => operation = Self::Delete,
+                _ => {}
+            }
+        }
+        operation
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Put => "PUT",
+            Self::Delete => "DEL",
+            Self::Purge => "PURGE",
+            Self::Expire => "EXPIRE",
+        })
+    }
+}
+
+/// When a revision was stored; read from its text only when asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Created {
+    Text(Bytes),
+    Time(Option<SystemTime>),
+}
+
+impl Entry {
+    /// The bucket.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The key.
+    pub fn key(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.key)
+    }
+
+    /// The value; empty for a tombstone.
+    pub fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    /// The value to keep, without a copy.
+    pub fn value_to_bytes(&self) -> Bytes {
+        self.value.clone()
+    }
+
+    /// The value as text. What is not UTF-8 is shown with replacement characters.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.value)
+    }
+
+    /// The revision: the sequence in the bucket's stream.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// How many entries a watch has to deliver after this one; 0 for one that was read singly.
+    pub fn delta(&self) -> u64 {
+        self.delta
+    }
+
+    /// What the revision did.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// When it was stored, by the server's clock. `None` if the server did not say it readably.
+    pub fn created(&self) -> Option<SystemTime> {
+        match &self.created {
+            Created::Time(time) => *time,
+            Created::Text(text) => {
+                let text = std::str::from_utf8(text).ok()?;
+                jetstream::time::parse_rfc3339(text).ok().flatten()
+            }
+        }
+    }
+
+    /// An entry read from the leader. `prefix` is what the bucket's subjects begin with.
+    pub(super) fn from_stored(bucket: &Rc<str>, prefix: &str, stored: StoredMessage) -> Self {
+        let operation = Operation::of(stored.headers());
+        let mut key = Bytes::from(stored.subject);
+        if key.starts_with(prefix.as_bytes()) {
+            key = key.slice(prefix.len()..);
+        }
+        Self {
+            bucket: bucket.clone(),
+            key,
+            value: stored.payload,
+            revision: stored.sequence,
+            delta: 0,
+            operation,
+            created: Created::Time(stored.time),
+        }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("bucket", &self.bucket)
+            .field("key", &self.key())
+            .field("value", &self.value)
+            .field("revision", &self.revision)
+            .field("operation", &self.operation)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_read_from_headers() {
+        let table = [
+            ("", Operation::Put),
+            ("Other: x\r\n", Operation::Put),
+            ("KV-Operation: DEL\r\n", Operation::Delete),
+            ("KV-Operation: PURGE\r\nNats-Rollup: sub\r\n", Operation::Purge),
+            ("KV-Operation: NEW-THING\r\n", Operation::Delete),
+            ("Nats-Marker-Reason: MaxAge\r\n", Operation::Expire),
+            ("Nats-Marker-Reason: Purge\r\n", Operation::Purge),
+            ("Nats-Marker-Reason: Remove\r\n", Operation::Delete),
+            ("Nats-Marker-Reason: MaxAge\r\nKV-Operation: DEL\r\n", Operation::Delete),
+        ];
+        for (lines, operation) in table {
+            let block = format!("NATS/1.0\r\n{lines}\r\n");
+            assert_eq!(Operation::of(Headers::new(block.as_bytes())), operation, "{lines}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What can go wrong in Key-Value.
+
+use crate::jetstream::{self, ErrorCode};
+use evnats_protocol::{CommandError, RequestError};
+use thiserror::Error;
+
+/// Why a Key-Value operation failed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A key that cannot be one.
+    #[error("invalid key {key:?}: {reason}")]
+    InvalidKey {
+        /// The key.
+        key: String,
+        /// What is wrong with it, with the byte and its place where it is one.
+        reason: String,
+    },
+    /// A bucket's name that cannot be one.
+    #[error("invalid bucket name {bucket:?}: {reason}")]
+    InvalidBucket {
+        /// The name.
+        bucket: String,
+        /// What is wrong with it, with the byte and its place where it is one.
+        reason: String,
+    },
+    /// A configuration that no bucket can have.
+    #[error("invalid bucket configuration: {0}")]
+    InvalidConfig(&'static str),
+    /// There is no such bucket.
+    #[error("bucket {bucket:?} not found")]
+    BucketNotFound {
+        /// Its name.
+        bucket: String,
+    },
+    /// The bucket exists, with another configuration.
+    #[error("bucket {bucket:?} exists with another configuration")]
+    BucketExists {
+        /// Its name.
+        bucket: String,
+    },
+    /// The key has a value, so it cannot be created.
+    #[error("key {key:?} exists")]
+    KeyExists {
+        /// The key.
+        key: String,
+        /// The revision of its value, where the server says.
+        revision: Option<u64>,
+    },
+    /// The key's last revision is not the expected one.
+    #[error("key {key:?} is not at revision {expected}{}", at(.actual))]
+    WrongRevision {
+        /// The key.
+        key: String,
+        /// The revision that was expected.
+        expected: u64,
+        /// The key's last revision, where the server says.
+        actual: Option<u64>,
+    },
+    /// The value is larger than the bucket's or the server's limit.
+    #[error("value too large: {reason}")]
+    ValueTooLarge {
+        /// Which limit.
+        reason: String,
+    },
+    /// What JetStream says.
+    #[error(transparent)]
+    JetStream(jetstream::Error),
+}
+
+fn at(actual: &Option<u64>) -> String {
+    actual.map(|actual| format!(" but at {actual}")).unwrap_or_default()
+}
+
+impl Error {
+    /// Whether there is no such bucket.
+    pub fn is_bucket_not_found(&self) -> bool {
+        matches!(self, Self::BucketNotFound { .. })
+    }
+
+    /// Whether another writer was first: the key exists, or is at another revision.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::KeyExists { .. } | Self::WrongRevision { .. })
+    }
+
+    /// Whether there was no answer in time. A write may have happened then.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::JetStream(error) if error.is_timeout())
+    }
+
+    /// Sorts what JetStream says into what it means here.
+    pub(super) fn from_jetstream(error: jetstream::Error) -> Self {
+        use jetstream::Error::{Api, Request};
+        match &error {
+            Api(api) if api.err_code() == ErrorCode::MESSAGE_TOO_LARGE => {
+                Self::ValueTooLarge { reason: api.to_string() }
+            }
+            Request(RequestError::Command(command @ CommandError::PayloadTooLarge { .. })) => {
+                Self::ValueTooLarge { reason: command.to_string() }
+            }
+            _ => Self::JetStream(error),
+        }
+    }
+}
+
+pub(super) fn is_stream_not_found(error: &jetstream::Error) -> bool {
+    error.api().is_some_and(|api| api.err_code() == ErrorCode::STREAM_NOT_FOUND)
+        || *error == jetstream::Error::NoStream
+}

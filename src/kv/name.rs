@@ -1,0 +1,130 @@
+//! Which names buckets and keys can have. They become parts of subjects, so a wrong one would mean
+//! another subject, or the end of the connection.
+
+use super::error::Error;
+
+/// Letters, digits, `_` and `-`.
+pub(super) fn check_bucket(bucket: &str) -> Result<(), Error> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let reason = match first_bad(bucket, is_allowed) {
+        _ if bucket.is_empty() => "it is empty".into(),
+        Some(reason) => reason,
+        None => return Ok(()),
+    };
+    Err(Error::InvalidBucket { bucket: bucket.into(), reason })
+}
+
+/// Letters, digits, `-/_=.`, no dot at an end and no two in a row; names with `_kv` in front are
+/// reserved (ADR-8).
+#[inline]
+pub(super) fn check_key(key: &str) -> Result<(), Error> {
+    let mut previous = b'.';
+    for byte in key.bytes() {
+        if !IS_KEY_BYTE[byte as usize] || (byte == b'.' && previous == b'.') {
+            return Err(invalid_key(key, false));
+        }
+        previous = byte;
+    }
+    if previous == b'.' || key.as_bytes().starts_with(b"_kv") {
+        return Err(invalid_key(key, false));
+    }
+    Ok(())
+}
+
+/// A key in which tokens may be `*` and the last one `>`.
+pub(super) fn check_pattern(pattern: &str) -> Result<(), Error> {
+    let mut tokens = pattern.split('.').peekable();
+    while let Some(token) = tokens.next() {
+        let is_wildcard = token == "*" || (token == ">" && tokens.peek().is_none());
+        if !is_wildcard && (token.is_empty() || !token.bytes().all(|b| IS_KEY_BYTE[b as usize])) {
+            return Err(invalid_key(pattern, true));
+        }
+    }
+    Ok(())
+}
+
+const IS_KEY_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/' | b'_' | b'=' | b'.');
+        byte += 1;
+    }
+    table
+};
+
+/// Says what is wrong with a key that was found to be.
+#[cold]
+fn invalid_key(key: &str, wildcards: bool) -> Error {
+    let is_allowed =
+        |byte| IS_KEY_BYTE[byte as usize] || (wildcards && matches!(byte, b'*' | b'>'));
+    let reason = if key.is_empty() {
+        "it is empty".into()
+    } else if let Some(reason) = first_bad(key, is_allowed) {
+        reason
+    } else if key.starts_with("_kv") {
+        "names that begin with _kv are reserved".into()
+    } else if wildcards && key.contains(['*', '>']) && !key.contains("..") {
+        "a wildcard must be a whole token, and '>' the last one".into()
+    } else {
+        "it begins or ends with a dot, or has two in a row".into()
+    };
+    Error::InvalidKey { key: key.into(), reason }
+}
+
+fn first_bad(name: &str, is_allowed: impl Fn(u8) -> bool) -> Option<String> {
+    let position = name.bytes().position(|byte| !is_allowed(byte))?;
+    let shown = name.char_indices().take_while(|(at, _)| *at <= position).last()?.1;
+    Some(format!("{shown:?} at byte {position} is not allowed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys() {
+        for good in ["a", "a.b", "A-b_c=d/e", "1", "a.b.c", "k_kv"] {
+            assert_eq!(check_key(good), Ok(()), "{good}");
+        }
+        let table = [
+            ("", "it is empty"),
+            ("a b", "' ' at byte 1 is not allowed"),
+            ("a\r\n", "'\\r' at byte 1 is not allowed"),
+            ("*", "'*' at byte 0 is not allowed"),
+            ("a.>", "'>' at byte 2 is not allowed"),
+            ("aü", "'ü' at byte 1 is not allowed"),
+            (".a", "it begins or ends with a dot, or has two in a row"),
+            ("a.", "it begins or ends with a dot, or has two in a row"),
+            ("a..b", "it begins or ends with a dot, or has two in a row"),
+            ("_kvx", "names that begin with _kv are reserved"),
+        ];
+        for (bad, expected) in table {
+            match check_key(bad) {
+                Err(Error::InvalidKey { reason, .. }) => assert_eq!(reason, expected, "{bad:?}"),
+                other => panic!("{bad:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn patterns() {
+        for good in [">", "*", "a.*.c", "a.>", "a"] {
+            assert_eq!(check_pattern(good), Ok(()), "{good}");
+        }
+        for bad in ["", "a..b", ">.a", "a*", "a b", "a.>.b", "x>"] {
+            assert!(check_pattern(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn buckets() {
+        assert_eq!(check_bucket("config-1_A"), Ok(()));
+        for bad in ["", "a.b", "a b", "ü", "a*"] {
+            assert!(check_bucket(bad).is_err(), "{bad}");
+        }
+        let error = check_bucket("a.b").unwrap_err().to_string();
+        assert_eq!(error, r#"invalid bucket name "a.b": '.' at byte 1 is not allowed"#);
+    }
+}

@@ -1,0 +1,58 @@
+//! A bucket in numbers.
+
+use crate::jetstream::{Compression, StreamInfo};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A bucket's configuration and contents, as of the time of asking.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    bucket: Rc<str>,
+    info: StreamInfo,
+}
+
+impl Status {
+    pub(super) fn new(bucket: &Rc<str>, info: StreamInfo) -> Self {
+        Self { bucket: bucket.clone(), info }
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// Number of values, older ones of the history and tombstones included.
+    pub fn values(&self) -> u64 {
+        self.info.state.messages
+    }
+
+    /// Bytes that they take, the stream's own bookkeeping included.
+    pub fn bytes(&self) -> u64 {
+        self.info.state.bytes
+    }
+
+    /// How many values are kept for each key. `None`: a stream that limits nothing.
+    pub fn history(&self) -> Option<u64> {
+        self.info.config.max_msgs_per_subject
+    }
+
+    /// How long values are kept. `None`: for ever.
+    pub fn ttl(&self) -> Option<Duration> {
+        self.info.config.max_age
+    }
+
+    /// Number of copies in a cluster.
+    pub fn replicas(&self) -> u32 {
+        self.info.config.num_replicas
+    }
+
+    /// Whether values are compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.info.config.compression == Compression::S2
+    }
+
+    /// The stream under the bucket, with everything that the server says of it.
+    pub fn stream(&self) -> &StreamInfo {
+        &self.info
+    }
+}
