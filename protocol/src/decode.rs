@@ -48,11 +48,17 @@ pub struct Decoder<Op = ServerOp> {
     wanted: usize,
     /// How many bytes of an unfinished control line are known to hold no line end.
     scanned: usize,
-    /// The message whose bytes are being waited for, and the length of its control line.
-    head: Option<(MessageHead, usize)>,
+    head: Option<AwaitedMessage>,
     limits: Limits,
     broken: Option<ProtocolError>,
     direction: PhantomData<fn() -> Op>,
+}
+
+/// A message whose control line has been read, and whose bytes are being waited for.
+#[derive(Debug, Clone, Copy)]
+struct AwaitedMessage {
+    head: MessageHead,
+    line_len: usize,
 }
 
 /// The buffer's usual size. Larger only while a larger message needs it.
@@ -95,7 +101,7 @@ impl<Op> Decoder<Op> {
     /// The first `count` bytes of the room have arrived. More than there was room for counts as
     /// all of it.
     pub fn filled(&mut self, count: usize) {
-        self.filled = (self.filled + count).min(self.buffer.len());
+        self.filled = self.filled.saturating_add(count).min(self.buffer.len());
     }
 
     /// Copies bytes that arrived elsewhere into the buffer.
@@ -116,6 +122,11 @@ impl<Op> Decoder<Op> {
     /// Bytes that have arrived and belong to no operation yet.
     pub fn pending(&self) -> usize {
         self.filled
+    }
+
+    /// Whether bytes have come that were not looked at, or that complete a message.
+    pub(crate) fn has_news(&self) -> bool {
+        self.filled >= self.wanted
     }
 
     /// Takes memory for more input: the old buffer again if no message holds on to it, or else a
@@ -146,79 +157,111 @@ impl<Op: Operation> Decoder<Op> {
         self.advance()
     }
 
+    #[inline]
     fn advance(&mut self) -> Result<Option<Op>, ProtocolError> {
-        if let Some(error) = &self.broken {
-            return Err(error.clone());
+        if self.head.is_some() || self.broken.is_some() {
+            return self.resume();
         }
-        let result = match self.head {
-            Some((head, line_len)) => self.finish_message(head, line_len),
-            None => self.read_line(),
-        };
-        if let Err(error) = &result {
-            self.broken = Some(error.clone());
-            self.wanted = 0;
-        }
-        result
-    }
-
-    fn read_line(&mut self) -> Result<Option<Op>, ProtocolError> {
         let Some(end) = find_line_end(&self.buffer[self.scanned..self.filled]) else {
-            self.scanned = self.filled;
-            self.wanted = self.filled + 1;
-            return if self.filled > self.limits.max_line {
-                Err(self.line_too_long())
-            } else {
-                Ok(None)
-            };
+            return self.await_line_end();
         };
         let end = self.scanned + end;
+        let line = &self.buffer[..end];
+        match Op::parse_plain_message(line.strip_suffix(b"\r").unwrap_or(line)) {
+            Some(head) if end <= self.limits.max_line => self.begin_message(head, end + 1),
+            _ => self.read_line(end),
+        }
+    }
+
+    /// Reads a line of any kind.
+    #[inline(never)]
+    fn read_line(&mut self, end: usize) -> Result<Option<Op>, ProtocolError> {
         if end > self.limits.max_line {
             return Err(self.line_too_long());
         }
-        self.scanned = 0;
         let line = &self.buffer[..end];
-        match Op::parse(line.strip_suffix(b"\r").unwrap_or(line))? {
-            Parsed::Complete(op) => {
+        match Op::parse(line.strip_suffix(b"\r").unwrap_or(line)) {
+            Ok(Parsed::Head(head)) => self.begin_message(head, end + 1),
+            Ok(Parsed::Complete(op)) => {
                 self.buffer.advance(end + 1);
                 self.filled -= end + 1;
+                self.scanned = 0;
                 self.wanted = 1;
                 Ok(Some(op))
             }
-            Parsed::Head(head) => {
-                if head.total_len > self.limits.max_message {
-                    let (size, limit) = (head.total_len, self.limits.max_message);
-                    return Err(ProtocolError::MessageTooLarge { size, limit });
-                }
-                self.wanted = end + 1 + head.total_len + TRAILER.len();
-                if self.filled < self.wanted {
-                    self.head = Some((head, end + 1));
-                    return Ok(None);
-                }
-                self.finish_message(head, end + 1)
-            }
+            Err(error) => Err(self.break_down(error)),
         }
     }
 
-    #[inline]
-    fn finish_message(
+    /// A message's control line of `line_len` bytes has been read.
+    #[inline(always)]
+    fn begin_message(
         &mut self,
         head: MessageHead,
         line_len: usize,
     ) -> Result<Option<Op>, ProtocolError> {
+        if head.total_len > self.limits.max_message {
+            let (size, limit) = (head.total_len, self.limits.max_message);
+            return Err(self.break_down(ProtocolError::MessageTooLarge { size, limit }));
+        }
+        self.scanned = 0;
+        self.wanted = line_len + head.total_len + TRAILER.len();
+        let message = AwaitedMessage { head, line_len };
+        if self.filled < self.wanted {
+            self.head = Some(message);
+            return Ok(None);
+        }
+        self.finish_message(message)
+    }
+
+    /// Finishes a message that did not come in one piece, or repeats an error.
+    #[inline(never)]
+    fn resume(&mut self) -> Result<Option<Op>, ProtocolError> {
+        match (self.head.take(), &self.broken) {
+            (_, Some(error)) => Err(error.clone()),
+            (Some(head), None) => self.finish_message(head),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// All bytes of the message have arrived.
+    #[inline(always)]
+    fn finish_message(&mut self, head: AwaitedMessage) -> Result<Option<Op>, ProtocolError> {
         let frame_len = self.wanted;
-        if &self.buffer[frame_len - TRAILER.len()..frame_len] != TRAILER {
-            return Err(ProtocolError::MissingTrailer);
+        if self.buffer[frame_len - TRAILER.len()..frame_len] != *TRAILER {
+            return Err(self.break_down(ProtocolError::MissingTrailer));
         }
         let frame = self.buffer.split_to(frame_len).freeze();
         self.filled -= frame_len;
         self.wanted = 1;
-        self.head = None;
-        Ok(Some(Op::from_message(head.into_message(frame, line_len))))
+        Ok(Some(Op::from_message(head.head.into_message(frame, head.line_len))))
+    }
+
+    /// The line is not complete: its bytes need not be searched again.
+    #[inline(never)]
+    fn await_line_end(&mut self) -> Result<Option<Op>, ProtocolError> {
+        if self.filled > self.limits.max_line {
+            return Err(self.line_too_long());
+        }
+        self.scanned = self.filled;
+        self.wanted = self.filled + 1;
+        Ok(None)
+    }
+
+    /// Keeps an error to be returned for ever. The bytes go: nothing of them will be decoded.
+    #[cold]
+    fn break_down(&mut self, error: ProtocolError) -> ProtocolError {
+        self.buffer.clear();
+        (self.filled, self.scanned, self.wanted, self.head) = (0, 0, 0, None);
+        // every later line is too long, which leads back here without a test on the common path
+        self.limits.max_line = 0;
+        self.broken.get_or_insert(error).clone()
     }
 
     #[cold]
-    fn line_too_long(&self) -> ProtocolError {
-        ProtocolError::LineTooLong { limit: self.limits.max_line }
+    fn line_too_long(&mut self) -> ProtocolError {
+        let limit = self.limits.max_line;
+        self.break_down(ProtocolError::LineTooLong { limit })
     }
 }
 
@@ -289,8 +332,10 @@ mod tests {
     fn errors_last() {
         let mut decoder: Decoder = Decoder::default();
         decoder.feed(b"MSG a 1 2\r\nabXXPING\r\n");
-        assert_eq!(decoder.next_op(), Err(ProtocolError::MissingTrailer));
-        assert_eq!(decoder.next_op(), Err(ProtocolError::MissingTrailer));
+        for more in ["", "PING\r\n", "\n", "MSG a 1 1\r\n", "x\r\nPI"] {
+            decoder.feed(more.as_bytes());
+            assert_eq!(decoder.next_op(), Err(ProtocolError::MissingTrailer), "{more:?}");
+        }
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl<'a> From<Cow<'a, str>> for Payload<'a> {
 
 /// Writes the control line and the headers of a `PUB` or `HPUB`. The payload and its CRLF follow.
 /// `reply` is given in two parts, so that a request need not join its inbox and its token.
-#[inline]
+#[inline(always)]
 pub(crate) fn publish_head(
     out: &mut Vec<u8>,
     subject: &[u8],
@@ -146,7 +146,10 @@ pub(crate) fn publish_head(
     payload_len: usize,
 ) {
     let header_len = headers.encoded_len();
-    out.extend_from_slice(if header_len == 0 { &b"PUB "[..] } else { b"HPUB " });
+    match header_len {
+        0 => out.extend_from_slice(b"PUB "),
+        _ => out.extend_from_slice(b"HPUB "),
+    }
     out.extend_from_slice(subject);
     out.push(b' ');
     if let Some((prefix, token)) = reply {

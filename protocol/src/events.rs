@@ -66,7 +66,7 @@ pub enum Event<S, R, F> {
     Writable,
     /// The connection is gone. Outcomes of everything that was pending follow.
     Disconnected(DisconnectReason),
-    /// The last event of a session.
+    /// The last event of a session: only the outcomes of commands given after it come later.
     Closed,
 }
 

@@ -23,8 +23,10 @@ pub(crate) enum Purpose<F> {
         context: F,
         timeout: Duration,
     },
-    /// The user waited for it, in vain.
-    TimedOut,
+    /// The user waited for it, in vain. A drained subscription still ends with it.
+    TimedOut {
+        drained: Option<SubscriptionId>,
+    },
     /// After it, a subscription gets no more messages.
     Drain {
         subscription: SubscriptionId,
@@ -89,7 +91,11 @@ impl<F> Fences<F> {
             if is_waiting(&self.queue, self.first, number) {
                 self.waiting -= 1;
                 let fence = &mut self.queue[(number - self.first) as usize];
-                return Some(std::mem::replace(&mut fence.purpose, Purpose::TimedOut));
+                let drained = match &fence.purpose {
+                    Purpose::Drain { subscription, .. } => Some(*subscription),
+                    _ => None,
+                };
+                return Some(std::mem::replace(&mut fence.purpose, Purpose::TimedOut { drained }));
             }
         }
     }
@@ -147,7 +153,7 @@ mod tests {
         fences.arm(now);
         assert_eq!(fences.next_deadline(), Some(now + SECOND));
         assert_eq!(fences.take_due(now + SECOND).and_then(context), Some(1));
-        assert!(matches!(fences.pop().unwrap().purpose, Purpose::TimedOut));
+        assert!(matches!(fences.pop().unwrap().purpose, Purpose::TimedOut { .. }));
         assert!(matches!(fences.pop().unwrap().purpose, Purpose::KeepAlive));
         assert!(fences.is_waited_for());
         assert_eq!(context(fences.pop().unwrap().purpose), Some(2));

@@ -6,10 +6,10 @@
 
 use crate::error::{ProtocolError, excerpt};
 use crate::headers::{Status, VERSION_LINE};
-use nom::bytes::complete::{tag, take_till, take_till1, take_while};
-use nom::character::complete::{digit1, u64 as decimal};
-use nom::combinator::{all_consuming, opt, rest};
-use nom::sequence::{preceded, terminated};
+use nom::bytes::complete::{tag, take_till1, take_while};
+use nom::character::complete::{digit1, space0};
+use nom::combinator::{all_consuming, cond, eof, fail, map_opt, opt, rest, value};
+use nom::sequence::terminated;
 use nom::{IResult, Parser};
 
 /// A control line from a server, its arguments still bytes.
@@ -48,53 +48,51 @@ pub(crate) struct MessageLine<'a> {
 
 /// Reads a line that a server sent, given without its line end.
 pub(crate) fn server_line(line: &[u8]) -> Result<ServerLine<'_>, ProtocolError> {
-    let (verb, tail) = split_verb(line);
-    if verb.eq_ignore_ascii_case(b"MSG") {
+    if let Some(tail) = after_verb(line, b"MSG") {
         message(tail, Sid::Present, false)
             .map(ServerLine::Message)
             .ok_or_else(malformed("MSG", tail))
-    } else if verb.eq_ignore_ascii_case(b"HMSG") {
+    } else if let Some(tail) = after_verb(line, b"HMSG") {
         message(tail, Sid::Present, true)
             .map(ServerLine::Message)
             .ok_or_else(malformed("HMSG", tail))
-    } else if verb.eq_ignore_ascii_case(b"PING") {
+    } else if let Some(tail) = after_verb(line, b"PING") {
         bare(tail, "PING").map(|()| ServerLine::Ping)
-    } else if verb.eq_ignore_ascii_case(b"PONG") {
+    } else if let Some(tail) = after_verb(line, b"PONG") {
         bare(tail, "PONG").map(|()| ServerLine::Pong)
-    } else if verb.eq_ignore_ascii_case(b"+OK") {
+    } else if after_verb(line, b"+OK").is_some() {
         Ok(ServerLine::Ok)
-    } else if verb.eq_ignore_ascii_case(b"-ERR") {
+    } else if let Some(tail) = after_verb(line, b"-ERR") {
         Ok(ServerLine::Error(unquoted(tail)))
-    } else if verb.eq_ignore_ascii_case(b"INFO") {
+    } else if let Some(tail) = after_verb(line, b"INFO") {
         Ok(ServerLine::Info(tail.trim_ascii()))
     } else {
-        Err(unknown(verb))
+        Err(unknown(line))
     }
 }
 
 /// Reads a line that a client sent, given without its line end.
 pub(crate) fn client_line(line: &[u8]) -> Result<ClientLine<'_>, ProtocolError> {
-    let (verb, tail) = split_verb(line);
-    if verb.eq_ignore_ascii_case(b"PUB") {
+    if let Some(tail) = after_verb(line, b"PUB") {
         message(tail, Sid::Absent, false)
             .map(ClientLine::Publish)
             .ok_or_else(malformed("PUB", tail))
-    } else if verb.eq_ignore_ascii_case(b"HPUB") {
+    } else if let Some(tail) = after_verb(line, b"HPUB") {
         message(tail, Sid::Absent, true)
             .map(ClientLine::Publish)
             .ok_or_else(malformed("HPUB", tail))
-    } else if verb.eq_ignore_ascii_case(b"SUB") {
+    } else if let Some(tail) = after_verb(line, b"SUB") {
         subscribe(tail).ok_or_else(malformed("SUB", tail))
-    } else if verb.eq_ignore_ascii_case(b"UNSUB") {
+    } else if let Some(tail) = after_verb(line, b"UNSUB") {
         unsubscribe(tail).ok_or_else(malformed("UNSUB", tail))
-    } else if verb.eq_ignore_ascii_case(b"PING") {
+    } else if let Some(tail) = after_verb(line, b"PING") {
         bare(tail, "PING").map(|()| ClientLine::Ping)
-    } else if verb.eq_ignore_ascii_case(b"PONG") {
+    } else if let Some(tail) = after_verb(line, b"PONG") {
         bare(tail, "PONG").map(|()| ClientLine::Pong)
-    } else if verb.eq_ignore_ascii_case(b"CONNECT") {
+    } else if let Some(tail) = after_verb(line, b"CONNECT") {
         Ok(ClientLine::Connect(tail.trim_ascii()))
     } else {
-        Err(unknown(verb))
+        Err(unknown(line))
     }
 }
 
@@ -124,12 +122,27 @@ pub(crate) fn header_lines(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])>
     })
 }
 
-/// A decimal number that fills the whole input.
+/// A decimal number that fills the whole input, without a sign.
+#[inline]
 pub(crate) fn number(input: &[u8]) -> Option<u64> {
-    // nom's integer parser takes a sign, the protocol has none
-    input.first().filter(|byte| byte.is_ascii_digit())?;
-    all_consuming(decimal::<_, nom::error::Error<&[u8]>>).parse(input).ok().map(|(_, n)| n)
+    if input.is_empty() || input.len() > SAFE_DIGITS {
+        return long_number(input);
+    }
+    input.iter().try_fold(0, |number, byte| match byte.wrapping_sub(b'0') {
+        digit @ 0..=9 => Some(number * 10 + u64::from(digit)),
+        _ => None,
+    })
 }
+
+#[cold]
+fn long_number(input: &[u8]) -> Option<u64> {
+    let parsed: IResult<&[u8], &[u8]> = all_consuming(digit1).parse(input);
+    let (_, digits) = parsed.ok()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Numbers of so few digits cannot overflow.
+const SAFE_DIGITS: usize = 19;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Sid {
@@ -137,76 +150,123 @@ enum Sid {
     Absent,
 }
 
+#[inline]
 fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
-fn split_verb(line: &[u8]) -> (&[u8], &[u8]) {
-    let parsed: IResult<&[u8], &[u8]> = take_till(is_blank).parse(line);
-    parsed.map_or((line, &[]), |(tail, verb)| (verb, tail))
+/// What follows a verb, if the line begins with it. The verb ends at a blank or with the line.
+#[inline]
+fn after_verb<'a, const N: usize>(line: &'a [u8], verb: &[u8; N]) -> Option<&'a [u8]> {
+    let (found, tail) = line.split_first_chunk::<N>()?;
+    let ends = tail.first().is_none_or(|byte| is_blank(*byte));
+    (ends && (found == verb || found.eq_ignore_ascii_case(verb))).then_some(tail)
 }
 
-/// Up to `N` arguments with blanks before and between them; `None` if there are more.
-fn arguments<const N: usize>(mut input: &[u8]) -> Option<([&[u8]; N], usize)> {
-    let mut found = [&input[..0]; N];
-    let mut count = 0;
-    loop {
-        let parsed: IResult<&[u8], &[u8]> =
-            preceded(take_while(is_blank), take_till1(is_blank)).parse(input);
-        let Ok((after, argument)) = parsed else {
-            return Some((found, count));
-        };
-        *found.get_mut(count)? = argument;
-        count += 1;
-        input = after;
+/// An argument with the blanks before it. Every message passes here, so the common byte, neither a
+/// blank nor a control character, costs one comparison.
+#[inline]
+fn argument(input: &[u8]) -> IResult<&[u8], &[u8]> {
+    let start = input.iter().position(|byte| !is_blank(*byte)).unwrap_or(input.len());
+    let input = &input[start..];
+    let end = input.iter().position(|byte| *byte <= b' ' && is_blank(*byte));
+    match input.split_at(end.unwrap_or(input.len())) {
+        ([], _) => fail().parse(input),
+        (argument, after) => Ok((after, argument)),
     }
 }
 
-/// `<subject> [sid] [reply] [#headers] <#total>`: the number of arguments tells which are there.
+/// An argument that is a number.
+#[inline]
+fn numeric(input: &[u8]) -> IResult<&[u8], u64> {
+    map_opt(argument, number).parse(input)
+}
+
+/// The end of a line, with the blanks before it.
+#[inline]
+fn end(input: &[u8]) -> IResult<&[u8], ()> {
+    if input.is_empty() { Ok((input, ())) } else { value((), (space0, eof)).parse(input) }
+}
+
+/// `<subject> [sid] [reply] [#headers] <#total>`: an argument before the sizes is a reply subject.
 fn message(tail: &[u8], sid: Sid, has_headers: bool) -> Option<MessageLine<'_>> {
-    let (arguments, count) = arguments::<5>(tail)?;
-    let sids = usize::from(sid == Sid::Present);
-    let sizes = 1 + usize::from(has_headers);
-    let has_reply = match count.checked_sub(1 + sids + sizes)? {
-        0 => false,
-        1 => true,
-        _ => return None,
+    let (tail, subject) = argument(tail).ok()?;
+    let (tail, sid) = if sid == Sid::Present { numeric(tail).ok()? } else { (tail, 0) };
+    let (reply, (header_len, total_len)) = match sizes(tail, has_headers) {
+        Ok((_, sizes)) => (None, sizes),
+        Err(_) => {
+            let (tail, reply) = argument(tail).ok()?;
+            (Some(reply), sizes(tail, has_headers).ok()?.1)
+        }
     };
-    let length = |argument: &[u8]| number(argument).and_then(|n| usize::try_from(n).ok());
-    let total_len = length(arguments[count - 1])?;
-    let header_len = if has_headers { Some(length(arguments[count - 2])?) } else { None };
     if header_len.is_some_and(|header_len| header_len > total_len) {
         return None;
     }
-    Some(MessageLine {
-        subject: arguments[0],
-        sid: if sid == Sid::Present { number(arguments[1])? } else { 0 },
-        reply: has_reply.then(|| arguments[1 + sids]),
-        header_len,
-        total_len,
-    })
+    Some(MessageLine { subject, sid, reply, header_len, total_len })
+}
+
+/// `MSG <subject> <sid> <#total>` with single blanks: the form of most messages, read in one pass.
+/// `None` for any other line, also for one that is a message in another form.
+#[inline]
+pub(crate) fn plain_message(line: &[u8]) -> Option<MessageLine<'_>> {
+    let (line, _) = blank(line.strip_prefix(b"MSG")?).ok()?;
+    let end = line.iter().position(|byte| *byte <= b' ')?;
+    let (subject, line) = line.split_at(end);
+    let (line, sid) = next_number(line).ok()?;
+    let (line, total_len) = next_number(line).ok()?;
+    if subject.is_empty() || !line.is_empty() {
+        return None;
+    }
+    let total_len = usize::try_from(total_len).ok()?;
+    Some(MessageLine { subject, sid, reply: None, header_len: None, total_len })
+}
+
+/// One blank and the digits after it.
+#[inline(always)]
+fn next_number(input: &[u8]) -> IResult<&[u8], u64> {
+    let (digits, _) = blank(input)?;
+    let (mut number, mut len) = (0, 0);
+    while let Some(digit @ b'0'..=b'9') = digits.get(len).filter(|_| len < SAFE_DIGITS) {
+        number = number * 10 + u64::from(digit - b'0');
+        len += 1;
+    }
+    match digits.split_at(len) {
+        ([], _) => fail().parse(input),
+        (_, after) => Ok((after, number)),
+    }
+}
+
+#[inline]
+fn blank(input: &[u8]) -> IResult<&[u8], ()> {
+    match input {
+        [b' ', after @ ..] => Ok((after, ())),
+        _ => fail().parse(input),
+    }
+}
+
+/// `[#headers] <#total>` and the end of the line.
+#[inline]
+fn sizes(input: &[u8], has_headers: bool) -> IResult<&[u8], (Option<usize>, usize)> {
+    let size = |input| map_opt(numeric, |size| usize::try_from(size).ok()).parse(input);
+    terminated((cond(has_headers, size), size), end).parse(input)
 }
 
 fn subscribe(tail: &[u8]) -> Option<ClientLine<'_>> {
-    match arguments::<3>(tail)? {
-        ([subject, sid, _], 2) => {
-            Some(ClientLine::Subscribe { subject, queue: None, sid: number(sid)? })
+    let (tail, subject) = argument(tail).ok()?;
+    let sid = |tail| terminated(numeric, end).parse(tail);
+    let (queue, sid) = match sid(tail) {
+        Ok((_, sid)) => (None, sid),
+        Err(_) => {
+            let (tail, queue) = argument(tail).ok()?;
+            (Some(queue), sid(tail).ok()?.1)
         }
-        ([subject, queue, sid], 3) => {
-            Some(ClientLine::Subscribe { subject, queue: Some(queue), sid: number(sid)? })
-        }
-        _ => None,
-    }
+    };
+    Some(ClientLine::Subscribe { subject, queue, sid })
 }
 
 fn unsubscribe(tail: &[u8]) -> Option<ClientLine<'_>> {
-    match arguments::<2>(tail)? {
-        ([sid, _], 1) => Some(ClientLine::Unsubscribe { sid: number(sid)?, max: None }),
-        ([sid, max], 2) => {
-            Some(ClientLine::Unsubscribe { sid: number(sid)?, max: Some(number(max)?) })
-        }
-        _ => None,
-    }
+    let (_, (sid, max)) = terminated((numeric, opt(numeric)), end).parse(tail).ok()?;
+    Some(ClientLine::Unsubscribe { sid, max })
 }
 
 fn bare(tail: &[u8], verb: &'static str) -> Result<(), ProtocolError> {
@@ -243,7 +303,7 @@ fn status_code(line: &[u8]) -> IResult<&[u8], u16> {
             let code = [*a, *b, *c].iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'));
             Ok((input, code))
         }
-        _ => nom::combinator::fail().parse(line),
+        _ => fail().parse(line),
     }
 }
 
@@ -254,7 +314,9 @@ fn malformed(verb: &'static str, arguments: &[u8]) -> impl Fn() -> ProtocolError
     }
 }
 
-fn unknown(verb: &[u8]) -> ProtocolError {
+#[cold]
+fn unknown(line: &[u8]) -> ProtocolError {
+    let verb = line.split(|byte| is_blank(*byte)).next().unwrap_or_default();
     ProtocolError::UnknownOperation { verb: excerpt(verb, 32) }
 }
 

@@ -171,8 +171,9 @@ impl Message {
     }
 
     /// Bytes of headers and payload together, as `max_payload` counts them.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.headers.of(&self.frame).len() + self.payload().len()
+        (self.headers.end - self.headers.start + self.end - self.payload) as usize
     }
 
     /// Whether there are neither headers nor payload.
@@ -243,13 +244,18 @@ pub(crate) struct MessageHead {
 }
 
 pub(crate) mod sealed {
-    use super::{Message, Parsed};
+    use super::{Message, MessageHead, Parsed};
     use crate::error::ProtocolError;
 
     #[expect(unnameable_types, reason = "that is what seals it")]
     pub trait Operation: Sized {
         #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
         fn parse(line: &[u8]) -> Result<Parsed<Self>, ProtocolError>;
+        /// A shorter way for the most frequent line; `None` says nothing about the line.
+        #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
+        fn parse_plain_message(_line: &[u8]) -> Option<MessageHead> {
+            None
+        }
         fn from_message(message: Message) -> Self;
     }
 }
@@ -257,6 +263,11 @@ pub(crate) mod sealed {
 impl sealed::Operation for ServerOp {
     #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
     #[inline]
+    fn parse_plain_message(line: &[u8]) -> Option<MessageHead> {
+        grammar::plain_message(line).map(|message| head(line, message))
+    }
+
+    #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
     fn parse(line: &[u8]) -> Result<Parsed<Self>, ProtocolError> {
         Ok(Parsed::Complete(match grammar::server_line(line)? {
             ServerLine::Message(message) => return Ok(Parsed::Head(head(line, message))),

@@ -54,7 +54,7 @@ impl Outgoing {
     }
 
     /// Appends a payload and its line end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn payload(&mut self, payload: Payload<'_>) {
         if payload.len() >= SPLICE && !matches!(payload, Payload::Lent(_)) {
             let payload = payload.into_bytes();

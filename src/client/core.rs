@@ -140,37 +140,6 @@ impl<S: 'static> Core<S> {
         }
     }
 
-    /// Takes the next event out of the session, reading more bytes if there are none.
-    #[inline]
-    fn next_event(&self, now: Instant, budget: &mut Budget) -> Option<Next<S>> {
-        let mut inner = self.inner.borrow_mut();
-        loop {
-            match inner.session.poll_event() {
-                Some(Event::Message { subscription, message }) => {
-                    let callback =
-                        inner.session.subscription_mut(subscription).and_then(|s| s.0.take());
-                    return Some(Next::Message { subscription, message, callback });
-                }
-                Some(event) => return Some(Next::Event(event)),
-                None if !inner.read(now, budget) => return None,
-                None => {}
-            }
-        }
-    }
-
-    #[inline]
-    fn run(&self, state: &mut S, client: &Client<S>, next: Next<S>) {
-        match next {
-            Next::Message { subscription, message, callback } => {
-                if let Some(callback) = callback {
-                    let mut lent = Lent { core: self, subscription, callback: Some(callback) };
-                    lent.call(state, client, Delivery::Message(&message));
-                }
-            }
-            Next::Event(event) => self.run_event(state, client, event),
-        }
-    }
-
     /// Runs the callback that an event belongs to.
     fn run_event(&self, state: &mut S, client: &Client<S>, event: ClientEvent<S>) {
         match event {
@@ -241,40 +210,56 @@ impl<S: 'static> Core<S> {
 
 type ClientEvent<S> = Event<Subscriber<S>, OnReply<S>, OnFence<S>>;
 
-/// What is to be run next.
-enum Next<S: 'static> {
-    Message {
-        subscription: SubscriptionId,
-        message: evnats_protocol::Message,
-        callback: Option<OnDelivery<S>>,
-    },
-    Event(ClientEvent<S>),
-}
-
-/// A subscription's callback while it runs. It goes back into its slot also when it panics, so
-/// that a panic costs nothing but the message it happened on.
-struct Lent<'a, S: 'static> {
+/// One turn of a core. It keeps the callback of the message at hand, which goes back into its slot
+/// also when it panics, so that a panic costs nothing but the message it happened on.
+struct Turn<'a, S: 'static> {
     core: &'a Core<S>,
-    subscription: SubscriptionId,
-    callback: Option<OnDelivery<S>>,
+    lent: Option<(SubscriptionId, OnDelivery<S>)>,
+    budget: Budget,
 }
 
-impl<S> Lent<'_, S> {
+impl<S: 'static> Turn<'_, S> {
+    /// Runs the callback of one event, or reads more bytes if there is none. Says whether there
+    /// may be more to do.
     #[inline]
-    fn call(&mut self, state: &mut S, client: &Client<S>, delivery: Delivery<'_>) {
-        if let Some(callback) = &mut self.callback {
-            callback(state, client, delivery);
+    fn step(&mut self, state: &mut S, client: &Client<S>, now: Instant) -> bool {
+        let mut inner = self.core.inner.borrow_mut();
+        let ended = self.lent.take().and_then(|lent| inner.give_back(lent));
+        // looked at where it is: a message is large, and every one passes here
+        let event = inner.session.poll_event();
+        match &event {
+            Some(Event::Message { subscription, message }) => {
+                let slot = inner.session.subscription_mut(*subscription);
+                let callback = slot.and_then(|slot| slot.0.take());
+                drop(inner);
+                self.lent = callback.map(|callback| (*subscription, callback));
+                if let Some((_, callback)) = &mut self.lent {
+                    callback(state, client, Delivery::Message(message));
+                }
+            }
+            None => {
+                let progress = inner.read(now, &mut self.budget);
+                drop(inner);
+                drop(ended);
+                return progress;
+            }
+            Some(_) => {
+                drop(inner);
+                event.into_iter().for_each(|event| self.core.run_event(state, client, event));
+            }
         }
+        // user code, as every drop of a callback
+        drop(ended);
+        self.budget.events -= 1;
+        self.budget.events > 0
     }
 }
 
-impl<S> Drop for Lent<'_, S> {
-    #[inline]
+impl<S> Drop for Turn<'_, S> {
     fn drop(&mut self) {
-        // if the subscription is gone, the callback is dropped after the borrow
-        let mut inner = self.core.inner.borrow_mut();
-        if let Some(slot) = inner.session.subscription_mut(self.subscription) {
-            slot.0 = self.callback.take();
+        if let Some(lent) = self.lent.take() {
+            let ended = self.core.inner.borrow_mut().give_back(lent);
+            drop(ended);
         }
     }
 }
@@ -294,15 +279,12 @@ impl<S: 'static> Source<S> for Core<S> {
 
     fn turn(self: Rc<Self>, state: &mut S, now: Instant) -> Progress {
         let client = Client::new(self.clone());
-        let mut budget = Budget { events: TURN_EVENTS, bytes: TURN_BYTES };
+        let budget = Budget { events: TURN_EVENTS, bytes: TURN_BYTES };
         let registry = &self.handle.shared().registry;
         self.inner.borrow_mut().begin_turn(registry, self.token.get(), now);
-        while budget.events > 0
-            && let Some(next) = self.next_event(now, &mut budget)
-        {
-            self.run(state, &client, next);
-            budget.events -= 1;
-        }
+        let mut turn = Turn { core: &self, lent: None, budget };
+        while turn.step(state, &client, now) {}
+        drop(turn);
         // callbacks may have taken long: clocks of what they asked for start after them
         self.settle(Instant::now());
         let mut inner = self.inner.borrow_mut();
@@ -365,6 +347,16 @@ impl<S: 'static> Inner<S> {
                 Ok(false) => {}
                 Err(error) => self.fail(&error),
             }
+        }
+    }
+
+    /// Puts a callback back into its slot. It is returned if its subscription has ended.
+    #[inline]
+    fn give_back(&mut self, lent: (SubscriptionId, OnDelivery<S>)) -> Option<OnDelivery<S>> {
+        let (subscription, callback) = lent;
+        match self.session.subscription_mut(subscription) {
+            Some(slot) => slot.0.replace(callback),
+            None => Some(callback),
         }
     }
 

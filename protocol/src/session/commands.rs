@@ -113,8 +113,8 @@ impl<S, R, F> Session<S, R, F> {
     /// and all that it had sent before has been reported. It does not mean that a stream has
     /// stored anything.
     pub fn flush(&mut self, timeout: Duration, context: F) {
-        if self.phase == Phase::Closed {
-            let outcome = Err(FenceError::Command(CommandError::Closed));
+        if let Err(error) = self.check_not_over() {
+            let outcome = Err(FenceError::Command(error));
             return self.events.push_back(Event::Fence { context, outcome });
         }
         self.push_fence(Purpose::Flush { context, timeout });
@@ -128,7 +128,7 @@ impl<S, R, F> Session<S, R, F> {
             return;
         }
         self.drain = Some(DrainStage::Requested);
-        self.drain_deadline = Some(now + self.config.drain_timeout);
+        self.drain_deadline = now.checked_add(self.config.drain_timeout);
         if self.phase == Phase::Ready {
             self.begin_drain();
         }
@@ -147,7 +147,7 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn check_message(
         &mut self,
         message: &Publish<'_>,
@@ -206,7 +206,7 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_message(&mut self, message: Publish<'_>, reply: Option<(&[u8], &[u8])>) {
         const NO_HEADERS: &HeaderMap = &HeaderMap::new();
         let headers = message.headers.unwrap_or(NO_HEADERS);

@@ -22,8 +22,8 @@ impl<S, R, F> Session<S, R, F> {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            if matches!(self.phase, Phase::Connecting | Phase::Closed) {
-                return None;
+            if !self.is_listening() {
+                return std::mem::take(&mut self.closing).then_some(Event::Closed);
             }
             match self.decoder.next_op() {
                 Ok(Some(ServerOp::Message(message))) => {
@@ -82,6 +82,7 @@ impl<S, R, F> Session<S, R, F> {
         Some(Event::Reply { context, outcome })
     }
 
+    #[inline(never)]
     fn handle_op(&mut self, op: ServerOp) {
         match op {
             ServerOp::Info(info) => self.handle_info(*info),
@@ -140,11 +141,13 @@ impl<S, R, F> Session<S, R, F> {
         self.phase = Phase::Ready;
         self.connect_deadline = None;
         if self.config.ping_interval > Duration::ZERO {
-            self.next_ping = self.last_read.map(|now| now + self.config.ping_interval);
+            let interval = self.config.ping_interval;
+            self.next_ping = self.last_read.and_then(|now| now.checked_add(interval));
         }
         let too_large = self.waiting.largest > self.max_payload();
         if too_large || self.waiting.ghosts || (self.waiting.headers && !self.info.headers) {
             self.recheck_outgoing();
+            self.report_room();
         }
         self.events.push_back(Event::Connected);
         if self.drain.is_some() {
@@ -172,7 +175,10 @@ impl<S, R, F> Session<S, R, F> {
         let times = fence.sent.zip(self.last_read);
         let rtt = times.map_or(Duration::ZERO, |(sent, read)| read.duration_since(sent));
         match fence.purpose {
-            Purpose::KeepAlive | Purpose::TimedOut => {}
+            Purpose::KeepAlive | Purpose::TimedOut { drained: None } => {}
+            Purpose::TimedOut { drained: Some(subscription) } => {
+                self.end_subscription(subscription, EndReason::Drained);
+            }
             Purpose::Flush { context, .. } => {
                 self.events.push_back(Event::Fence { context, outcome: Ok(rtt) });
             }

@@ -166,6 +166,8 @@ pub struct Session<S, R, F> {
     mux_subscribed: bool,
     fences: Fences<F>,
     events: VecDeque<Event<S, R, F>>,
+    /// The session is over and `Event::Closed` is still to come, behind everything else.
+    closing: bool,
     fatal_error: Option<ServerError>,
     connect_deadline: Option<Instant>,
     drain_deadline: Option<Instant>,
@@ -209,6 +211,7 @@ impl<S, R, F> Session<S, R, F> {
             mux_subscribed: false,
             fences: Fences::default(),
             events: VecDeque::new(),
+            closing: false,
             fatal_error: None,
             connect_deadline: None,
             drain_deadline: None,
@@ -225,7 +228,9 @@ impl<S, R, F> Session<S, R, F> {
 
     /// The driver begins to look for the server: the connect timeout runs from now.
     pub fn handle_connecting(&mut self, now: Instant) {
-        self.connect_deadline = Some(now + self.config.connect_timeout);
+        if self.phase == Phase::Connecting {
+            self.connect_deadline = now.checked_add(self.config.connect_timeout);
+        }
     }
 
     /// The transport is open. Room for what it delivers is in [`read_room`](Self::read_room).
@@ -289,10 +294,7 @@ impl<S, R, F> Session<S, R, F> {
         if count > first {
             self.outgoing.consume(count - first);
         }
-        if self.refused && self.outgoing.len() <= self.config.low_water {
-            self.refused = false;
-            self.events.push_back(Event::Writable);
-        }
+        self.report_room();
     }
 
     // ---- time ---------------------------------------------------------------------------------
@@ -317,7 +319,9 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Whether the driver has something to do without waiting for anybody.
     pub fn needs_turn(&self) -> bool {
-        !self.events.is_empty() || self.requests.has_unarmed() || self.fences.has_unarmed()
+        let unpolled = self.is_listening() && self.decoder.has_news();
+        let events = !self.events.is_empty() || self.finished.is_some() || self.closing;
+        events || unpolled || self.requests.has_unarmed() || self.fences.has_unarmed()
     }
 
     /// Ends what has taken too long, and sends the keep-alive ping when it is due.
@@ -347,7 +351,7 @@ impl<S, R, F> Session<S, R, F> {
             return self.finish(DisconnectReason::Stale);
         }
         self.pings_outstanding += 1;
-        self.next_ping = Some(now + self.config.ping_interval);
+        self.next_ping = now.checked_add(self.config.ping_interval);
         self.push_fence(Purpose::KeepAlive);
     }
 
@@ -395,6 +399,20 @@ impl<S, R, F> Session<S, R, F> {
         matches!(self.phase, Phase::Ready | Phase::Draining)
     }
 
+    /// Whether what the server sends is looked at.
+    fn is_listening(&self) -> bool {
+        !matches!(self.phase, Phase::Connecting | Phase::Closed)
+    }
+
+    /// Tells whoever was refused that the buffer has room again.
+    fn report_room(&mut self) {
+        if self.refused && self.outgoing.len() <= self.config.low_water {
+            self.refused = false;
+            self.events.push_back(Event::Writable);
+        }
+    }
+
+    #[cold]
     fn end_subscription(&mut self, subscription: SubscriptionId, reason: EndReason) {
         if let Some(context) = self.subscriptions.remove(subscription) {
             self.events.push_back(Event::SubscriptionEnded { subscription, context, reason });
@@ -422,6 +440,7 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Sends the last fence once nothing is pending. Called when there is nothing to report, so
     /// every callback has had its turn.
+    #[inline(never)]
     fn advance_drain(&mut self) -> bool {
         let pending = !self.requests.is_empty() || self.fences.is_waited_for();
         if self.drain == Some(DrainStage::Requests) && !pending {
@@ -437,6 +456,7 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     /// Ends the session: everything that is pending gets its outcome.
+    #[cold]
     fn finish(&mut self, reason: DisconnectReason) {
         if self.phase == Phase::Closed {
             return;
@@ -457,7 +477,8 @@ impl<S, R, F> Session<S, R, F> {
         self.end_all_subscriptions(EndReason::Closed);
         self.outgoing.clear();
         self.handshake.clear();
-        self.events.push_back(Event::Closed);
+        self.refused = false;
+        self.closing = true;
     }
 }
 

@@ -15,8 +15,9 @@ impl<S, R, F> Session<S, R, F> {
     /// Goes through the commands that were taken before the server introduced itself, and takes
     /// out what it would close the connection for, and requests that have timed out.
     pub(super) fn recheck_outgoing(&mut self) {
+        // the configured limits are for what the server sends
         let mut decoder: Decoder<ClientOp> =
-            Decoder::new(Limits { max_message: usize::MAX, ..self.config.limits });
+            Decoder::new(Limits { max_message: usize::MAX, max_line: usize::MAX });
         self.outgoing.chunks().for_each(|chunk| decoder.feed(chunk));
         self.outgoing.clear();
         self.requests.forget_positions();

@@ -1,0 +1,243 @@
+//! One workload, timed: `peerbench WORKLOAD SIZE COUNT URL [WINDOW]`, one JSON line on stdout.
+//!
+//! The command line and the line of output are those of the peers that evnats is measured
+//! against: `pub` and `echo` publish COUNT messages of SIZE bytes, `sub` receives them from a
+//! feeder, `reqpipe`, `kvputpipe` and `kvgetpipe` keep WINDOW operations outstanding. Exit
+//! status 3: no such workload.
+
+use evnats::kv::{KeyValue, Reads};
+use evnats::{Client, CommandError, Error, EventLoop, Options};
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+struct Bench {
+    workload: String,
+    payload: Vec<u8>,
+    count: u64,
+    window: u64,
+    sent: u64,
+    done: u64,
+    start: Option<Usage>,
+    key: String,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [workload, size, count, url, window @ ..] = &arguments[..] else {
+        return Err("usage: peerbench WORKLOAD SIZE COUNT URL [WINDOW]".into());
+    };
+    let window = window.first().map_or(Ok(0), |window| window.parse())?;
+    let size: usize = size.parse()?;
+    let mut bench = Bench {
+        workload: workload.clone(),
+        payload: (0..size).map(|i| b'a' + (i % 26) as u8).collect(),
+        count: count.parse()?,
+        window,
+        sent: 0,
+        done: 0,
+        start: None,
+        key: String::new(),
+    };
+    let event_loop = EventLoop::new()?;
+    // a window of unsent bytes that stays in the cache
+    let options = Options::new(url.as_str()).outgoing_limit(512 << 10, 128 << 10);
+    let nats = event_loop.connect(options.request_timeout(Duration::from_secs(60)))?;
+    nats.on_disconnect(|_, _, reason| eprintln!("{reason}"));
+    match workload.as_str() {
+        "pub" => publish(&nats),
+        "sub" => subscribe(&nats)?,
+        "echo" => echo(&nats)?,
+        "reqpipe" => pipeline(&nats, 1000, request),
+        "kvputpipe" => {
+            let kv = nats.jetstream().key_value("BENCH");
+            pipeline(&nats, 500, move |bench, _| put(bench, &kv));
+        }
+        "kvgetpipe" => {
+            let kv = nats.jetstream().key_value("BENCH").with_reads(Reads::Direct);
+            pipeline(&nats, 500, move |bench, _| get(bench, &kv));
+        }
+        _ => std::process::exit(3),
+    }
+    event_loop.run(&mut bench)?;
+    if bench.done < bench.count { Err("not all were done".into()) } else { Ok(()) }
+}
+
+/// Publishes until the buffer is full, and goes on when it has room again.
+fn publish(nats: &Client<Bench>) {
+    let publish_more = |bench: &mut Bench, nats: &Client<Bench>| {
+        if send_all(bench, nats, "bench.pub") {
+            nats.flush(|bench: &mut Bench, nats, flushed| {
+                flushed.expect("the flush");
+                bench.done = bench.count;
+                bench.finish(nats);
+            });
+        }
+    };
+    nats.on_connect(move |bench, nats, _| {
+        bench.start = Some(Usage::now());
+        publish_more(bench, nats);
+    });
+    nats.on_writable(publish_more);
+}
+
+fn subscribe(nats: &Client<Bench>) -> Result<(), Error> {
+    nats.subscribe("bench.data", |bench, nats, message| {
+        if bench.done == 0 {
+            bench.start =
+                Some(Usage { at: Instant::now(), ..bench.start.take().unwrap_or_default() });
+        }
+        assert_eq!(message.payload().len(), bench.payload.len());
+        bench.count_one(nats);
+    })?;
+    nats.flush(|bench, nats, _| {
+        bench.start = Some(Usage::now());
+        nats.publish("bench.ready", b"").expect("a publish");
+    });
+    Ok(())
+}
+
+/// Publishes and receives on one connection, both directions kept busy.
+fn echo(nats: &Client<Bench>) -> Result<(), Error> {
+    nats.subscribe("bench.echo", |bench, nats, _| bench.count_one(nats))?;
+    nats.flush(|bench, nats, _| {
+        bench.start = Some(Usage::now());
+        send_all(bench, nats, "bench.echo");
+    });
+    nats.on_writable(|bench, nats| {
+        send_all(bench, nats, "bench.echo");
+    });
+    Ok(())
+}
+
+/// Says whether everything has been sent.
+fn send_all(bench: &mut Bench, nats: &Client<Bench>, subject: &str) -> bool {
+    while bench.sent < bench.count {
+        match nats.publish(subject, &bench.payload) {
+            Ok(()) => bench.sent += 1,
+            Err(Error::Command(CommandError::BufferFull { .. })) => return false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    true
+}
+
+/// Keeps a window of operations outstanding: each one that is done sends the next.
+fn pipeline(
+    nats: &Client<Bench>,
+    default_window: u64,
+    send: impl Fn(&mut Bench, &Client<Bench>) + 'static,
+) {
+    nats.on_connect(move |bench, nats, _| {
+        let window = if bench.window == 0 { default_window } else { bench.window };
+        bench.start = Some(Usage::now());
+        for _ in 0..window.min(bench.count) {
+            send(bench, nats);
+        }
+    });
+}
+
+fn request(bench: &mut Bench, nats: &Client<Bench>) {
+    bench.sent += 1;
+    nats.request("bench.req", &bench.payload, |bench, nats, reply| {
+        reply.expect("a reply");
+        bench.count_one(nats);
+        if bench.sent < bench.count {
+            request(bench, nats);
+        }
+    });
+}
+
+fn put(bench: &mut Bench, kv: &KeyValue<Bench>) {
+    bench.next_key();
+    kv.put(&bench.key, &bench.payload, |bench, kv, revision| {
+        revision.expect("a revision");
+        bench.count_one(kv.client());
+        if bench.sent < bench.count {
+            put(bench, kv);
+        }
+    });
+}
+
+fn get(bench: &mut Bench, kv: &KeyValue<Bench>) {
+    bench.next_key();
+    kv.get(&bench.key, |bench, kv, entry| {
+        let entry = entry.expect("an answer").expect("an entry");
+        assert_eq!(entry.value().len(), bench.payload.len());
+        bench.count_one(kv.client());
+        if bench.sent < bench.count {
+            get(bench, kv);
+        }
+    });
+}
+
+impl Bench {
+    /// Keys go round: `k0` to `k9999`.
+    fn next_key(&mut self) {
+        self.key.clear();
+        write!(self.key, "k{}", self.sent % 10_000).expect("memory");
+        self.sent += 1;
+    }
+
+    fn count_one(&mut self, nats: &Client<Bench>) {
+        self.done += 1;
+        if self.done == self.count {
+            self.finish(nats);
+        }
+    }
+
+    fn finish(&mut self, nats: &Client<Bench>) {
+        let (from, to) = (self.start.take().unwrap_or_default(), Usage::now());
+        let seconds = (to.at - from.at).as_secs_f64();
+        let (user, sys) = (to.user - from.user, to.sys - from.sys);
+        let rate = self.done as f64 / seconds;
+        let size = self.payload.len();
+        println!(
+            "{{\"peer\":\"ours\",\"workload\":\"{}\",\"size\":{size},\"count\":{},\"window\":{},\
+             \"done\":{},\"secs\":{seconds:.6},\"msgs_per_s\":{rate:.0},\"mb_per_s\":{:.3},\
+             \"user\":{user:.6},\"sys\":{sys:.6},\"cpu_s_per_m\":{:.4},\"ctxsw\":{}}}",
+            self.workload,
+            self.count,
+            self.window,
+            self.done,
+            rate * size as f64 / 1e6,
+            (user + sys) / self.done as f64 * 1e6,
+            to.switches - from.switches,
+        );
+        nats.close();
+    }
+}
+
+/// What the process has used so far, where Linux's `/proc` tells.
+struct Usage {
+    at: Instant,
+    user: f64,
+    sys: f64,
+    switches: i64,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { at: Instant::now(), user: 0.0, sys: 0.0, switches: 0 }
+    }
+}
+
+impl Usage {
+    fn now() -> Self {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let stat = read("/proc/self/stat");
+        // utime and stime are the 12th and 13th field behind the command's closing bracket
+        let fields: Vec<&str> =
+            stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let seconds = |index: usize| {
+            fields.get(index).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(0.0)
+                / TICKS_PER_SECOND
+        };
+        let switches = read("/proc/self/status")
+            .lines()
+            .filter(|line| line.contains("ctxt_switches"))
+            .filter_map(|line| line.split_whitespace().last()?.parse::<i64>().ok())
+            .sum();
+        Self { at: Instant::now(), user: seconds(11), sys: seconds(12), switches }
+    }
+}
