@@ -107,15 +107,22 @@ impl<Op> Decoder<Op> {
     /// Copies bytes that arrived elsewhere into the buffer.
     #[inline]
     pub fn feed(&mut self, bytes: &[u8]) {
+        if let ([byte], Some(place)) = (bytes, self.buffer.get_mut(self.filled)) {
+            *place = *byte;
+            // inside a line only its end is worth a search
+            let in_line = self.scanned == self.filled && self.filled < self.limits.max_line;
+            self.filled += 1;
+            if in_line && *byte != b'\n' {
+                self.scanned = self.filled;
+                self.wanted = self.filled + 1;
+            }
+            return;
+        }
         let end = self.filled + bytes.len();
         if end > self.buffer.len() {
             self.make_room(bytes.len());
         }
-        if let [byte] = bytes {
-            self.buffer[self.filled] = *byte;
-        } else {
-            self.buffer[self.filled..end].copy_from_slice(bytes);
-        }
+        self.buffer[self.filled..end].copy_from_slice(bytes);
         self.filled = end;
     }
 
@@ -253,8 +260,6 @@ impl<Op: Operation> Decoder<Op> {
     fn break_down(&mut self, error: ProtocolError) -> ProtocolError {
         self.buffer.clear();
         (self.filled, self.scanned, self.wanted, self.head) = (0, 0, 0, None);
-        // every later line is too long, which leads back here without a test on the common path
-        self.limits.max_line = 0;
         self.broken.get_or_insert(error).clone()
     }
 
@@ -319,6 +324,24 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = STREAM.chunks(1).collect();
         assert_eq!(decode(&mut Decoder::default(), &bytes), whole);
+    }
+
+    #[test]
+    fn no_byte_is_searched_twice_however_small_the_pieces() {
+        for size in [1, 2, 3, 7, 20] {
+            let mut decoder: Decoder = Decoder::default();
+            for piece in STREAM.chunks(size) {
+                decoder.feed(piece);
+                while decoder.next_op().unwrap().is_some() {}
+                assert!(!decoder.has_news(), "asking again costs nothing");
+                match decoder.head {
+                    None => assert_eq!(decoder.scanned, decoder.filled),
+                    Some(AwaitedMessage { head, line_len }) => {
+                        assert_eq!(decoder.wanted, line_len + head.total_len + TRAILER.len());
+                    }
+                }
+            }
+        }
     }
 
     #[test]

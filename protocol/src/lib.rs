@@ -58,3 +58,7 @@ pub use info::{ConnectInfo, ServerInfo};
 pub use op::{ClientOp, Message, Operation, ServerOp};
 pub use session::{Phase, Publish, Session, SessionConfig};
 pub use subscriptions::SubscriptionId;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

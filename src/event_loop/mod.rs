@@ -141,6 +141,9 @@ impl<S: 'static> EventLoop<S> {
     /// The system's selector failed, or the call came from inside a callback
     /// ([`Error::Reentrant`]). What goes wrong with a connection is reported to its callbacks.
     pub fn run(&self, state: &mut S) -> Result<()> {
+        if self.shared().dispatching.get() {
+            return Err(Error::Reentrant);
+        }
         self.shared().stopped.set(false);
         while !self.shared().stopped.get() && !self.is_empty() {
             self.dispatch(state, None)?;

@@ -398,7 +398,6 @@ impl Ordered {
     }
 
     /// How often a consumer was lost and replaced. Failed attempts to create one do not count.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for reconnecting and for public readers"))]
     pub(crate) fn resets(&self) -> u64 {
         self.resets
     }

@@ -5,9 +5,10 @@
 
 use super::JetStream;
 use super::ack_subject::Delivery;
+use super::api_error::ErrorCode;
 use super::consumer_config::{ConsumerConfig, ConsumerInfo};
 use super::error::Error;
-use super::ordered::{Action, CreateError, Ordered, OrderedConfig, Status, Verdict};
+use super::ordered::{Action, CreateError, Ordered, OrderedConfig, OrderedError, Status, Verdict};
 use crate::client::{self, Client, OnDelivery};
 use crate::event_loop::TimerId;
 use evnats_protocol::{Message, SubscriptionId};
@@ -21,6 +22,7 @@ pub(crate) struct Reader<S: 'static>(Rc<Shared<S>>);
 struct Shared<S: 'static> {
     js: JetStream<S>,
     stream: String,
+    several_filters: bool,
     state: RefCell<State<S>>,
 }
 
@@ -45,6 +47,8 @@ pub(crate) enum ReaderEvent<'a> {
     /// A consumer was created, which has `initial` messages to deliver to be where the stream was
     /// then; `received` of them have come already. Comes again after every reset.
     Created { initial: u64, received: u64 },
+    /// The consumer has nothing to deliver at the moment.
+    Idle,
     /// The end, with its reason. Not sent for [`Reader::stop`].
     Failed(Error),
 }
@@ -57,6 +61,7 @@ impl<S: 'static> Reader<S> {
         callback: impl FnMut(&mut S, &Reader<S>, ReaderEvent<'_>) + 'static,
     ) -> Self {
         let stream = config.stream.clone();
+        let several_filters = config.filter_subjects.len() > 1;
         let machine = Ordered::new(config, fastrand::u64(..));
         let callback: OnEvent<S> = Box::new(callback);
         let state = State {
@@ -67,7 +72,8 @@ impl<S: 'static> Reader<S> {
             ended: false,
             opened: false,
         };
-        let reader = Self(Rc::new(Shared { js: js.clone(), stream, state: RefCell::new(state) }));
+        let shared = Shared { js: js.clone(), stream, several_filters, state: RefCell::new(state) };
+        let reader = Self(Rc::new(shared));
         // from the loop, where the state is at hand for what may go wrong at once
         let starting = reader.clone();
         js.defer(move |state, _| starting.pump(state));
@@ -181,6 +187,10 @@ impl<S: 'static> Reader<S> {
         drop(state);
         match first_error {
             _ if ended => self.carry_out_the_rest(),
+            // a server before 2.10 saw none of several filters, and misses the one it needs
+            Some(error) if self.0.several_filters && is_without_filter(&error) => {
+                self.fail(user, OrderedError::FiltersUnsupported.into());
+            }
             Some(error) => self.fail(user, error),
             None => self.pump(user),
         }
@@ -205,8 +215,13 @@ impl<S: 'static> Reader<S> {
     fn receive(&self, user: &mut S, incarnation: u64, message: &Message) {
         let now = self.client().handle().turn_time();
         if let Some(code) = message.control_status() {
-            self.receive_status(incarnation, message, code, now);
-            return self.pump(user);
+            let resets = self.resets();
+            let is_idle = self.receive_status(incarnation, message, code, now);
+            self.pump(user);
+            if is_idle && self.resets() == resets {
+                self.emit(user, ReaderEvent::Idle);
+            }
+            return;
         }
         let reply = message.reply_bytes().unwrap_or_default();
         let verdict = self.0.state.borrow_mut().machine.handle_message(incarnation, reply, now);
@@ -222,7 +237,8 @@ impl<S: 'static> Reader<S> {
         }
     }
 
-    fn receive_status(&self, incarnation: u64, message: &Message, code: u16, now: Instant) {
+    /// Says whether the status is the heartbeat of a consumer that has nothing to deliver.
+    fn receive_status(&self, incarnation: u64, message: &Message, code: u16, now: Instant) -> bool {
         let headers = message.headers();
         let status = headers.status();
         let description = String::from_utf8_lossy(status.map_or(&[], |s| s.description));
@@ -234,7 +250,13 @@ impl<S: 'static> Reader<S> {
             stalled: stalled.as_ref().map(|subject| subject.as_bytes()),
             reply: message.reply_bytes(),
         };
-        self.0.state.borrow_mut().machine.handle_status(incarnation, &status, now);
+        let mut state = self.0.state.borrow_mut();
+        state.machine.handle_status(incarnation, &status, now);
+        code == 100 && status.reply.is_none() && status.stalled.is_none()
+    }
+
+    fn resets(&self) -> u64 {
+        self.0.state.borrow().machine.resets()
     }
 
     /// Runs the user's callback, which may stop the reader.
@@ -295,6 +317,10 @@ impl<S: 'static> Reader<S> {
         });
         state.timer = Some((timer, deadline));
     }
+}
+
+fn is_without_filter(error: &Error) -> bool {
+    error.api().is_some_and(|api| api.err_code() == ErrorCode::DELIVER_POLICY_CONFLICT)
 }
 
 impl<S> Clone for Reader<S> {

@@ -118,9 +118,17 @@ impl<S: 'static> KeyValue<S> {
             },
             // the bucket does not allow direct reads, as other clients may make them
             Err(RequestError::NoResponders) => return self.get_from_leader(key, callback),
+            // and server 2.9 says nothing at all then
+            Err(RequestError::Timeout) if self.is_silent_server() => {
+                return self.get_from_leader(key, callback);
+            }
             Err(error) => Err(Error::JetStream(error.into())),
         };
         callback(state, self, found);
+    }
+
+    fn is_silent_server(&self) -> bool {
+        self.client().server_info().is_some_and(|info| info.version.starts_with("2.9."))
     }
 
     fn direct_entry(&self, reply: &Message, key_len: usize) -> Result<Entry, jetstream::Error> {

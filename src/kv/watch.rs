@@ -1,8 +1,8 @@
 //! Watching a bucket: what is there, the signal that it was all, and then every change.
 //!
 //! The signal comes exactly once, also for an empty bucket, also when everything was filtered
-//! out, and also under steady writes, where "nothing is pending" may never be true. So it counts:
-//! [`Initial`] knows how many entries there were when the reading began.
+//! out, and also under steady writes, where "nothing is pending" may never be true: [`Initial`]
+//! decides.
 
 use super::entry::{Created, Entry, Operation};
 use super::{Error, KeyValue, name};
@@ -172,6 +172,7 @@ impl<S: 'static> KeyValue<S> {
                 ReaderEvent::Created { initial: count, received } => {
                     initial.handle_created(count, received)
                 }
+                ReaderEvent::Idle => initial.handle_idle(),
                 ReaderEvent::Failed(error) => {
                     return callback(state, &kv, Update::Ended(kv.error(error)));
                 }
@@ -231,39 +232,72 @@ fn uncovered<'a>(patterns: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Tells when everything that there was at the beginning has come.
+///
+/// Neither of the two obvious signs will do alone. "Nothing is pending" may never be so under steady
+/// writes, and servers before 2.11 say it while keys that were written again are still to come. The
+/// count from the beginning is reached too early by such keys: they move behind everything else,
+/// while others that moved are counted in their place. So the count has to be reached, and then
+/// what is pending at that moment, and so on for a few rounds, each of which is as long as the
+/// writes during the one before.
 #[derive(Debug)]
 struct Initial {
     updates_only: bool,
-    /// How many messages the current consumer was to deliver, once that is known.
-    expected: Option<u64>,
-    /// How many of them have come since the consumer was known to exist, or before.
+    /// How many messages of the current consumer end the round, once that is known.
+    target: Option<u64>,
+    rounds_left: u32,
     received: u64,
+    /// What was pending after the last message.
+    pending: u64,
     done: bool,
 }
 
+/// Rounds after the first. With them, only a reader that is slower than the writers can miss a key,
+/// and only one that is written again in every round.
+const ROUNDS: u32 = 4;
+
 impl Initial {
     fn new(updates_only: bool) -> Self {
-        Self { updates_only, expected: None, received: 0, done: false }
+        let (target, rounds_left) = (None, ROUNDS);
+        Self { updates_only, target, rounds_left, received: 0, pending: 0, done: false }
     }
 
-    /// A consumer was created, the first one or another after a reset.
+    /// A consumer was created, the first one or another after a reset, which has `expected`
+    /// messages to deliver, of which `received` have come already.
     fn handle_created(&mut self, expected: u64, received: u64) -> bool {
-        self.expected = Some(expected);
+        self.target = Some(expected);
         self.received = received;
-        self.check(self.updates_only)
+        self.rounds_left = ROUNDS;
+        if received == 0 {
+            self.pending = expected;
+        }
+        if self.updates_only { self.signal(true) } else { self.check() }
     }
 
     fn handle_message(&mut self, pending: u64) -> bool {
         self.received += 1;
-        self.check(pending == 0 && !self.updates_only)
+        self.pending = pending;
+        self.check()
     }
 
-    /// Says so the first time that everything has come.
-    fn check(&mut self, certainly: bool) -> bool {
-        let all = self.expected.is_some_and(|expected| self.received >= expected);
-        let first = !self.done && (certainly || all);
-        self.done |= first;
-        first
+    /// Says whether the round that ends now was the last one.
+    fn check(&mut self) -> bool {
+        if self.done || self.target.is_none_or(|target| self.received < target) {
+            return false;
+        }
+        let last = self.pending == 0 || self.rounds_left == 0;
+        self.rounds_left = self.rounds_left.saturating_sub(1);
+        self.target = Some(self.received + self.pending);
+        self.signal(last)
+    }
+
+    /// The consumer says that it has nothing to deliver: what was to come may have been removed.
+    fn handle_idle(&mut self) -> bool {
+        self.signal(self.target.is_some())
+    }
+
+    /// Says yes the first time only.
+    fn signal(&mut self, complete: bool) -> bool {
+        complete && !std::mem::replace(&mut self.done, true)
     }
 }
 
@@ -278,15 +312,51 @@ mod tests {
     }
 
     #[test]
-    fn the_signal_comes_once_by_count_or_by_nothing_pending() {
+    fn the_signal_comes_once() {
         let mut initial = Initial::new(false);
         assert!(!initial.handle_created(3, 0));
-        let signals: Vec<_> = [9, 9, 9, 0].map(|pending| initial.handle_message(pending)).into();
-        assert_eq!(signals, [false, false, true, false], "steady writes: something is pending");
+        let signals: Vec<_> = [2, 1, 0, 0].map(|pending| initial.handle_message(pending)).into();
+        assert_eq!(signals, [false, false, true, false]);
         let mut initial = Initial::new(false);
         assert!(!initial.handle_message(1), "before the consumer is known");
+        assert!(!initial.handle_message(0));
+        assert!(initial.handle_created(2, 2));
+        assert!(!initial.handle_message(0));
+    }
+
+    #[test]
+    fn keys_written_again_during_the_scan_are_waited_for() {
+        let mut initial = Initial::new(false);
+        assert!(!initial.handle_created(3, 0));
+        let signals: Vec<_> = [4, 3, 2, 1, 0].map(|pending| initial.handle_message(pending)).into();
+        assert_eq!(signals, [false, false, false, false, true], "two have moved to the end");
+    }
+
+    #[test]
+    fn nothing_pending_is_not_believed_before_the_count_is_reached() {
+        let mut initial = Initial::new(false);
+        assert!(!initial.handle_created(3, 0));
+        assert!(!initial.handle_message(0), "server 2.10: two keys were written again");
+        assert!(!initial.handle_message(1));
         assert!(initial.handle_message(0));
-        assert!(!initial.handle_created(2, 2));
+    }
+
+    #[test]
+    fn under_steady_writes_the_signal_still_comes() {
+        let mut initial = Initial::new(false);
+        assert!(!initial.handle_created(3, 0));
+        let messages = (1..1000).find(|_| initial.handle_message(5));
+        assert_eq!(messages, Some(3 + u64::from(ROUNDS) * 5));
+        assert!(!initial.handle_message(0));
+    }
+
+    #[test]
+    fn an_idle_consumer_has_delivered_everything() {
+        let mut initial = Initial::new(false);
+        assert!(!initial.handle_idle(), "the consumer is not known yet");
+        assert!(!initial.handle_created(3, 0));
+        assert!(initial.handle_idle(), "all three were purged before their turn");
+        assert!(!initial.handle_idle());
     }
 
     #[test]
@@ -295,8 +365,8 @@ mod tests {
         assert!(!initial.handle_created(5, 0));
         assert!(!initial.handle_message(4));
         assert!(!initial.handle_created(2, 0), "after a reset");
-        assert!(!initial.handle_message(8));
-        assert!(initial.handle_message(7));
+        assert!(!initial.handle_message(1));
+        assert!(initial.handle_message(0));
         let mut initial = Initial::new(false);
         assert!(!initial.handle_created(5, 0));
         assert!(initial.handle_created(0, 0), "the rest was deleted meanwhile");

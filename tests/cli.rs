@@ -1,0 +1,513 @@
+//! The command-line tool, as a user runs it: every verb for people and for programs, its errors,
+//! and how it ends.
+
+mod process;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use evnats_harness::Server;
+use process::{Finished, Running, example};
+use serde_json::{Value, json};
+use std::net::TcpListener;
+
+/// The tool, connected to a server.
+struct Tool<'a>(&'a Server);
+
+impl Tool<'_> {
+    fn start(&self, arguments: &[&str], stdin: &[u8]) -> Running {
+        let mut command = example("evnats");
+        command.args(arguments).env("NATS_URL", self.0.url());
+        Running::start(command, stdin)
+    }
+
+    /// Starts a verb that listens, and waits until the server knows of it.
+    #[track_caller]
+    fn listen(&self, arguments: &[&str], note: &str) -> Running {
+        let mut running = self.start(arguments, b"");
+        running.wait_for_note(note);
+        running
+    }
+
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> Finished {
+        self.start(arguments, b"").finish()
+    }
+
+    /// Runs a verb that succeeds.
+    #[track_caller]
+    fn text(&self, arguments: &[&str]) -> String {
+        let finished = self.run(arguments);
+        assert_eq!(finished.code, Some(0), "{arguments:?}: {finished:?}");
+        finished.text().to_owned()
+    }
+
+    /// Runs a verb that succeeds with one object.
+    #[track_caller]
+    fn json(&self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["--json"]].concat();
+        let objects = objects(&self.run(&arguments), 0);
+        assert_eq!(objects.len(), 1, "{arguments:?}: {objects:?}");
+        objects[0].clone()
+    }
+
+    /// Runs a verb that fails, both ways, and returns the error for programs.
+    #[track_caller]
+    fn error(&self, arguments: &[&str]) -> Value {
+        let for_people = self.run(arguments);
+        assert_eq!(for_people.code, Some(1), "{arguments:?}: {for_people:?}");
+        assert!(for_people.stderr.contains("error: "), "{arguments:?}: {for_people:?}");
+        assert_eq!(for_people.text(), "", "{arguments:?}");
+        let objects = objects(&self.run(&[arguments, &["--json"]].concat()), 1);
+        assert_eq!(objects.len(), 1, "{arguments:?}: {objects:?}");
+        assert!(objects[0]["error"]["message"].is_string(), "{objects:?}");
+        objects[0]["error"].clone()
+    }
+}
+
+/// Every line of the output, read as JSON.
+#[track_caller]
+fn objects(finished: &Finished, code: i32) -> Vec<Value> {
+    assert_eq!(finished.code, Some(code), "{finished:?}");
+    finished.text().lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+}
+
+#[track_caller]
+fn decoded(base64: &Value) -> Vec<u8> {
+    STANDARD.decode(base64.as_str().expect("a string")).expect("base64")
+}
+
+fn every_byte() -> Vec<u8> {
+    (0..=255).collect()
+}
+
+#[test]
+fn messages_are_shown_to_people() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    let full = tool.listen(&["sub", "greet.*", "--count", "2"], "Subscribing on greet.*");
+    let raw = tool.listen(&["sub", "greet.>", "--raw", "--count", "2"], "Subscribing");
+    let headers = tool.listen(&["sub", "greet.*", "--headers-only", "--count", "1"], "Subscribing");
+    let arguments = ["pub", "greet.joe", "hello", "-H", "Lang:en", "-H", "a: b", "--reply", "r"];
+    assert_eq!(tool.text(&arguments), "Published 5 bytes to \"greet.joe\"\n");
+    assert_eq!(tool.text(&["pub", "greet.sue", ""]), "Published 0 bytes to \"greet.sue\"\n");
+
+    let finished = full.finish();
+    let expected = "[#1] Received on \"greet.joe\" with reply \"r\"\nLang: en\na: b\n\nhello\n\n\
+                    [#2] Received on \"greet.sue\"\n\n\n";
+    assert_eq!((finished.code, finished.text()), (Some(0), expected));
+    assert_eq!(raw.finish().text(), "hello\n\n");
+    let expected = "[#1] Received on \"greet.joe\" with reply \"r\"\nLang: en\na: b\n\n";
+    assert_eq!(headers.finish().text(), expected);
+}
+
+#[test]
+fn messages_are_written_for_programs() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    let all = tool.listen(&["sub", "a.>", "--json", "--count", "3"], "Subscribing");
+    let headers = ["sub", "a.>", "--json", "--headers-only", "--count", "1"];
+    let headers = tool.listen(&headers, "Subscribing");
+    let published = tool.json(&["pub", "a.b", "x", "-H", "n:1", "-H", "n:2", "--reply", "r"]);
+    assert_eq!(published, json!({ "subject": "a.b", "bytes": 1, "count": 1 }));
+    let published = tool.json(&["pub", "a.c", "-7", "--count", "2"]);
+    assert_eq!(published, json!({ "subject": "a.c", "bytes": 2, "count": 2 }));
+
+    let first = json!({ "subject": "a.b", "reply": "r", "headers": { "n": ["1", "2"] } });
+    assert_eq!(objects(&headers.finish(), 0)[..], [json!(first)]);
+    let messages = objects(&all.finish(), 0);
+    let with_payload = |mut message: Value, payload: &str| {
+        message["payload_base64"] = STANDARD.encode(payload).into();
+        message
+    };
+    let second = json!({ "subject": "a.c", "reply": null, "headers": {} });
+    let expected =
+        [with_payload(first, "x"), with_payload(second.clone(), "-7"), with_payload(second, "-7")];
+    assert_eq!(messages, expected);
+}
+
+#[test]
+fn a_queue_group_shares_the_messages() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    let arguments = ["sub", "jobs", "--queue", "workers", "--count", "1", "--raw"];
+    let workers = [(); 2].map(|()| tool.listen(&arguments, "Subscribing"));
+    // the server knows that each wants one only, and gives the second one to the other
+    tool.text(&["pub", "jobs", "one"]);
+    tool.text(&["pub", "jobs", "two"]);
+    let mut shown = workers.map(|worker| worker.finish().text().to_owned());
+    shown.sort();
+    assert_eq!(shown, ["one\n", "two\n"]);
+}
+
+#[test]
+fn a_given_time_ends_what_listens_without_an_error() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    tool.text(&["kv", "add", "B"]);
+    tool.text(&["kv", "put", "B", "k", "v"]);
+    assert_eq!(tool.text(&["sub", "silence", "--timeout", "300ms"]), "");
+    assert_eq!(tool.text(&["reply", "silence", "x", "--timeout", "300ms"]), "");
+    let watched = tool.text(&["kv", "watch", "B", "--timeout", "2s"]);
+    assert!(watched.ends_with("PUT B > k: v\n"), "{watched}");
+}
+
+#[test]
+fn requests_are_replied_to() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    let echo = tool.listen(&["reply", "echo", "--echo", "--count", "3"], "Listening on \"echo\"");
+    let fixed = ["reply", "time", "noon", "--count", "1", "--json", "--queue", "clocks"];
+    let fixed = tool.listen(&fixed, "in group \"clocks\"");
+
+    let reply = tool.run(&["request", "echo", "ping", "-H", "k:v"]);
+    assert_eq!((reply.code, reply.text()), (Some(0), "k: v\n\nping\n\n"));
+    assert!(reply.stderr.contains("Received with rtt "), "{reply:?}");
+    let reply = tool.json(&["req", "echo", "ping", "-H", "k:v"]);
+    assert_eq!(decoded(&reply["payload_base64"]), b"ping");
+    assert_eq!(reply["headers"], json!({ "k": ["v"] }));
+    assert!(reply["rtt_ns"].as_u64().is_some_and(|rtt| rtt > 0), "{reply}");
+    let reply = tool.start(&["request", "echo", "--raw"], &every_byte()).finish();
+    assert_eq!((reply.code, reply.stdout), (Some(0), every_byte()));
+    assert_eq!(tool.text(&["request", "time", "now?", "--raw"]), "noon");
+
+    let echoed = echo.finish();
+    assert_eq!(echoed.code, Some(0));
+    assert!(echoed.stdout.starts_with(b"[#1] Received on \"echo\" with reply \""), "{echoed:?}");
+    let asked = objects(&fixed.finish(), 0);
+    assert_eq!(asked.len(), 1);
+    assert_eq!(decoded(&asked[0]["payload_base64"]), b"now?");
+}
+
+#[test]
+fn requests_without_a_reply_are_errors_of_two_kinds() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    assert_eq!(tool.error(&["request", "nobody", "x"])["kind"], "no_responders");
+    let _mute = tool.listen(&["sub", "mute"], "Subscribing");
+    assert_eq!(tool.error(&["request", "mute", "x", "--timeout", "300ms"])["kind"], "timeout");
+}
+
+#[test]
+fn round_trips_are_measured() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    let url = server.url();
+    let shown = tool.text(&["rtt"]);
+    assert!(shown.starts_with(&format!("{url}:\n\n   {url}: ")), "{shown}");
+    assert_eq!(tool.json(&["rtt"])["iterations"], 5);
+    let rtt = tool.json(&["rtt", "3"]);
+    assert_eq!((&rtt["iterations"], &rtt["server"]), (&json!(3), &json!(url)));
+    let [min, average, max] = ["min_ns", "rtt_ns", "max_ns"].map(|name| rtt[name].as_u64());
+    assert!(Some(0) < min && min <= average && average <= max, "{rtt}");
+    assert_eq!(tool.json(&["rtt", "--count", "2"])["iterations"], 2);
+}
+
+#[test]
+fn buckets_are_added_described_and_removed() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    let options = ["--history", "5", "--ttl", "1h", "--replicas", "1", "--max-value-size", "1KB"];
+    let more = ["--max-bucket-size", "1MiB", "--storage", "memory", "--description", "my text"];
+    let add = [&["kv", "add", "BIG"][..], &options, &more, &["--compress"]].concat();
+    let info = tool.json(&add);
+    let expected = json!({
+        "bucket": "BIG", "values": 0, "bytes": 0, "history": 5, "ttl_ns": 3_600_000_000_000_u64,
+        "max_bucket_size": 1 << 20, "max_value_size": 1024, "replicas": 1, "storage": "memory",
+        "compressed": true, "description": "my text", "stream": "KV_BIG", "last_revision": 0,
+        "created": info["created"],
+    });
+    assert_eq!(info, expected);
+    assert!(info["created"].as_str().is_some_and(|created| created.ends_with('Z')), "{info}");
+    assert_eq!(tool.json(&add), info, "the same again is no error");
+    assert_eq!(tool.error(&["kv", "add", "BIG"])["kind"], "bucket_exists");
+
+    tool.text(&["kv", "put", "BIG", "k", "v"]);
+    let info = tool.text(&["kv", "info", "BIG"]);
+    for line in [
+        "Information for Key-Value Store Bucket BIG created 20",
+        "           Bucket Name: BIG\n",
+        "          History Kept: 5\n",
+        "         Values Stored: 1\n",
+        "   Maximum Bucket Size: 1.0 MiB\n",
+        "           Maximum Age: 1h\n",
+        "               Storage: Memory\n",
+    ] {
+        assert!(info.contains(line), "no {line:?} in {info}");
+    }
+
+    assert_eq!(tool.error(&["kv", "rm", "BIG"])["kind"], "confirmation_required");
+    assert_eq!(tool.error(&["kv", "del", "BIG"])["kind"], "confirmation_required");
+    let removed = json!({ "bucket": "BIG", "deleted": true });
+    assert_eq!(tool.json(&["kv", "rm", "BIG", "--force"]), removed);
+    assert_eq!(tool.error(&["kv", "info", "BIG"])["kind"], "bucket_not_found");
+    tool.text(&["kv", "add", "SMALL"]);
+    assert_eq!(tool.text(&["kv", "del", "SMALL", "-f"]), "");
+    let gone = tool.error(&["kv", "rm", "SMALL", "-f"]);
+    assert_eq!((&gone["kind"], &gone["bucket"]), (&json!("bucket_not_found"), &json!("SMALL")));
+}
+
+#[test]
+fn values_are_written_and_read() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    tool.text(&["kv", "add", "B", "--history", "5"]);
+    assert_eq!(tool.text(&["kv", "put", "B", "k", "one"]), "one\n");
+    let put = tool.json(&["kv", "put", "B", "k", "two"]);
+    assert_eq!(put, json!({ "bucket": "B", "key": "k", "revision": 2, "operation": "PUT" }));
+
+    let shown = tool.text(&["kv", "get", "B", "k"]);
+    assert!(shown.starts_with("B > k revision: 2 created @ 20"), "{shown}");
+    assert!(shown.ends_with("Z\n\ntwo\n\n"), "{shown}");
+    assert_eq!(tool.text(&["kv", "get", "B", "k", "--raw"]), "two");
+    assert_eq!(tool.text(&["kv", "get", "B", "k", "--revision", "1", "--raw"]), "one");
+    let entry = tool.json(&["kv", "get", "B", "k"]);
+    let expected = json!({
+        "bucket": "B", "key": "k", "revision": 2, "operation": "PUT", "delta": 0,
+        "value_base64": "dHdv", "created": entry["created"],
+    });
+    assert_eq!(entry, expected);
+
+    let deleted = tool.json(&["kv", "del", "B", "k"]);
+    assert_eq!(deleted, json!({ "bucket": "B", "key": "k", "revision": 3, "operation": "DEL" }));
+    assert_eq!(tool.text(&["kv", "put", "B", "other", "x"]), "x\n");
+    let shown = tool.text(&["kv", "history", "B", "k"]);
+    let columns =
+        |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+    let rows: Vec<_> = shown.lines().map(columns).collect();
+    assert_eq!(rows[..3], ["History for B > k", "", "Key Revision Op Created Length Value"]);
+    assert!(rows[3].starts_with("k 1 PUT 20") && rows[3].ends_with("Z 3 one"), "{shown}");
+    assert!(rows[5].starts_with("k 3 DEL 20") && rows[5].ends_with("Z 0"), "{shown}");
+    let history = objects(&tool.run(&["kv", "history", "B", "k", "--json"]), 0);
+    let operations: Vec<_> = history.iter().map(|entry| entry["operation"].clone()).collect();
+    assert_eq!(operations, ["PUT", "PUT", "DEL"]);
+
+    tool.text(&["kv", "put", "B", "k", "three"]);
+    assert_eq!(tool.text(&["kv", "ls", "B"]), "k\nother\n");
+    let keys = objects(&tool.run(&["kv", "ls", "B", "--json"]), 0);
+    assert_eq!(keys, [json!({"bucket": "B", "key": "k"}), json!({"bucket": "B", "key": "other"})]);
+    let purged = tool.json(&["kv", "purge", "B", "k"]);
+    assert_eq!(purged, json!({ "bucket": "B", "key": "k", "revision": 6, "operation": "PURGE" }));
+    assert_eq!(objects(&tool.run(&["kv", "history", "B", "k", "--json"]), 0).len(), 1);
+    assert_eq!(tool.text(&["kv", "purge", "B", "other"]), "");
+    assert_eq!(tool.text(&["kv", "ls", "B"]), "");
+}
+
+#[test]
+fn conflicts_say_both_revisions() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    tool.text(&["kv", "add", "B"]);
+    assert_eq!(tool.text(&["kv", "create", "B", "k", "one"]), "one\n");
+    let exists = tool.error(&["kv", "create", "B", "k", "two"]);
+    assert_eq!(exists["kind"], "key_exists");
+    assert_eq!((&exists["key"], &exists["revision"]), (&json!("k"), &json!(1)));
+    assert_eq!(tool.text(&["kv", "update", "B", "k", "two", "1"]), "two\n");
+    let wrong = tool.error(&["kv", "update", "B", "k", "three", "1"]);
+    assert_eq!(wrong["kind"], "wrong_revision");
+    assert_eq!((&wrong["expected"], &wrong["actual"]), (&json!(1), &json!(2)));
+    tool.text(&["kv", "del", "B", "k"]);
+    let created = tool.json(&["kv", "create", "B", "k", "again"]);
+    assert_eq!((&created["revision"], &created["operation"]), (&json!(4), &json!("PUT")));
+    let updated = tool.json(&["kv", "update", "B", "k", "-1", "4"]);
+    assert_eq!(updated["revision"], 5);
+}
+
+#[test]
+fn every_byte_survives() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    tool.text(&["kv", "add", "B"]);
+    let put = tool.start(&["kv", "put", "B", "k"], &every_byte()).finish();
+    assert_eq!((put.code, put.text()), (Some(0), ""), "what was not typed is not shown");
+    assert_eq!(tool.run(&["kv", "get", "B", "k", "--raw"]).stdout, every_byte());
+    assert_eq!(decoded(&tool.json(&["kv", "get", "B", "k"])["value_base64"]), every_byte());
+    let shown = tool.text(&["kv", "get", "B", "k"]);
+    assert!(shown.contains(&STANDARD.encode(every_byte())[..120]), "{shown}");
+    assert!(shown.contains("Showing first 120 of "), "{shown}");
+
+    let raw = tool.listen(&["sub", "bytes", "--raw", "--count", "1"], "Subscribing");
+    let json = tool.listen(&["sub", "bytes", "--json", "--count", "1"], "Subscribing");
+    assert_eq!(tool.start(&["pub", "bytes"], &every_byte()).finish().code, Some(0));
+    assert_eq!(raw.finish().stdout, [every_byte(), b"\n".to_vec()].concat());
+    assert_eq!(decoded(&objects(&json.finish(), 0)[0]["payload_base64"]), every_byte());
+}
+
+#[test]
+fn a_watch_shows_what_there_is_and_every_change() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    tool.text(&["kv", "add", "B", "--history", "5"]);
+    tool.text(&["kv", "put", "B", "a.x", "one"]);
+    tool.text(&["kv", "put", "B", "b.x", "other"]);
+    let mut watch = tool.start(&["kv", "watch", "B", "a.*", "--json", "--count", "4"], b"");
+    watch.wait_for_line("{\"initialised\":true}");
+    tool.text(&["kv", "put", "B", "a.x", "two"]);
+    tool.text(&["kv", "put", "B", "b.x", "not watched"]);
+    tool.text(&["kv", "del", "B", "a.x"]);
+    // a purge takes away what the watch has not been sent yet
+    watch.wait_for_line("\"DEL\"");
+    tool.text(&["kv", "purge", "B", "a.x"]);
+
+    let objects = objects(&watch.finish(), 0);
+    let seen: Vec<_> = objects.iter().map(|o| (&o["key"], &o["operation"])).collect();
+    let (key, null) = (&json!("a.x"), &Value::Null);
+    let [put, del, purge] = [&json!("PUT"), &json!("DEL"), &json!("PURGE")];
+    assert_eq!(seen, [(key, put), (null, null), (key, put), (key, del), (key, purge)]);
+    assert_eq!(objects[1], json!({ "initialised": true }));
+    assert_eq!(decoded(&objects[2]["value_base64"]), b"two");
+    assert_eq!((&objects[4]["revision"], &objects[4]["bucket"]), (&json!(6), &json!("B")));
+}
+
+#[test]
+fn a_watch_is_shown_to_people() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    tool.text(&["kv", "add", "B"]);
+    tool.text(&["kv", "put", "B", "k", "one"]);
+    tool.text(&["kv", "put", "B", "l", "two"]);
+    tool.text(&["kv", "del", "B", "l"]);
+    let shown = tool.text(&["kv", "watch", "B", "--count", "2"]);
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines.len(), 2, "{shown}");
+    assert!(lines[0].starts_with("[20") && lines[0].ends_with("Z] PUT B > k: one"), "{shown}");
+    assert!(lines[1].starts_with("[20") && lines[1].ends_with("Z] DEL B > l"), "{shown}");
+}
+
+#[test]
+fn errors_have_stable_names() {
+    let server = Server::start();
+    let tool = Tool(&server);
+    tool.text(&["kv", "add", "B", "--max-value-size", "100"]);
+    tool.text(&["kv", "put", "B", "gone", "x"]);
+    tool.text(&["kv", "del", "B", "gone"]);
+    let large = "x".repeat(200);
+    let table: &[(&[&str], &str)] = &[
+        (&["kv", "get", "B", "nope"], "key_not_found"),
+        (&["kv", "get", "B", "gone"], "key_not_found"),
+        (&["kv", "get", "B", "gone", "--revision", "9"], "key_not_found"),
+        (&["kv", "history", "B", "nope"], "key_not_found"),
+        (&["kv", "get", "NOPE", "k"], "bucket_not_found"),
+        (&["kv", "put", "NOPE", "k", "v"], "bucket_not_found"),
+        (&["kv", "del", "NOPE", "k"], "bucket_not_found"),
+        (&["kv", "ls", "NOPE"], "bucket_not_found"),
+        (&["kv", "watch", "NOPE"], "bucket_not_found"),
+        (&["kv", "history", "NOPE", "k"], "bucket_not_found"),
+        (&["kv", "put", "B", "a b", "v"], "invalid_key"),
+        (&["kv", "get", "B", "a..b"], "invalid_key"),
+        (&["kv", "watch", "B", "a>"], "invalid_key"),
+        (&["kv", "get", "a.b", "k"], "invalid_bucket"),
+        (&["kv", "add", "a b"], "invalid_bucket"),
+        (&["kv", "add", "C", "--history", "65"], "invalid_config"),
+        (&["kv", "put", "B", "k", &large], "value_too_large"),
+        (&["kv", "ls"], "unsupported"),
+        (&["pub", "a b", "x"], "invalid_subject"),
+        (&["pub", "a.*", "x"], "invalid_subject"),
+        (&["sub", "a..b"], "invalid_subject"),
+        (&["sub", "a", "--queue", "b c"], "invalid_queue_group"),
+        (&["pub", "a", "x", "-H", "a b:c"], "invalid_header"),
+        (&["rtt", "-s", "http://localhost"], "invalid_url"),
+        (&["pub"], "usage"),
+        (&["nothing"], "usage"),
+        (&["sub", "a", "--timeout", "soon"], "usage"),
+        (&["kv", "add", "C", "--max-value-size", "1X"], "usage"),
+    ];
+    for (arguments, kind) in table {
+        assert_eq!(tool.error(arguments)["kind"], *kind, "{arguments:?}");
+    }
+    let too_large = vec![b'x'; 2 << 20];
+    for (verb, kind) in [("pub", "payload_too_large"), ("request", "payload_too_large")] {
+        let finished = tool.start(&[verb, "a", "--json"], &too_large).finish();
+        assert_eq!(objects(&finished, 1)[0]["error"]["kind"], kind, "{verb}");
+    }
+    let finished = tool.start(&["kv", "put", "B", "k", "--json"], &too_large).finish();
+    assert_eq!(objects(&finished, 1)[0]["error"]["kind"], "value_too_large");
+}
+
+#[test]
+fn what_the_server_does_not_permit_is_an_error() {
+    let server = Server::builder()
+        .config(
+            "authorization { users = [{ user: u, password: p, permissions: {
+                publish: { deny: [\"secret\"] }, subscribe: { deny: [\"secret\"] } } }] }
+            no_auth_user: u",
+        )
+        .start()
+        .expect("a server");
+    let tool = Tool(&server);
+    assert_eq!(tool.error(&["pub", "secret", "x"])["kind"], "permissions_violation");
+    assert_eq!(tool.error(&["sub", "secret"])["kind"], "permissions_violation");
+    assert_eq!(tool.text(&["pub", "public", "x"]), "Published 1 bytes to \"public\"\n");
+}
+
+#[test]
+fn a_server_without_jetstream_has_no_buckets() {
+    let server = Server::builder().jetstream(false).start().expect("a server");
+    let tool = Tool(&server);
+    assert_eq!(tool.error(&["kv", "info", "B"])["kind"], "jetstream_not_available");
+    assert_eq!(tool.error(&["kv", "watch", "B"])["kind"], "jetstream_not_available");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_an_error_for_every_verb() {
+    let mut server = Server::start();
+    server.stop();
+    let tool = Tool(&server);
+    let verbs: &[&[&str]] = &[
+        &["pub", "a", "x"],
+        &["sub", "a"],
+        &["sub", "a", "--timeout", "1h"],
+        &["request", "a", "x"],
+        &["reply", "a", "x"],
+        &["rtt"],
+        &["kv", "add", "B"],
+        &["kv", "put", "B", "k", "v"],
+        &["kv", "get", "B", "k"],
+        &["kv", "create", "B", "k", "v"],
+        &["kv", "update", "B", "k", "v", "1"],
+        &["kv", "del", "B", "k"],
+        &["kv", "purge", "B", "k"],
+        &["kv", "ls", "B"],
+        &["kv", "history", "B", "k"],
+        &["kv", "watch", "B"],
+        &["kv", "info", "B"],
+        &["kv", "rm", "B", "-f"],
+    ];
+    for arguments in verbs {
+        let error = tool.error(arguments);
+        assert_eq!(error["kind"], "not_connected", "{arguments:?}: {error}");
+        let message = error["message"].as_str().unwrap_or_default();
+        assert!(message.starts_with("cannot connect to 127.0.0.1:"), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = silent.local_addr().expect("its address").to_string();
+    let mut command = example("evnats");
+    command.args(["kv", "get", "B", "k", "--json", "--timeout", "300ms", "-s", &url]);
+    let error = &objects(&Running::start(command, b"").finish(), 1)[0]["error"];
+    assert_eq!(error, &json!({ "kind": "not_connected", "message": "connect timed out" }));
+}
+
+#[test]
+fn a_server_that_goes_away_ends_what_listens() {
+    let mut server = Server::start();
+    let tool = Tool(&server);
+    tool.text(&["kv", "add", "B"]);
+    let sub = tool.listen(&["sub", "a", "--json"], "Subscribing");
+    let mut watch = tool.start(&["kv", "watch", "B", "--json"], b"");
+    watch.wait_for_line("{\"initialised\":true}");
+    server.kill9();
+    assert_eq!(objects(&sub.finish(), 1)[0]["error"]["kind"], "not_connected");
+    assert_eq!(objects(&watch.finish(), 1)[1]["error"]["kind"], "not_connected");
+}
+
+#[test]
+fn the_server_option_comes_before_the_environment() {
+    let server = Server::start();
+    let mut command = example("evnats");
+    command.args(["--server", &server.url(), "rtt", "--connection-name", "me"]);
+    command.env("NATS_URL", "nats://127.0.0.1:1");
+    assert_eq!(Running::start(command, b"").finish().code, Some(0));
+}

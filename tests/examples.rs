@@ -1,0 +1,79 @@
+//! Every example runs to its end, and says what it set out to show.
+
+mod process;
+
+use evnats_harness::Server;
+use process::{Running, example};
+
+/// Runs an example against a server, and looks for lines of its output in this order.
+#[track_caller]
+fn shows(server: &Server, name: &str, lines: &[&str]) {
+    let mut command = example(name);
+    command.env("NATS_URL", server.url());
+    let finished = Running::start(command, b"").finish();
+    assert_eq!(finished.code, Some(0), "{name}: {finished:?}");
+    let mut output = finished.text().lines();
+    for line in lines {
+        assert!(output.any(|shown| shown == *line), "{name}: no {line:?} in {}", finished.text());
+    }
+}
+
+#[test]
+fn examples_show_what_they_promise() {
+    let server = Server::start();
+    shows(
+        &server,
+        "quickstart",
+        &["bucket \"config\" is ready", "put: revision Ok(1)", "bucket deleted: Ok(())"],
+    );
+    shows(
+        &server,
+        "pubsub",
+        &["hurry: a table", "disconnected: drained", "audited 4, previewed 2"],
+    );
+    shows(
+        &server,
+        "request_reply",
+        &[
+            "12 squared is 144",
+            "no proof in 200 ms: no reply in time",
+            "no responders: nobody integrates here",
+            "served 1, ignored 1",
+        ],
+    );
+    shows(
+        &server,
+        "kv_store",
+        &[
+            "lamp exists at Some(1)",
+            "lamp is not at 1 any more, but at Some(2)",
+            "it was Some(\"40\")",
+            "a deleted key has no value: Ok(None)",
+            "entries left in its history: 1",
+            "keys with a value: [\"chair\"]",
+            "2 messages in KV_example_prices",
+            "disconnected: drained",
+        ],
+    );
+    shows(
+        &server,
+        "kv_watch",
+        &[
+            "initially PUT floor1.bath = 23 degrees",
+            "that is all there was",
+            "now PUT floor1.kitchen = 20 degrees",
+            "now DEL floor1.kitchen",
+            "now PURGE floor1.bath",
+            "stored, unseen: true",
+            "disconnected: drained",
+        ],
+    );
+}
+
+#[test]
+fn examples_start_a_server_of_their_own() {
+    let mut command = example("pubsub");
+    command.env_remove("NATS_URL");
+    let finished = Running::start(command, b"").finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+}

@@ -1,0 +1,266 @@
+//! The part of JetStream that Key-Value stands on, on a real server.
+
+mod support;
+
+use evnats::HeaderMap;
+use evnats::jetstream::{
+    ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PublishOptions, StoredMessage,
+    StreamConfig,
+};
+use evnats_harness::requires;
+use std::time::Duration;
+use support::{Log, run, unique};
+
+type Js = JetStream<Log>;
+
+/// Creates a stream for subjects under its own name, and goes on with it.
+fn with_stream(go_on: impl FnOnce(&mut Log, &Js, &'static str) + 'static) -> Log {
+    let name: &'static str = unique("S").leak();
+    run(|nats: &evnats::Client<Log>| {
+        let config = StreamConfig {
+            name: name.into(),
+            subjects: vec![format!("{name}.>")],
+            allow_direct: true,
+            ..StreamConfig::default()
+        };
+        nats.jetstream().create_stream(&config, move |log, js, created| {
+            let info = created.expect("a stream");
+            assert_eq!((info.config.name.as_str(), info.state.messages), (name, 0));
+            go_on(log, js, name);
+        });
+    })
+}
+
+fn end(js: &Js, stream: &str) {
+    js.delete_stream(stream, |_, js, deleted| {
+        deleted.expect("deleted");
+        js.client().close();
+    });
+}
+
+fn note<T: std::fmt::Debug>(
+    go_on: impl FnOnce(&mut Log, &Js) + 'static,
+) -> impl FnOnce(&mut Log, &Js, Result<T, Error>) + 'static {
+    move |log, js, result| {
+        log.push(match result {
+            Ok(value) => format!("{value:?}"),
+            Err(error) => error.to_string(),
+        });
+        go_on(log, js);
+    }
+}
+
+#[test]
+fn streams_are_created_asked_about_updated_and_deleted() {
+    with_stream(|_, js, stream| {
+        js.stream_info(stream, move |_, js, info| {
+            let mut config = info.expect("the stream").config;
+            config.description = Some("changed".into());
+            js.update_stream(&config, move |_, js, updated| {
+                let updated = updated.expect("updated").config;
+                assert_eq!(updated.description.as_deref(), Some("changed"));
+                js.delete_stream(stream, move |_, js, deleted| {
+                    deleted.expect("deleted");
+                    js.stream_info(stream, |_, js, info| {
+                        let error = info.expect_err("it is gone");
+                        assert!(error.is_not_found());
+                        let api = error.api().expect("the server's words").clone();
+                        assert_eq!(
+                            (api.code(), api.err_code()),
+                            (404, ErrorCode::STREAM_NOT_FOUND)
+                        );
+                        assert_eq!(error.to_string(), "stream not found (code 404, error 10059)");
+                        js.client().close();
+                    });
+                });
+            });
+        });
+    });
+}
+
+#[test]
+fn a_stream_name_in_use_is_told_apart() {
+    with_stream(|_, js, stream| {
+        let other = StreamConfig {
+            name: stream.into(),
+            subjects: vec![format!("{stream}.other")],
+            ..StreamConfig::default()
+        };
+        js.create_stream(&other, move |_, js, created| {
+            assert!(created.expect_err("in use").is_stream_name_in_use());
+            end(js, stream);
+        });
+    });
+}
+
+#[test]
+fn names_are_checked_before_they_become_subjects() {
+    let log: Log = run(|nats| {
+        let js = nats.jetstream();
+        js.stream_info("a b", note(|_, _| {}));
+        js.delete_stream("a.b", note(|_, _| {}));
+        js.message("", MessageQuery::Sequence(1), note(|_, _| {}));
+        js.create_stream(&StreamConfig::default(), note(|_, js| js.client().close()));
+    });
+    let expected = [
+        "invalid name \"a b\": it has a space, a dot, a wildcard or a slash",
+        "invalid name \"a.b\": it has a space, a dot, a wildcard or a slash",
+        "invalid name \"\": it is empty",
+        "invalid name \"\": it is empty",
+    ];
+    assert_eq!(log, expected);
+}
+
+#[test]
+fn publish_is_acknowledged_and_duplicates_are_recognised() {
+    with_stream(|_, js, stream| {
+        let subject = format!("{stream}.a");
+        let once = PublishOptions::new().message_id("id-1");
+        let (again, to) = (once.clone(), subject.clone());
+        js.publish_with(&subject, "x", &once, move |_, js, ack| {
+            let ack = ack.expect("stored");
+            assert_eq!((ack.stream.as_str(), ack.sequence, ack.duplicate), (stream, 1, false));
+            js.publish_with(&to, "x", &again, move |_, js, ack| {
+                let ack = ack.expect("known");
+                assert_eq!((ack.sequence, ack.duplicate), (1, true));
+                end(js, stream);
+            });
+        });
+    });
+}
+
+#[test]
+fn expectations_hold_or_are_errors_with_codes() {
+    let log = with_stream(|_, js, stream| {
+        let subject = format!("{stream}.a");
+        let new = PublishOptions::new;
+        let codes = |name: &'static str| {
+            move |log: &mut Log, _: &Js, ack: Result<evnats::jetstream::PubAck, Error>| {
+                log.push(match ack {
+                    Ok(ack) => format!("{name}: {}", ack.sequence),
+                    Err(error) => format!("{name}: {}", error.api().expect("a code").err_code().0),
+                });
+            }
+        };
+        js.publish_with(&subject, "", &new().expect_last_sequence(0), codes("first"));
+        js.publish_with(&subject, "", &new().expect_last_sequence(9), codes("last sequence"));
+        js.publish_with(&subject, "", &new().expect_last_subject_sequence(0), codes("exists"));
+        js.publish_with(&subject, "", &new().expect_last_subject_sequence(1), codes("second"));
+        js.publish_with(&subject, "", &new().expect_stream("OTHER"), codes("stream"));
+        js.publish_with(&subject, "", &new().expect_last_message_id("no"), codes("message id"));
+        js.client().flush(|_, _, _| {});
+        js.stream_info(stream, move |_, js, _| end(js, stream));
+    });
+    let mut log = log;
+    log.sort();
+    let expected = [
+        "exists: 10071",
+        "first: 1",
+        "last sequence: 10071",
+        "message id: 10070",
+        "second: 2",
+        "stream: 10060",
+    ];
+    assert_eq!(log, expected);
+}
+
+#[test]
+fn publish_no_stream_is_an_error_of_its_own() {
+    let log: Log = run(|nats| {
+        nats.jetstream().publish("no.stream.here", "x", note(|_, js| js.client().close()));
+    });
+    assert_eq!(log, ["no stream stores this subject"]);
+}
+
+/// Every way to read the same message gives the same.
+#[test]
+fn messages_are_read_by_sequence_and_by_subject_from_leader_and_replica() {
+    with_stream(|_, js, stream| {
+        let headers = HeaderMap::new().with("Trace", "7");
+        let options = PublishOptions::new().headers(&headers);
+        for (tail, payload) in [("a", "1"), ("b", "2"), ("a", "3")] {
+            js.publish_with(&format!("{stream}.{tail}"), payload, &options, |_, _, ack| {
+                ack.expect("stored");
+            });
+        }
+        let (a, any): (&'static str, &'static str) =
+            (format!("{stream}.a").leak(), format!("{stream}.*").leak());
+        let check = move |subject_tail: &'static str, sequence: u64, payload: &'static str| {
+            move |_: &mut Log, _: &Js, found: Result<StoredMessage, Error>| {
+                let found = found.expect("a message");
+                assert_eq!(found.subject, format!("{stream}.{subject_tail}"));
+                assert_eq!((found.sequence, &found.payload[..]), (sequence, payload.as_bytes()));
+                assert_eq!(found.headers().get("Trace").as_deref(), Some("7"));
+                assert!(found.time.is_some());
+            }
+        };
+        let not_found = |_: &mut Log, _: &Js, found: Result<StoredMessage, Error>| {
+            assert!(found.expect_err("nothing").is_not_found());
+        };
+        js.stream_info(stream, move |_, js, _| {
+            use MessageQuery::{LastBySubject, NextBySubject, Sequence};
+            js.message(stream, Sequence(2), check("b", 2, "2"));
+            js.direct_message(stream, Sequence(2), check("b", 2, "2"));
+            js.message(stream, LastBySubject(a), check("a", 3, "3"));
+            js.direct_message(stream, LastBySubject(a), check("a", 3, "3"));
+            js.message(stream, NextBySubject { subject: a, from: 2 }, check("a", 3, "3"));
+            js.direct_message(stream, NextBySubject { subject: any, from: 2 }, check("b", 2, "2"));
+            js.message(stream, Sequence(99), not_found);
+            js.direct_message(stream, Sequence(99), not_found);
+            js.direct_message(stream, LastBySubject("other"), not_found);
+            js.stream_info(stream, move |_, js, _| end(js, stream));
+        });
+    });
+}
+
+#[test]
+fn direct_get_no_stream() {
+    // 2.9 does not answer at all
+    requires!(support::server(), 2, 10);
+    let log: Log = run(|nats| {
+        let js = nats.jetstream();
+        js.direct_message("NONE", MessageQuery::Sequence(1), note(|_, js| js.client().close()));
+    });
+    assert_eq!(log, ["JetStream is not available: nobody answers on its API"]);
+}
+
+#[test]
+fn consumers_are_created_asked_about_and_deleted() {
+    with_stream(|_, js, stream| {
+        let config = ConsumerConfig {
+            name: Some("reader".into()),
+            durable_name: Some("reader".into()),
+            filter_subject: Some(format!("{stream}.a")),
+            ..ConsumerConfig::default()
+        };
+        js.create_consumer(stream, &config, move |_, js, created| {
+            assert_eq!(created.expect("a consumer").name, "reader");
+            js.consumer_info(stream, "reader", move |_, js, info| {
+                let config = info.expect("the consumer").config.expect("its configuration");
+                assert_eq!(config.filter_subject, Some(format!("{stream}.a")));
+                js.delete_consumer(stream, "reader", move |_, js, deleted| {
+                    deleted.expect("deleted");
+                    js.consumer_info(stream, "reader", move |_, js, info| {
+                        assert!(info.expect_err("it is gone").is_not_found());
+                        end(js, stream);
+                    });
+                });
+            });
+        });
+    });
+}
+
+#[test]
+fn an_unknown_domain_is_not_available_and_a_timeout_is_a_timeout() {
+    let log: Log = run(|nats| {
+        let js = nats.jetstream();
+        js.with_domain("nowhere").stream_info("S", note(|_, _| {}));
+        // the API listens on everything below its prefix, and stays silent on what it does not know
+        let silent = js.with_timeout(Duration::from_millis(50));
+        silent.with_prefix("$JS.API.NOT.THERE").stream_info("S", move |log: &mut Log, js, info| {
+            log.push(info.expect_err("silence").is_timeout().to_string());
+            js.client().close();
+        });
+    });
+    assert_eq!(log, ["JetStream is not available: nobody answers on its API", "true"]);
+}
