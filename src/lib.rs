@@ -1,5 +1,74 @@
-//! A callback-driven NATS client on a mio event loop: core NATS, JetStream and Key-Value without
-//! an async runtime.
+//! A callback-driven NATS client on a mio event loop: core NATS, JetStream and Key-Value, without
+//! an async runtime and without threads on the message path.
+//!
+//! ```no_run
+//! use evnats::{EventLoop, kv};
+//!
+//! #[derive(Default)]
+//! struct App { stored: u64 }
+//!
+//! let event_loop = EventLoop::new()?;
+//! let nats = event_loop.connect("nats://127.0.0.1:4222")?;
+//! let config = nats.jetstream().key_value("config");
+//! config.create_bucket(kv::Config::default(), |_, config, created| {
+//!     created.expect("the bucket");
+//!     config.put("app.setting", "on", |app: &mut App, config, revision| {
+//!         app.stored += 1;
+//!         println!("stored at {revision:?}");
+//!         config.client().drain();
+//!     });
+//! });
+//! event_loop.run(&mut App::default())?; // returns when no client and no timer is left
+//! # Ok::<(), evnats::Error>(())
+//! ```
+//!
+//! # Three doors
+//!
+//! * **Run**: register callbacks and call [`EventLoop::run`].
+//! * **Embed**: put the loop's one file descriptor ([`EventLoop`] is [`AsFd`](std::os::fd::AsFd))
+//!   into the reactor you have, wait no longer than until [`EventLoop::next_deadline`], and call
+//!   [`EventLoop::dispatch`]. While it returns `true`, more is waiting: call it again first.
+//! * **Protocol**: the crate `evnats-protocol`, without socket and clock.
+//!
+//! # Callbacks
+//!
+//! * Every callback gets the user's state, the handle it was called on, and the outcome. The state
+//!   is lent by [`run`](EventLoop::run) or [`dispatch`](EventLoop::dispatch).
+//! * Commands return before anything is called back, also when they fail at once. What is wrong
+//!   with a call that has a callback is told to the callback, in the next turn.
+//! * A one-shot callback runs exactly once: with a result, an error of the server, a timeout, or
+//!   the end of the connection. Requests cannot be made without a timeout.
+//! * A callback may do anything: command, unsubscribe itself, close, drop the last handle. It
+//!   cannot run the loop it runs on: that is [`Error::Reentrant`].
+//! * A panic in a callback unwinds out of `run` or `dispatch`. The loop can be run again; nothing
+//!   but the event at hand is lost.
+//!
+//! # Ordering
+//!
+//! Messages of a connection have their callbacks in the order of the wire, subscriptions among
+//! each other too. A [`Client::flush`] calls back behind every message that the server had sent
+//! before it read the flush. It says nothing about streams: stored is what was acknowledged.
+//!
+//! # Backpressure
+//!
+//! A turn reads at most 256 KiB and runs at most 4096 callbacks of each client, so a fast sender
+//! fills its socket, and not memory. What is commanded is written at the end of the turn, or when
+//! 64 KiB are waiting. Beyond [`Options::outgoing_limit`], commands are refused with
+//! [`CommandError::BufferFull`], which gives the payload back, and
+//! [`Client::on_writable`] tells when there is room.
+//!
+//! # Reconnect
+//!
+//! Not in this version. When a connection is lost, `on_disconnect` runs, then the callbacks of all
+//! that was pending, then `on_close`. A request knows whether it may have been seen:
+//! [`RequestError::NeverSent`] or [`RequestError::OutcomeUnknown`].
+//!
+//! # Dropping
+//!
+//! Handles are cheap and dropping them does nothing: a connection ends by [`Client::drain`],
+//! [`Client::close`] or from the other side, a subscription by unsubscribing, a watch by
+//! [`kv::Watcher::stop`]. Dropping the [`EventLoop`] drops every connection and every callback
+//! that was waiting, without running it.
 
 mod client;
 mod error;
@@ -13,5 +82,9 @@ pub use event_loop::{EventLoop, Handle, Remote, TimerId};
 pub use evnats_protocol::{
     CommandError, DisconnectReason, FenceError, HeaderError, HeaderMap, Headers, Limits, Message,
     Payload, ProtocolError, Publish, RequestError, ServerError, ServerErrorKind, ServerInfo,
-    Statistics, SubscriptionId, subject,
+    Statistics, Status, SubscriptionId, subject,
 };
+
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct ReadmeExamples;

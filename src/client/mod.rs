@@ -68,7 +68,7 @@ impl<S: 'static> Client<S> {
     /// That the server has got it is known after a later [`flush`](Self::flush).
     ///
     /// # Errors
-    /// [`CommandError`]: an invalid subject, a payload over the server's `max_payload`, a full
+    /// [`CommandError`](crate::CommandError): an invalid subject, a payload over the server's `max_payload`, a full
     /// buffer (the payload comes back in the error; wait for [`on_writable`](Self::on_writable)),
     /// a connection that drains or is closed.
     #[inline]
@@ -117,7 +117,7 @@ impl<S: 'static> Client<S> {
     /// Letting go of the id does not unsubscribe.
     ///
     /// # Errors
-    /// [`CommandError`]: an invalid subject, a connection that drains or is closed. That the
+    /// [`CommandError`](crate::CommandError): an invalid subject, a connection that drains or is closed. That the
     /// server does not permit it is reported to [`on_error`](Self::on_error).
     pub fn subscribe(
         &self,
@@ -157,7 +157,7 @@ impl<S: 'static> Client<S> {
     /// Ends a subscription at once: its callback does not run again.
     ///
     /// # Errors
-    /// [`CommandError::UnknownSubscription`]: it has ended already.
+    /// [`CommandError::UnknownSubscription`](crate::CommandError::UnknownSubscription): it has ended already.
     pub fn unsubscribe(&self, subscription: SubscriptionId) -> Result<()> {
         let callback = self.core.command(|session| session.unsubscribe(subscription))?;
         drop(callback);
@@ -168,7 +168,7 @@ impl<S: 'static> Client<S> {
     /// already, it ends now.
     ///
     /// # Errors
-    /// [`CommandError::UnknownSubscription`]: it has ended already.
+    /// [`CommandError::UnknownSubscription`](crate::CommandError::UnknownSubscription): it has ended already.
     pub fn unsubscribe_after(&self, subscription: SubscriptionId, max: u64) -> Result<()> {
         Ok(self.core.command(|session| session.unsubscribe_after(subscription, max))?)
     }

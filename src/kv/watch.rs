@@ -132,7 +132,9 @@ impl<S> fmt::Debug for Watcher<S> {
 impl<S: 'static> KeyValue<S> {
     /// Watches the keys that a pattern matches: a key, a pattern with `*` and `>`, or `>` for all.
     ///
-    /// The callback runs for every [`Update`], until the watch ends or is stopped.
+    /// The callback runs for every [`Update`], until the watch ends or is stopped. A value that is
+    /// replaced before its turn is not seen, unless the bucket's history still holds it: with a
+    /// history of one, a put and a delete in a row may show as the delete alone.
     pub fn watch(
         &self,
         pattern: &str,

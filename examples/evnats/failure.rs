@@ -1,0 +1,197 @@
+//! Errors as the tool reports them: a stable word, a text, and what else there is to know.
+//!
+//! Programs rely on the words: a new error may get a new one, an old one keeps its own.
+
+use evnats::jetstream;
+use evnats::kv;
+use evnats::{
+    CommandError, ConnectionError, DisconnectReason, Error, FenceError, RequestError, ServerError,
+    ServerErrorKind,
+};
+use serde_json::{Map, Value, json};
+use std::fmt;
+use std::io;
+
+/// Why a verb failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: &'static str,
+    message: String,
+    details: Map<String, Value>,
+}
+
+const NOT_CONNECTED: &str = "not_connected";
+
+impl Failure {
+    pub(crate) fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), details: Map::new() }
+    }
+
+    /// Adds what programs may want to know.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(name.into(), value.into());
+        self
+    }
+
+    /// A key without a value, at present or at a revision.
+    pub(crate) fn key_not_found(bucket: &str, key: &str, revision: Option<u64>) -> Self {
+        let at = revision.map(|revision| format!(" at revision {revision}")).unwrap_or_default();
+        let failure = Self::new("key_not_found", format!("key {key:?} not found{at}"));
+        let failure = failure.with("bucket", bucket).with("key", key);
+        revision.into_iter().fold(failure, |failure, revision| failure.with("revision", revision))
+    }
+
+    pub(crate) fn is_not_connected(&self) -> bool {
+        self.kind == NOT_CONNECTED
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let mut error = self.details.clone();
+        error.insert("kind".into(), self.kind.into());
+        error.insert("message".into(), self.message.as_str().into());
+        json!({ "error": error })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new("io", error.to_string())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Command(error) => error.into(),
+            Error::InvalidUrl { .. } => Self::new("invalid_url", error.to_string()),
+            error => Self::new("event_loop", error.to_string()),
+        }
+    }
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        let kind = match &error {
+            CommandError::Subject(_) | CommandError::ReplySubject(_) => "invalid_subject",
+            CommandError::QueueGroup(_) => "invalid_queue_group",
+            CommandError::Header(_) => "invalid_header",
+            CommandError::PayloadTooLarge { .. } => "payload_too_large",
+            CommandError::ControlLineTooLong { .. } => "control_line_too_long",
+            CommandError::HeadersUnsupported => "headers_unsupported",
+            CommandError::Draining | CommandError::Closed => NOT_CONNECTED,
+            _ => "refused",
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        let kind = match error {
+            RequestError::Command(error) => return error.into(),
+            RequestError::Timeout => "timeout",
+            RequestError::NoResponders => "no_responders",
+            RequestError::NeverSent => NOT_CONNECTED,
+            RequestError::OutcomeUnknown => "outcome_unknown",
+            _ => "request_failed",
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<FenceError> for Failure {
+    fn from(error: FenceError) -> Self {
+        match error {
+            FenceError::Command(error) => error.into(),
+            FenceError::Timeout => Self::new("timeout", error.to_string()),
+            error => Self::new(NOT_CONNECTED, error.to_string()),
+        }
+    }
+}
+
+impl From<&DisconnectReason> for Failure {
+    fn from(reason: &DisconnectReason) -> Self {
+        match reason {
+            DisconnectReason::Server(error) => error.into(),
+            DisconnectReason::Protocol(_) => Self::new("protocol_violation", reason.to_string()),
+            DisconnectReason::Unsupported(_) => Self::new("unsupported", reason.to_string()),
+            reason => Self::new(NOT_CONNECTED, reason.to_string()),
+        }
+    }
+}
+
+impl From<&ServerError> for Failure {
+    fn from(error: &ServerError) -> Self {
+        let kind = match error.kind() {
+            ServerErrorKind::PermissionsViolation => "permissions_violation",
+            ServerErrorKind::Authorization
+            | ServerErrorKind::AuthenticationExpired
+            | ServerErrorKind::AuthenticationTimeout => "authorization",
+            _ => "server_error",
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<ConnectionError> for Failure {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::Server(error) => (&error).into(),
+            ConnectionError::PublishFailed { error, .. } => error.into(),
+            error => Self::new("connection", error.to_string()),
+        }
+    }
+}
+
+impl From<kv::Error> for Failure {
+    fn from(error: kv::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            kv::Error::InvalidKey { key, .. } => Self::new("invalid_key", message).with("key", key),
+            kv::Error::InvalidBucket { bucket, .. } => {
+                Self::new("invalid_bucket", message).with("bucket", bucket)
+            }
+            kv::Error::InvalidConfig(_) => Self::new("invalid_config", message),
+            kv::Error::BucketNotFound { bucket } => {
+                Self::new("bucket_not_found", message).with("bucket", bucket)
+            }
+            kv::Error::BucketExists { bucket } => {
+                Self::new("bucket_exists", message).with("bucket", bucket)
+            }
+            kv::Error::KeyExists { key, revision } => {
+                Self::new("key_exists", message).with("key", key).with("revision", revision)
+            }
+            kv::Error::WrongRevision { key, expected, actual } => {
+                let failure = Self::new("wrong_revision", message).with("key", key);
+                failure.with("expected", expected).with("actual", actual)
+            }
+            kv::Error::ValueTooLarge { .. } => Self::new("value_too_large", message),
+            kv::Error::JetStream(error) => error.into(),
+            _ => Self::new("key_value", message),
+        }
+    }
+}
+
+impl From<jetstream::Error> for Failure {
+    fn from(error: jetstream::Error) -> Self {
+        let message = error.to_string();
+        if let Some(api) = error.api() {
+            let failure = Self::new("jetstream_api", message).with("code", api.code());
+            return failure.with("err_code", api.err_code().0);
+        }
+        match error {
+            jetstream::Error::Request(error) => error.into(),
+            jetstream::Error::NotAvailable => Self::new("jetstream_not_available", message),
+            jetstream::Error::NoStream => Self::new("no_stream", message),
+            jetstream::Error::Malformed(_) => Self::new("malformed_reply", message),
+            jetstream::Error::Closed => Self::new(NOT_CONNECTED, message),
+            _ => Self::new("jetstream", message),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What comes from the command line, the standard input, or the person at the terminal.
+
+use crate::failure::Failure;
+use evnats::HeaderMap;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
+
+/// A header on the command line.
+#[derive(Debug, Clone)]
+pub(crate) struct Header {
+    name: String,
+    value: String,
+}
+
+/// Reads `5s`, `500ms` or `1h30m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    humantime::parse_duration(text)
+}
+
+/// Reads `name:value`.
+pub(crate) fn header(text: &str) -> Result<Header, &'static str> {
+    let (name, value) = text.split_once(':').ok_or("a header is name:value")?;
+    Ok(Header { name: name.trim().into(), value: value.trim().into() })
+}
+
+/// Reads a number of bytes, in units of 1024: `100`, `64K`, `10MB`, `1GiB`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
+        unit => return Err(format!("unknown unit {unit:?}")),
+    };
+    let number: u64 = number.parse().map_err(|error| format!("{error}"))?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".into())
+}
+
+/// Headers to send.
+pub(crate) fn header_map(headers: &[Header]) -> HeaderMap {
+    headers.iter().fold(HeaderMap::new(), |map, header| map.with(&header.name, &header.value))
+}
+
+/// A message's body or a key's value: the argument, or else what the standard input has, unless
+/// that is a terminal.
+pub(crate) fn body(argument: Option<OsString>) -> io::Result<Vec<u8>> {
+    if let Some(argument) = argument {
+        return Ok(argument.into_vec());
+    }
+    let mut body = Vec::new();
+    if !io::stdin().is_terminal() {
+        io::stdin().read_to_end(&mut body)?;
+    }
+    Ok(body)
+}
+
+/// Whether somebody sits there who can be asked.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Asks before something is lost.
+///
+/// # Errors
+/// The answer is no, or nobody is there to be asked.
+pub(crate) fn confirm(question: &str) -> Result<(), Failure> {
+    if !can_ask() {
+        let message = "nobody can be asked for confirmation: use --force";
+        return Err(Failure::new("confirmation_required", message));
+    }
+    eprint!("{question} (y/N) ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::new("not_confirmed", "nothing was done")),
+    }
+}

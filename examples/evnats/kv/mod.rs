@@ -1,0 +1,67 @@
+//! `kv`: the verbs of Key-Value buckets.
+
+mod buckets;
+mod reading;
+mod watching;
+mod writing;
+
+use crate::failure::Failure;
+use crate::session::{App, Session};
+use clap::Subcommand;
+use evnats::Client;
+use evnats::kv::KeyValue;
+
+/// A bucket, with the tool's state for its callbacks.
+type Bucket = KeyValue<App>;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Adds a bucket.
+    #[command(alias = "new")]
+    Add(buckets::Add),
+    /// Puts a value into a key.
+    Put(writing::Put),
+    /// Gets a key's value.
+    Get(reading::Get),
+    /// Puts a value into a key if it has none.
+    Create(writing::Put),
+    /// Puts a value into a key if it is at a revision.
+    Update(writing::Update),
+    /// Deletes a key, keeping its history, or without a key the bucket.
+    Del(writing::Delete),
+    /// Deletes a key with its history.
+    Purge(writing::Purge),
+    /// Lists the keys of a bucket.
+    #[command(alias = "list")]
+    Ls(reading::List),
+    /// Shows all revisions of a key that the bucket keeps.
+    History(reading::History),
+    /// Shows what there is, and then every change.
+    Watch(watching::Watch),
+    /// Shows a bucket's configuration and contents in numbers.
+    #[command(alias = "status", alias = "view")]
+    Info(buckets::Info),
+    /// Deletes a bucket with all its values.
+    Rm(buckets::Remove),
+}
+
+pub(crate) fn run(verb: Verb, session: Session) -> Result<(), Failure> {
+    match verb {
+        Verb::Add(arguments) => buckets::add(arguments, session),
+        Verb::Put(arguments) => writing::put(arguments, session),
+        Verb::Get(arguments) => reading::get(arguments, session),
+        Verb::Create(arguments) => writing::create(arguments, session),
+        Verb::Update(arguments) => writing::update(arguments, session),
+        Verb::Del(arguments) => writing::delete(arguments, session),
+        Verb::Purge(arguments) => writing::purge(arguments, session),
+        Verb::Ls(arguments) => reading::list(arguments, session),
+        Verb::History(arguments) => reading::history(arguments, session),
+        Verb::Watch(arguments) => watching::watch(arguments, session),
+        Verb::Info(arguments) => buckets::info(arguments, session),
+        Verb::Rm(arguments) => buckets::remove(arguments, session),
+    }
+}
+
+fn bucket(client: &Client<App>, name: &str) -> Bucket {
+    client.jetstream().key_value(name)
+}

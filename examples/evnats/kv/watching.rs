@@ -1,0 +1,42 @@
+//! `kv watch`: shows what there is and then every change, until it is stopped, has shown enough,
+//! or its time is over.
+
+use super::{Bucket, bucket};
+use crate::failure::Failure;
+use crate::session::{App, Session};
+use clap::Args;
+use evnats::kv::{Update, WatchOptions};
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// Name of the bucket.
+    bucket: String,
+    /// Which keys: one, or a pattern with `*` for a token and `>` for the last ones.
+    #[arg(default_value = ">")]
+    pattern: String,
+    /// Ends after this many entries, those that are there already included.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+}
+
+pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
+    let Watch { bucket: name, pattern, count } = arguments;
+    session.run(|app, client| {
+        let mut shown = 0;
+        let show = move |app: &mut App, kv: &Bucket, update| match update {
+            Update::Entry(entry) => {
+                shown += 1;
+                app.output.change(&entry);
+                if Some(shown) == count {
+                    app.finish(kv.client());
+                }
+            }
+            Update::Initialised => app.output.initialised(),
+            Update::Ended(error) => app.fail(kv.client(), error),
+            _ => {}
+        };
+        app.watcher = Some(bucket(client, &name).watch(&pattern, WatchOptions::new(), show));
+        app.listen(client, format!("Watching {pattern} in {name}"));
+        Ok(())
+    })
+}

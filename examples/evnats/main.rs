@@ -1,0 +1,93 @@
+//! A command-line tool in the manner of `nats`: `cargo run --example evnats -- --help`.
+//!
+//! Each verb is a module: its arguments, and what it asks of the client. [`session`] runs the loop
+//! around it, [`output`] is the only place that writes results, [`failure`] the only one that
+//! names errors. The exit status is 0 or, with an error, 1.
+
+mod failure;
+mod input;
+mod kv;
+mod output;
+mod publish;
+mod reply;
+mod request;
+mod rtt;
+mod session;
+mod subscribe;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use output::Output;
+use session::{Global, Session};
+use std::process::ExitCode;
+
+/// Talks to NATS: publish, subscribe, request, reply, and Key-Value buckets.
+#[derive(Debug, Parser)]
+#[command(name = "evnats", version)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Publishes messages.
+    #[command(alias = "publish")]
+    Pub(publish::Arguments),
+    /// Shows the messages on a subject.
+    #[command(alias = "subscribe")]
+    Sub(subscribe::Arguments),
+    /// Sends a request and shows the reply.
+    #[command(alias = "req")]
+    Request(request::Arguments),
+    /// Replies to requests.
+    Reply(reply::Arguments),
+    /// Measures the time to the server and back.
+    Rtt(rtt::Arguments),
+    /// Works with Key-Value buckets.
+    #[command(subcommand)]
+    Kv(kv::Verb),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refusal) => return refuse(&refusal),
+    };
+    let output = Output::new(arguments.global.json);
+    let session = Session::new(arguments.global);
+    match run(arguments.verb, session) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb, session: Session) -> Result<(), Failure> {
+    match verb {
+        Verb::Pub(arguments) => publish::run(arguments, session),
+        Verb::Sub(arguments) => subscribe::run(arguments, session),
+        Verb::Request(arguments) => request::run(arguments, session),
+        Verb::Reply(arguments) => reply::run(arguments, session),
+        Verb::Rtt(arguments) => rtt::run(arguments, session),
+        Verb::Kv(verb) => kv::run(verb, session),
+    }
+}
+
+/// Arguments that make no command: an error like others, unless help was asked for.
+fn refuse(refusal: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if refusal.use_stderr() && json {
+        let text = refusal.to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        Output::new(true).failure(&Failure::new("usage", text.trim_end()));
+        return ExitCode::FAILURE;
+    }
+    // nothing is left to do if it cannot be shown
+    let _ = refusal.print();
+    if refusal.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

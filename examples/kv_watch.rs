@@ -1,0 +1,89 @@
+//! Watching a bucket: what is there, the signal that it was all, and then every change, until the
+//! watch is stopped.
+//!
+//! `cargo run --example kv_watch` starts a server of its own; with `NATS_URL` it uses that one.
+
+use evnats::{EventLoop, kv};
+
+type Rooms = kv::KeyValue<App>;
+
+#[derive(Default)]
+struct App {
+    watcher: Option<kv::Watcher<App>>,
+    live: bool,
+    /// What ended it all too early.
+    failure: Option<kv::Error>,
+}
+
+impl App {
+    fn fail(&mut self, rooms: &Rooms, error: kv::Error) {
+        self.failure = Some(error);
+        rooms.client().close();
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (url, _server) = evnats_harness::url_or_server()?;
+    let event_loop = EventLoop::new()?;
+    let rooms = event_loop.connect(url)?.jetstream().key_value("example_rooms");
+    rooms.client().on_disconnect(|_, _, reason| println!("disconnected: {reason}"));
+    // a watch sees every change that the history still holds: with the default of one value, a
+    // change that is followed at once by another may go unseen
+    let config = kv::Config { history: 5, ..kv::Config::default() };
+    rooms.create_bucket(config, |app: &mut App, rooms, created| {
+        if let Err(error) = created {
+            return app.fail(rooms, error);
+        }
+        rooms.put("floor1.kitchen", "19 degrees", |_, _, _| {});
+        rooms.put("floor2.attic", "not watched", |_, _, _| {});
+        rooms.put("floor1.bath", "23 degrees", |app, rooms, stored| match stored {
+            // the handle of the watch lives in the state, where the callback finds it
+            Ok(_) => app.watcher = Some(rooms.watch("floor1.*", kv::WatchOptions::new(), changed)),
+            Err(error) => app.fail(rooms, error),
+        });
+    });
+    let mut app = App::default();
+    event_loop.run(&mut app)?;
+    Ok(app.failure.map_or(Ok(()), Err)?)
+}
+
+fn changed(app: &mut App, rooms: &Rooms, update: kv::Update) {
+    match update {
+        kv::Update::Entry(entry) => {
+            let when = if app.live { "now" } else { "initially" };
+            match entry.operation() {
+                kv::Operation::Put => println!("{when} PUT {} = {}", entry.key(), entry.text()),
+                kv::Operation::Delete => println!("{when} DEL {}", entry.key()),
+                kv::Operation::Purge => println!("{when} PURGE {}", entry.key()),
+                // the server has removed it because its time was over
+                operation => println!("{when} {operation} {}", entry.key()),
+            }
+            if entry.operation() == kv::Operation::Purge {
+                stop(app, rooms);
+            }
+        }
+        kv::Update::Initialised => {
+            println!("that is all there was");
+            app.live = true;
+            rooms.put("floor1.kitchen", "20 degrees", |_, _, _| {});
+            rooms.delete("floor1.kitchen", |_, _, _| {});
+            rooms.purge("floor1.bath", |_, _, _| {});
+        }
+        kv::Update::Ended(error) => app.fail(rooms, error),
+        other => println!("{other:?}"),
+    }
+}
+
+fn stop(app: &mut App, rooms: &Rooms) {
+    if let Some(watcher) = app.watcher.take() {
+        watcher.stop();
+    }
+    println!("watch stopped");
+    rooms.put("floor1.kitchen", "nobody sees this", |_, rooms, stored| {
+        println!("stored, unseen: {}", stored.is_ok());
+        rooms.delete_bucket(|app, rooms, deleted| match deleted {
+            Ok(()) => rooms.client().drain(),
+            Err(error) => app.fail(rooms, error),
+        });
+    });
+}
