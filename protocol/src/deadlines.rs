@@ -45,15 +45,16 @@ impl<K: Ord + Copy> Deadlines<K> {
         self.heap.pop().map(|Reverse((_, key))| key)
     }
 
-    /// The earliest deadline of a live key.
-    pub(crate) fn next(&mut self, is_live: impl Fn(K) -> bool) -> Option<Instant> {
-        while let Some(Reverse((deadline, key))) = self.heap.peek() {
-            if is_live(*key) {
-                return Some(*deadline);
-            }
-            self.heap.pop();
+    /// When to look again: no later than the earliest deadline of a live key. Earlier only while
+    /// the living outnumber the dead, because taking one dead key off the heap costs more than
+    /// looking once in vain.
+    pub(crate) fn next(&mut self, live: usize, is_live: impl Fn(K) -> bool) -> Option<Instant> {
+        let Reverse((deadline, key)) = self.heap.peek()?;
+        if is_live(*key) || self.heap.len() <= 2 * live {
+            return Some(*deadline);
         }
-        None
+        self.heap.retain(|Reverse((_, key))| is_live(*key));
+        self.heap.peek().map(|Reverse((deadline, _))| *deadline)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -76,7 +77,8 @@ mod tests {
         }
         assert_eq!(deadlines.pop_due(at(9)), None);
         assert_eq!(deadlines.pop_due(at(10)), Some(1));
-        assert_eq!(deadlines.next(|key| key != 2), Some(at(30)));
+        assert_eq!(deadlines.next(2, |_| true), Some(at(20)));
+        assert_eq!(deadlines.next(0, |key| key != 2), Some(at(30)));
         assert_eq!(deadlines.pop_due(at(30)), Some(3));
     }
 

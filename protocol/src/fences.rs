@@ -102,7 +102,7 @@ impl<F> Fences<F> {
 
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
         let (queue, first) = (&self.queue, self.first);
-        self.deadlines.next(|number| is_waiting(queue, first, number))
+        self.deadlines.next(self.waiting, |number| is_waiting(queue, first, number))
     }
 
     pub(crate) fn has_unarmed(&self) -> bool {

@@ -105,7 +105,7 @@ impl<T> Requests<T> {
 
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
         let slots = &self.slots;
-        self.deadlines.next(|key| slots.contains(key))
+        self.deadlines.next(slots.len(), |key| slots.contains(key))
     }
 
     /// Whether some clocks have not been started.

@@ -93,7 +93,11 @@ impl<S: 'static> JetStream<S> {
         let js = self.clone();
         let on_reply = move |state: &mut S, outcome: Result<Message, RequestError>| {
             let reply = outcome.map_err(Error::from_api_request);
-            callback(state, &js, reply.and_then(|reply| direct_message(&reply)?.try_into()));
+            callback(
+                state,
+                &js,
+                reply.and_then(|reply| direct_message(&reply, |_, _| {})?.try_into()),
+            );
         };
         let prefix = self.prefix();
         match query {
@@ -120,9 +124,12 @@ pub(crate) struct DirectMessage<'a> {
     pub(crate) time: &'a [u8],
 }
 
-/// Reads the server's headers of a direct read. The last occurrence counts, because a publisher
+/// Reads the server's headers of a direct read, and shows the others to `note`. The last occurrence counts, because a publisher
 /// may have stored headers of the same names.
-pub(crate) fn direct_message(message: &Message) -> Result<DirectMessage<'_>, Error> {
+pub(crate) fn direct_message(
+    message: &Message,
+    mut note: impl FnMut(&[u8], &[u8]),
+) -> Result<DirectMessage<'_>, Error> {
     if let Some(status) = message.headers().status() {
         let description = String::from_utf8_lossy(status.description).into_owned();
         let err_code = match status.code {
@@ -137,7 +144,7 @@ pub(crate) fn direct_message(message: &Message) -> Result<DirectMessage<'_>, Err
             b"Nats-Subject" => subject = Some(value),
             b"Nats-Sequence" => sequence = std::str::from_utf8(value).ok(),
             b"Nats-Time-Stamp" => time = Some(value),
-            _ => {}
+            _ => note(name, value),
         }
     }
     let sequence = sequence.and_then(|sequence| sequence.parse().ok());

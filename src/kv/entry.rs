@@ -46,19 +46,34 @@ impl Operation {
     /// Reads it from a message's headers. Something unknown that a later client writes as an
     /// operation is taken for a deletion: it is no value in any case.
     pub(super) fn of(headers: Headers<'_>) -> Self {
-        let mut operation = Self::Put;
-        for (name, value) in headers.iter_bytes() {
-            match (name, value) {
-                (b"KV-Operation", b"PURGE") => return Self::Purge,
-                (b"KV-Operation", b"PUT") => return Self::Put,
-                (b"KV-Operation", _) => return Self::Delete,
-                (b"Nats-Marker-Reason", b"MaxAge") => operation = Self::Expire,
-                (b"Nats-Marker-Reason", b"Purge") => operation = Self::Purge,
-                (b"Nats-Marker-Reason", b"Remove") => operation = Self::Delete,
-                _ => {}
-            }
+        let mut said = Said::default();
+        headers.iter_bytes().for_each(|(name, value)| said.note(name, value));
+        said.operation()
+    }
+}
+
+/// What a message's headers say of its operation, one header at a time.
+#[derive(Default)]
+pub(super) struct Said {
+    by_client: Option<Operation>,
+    by_server: Option<Operation>,
+}
+
+impl Said {
+    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) {
+        match (name, value) {
+            (b"KV-Operation", b"PURGE") => self.by_client = Some(Operation::Purge),
+            (b"KV-Operation", b"PUT") => self.by_client = Some(Operation::Put),
+            (b"KV-Operation", _) => self.by_client = Some(Operation::Delete),
+            (b"Nats-Marker-Reason", b"MaxAge") => self.by_server = Some(Operation::Expire),
+            (b"Nats-Marker-Reason", b"Purge") => self.by_server = Some(Operation::Purge),
+            (b"Nats-Marker-Reason", b"Remove") => self.by_server = Some(Operation::Delete),
+            _ => {}
         }
-        operation
+    }
+
+    pub(super) fn operation(self) -> Operation {
+        self.by_client.or(self.by_server).unwrap_or(Operation::Put)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading single values.
 
-use super::entry::{Created, Entry, Operation};
+use super::entry::{Created, Entry, Said};
 use super::{Error, KeyValue, Reads};
 use crate::client::Client;
 use crate::jetstream::{self, ErrorCode, MessageQuery, StoredMessage, direct_message};
@@ -132,7 +132,8 @@ impl<S: 'static> KeyValue<S> {
     }
 
     fn direct_entry(&self, reply: &Message, key_len: usize) -> Result<Entry, jetstream::Error> {
-        let direct = direct_message(reply)?;
+        let mut said = Said::default();
+        let direct = direct_message(reply, |name, value| said.note(name, value))?;
         let payload = reply.payload_to_bytes();
         let headers = reply.headers_to_bytes();
         // the subject ends with the key, and lies in the header block
@@ -143,7 +144,7 @@ impl<S: 'static> KeyValue<S> {
             value: payload,
             revision: direct.sequence,
             delta: 0,
-            operation: Operation::of(reply.headers()),
+            operation: said.operation(),
             created: Created::Text(headers.slice_ref(direct.time)),
         })
     }
