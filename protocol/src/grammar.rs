@@ -210,10 +210,7 @@ fn message(tail: &[u8], sid: Sid, has_headers: bool) -> Option<MessageLine<'_>> 
 #[inline]
 pub(crate) fn plain_message(line: &[u8]) -> Option<MessageLine<'_>> {
     let (line, _) = blank(line.strip_prefix(b"MSG")?).ok()?;
-    let mut end = 0;
-    while *line.get(end)? > b' ' {
-        end += 1;
-    }
+    let end = line.iter().position(|byte| *byte <= b' ')?;
     let (subject, line) = line.split_at(end);
     let (line, sid) = next_number(line).ok()?;
     let (line, total_len) = next_number(line).ok()?;

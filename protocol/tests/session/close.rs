@@ -121,3 +121,34 @@ fn a_protocol_violation_ends_the_session_after_what_came_before_it() {
     ];
     assert_eq!(driver.events_after(stream), expected);
 }
+
+#[test]
+fn a_refusal_is_forgotten_at_the_end() {
+    let mut driver = Driver::new(crate::support::config(|config| config.max_buffered = 10));
+    assert!(driver.session.publish(Publish::new("a", "more than ten")).is_err());
+    driver.session.close();
+    driver.session.handle_written(0);
+    assert_eq!(driver.events(), ["disconnected", "closed"]);
+}
+
+#[test]
+fn what_was_read_but_not_polled_needs_a_turn() {
+    let mut driver = Driver::ready();
+    let id = driver.session.subscribe("a", None, "sub").unwrap();
+    driver.session.unsubscribe_after(id, 2).unwrap();
+    driver.written();
+    assert!(!driver.session.needs_turn());
+    driver.receive(msg("a", 2, "1") + &msg("a", 2, "2") + "PI");
+    for _ in ["message", "message", "ended"] {
+        assert!(driver.session.needs_turn());
+        driver.session.poll_event().unwrap();
+    }
+    assert!(driver.session.poll_event().is_none());
+    assert!(!driver.session.needs_turn(), "half an operation is nothing to do");
+    driver.session.close();
+    for _ in ["disconnected", "closed"] {
+        assert!(driver.session.needs_turn());
+        driver.session.poll_event().unwrap();
+    }
+    assert!(!driver.session.needs_turn());
+}

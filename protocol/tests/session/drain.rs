@@ -84,10 +84,8 @@ fn callbacks_of_drained_messages_may_still_publish() {
     assert_eq!(refused, Err(CommandError::Draining));
     driver.request("s", "late");
     driver.session.flush(SECOND, "late");
-    let expected = [
-        "no reply late: the connection is draining",
-        "no fence late: the connection is draining",
-    ];
+    let expected =
+        ["no reply late: the connection is draining", "no fence late: the connection is draining"];
     assert_eq!(driver.events(), expected);
     assert_eq!(driver.events_after("PONG\r\n"), [DISCONNECTED, "closed"]);
 }

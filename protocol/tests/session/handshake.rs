@@ -2,6 +2,7 @@
 
 use crate::support::{Driver, INFO, SECOND, config, connect_info, msg};
 use evnats_protocol::{ClientOp, Phase, Publish, SessionConfig};
+use std::time::Duration;
 
 #[test]
 fn connect_and_ping_go_out_in_one_write_and_the_pong_completes_the_handshake() {
@@ -138,7 +139,7 @@ fn handshake_timeout_no_pong() {
 
 #[test]
 fn the_connect_timeout_ends_with_the_handshake() {
-    let mut driver = Driver::ready_with(config(|config| config.ping_interval = SECOND * 0));
+    let mut driver = Driver::ready_with(config(|config| config.ping_interval = Duration::ZERO));
     assert_eq!(driver.session.next_deadline(), None);
     assert!(driver.wait(60 * SECOND).is_empty());
 }

@@ -7,7 +7,7 @@ const SMALL: &str = "INFO {\"proto\":1,\"headers\":true,\"max_payload\":20}\r\n"
 const NO_HEADERS: &str = "INFO {\"proto\":1,\"max_payload\":1048576}\r\n";
 
 fn with_headers<'a>(headers: &'a HeaderMap, payload: &'a str) -> Publish<'a> {
-    Publish { headers: Some(headers), ..Publish::new("a", payload) }
+    Publish::new("a", payload).headers(headers)
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn messages_that_waited_are_checked_when_the_limit_is_known() {
     driver.publish("large", "this is too large for it");
     driver.publish("small.2", "2");
     driver.session.flush(9 * SECOND, "flush");
-    driver.session.publish(Publish { reply: Some("r"), ..Publish::new("small.3", "3") }).unwrap();
+    driver.session.publish(Publish::new("small.3", "3").reply("r")).unwrap();
     driver.request("service.large", "a request whose name is too large");
     driver.request("service.small", "small");
     driver.receive(SMALL);
@@ -153,7 +153,8 @@ fn what_would_forge_a_line_is_refused() {
     assert!(driver.session.publish(with_headers(&forged, "x")).is_err());
     assert!(driver.session.publish(Publish::new("a 1\r\nPUB b", "x")).is_err());
     assert!(driver.session.publish(Publish::new("a.*", "x")).is_err());
-    let reply = Publish { reply: Some("r 9"), ..Publish::new("a", "x") };
+    assert!(driver.session.publish(Publish::new("a\r\n", "x").allow_wildcards()).is_err());
+    let reply = Publish::new("a", "x").reply("r 9");
     assert!(matches!(driver.session.publish(reply), Err(CommandError::ReplySubject(_))));
     assert!(driver.written().is_empty());
 }
@@ -163,7 +164,7 @@ fn control_lines_longer_than_servers_read_are_refused() {
     let mut driver = Driver::ready();
     let long = "x".repeat(4096 - 40);
     driver.publish(&long, "fits");
-    let reply = Publish { reply: Some("r"), ..Publish::new(&long, "x") };
+    let reply = Publish::new(&long, "x").reply("r");
     let error = CommandError::ControlLineTooLong { size: 4097, limit: 4096 };
     assert_eq!(driver.session.publish(reply), Err(error));
     driver.request(&long, "inbox too");

@@ -113,7 +113,8 @@ fn a_wrong_token_in_the_right_inbox_is_nobody_s() {
     let mut driver = Driver::ready();
     let inbox = driver.inbox_of("a");
     let (prefix, token) = inbox.rsplit_once('.').unwrap();
-    for wrong in ["", "x", "0000000000x", "__________", &token[1..], &token.replace('0', "\u{e9}")] {
+    for wrong in ["", "x", "0000000000x", "__________", &token[1..], &token.replace('0', "\u{e9}")]
+    {
         assert!(driver.events_after(msg(&format!("{prefix}.{wrong}"), 1, "x")).is_empty());
     }
     assert_eq!(driver.session.request_count(), 1);

@@ -20,9 +20,14 @@ fn queue_groups_and_patterns_are_written_and_messages_find_their_context() {
 #[test]
 fn bad_subjects_and_queue_names_are_refused_and_give_the_context_back() {
     let mut driver = Driver::ready();
-    for (subject, queue) in
-        [("", None), ("a b", None), ("a..b", None), (">.a", None), ("a", Some("")), ("a", Some(" "))]
-    {
+    for (subject, queue) in [
+        ("", None),
+        ("a b", None),
+        ("a..b", None),
+        (">.a", None),
+        ("a", Some("")),
+        ("a", Some(" ")),
+    ] {
         let (_, context) = driver.session.subscribe(subject, queue, "mine").unwrap_err();
         assert_eq!(context, "mine");
     }

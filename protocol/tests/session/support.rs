@@ -50,7 +50,7 @@ impl Driver {
     /// The server's side of the handshake. What was ordered before stays unwritten.
     #[track_caller]
     pub(crate) fn shake_hands(&mut self, info: &str) {
-        self.receive(info);
+        assert!(self.events_after(info).is_empty());
         assert_eq!(self.written(), ["CONNECT", "PING"]);
         self.receive("PONG\r\n");
         assert_eq!(self.events(), ["connected"]);
