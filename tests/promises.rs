@@ -336,6 +336,9 @@ fn promise_10_errors_are_values_and_name_what_is_wrong() {
     run(|nats: &Client<Log>| {
         let error = nats.publish("a..b", b"").expect_err("an empty token");
         assert!(matches!(error, Error::Command(CommandError::Subject(_))));
+        let prefix = Options::new(server().url()).inbox_prefix("in box");
+        let error = nats.handle().connect(prefix).expect_err("a blank");
+        assert!(matches!(error, Error::Command(CommandError::ReplySubject(_))));
         let error = nats.queue_subscribe("a", "q q", |_, _, _| {}).expect_err("a blank");
         assert!(matches!(error, Error::Command(CommandError::QueueGroup(_))));
         nats.close();

@@ -11,7 +11,9 @@ use super::options::{Address, Options};
 use super::transport::{ReadOutcome, Stream, Transport};
 use crate::error::{ConnectionError, Result};
 use crate::event_loop::{Handle, Progress, Source};
-use evnats_protocol::{DisconnectReason, Event, Phase, Session, SubscriptionId};
+use evnats_protocol::{
+    CommandError, DisconnectReason, Event, Phase, Session, SubscriptionId, subject,
+};
 use mio::{Registry, Token};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -50,10 +52,17 @@ const TURN_BYTES: usize = 256 * 1024;
 /// Most events reported in a turn.
 const TURN_EVENTS: usize = 4096;
 
+/// What goes into every request's subject has to be one.
+fn check_options(options: &Options) -> Result<()> {
+    let checked = subject::check_literal(&options.session.inbox_prefix);
+    checked.map_err(|error| CommandError::ReplySubject(error).into())
+}
+
 impl<S: 'static> Core<S> {
     /// A client on its way to the server that its options name.
     pub(super) fn connect(handle: &Handle<S>, options: Options) -> Result<Rc<Self>> {
         let address = Address::parse(&options.server)?;
+        check_options(&options)?;
         let shared = handle.shared();
         Ok(Self::start(handle, options, address.to_string(), |token| {
             Link::begin(&address, shared.waker(), &shared.registry, token)
@@ -65,11 +74,12 @@ impl<S: 'static> Core<S> {
         handle: &Handle<S>,
         transport: Box<dyn Transport>,
         options: Options,
-    ) -> Rc<Self> {
+    ) -> Result<Rc<Self>> {
+        check_options(&options)?;
         let registry = &handle.shared().registry;
-        Self::start(handle, options, "transport".into(), |token| {
+        Ok(Self::start(handle, options, "transport".into(), |token| {
             Link::open(transport, registry, token)
-        })
+        }))
     }
 
     fn start(

@@ -56,7 +56,7 @@ impl<S: 'static> Client<S> {
         transport: Box<dyn Transport>,
         options: Options,
     ) -> Result<Self> {
-        Ok(Self::new(Core::connect_over(handle, transport, options)))
+        Ok(Self::new(Core::connect_over(handle, transport, options)?))
     }
 
     fn new(core: Rc<Core<S>>) -> Self {

@@ -58,7 +58,7 @@ impl Options {
         self
     }
 
-    /// The first token or tokens of inboxes. Default: `_INBOX`.
+    /// The first token or tokens of inboxes, a literal subject. Default: `_INBOX`.
     pub fn inbox_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.session.inbox_prefix = prefix.into();
         self

@@ -160,7 +160,9 @@ impl<S: 'static> EventLoop<S> {
     pub fn dispatch(&self, state: &mut S, timeout: Option<Duration>) -> Result<bool> {
         let shared = self.shared();
         let _turn = Turn::begin(&shared.dispatching)?;
-        shared.settle_queued(Instant::now());
+        let now = Instant::now();
+        shared.queue_due(now);
+        shared.settle_queued(now);
         self.wait(timeout)?;
         let now = Instant::now();
         shared.turn_time.set(now);
@@ -339,16 +341,14 @@ impl<S: 'static> Shared<S> {
         }
     }
 
+    /// Queues the sources whose deadlines have passed, and those that have something to do that
+    /// the selector does not know of, such as a transport in memory.
     fn queue_due(&self, now: Instant) {
-        let due: Vec<_> = self
-            .sources
-            .borrow()
-            .iter()
-            .filter(|(_, source)| source.next_deadline().is_some_and(|deadline| deadline <= now))
-            .map(|(token, source)| (token, source.clone()))
-            .collect();
-        for (token, source) in due {
-            self.enqueue(token, &*source);
+        for (token, source) in self.sources.borrow().iter() {
+            let is_due = source.next_deadline().is_some_and(|deadline| deadline <= now);
+            if is_due || source.has_work() {
+                self.enqueue(token, &**source);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! the first byte of it is written.
 
 use super::{DrainStage, Phase, Publish, Session};
-use crate::encode;
+use crate::encode::{self, Payload};
 use crate::error::CommandError;
 use crate::events::{DisconnectReason, EndReason, Event, FenceError, RequestError};
 use crate::fences::Purpose;
@@ -113,7 +113,7 @@ impl<S, R, F> Session<S, R, F> {
     /// and all that it had sent before has been reported. It does not mean that a stream has
     /// stored anything.
     pub fn flush(&mut self, timeout: Duration, context: F) {
-        if let Err(error) = self.check_not_over() {
+        if let Err(error) = self.check_not_over().and_then(|()| self.check_room()) {
             let outcome = Err(FenceError::Command(error));
             return self.events.push_back(Event::Fence { context, outcome });
         }
@@ -141,9 +141,10 @@ impl<S, R, F> Session<S, R, F> {
 
     #[inline]
     pub(super) fn max_payload(&self) -> usize {
-        match self.info_seen {
-            true => usize::try_from(self.info.max_payload).unwrap_or(usize::MAX),
-            false => usize::MAX,
+        match usize::try_from(self.info.max_payload) {
+            Ok(limit) if limit > 0 => limit,
+            // a server that names no limit, or none yet
+            _ => usize::MAX,
         }
     }
 
@@ -190,7 +191,15 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    fn check_subscribe(&self, subject: &str, queue: Option<&str>) -> Result<(), CommandError> {
+    /// Whether there is room for a command without a payload.
+    fn check_room(&mut self) -> Result<(), CommandError> {
+        match self.is_full(0) {
+            Some(limit) => Err(CommandError::BufferFull { payload: Payload::default(), limit }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_subscribe(&mut self, subject: &str, queue: Option<&str>) -> Result<(), CommandError> {
         self.check_not_over()?;
         if self.drain.is_some() {
             return Err(CommandError::Draining);
@@ -202,7 +211,7 @@ impl<S, R, F> Session<S, R, F> {
         let limit = self.config.max_control_line;
         match subject.len() + queue.map_or(0, str::len) + 40 {
             size if size > limit => Err(CommandError::ControlLineTooLong { size, limit }),
-            _ => Ok(()),
+            _ => self.check_room(),
         }
     }
 
@@ -226,11 +235,12 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    /// The limit, if a payload of this size would go beyond it.
+    /// The limit, if a command of this size would go beyond it. An empty buffer takes one of any
+    /// size: there would be nothing to wait for.
     #[inline]
-    fn is_full(&mut self, payload_len: usize) -> Option<usize> {
+    fn is_full(&mut self, len: usize) -> Option<usize> {
         let limit = self.config.max_buffered;
-        let full = self.outgoing.len() + payload_len > limit;
+        let full = self.outgoing.len() + len > limit && self.outgoing.len() > 0;
         self.refused |= full;
         full.then_some(limit)
     }

@@ -87,13 +87,21 @@ impl<S, R, F> Session<S, R, F> {
         match op {
             ServerOp::Info(info) => self.handle_info(*info),
             ServerOp::Pong => self.handle_pong(),
-            ServerOp::Ping if self.is_open() => {
-                self.outgoing.buffer().extend_from_slice(encode::PONG);
-            }
-            ServerOp::Ping => self.handshake.extend_from_slice(encode::PONG),
+            ServerOp::Ping => self.answer_ping(),
             ServerOp::Error(error) => self.handle_server_error(error),
             // +OK comes to verbose connections, and messages do not come here
             ServerOp::Ok | ServerOp::Message(_) => {}
+        }
+    }
+
+    /// A peer that asks and asks, and reads no answer, gets none beyond the buffer's limit.
+    fn answer_ping(&mut self) {
+        let out = match self.is_open() {
+            true => self.outgoing.buffer(),
+            false => &mut self.handshake,
+        };
+        if out.len() < self.config.max_buffered {
+            out.extend_from_slice(encode::PONG);
         }
     }
 

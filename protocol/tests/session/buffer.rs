@@ -2,6 +2,7 @@
 
 use crate::support::{Driver, INFO, config};
 use evnats_protocol::{CommandError, Event, Payload, Publish, RequestError};
+use std::time::Duration;
 
 fn full() -> Driver {
     let mut driver = Driver::ready_with(config(|config| {
@@ -83,4 +84,23 @@ fn commands_before_the_handshake_fill_the_buffer_too() {
     let mut driver = Driver::new(config(|config| config.max_buffered = 1000));
     driver.publish("a", &"x".repeat(900));
     assert!(driver.session.publish(Publish::new("a", &[b'y'; 200])).is_err());
+}
+
+#[test]
+fn an_empty_buffer_takes_a_payload_over_its_limit() {
+    let mut driver = Driver::new(config(|config| config.max_buffered = 10));
+    driver.session.publish(Publish::new("a", [0; 100].as_slice())).unwrap();
+    assert!(driver.session.publish(Publish::new("a", "")).is_err());
+    let refused = driver.session.subscribe("a", None, "sub").unwrap_err().0;
+    assert!(matches!(refused, CommandError::BufferFull { limit: 10, .. }));
+    driver.session.flush(Duration::from_secs(1), "flush");
+    assert_eq!(driver.events().len(), 1, "a fence is a command too");
+}
+
+#[test]
+fn a_server_that_floods_with_pings_does_not_make_the_buffer_grow() {
+    let mut driver = Driver::new(config(|config| config.max_buffered = 100));
+    driver.events_after("PING\r\n".repeat(1000));
+    let written: usize = driver.session.chunks().map(<[u8]>::len).sum();
+    assert!(written <= 106, "{written}");
 }

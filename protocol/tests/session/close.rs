@@ -125,6 +125,7 @@ fn a_protocol_violation_ends_the_session_after_what_came_before_it() {
 #[test]
 fn a_refusal_is_forgotten_at_the_end() {
     let mut driver = Driver::new(crate::support::config(|config| config.max_buffered = 10));
+    assert!(driver.session.publish(Publish::new("a", "more than ten")).is_ok());
     assert!(driver.session.publish(Publish::new("a", "more than ten")).is_err());
     driver.session.close();
     driver.session.handle_written(0);

@@ -1,0 +1,4 @@
+//! Runs the body of `decode` on whatever the fuzzer thinks of.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| evnats_fuzz::bodies::decode::run(data));

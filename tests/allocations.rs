@@ -1,0 +1,163 @@
+//! What operations cost in allocations: none for a publish, a delivery and a request whose callback
+//! captures nothing, one small one for a Key-Value put or get. Buffers grow to their sizes in a
+//! first round, which does not count.
+
+use allocation_counter::measure;
+use evnats::kv::{KeyValue, Reads};
+use evnats::{Client, EventLoop, Options, Transport};
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+const COUNT: u64 = 10_000;
+/// Growth of tables and of the buffers of the test itself.
+const SLACK: u64 = 100;
+
+/// A server that says what the test puts into its mouth, and listens to nothing.
+#[derive(Clone, Default)]
+struct Canned(Rc<RefCell<VecDeque<u8>>>);
+
+impl Canned {
+    fn say(&self, bytes: &[u8]) {
+        self.0.borrow_mut().extend(bytes);
+    }
+}
+
+impl Read for Canned {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match self.0.borrow_mut().read(room)? {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            count => Ok(count),
+        }
+    }
+}
+
+impl Write for Canned {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Source for Canned {
+    fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn deregister(&mut self, _: &Registry) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Transport for Canned {
+    fn has_buffered(&self) -> bool {
+        !self.0.borrow().is_empty()
+    }
+}
+
+struct Fixture {
+    event_loop: EventLoop<u64>,
+    nats: Client<u64>,
+    server: Canned,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let server = Canned::default();
+        server.say(b"INFO {\"max_payload\":1048576,\"headers\":true,\"proto\":1}\r\nPONG\r\n");
+        let event_loop = EventLoop::new().expect("an event loop");
+        let options = Options::new("memory").request_timeout(Duration::from_secs(3600));
+        let nats = event_loop.handle().connect_over(server.clone(), options).expect("a client");
+        let fixture = Self { event_loop, nats, server };
+        fixture.turn();
+        fixture
+    }
+
+    /// Turns the loop until nothing is left to do; returns what the callbacks counted.
+    fn turn(&self) -> u64 {
+        let mut count = 0;
+        while self.event_loop.dispatch(&mut count, Some(Duration::ZERO)).expect("a turn") {}
+        count
+    }
+}
+
+/// Allocations of a second round.
+fn second_round(mut round: impl FnMut()) -> u64 {
+    round();
+    measure(round).count_total
+}
+
+#[test]
+fn a_publish_does_not_allocate() {
+    let fixture = Fixture::new();
+    let allocations = second_round(|| {
+        for _ in 0..COUNT {
+            fixture.nats.publish("some.subject", b"sixteen bytes xx").expect("a publish");
+        }
+        fixture.turn();
+    });
+    assert!(allocations <= SLACK, "{allocations}");
+}
+
+#[test]
+fn a_delivery_does_not_allocate() {
+    let fixture = Fixture::new();
+    fixture.nats.subscribe("a", |count: &mut u64, _, _| *count += 1).expect("a subscription");
+    let frames = b"MSG some.subject 2 16\r\nsixteen bytes xx\r\n".repeat(COUNT as usize);
+    let allocations = second_round(|| {
+        fixture.server.say(&frames);
+        assert_eq!(fixture.turn(), COUNT);
+    });
+    assert!(allocations <= SLACK, "{allocations}");
+}
+
+#[test]
+fn a_request_does_not_allocate_unless_its_callback_captures() {
+    let fixture = Fixture::new();
+    let request_all = || {
+        for _ in 0..COUNT {
+            fixture.nats.request("some.service", b"x", |_, _, _| {});
+        }
+        fixture.turn();
+    };
+    assert!(second_round(request_all) <= SLACK);
+    let captured = Rc::new(());
+    let allocations = measure(|| {
+        for _ in 0..COUNT {
+            let captured = captured.clone();
+            fixture.nats.request("some.service", b"x", move |_, _, _| drop(captured));
+        }
+    });
+    assert!(allocations.count_total <= COUNT + SLACK, "{}", allocations.count_total);
+}
+
+#[test]
+fn a_key_value_put_or_get_is_one_small_allocation() {
+    let fixture = Fixture::new();
+    let kv: KeyValue<u64> = fixture.nats.jetstream().key_value("b").with_reads(Reads::Direct);
+    let put_all = || {
+        for _ in 0..COUNT {
+            kv.put("some.key", b"x", |_, _, _| {});
+        }
+        fixture.turn();
+    };
+    assert!(second_round(put_all) <= COUNT + SLACK);
+    let get_all = measure(|| {
+        for _ in 0..COUNT {
+            kv.get("some.key", |_, _, _| {});
+        }
+    });
+    assert!(get_all.count_total <= COUNT + SLACK, "{}", get_all.count_total);
+    assert!(get_all.bytes_total / COUNT < 512, "tables grow, and callbacks are small");
+}
