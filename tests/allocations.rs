@@ -2,16 +2,17 @@
 //! captures nothing, one small one for a Key-Value put or get. Buffers grow to their sizes in a
 //! first round, which does not count.
 
+mod support;
+
 use allocation_counter::measure;
 use evnats::kv::{KeyValue, Reads};
-use evnats::{Client, EventLoop, Options, Transport};
-use mio::event::Source;
-use mio::{Interest, Registry, Token};
+use evnats::{Client, EventLoop, Options};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
+use support::memory::{InMemory, Speaker};
 
 const COUNT: u64 = 10_000;
 /// Growth of tables and of the buffers of the test itself.
@@ -46,22 +47,8 @@ impl Write for Canned {
     }
 }
 
-impl Source for Canned {
-    fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn deregister(&mut self, _: &Registry) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Transport for Canned {
-    fn has_buffered(&self) -> bool {
+impl Speaker for Canned {
+    fn has_more(&self) -> bool {
         !self.0.borrow().is_empty()
     }
 }
@@ -78,7 +65,8 @@ impl Fixture {
         server.say(b"INFO {\"max_payload\":1048576,\"headers\":true,\"proto\":1}\r\nPONG\r\n");
         let event_loop = EventLoop::new().expect("an event loop");
         let options = Options::new("memory").request_timeout(Duration::from_secs(3600));
-        let nats = event_loop.handle().connect_over(server.clone(), options).expect("a client");
+        let nats =
+            event_loop.handle().connect_over(InMemory(server.clone()), options).expect("a client");
         let fixture = Self { event_loop, nats, server };
         fixture.turn();
         fixture

@@ -188,20 +188,22 @@ fn draining_a_connection_loses_nothing() {
         .expect("a subscription");
     let to = subject.clone();
     receiver.flush(move |_, receiver, _| {
-        for n in 0..COUNT {
-            sender.publish(&to, n.to_string()).expect("a publish");
-        }
-        sender.request("nobody.listens", b"", |log: &mut Log, sender, reply| {
-            log.push(format!("{}", reply.expect_err("nobody")));
-            assert!(sender.publish("still.allowed", b"").is_ok());
-            assert!(sender.subscribe("too.late", |_, _, _| {}).is_err());
-        });
-        sender.drain();
-        assert_eq!(sender.state(), State::Draining);
         let receiver = receiver.clone();
-        sender.on_close(move |log: &mut Log, _| {
-            log.push("sender closed".into());
-            receiver.flush(|_, receiver, _| receiver.drain());
+        sender.flush(move |_, sender, _| {
+            for n in 0..COUNT {
+                sender.publish(&to, n.to_string()).expect("a publish");
+            }
+            sender.request("nobody.listens", b"", |log: &mut Log, sender, reply| {
+                log.push(format!("{}", reply.expect_err("nobody")));
+                assert!(sender.publish("still.allowed", b"").is_ok());
+                assert!(sender.subscribe("too.late", |_, _, _| {}).is_err());
+            });
+            sender.drain();
+            assert_eq!(sender.state(), State::Draining);
+            sender.on_close(move |log: &mut Log, _| {
+                log.push("sender closed".into());
+                receiver.flush(|_, receiver, _| receiver.drain());
+            });
         });
     });
     let log = finish(&event_loop);

@@ -765,6 +765,29 @@ fn creating_a_bucket_again_is_fine_with_the_same_configuration_only() {
 }
 
 #[test]
+fn settings_that_an_old_server_passes_over_are_an_error() {
+    let supported = server().version() >= evnats_harness::Version::new(2, 10, 0);
+    for (setting, config) in [
+        ("compression", Config { compression: true, ..Config::default() }),
+        ("metadata", Config { metadata: [("a".into(), "b".into())].into(), ..Config::default() }),
+    ] {
+        run(|nats: &Client<Log>| {
+            let kv = nats.jetstream().key_value(&unique("settings"));
+            kv.create_bucket(config, move |_, kv, created| {
+                match created {
+                    Ok(_) => assert!(supported, "{setting}"),
+                    Err(error) => {
+                        assert_eq!(error, Error::Unsupported { setting });
+                        assert!(!supported);
+                    }
+                }
+                end(kv);
+            });
+        });
+    }
+}
+
+#[test]
 fn an_old_bucket_is_repaired_and_read_from_the_leader_until_then() {
     let bucket = unique("old");
     let log: Log = run(|nats| {

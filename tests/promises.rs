@@ -9,13 +9,14 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use support::memory::MemoryServer;
+use support::memory::{InMemory, MemoryServer};
 use support::{Log, finish, finish_with, run, server, unique};
 
 /// A client over a transport in memory.
 fn in_memory<S: 'static>(options: Options) -> (EventLoop<S>, Client<S>) {
     let event_loop = EventLoop::new().expect("an event loop");
-    let client = event_loop.handle().connect_over(MemoryServer::new(), options).expect("a client");
+    let client =
+        event_loop.handle().connect_over(InMemory(MemoryServer::new()), options).expect("a client");
     (event_loop, client)
 }
 

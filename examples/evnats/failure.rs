@@ -157,6 +157,7 @@ impl From<kv::Error> for Failure {
             kv::Error::InvalidBucket { bucket, .. } => {
                 Self::new("invalid_bucket", message).with("bucket", bucket)
             }
+            kv::Error::Unsupported { .. } => Self::new("unsupported", message),
             kv::Error::InvalidConfig(_) => Self::new("invalid_config", message),
             kv::Error::BucketNotFound { bucket } => {
                 Self::new("bucket_not_found", message).with("bucket", bucket)

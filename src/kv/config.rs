@@ -88,6 +88,17 @@ impl Config {
     }
 }
 
+/// Servers before 2.10 pass over what they do not know, without a word.
+pub(super) fn check_settings(made: &StreamConfig, wanted: &StreamConfig) -> Result<(), Error> {
+    if made.compression != wanted.compression {
+        return Err(Error::Unsupported { setting: "compression" });
+    }
+    if wanted.metadata.iter().any(|(key, value)| made.metadata.get(key) != Some(value)) {
+        return Err(Error::Unsupported { setting: "metadata" });
+    }
+    Ok(())
+}
+
 /// Whether a bucket that exists differs from the wanted one only in what clients set differently
 /// before server 2.9.
 pub(super) fn differs_by_age_only(found: &StreamConfig, wanted: &StreamConfig) -> bool {

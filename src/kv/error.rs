@@ -27,6 +27,12 @@ pub enum Error {
     /// A configuration that no bucket can have.
     #[error("invalid bucket configuration: {0}")]
     InvalidConfig(&'static str),
+    /// The server is too old for a setting, and has made the bucket without it, silently.
+    #[error("the server does not support {setting}, the bucket was made without")]
+    Unsupported {
+        /// The setting.
+        setting: &'static str,
+    },
     /// There is no such bucket.
     #[error("bucket {bucket:?} not found")]
     BucketNotFound {

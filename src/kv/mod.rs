@@ -132,8 +132,8 @@ impl<S: 'static> KeyValue<S> {
     /// that an old client has made with settings that no longer fit is repaired.
     ///
     /// # Errors
-    /// [`Error::BucketExists`] if it exists with another configuration,
-    /// [`Error::InvalidBucket`], or what JetStream says.
+    /// [`Error::BucketExists`] if it exists with another configuration, [`Error::Unsupported`] if
+    /// the server is too old for a part of it, [`Error::InvalidBucket`], or what JetStream says.
     pub fn create_bucket(
         &self,
         config: Config,
@@ -147,7 +147,10 @@ impl<S: 'static> KeyValue<S> {
         let kv = self.clone();
         let wanted = stream.clone();
         self.bucket.js.create_stream(&stream, move |state, _, created| match created {
-            Ok(info) => callback(state, &kv, Ok(Status::new(&kv.bucket.name, info))),
+            Ok(info) => {
+                let checked = config::check_settings(&info.config, &wanted);
+                callback(state, &kv, checked.map(|()| Status::new(&kv.bucket.name, info)));
+            }
             Err(error) if error.is_stream_name_in_use() => kv.repair(wanted, callback),
             Err(error) => callback(state, &kv, Err(Error::from_jetstream(error))),
         });

@@ -1,4 +1,5 @@
-//! A server in memory: a transport that answers every request with its payload, without a socket.
+//! Transports in memory, without a socket: among them a server that answers every request with its
+//! payload.
 
 use evnats::Transport;
 use evnats_protocol::{ClientOp, Decoder, Message, ServerOp};
@@ -70,7 +71,38 @@ impl Write for MemoryServer {
     }
 }
 
-impl Source for MemoryServer {
+/// Something that speaks from memory, as a transport without a file descriptor.
+pub struct InMemory<T>(pub T);
+
+/// What a transport in memory has to say by itself, because no selector knows.
+pub trait Speaker: Read + Write + 'static {
+    /// Whether there is something to read.
+    fn has_more(&self) -> bool;
+}
+
+impl Speaker for MemoryServer {
+    fn has_more(&self) -> bool {
+        self.read < self.outgoing.len()
+    }
+}
+
+impl<T: Read> Read for InMemory<T> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.0.read(room)
+    }
+}
+
+impl<T: Write> Write for InMemory<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<T> Source for InMemory<T> {
     fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
         Ok(())
     }
@@ -84,8 +116,8 @@ impl Source for MemoryServer {
     }
 }
 
-impl Transport for MemoryServer {
+impl<T: Speaker> Transport for InMemory<T> {
     fn has_buffered(&self) -> bool {
-        self.read < self.outgoing.len()
+        self.0.has_more()
     }
 }
