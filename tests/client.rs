@@ -437,8 +437,12 @@ fn unix_sockets_carry_everything() {
 
 /// What a client reports when it meets a scripted server, its pending request included.
 fn meet(script: impl FnMut(Script) + Send + 'static) -> Log {
+    meet_within(Duration::from_secs(30), script)
+}
+
+fn meet_within(timeout: Duration, script: impl FnMut(Script) + Send + 'static) -> Log {
     let server = ScriptedServer::start(script);
-    let options = Options::new(server.url()).connect_timeout(Duration::from_millis(500));
+    let options = Options::new(server.url()).connect_timeout(timeout);
     run_with(options, |nats: &Client<Log>| {
         nats.on_connect(|log, _, _| log.push("connected".into()));
         nats.on_disconnect(|log, _, reason| log.push(reason.to_string()));
@@ -500,8 +504,9 @@ fn garbage_instead_of_info() {
 
 #[test]
 fn handshake_timeout_no_info_and_no_pong() {
-    let no_info = meet(|mut script| script.hold());
-    let no_pong = meet(|mut script| {
+    let timeout = Duration::from_millis(200);
+    let no_info = meet_within(timeout, |mut script| script.hold());
+    let no_pong = meet_within(timeout, |mut script| {
         script.send_info();
         script.hold();
     });
