@@ -958,7 +958,7 @@ fn without_jetstream_everything_says_so() {
         kv.create_bucket(Config::default(), note(|_, _| {}));
         kv.get("k", note(|_, _| {}));
         kv.watch(">", WatchOptions::new(), note_updates);
-        kv.keys(note(|_, kv| kv.client().close()));
+        kv.keys(note(|_, kv| kv.client().drain()));
     });
     assert_eq!(log, vec!["JetStream is not available: nobody answers on its API"; 4]);
 }
