@@ -58,8 +58,11 @@ fn changed(app: &mut App, rooms: &Rooms, update: kv::Update) {
                 // the server has removed it because its time was over
                 operation => println!("{when} {operation} {}", entry.key()),
             }
-            if entry.operation() == kv::Operation::Purge {
-                stop(app, rooms);
+            match entry.operation() {
+                // once the others are seen: a purge makes server 2.9 skip what is on its way
+                kv::Operation::Delete => rooms.purge("floor1.bath", |_, _, _| {}),
+                kv::Operation::Purge => stop(app, rooms),
+                _ => {}
             }
         }
         kv::Update::Initialised => {
@@ -67,7 +70,6 @@ fn changed(app: &mut App, rooms: &Rooms, update: kv::Update) {
             app.live = true;
             rooms.put("floor1.kitchen", "20 degrees", |_, _, _| {});
             rooms.delete("floor1.kitchen", |_, _, _| {});
-            rooms.purge("floor1.bath", |_, _, _| {});
         }
         kv::Update::Ended(error) => app.fail(rooms, error),
         other => println!("{other:?}"),
