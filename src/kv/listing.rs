@@ -9,6 +9,10 @@ use evnats_protocol::RequestError;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// Servers take none that is shorter.
+const LEAST_HEARTBEAT: Duration = Duration::from_millis(100);
 
 impl<S: 'static> KeyValue<S> {
     /// Lists the keys that have a value, in alphabetical order.
@@ -77,6 +81,9 @@ impl<S: 'static> KeyValue<S> {
             watcher: RefCell::new(None),
             timer: Cell::new(None),
         });
+        // an idle consumer has to be heard of well before the listing counts as stuck
+        let heartbeat = self.jetstream().timeout() / 4;
+        let options = options.heartbeat(heartbeat.clamp(LEAST_HEARTBEAT, Duration::from_secs(5)));
         let collecting = listing.clone();
         let watcher = self.watch_many(patterns, options, move |state, kv, update| match update {
             Update::Entry(entry) => {

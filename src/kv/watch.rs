@@ -8,7 +8,9 @@ use super::entry::{Created, Entry, Operation};
 use super::{Error, KeyValue, name};
 use crate::jetstream::{DeliverPolicy, Delivery, OrderedConfig, Reader, ReaderEvent};
 use evnats_protocol::Message;
+use std::collections::{HashSet, hash_map::RandomState};
 use std::fmt;
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 /// What a watch shows. Default: the last value of every key, and then every change.
@@ -160,16 +162,17 @@ impl<S: 'static> KeyValue<S> {
             return Watcher { reader: None };
         }
         let kv = self.clone();
-        let mut initial = Initial::new(options.start == Start::Updates);
+        let mut initial = Initial::new(options.start);
         let config = self.reader_config(patterns, &options);
         let reader = Reader::start(&self.bucket.js, config, move |state, reader, event| {
             let done = match event {
                 ReaderEvent::Message(message, delivery) => {
                     let entry = kv.watched_entry(message, &delivery);
+                    let done = initial.handle_message(&entry.key, delivery.pending);
                     if !(options.ignore_deletes && entry.operation.is_tombstone()) {
                         callback(state, &kv, Update::Entry(entry));
                     }
-                    initial.handle_message(delivery.pending)
+                    done
                 }
                 ReaderEvent::Created { initial: count, received } => {
                     initial.handle_created(count, received)
@@ -238,9 +241,9 @@ fn uncovered<'a>(patterns: &[&'a str]) -> Vec<&'a str> {
 /// Neither of the two obvious signs will do alone. "Nothing is pending" may never be so under steady
 /// writes, and servers before 2.11 say it while keys that were written again are still to come. The
 /// count from the beginning is reached too early by such keys: they move behind everything else,
-/// while others that moved are counted in their place. So the count has to be reached, and then
-/// what is pending at that moment, and so on for a few rounds, each of which is as long as the
-/// writes during the one before.
+/// while others that moved are counted in their place. So keys are counted once each, the count has
+/// to be reached, and then what is pending at that moment, and so on for a few rounds, each of which
+/// is as long as the writes during the one before.
 #[derive(Debug)]
 struct Initial {
     updates_only: bool,
@@ -248,6 +251,10 @@ struct Initial {
     target: Option<u64>,
     rounds_left: u32,
     received: u64,
+    /// Hashes of the keys received, where each key counts once. Two keys with one hash only delay
+    /// the signal, until the consumer is idle.
+    keys: Option<HashSet<u64>>,
+    hasher: RandomState,
     /// What was pending after the last message.
     pending: u64,
     done: bool,
@@ -258,16 +265,28 @@ struct Initial {
 const ROUNDS: u32 = 4;
 
 impl Initial {
-    fn new(updates_only: bool) -> Self {
-        let (target, rounds_left) = (None, ROUNDS);
-        Self { updates_only, target, rounds_left, received: 0, pending: 0, done: false }
+    fn new(start: Start) -> Self {
+        Self {
+            updates_only: start == Start::Updates,
+            target: None,
+            rounds_left: ROUNDS,
+            received: 0,
+            keys: (start == Start::LastPerKey).then(HashSet::new),
+            hasher: RandomState::new(),
+            pending: 0,
+            done: false,
+        }
     }
 
     /// A consumer was created, the first one or another after a reset, which has `expected`
     /// messages to deliver, of which `received` have come already.
     fn handle_created(&mut self, expected: u64, received: u64) -> bool {
+        if self.target.is_some() {
+            // the one after a reset delivers messages, and not the last one of each key
+            self.keys = None;
+            self.received = received;
+        }
         self.target = Some(expected);
-        self.received = received;
         self.rounds_left = ROUNDS;
         if received == 0 {
             self.pending = expected;
@@ -275,8 +294,15 @@ impl Initial {
         if self.updates_only { self.signal(true) } else { self.check() }
     }
 
-    fn handle_message(&mut self, pending: u64) -> bool {
-        self.received += 1;
+    fn handle_message(&mut self, key: &[u8], pending: u64) -> bool {
+        if self.done {
+            return false;
+        }
+        let is_new = match &mut self.keys {
+            Some(keys) => keys.insert(self.hasher.hash_one(key)),
+            None => true,
+        };
+        self.received += u64::from(is_new);
         self.pending = pending;
         self.check()
     }
@@ -289,6 +315,8 @@ impl Initial {
         let last = self.pending == 0 || self.rounds_left == 0;
         self.rounds_left = self.rounds_left.saturating_sub(1);
         self.target = Some(self.received + self.pending);
+        // from here on messages are waited for, whichever keys they are of
+        self.keys = None;
         self.signal(last)
     }
 
@@ -307,54 +335,61 @@ impl Initial {
 mod tests {
     use super::*;
 
+    /// Says for each message whether it brought the signal.
+    fn receive(initial: &mut Initial, messages: &[(&str, u64)]) -> Vec<bool> {
+        messages
+            .iter()
+            .map(|(key, pending)| initial.handle_message(key.as_bytes(), *pending))
+            .collect()
+    }
+
     #[test]
     fn an_empty_bucket_is_done_when_the_consumer_stands() {
-        assert!(Initial::new(false).handle_created(0, 0));
-        assert!(Initial::new(true).handle_created(7, 0));
+        assert!(Initial::new(Start::LastPerKey).handle_created(0, 0));
+        assert!(Initial::new(Start::Updates).handle_created(7, 0));
     }
 
     #[test]
     fn the_signal_comes_once() {
-        let mut initial = Initial::new(false);
+        let mut initial = Initial::new(Start::LastPerKey);
         assert!(!initial.handle_created(3, 0));
-        let signals: Vec<_> = [2, 1, 0, 0].map(|pending| initial.handle_message(pending)).into();
+        let signals = receive(&mut initial, &[("a", 2), ("b", 1), ("c", 0), ("a", 0)]);
         assert_eq!(signals, [false, false, true, false]);
-        let mut initial = Initial::new(false);
-        assert!(!initial.handle_message(1), "before the consumer is known");
-        assert!(!initial.handle_message(0));
+        let mut initial = Initial::new(Start::History);
+        assert_eq!(receive(&mut initial, &[("a", 1), ("a", 0)]), [false, false], "not known yet");
         assert!(initial.handle_created(2, 2));
-        assert!(!initial.handle_message(0));
+        assert_eq!(receive(&mut initial, &[("a", 0)]), [false]);
     }
 
     #[test]
     fn keys_written_again_during_the_scan_are_waited_for() {
-        let mut initial = Initial::new(false);
+        let mut initial = Initial::new(Start::LastPerKey);
         assert!(!initial.handle_created(3, 0));
-        let signals: Vec<_> = [4, 3, 2, 1, 0].map(|pending| initial.handle_message(pending)).into();
-        assert_eq!(signals, [false, false, false, false, true], "two have moved to the end");
+        let messages = [("a", 4), ("new", 3), ("newer", 2), ("b", 1), ("c", 0)];
+        assert_eq!(receive(&mut initial, &messages), [false, false, false, false, true]);
     }
 
     #[test]
-    fn nothing_pending_is_not_believed_before_the_count_is_reached() {
-        let mut initial = Initial::new(false);
+    fn a_key_that_comes_twice_counts_once() {
+        let mut initial = Initial::new(Start::LastPerKey);
         assert!(!initial.handle_created(3, 0));
-        assert!(!initial.handle_message(0), "server 2.10: two keys were written again");
-        assert!(!initial.handle_message(1));
-        assert!(initial.handle_message(0));
+        // server 2.10 does not count what was written again as pending
+        let messages = [("a", 1), ("b", 0), ("a", 0), ("c", 0)];
+        assert_eq!(receive(&mut initial, &messages), [false, false, false, true]);
     }
 
     #[test]
     fn under_steady_writes_the_signal_still_comes() {
-        let mut initial = Initial::new(false);
+        let mut initial = Initial::new(Start::History);
         assert!(!initial.handle_created(3, 0));
-        let messages = (1..1000).find(|_| initial.handle_message(5));
+        let messages = (1..1000).find(|_| initial.handle_message(b"k", 5));
         assert_eq!(messages, Some(3 + u64::from(ROUNDS) * 5));
-        assert!(!initial.handle_message(0));
+        assert_eq!(receive(&mut initial, &[("k", 0)]), [false]);
     }
 
     #[test]
     fn an_idle_consumer_has_delivered_everything() {
-        let mut initial = Initial::new(false);
+        let mut initial = Initial::new(Start::LastPerKey);
         assert!(!initial.handle_idle(), "the consumer is not known yet");
         assert!(!initial.handle_created(3, 0));
         assert!(initial.handle_idle(), "all three were purged before their turn");
@@ -363,13 +398,12 @@ mod tests {
 
     #[test]
     fn the_count_begins_again_with_a_new_consumer() {
-        let mut initial = Initial::new(false);
+        let mut initial = Initial::new(Start::LastPerKey);
         assert!(!initial.handle_created(5, 0));
-        assert!(!initial.handle_message(4));
+        assert_eq!(receive(&mut initial, &[("a", 4)]), [false]);
         assert!(!initial.handle_created(2, 0), "after a reset");
-        assert!(!initial.handle_message(1));
-        assert!(initial.handle_message(0));
-        let mut initial = Initial::new(false);
+        assert_eq!(receive(&mut initial, &[("a", 1), ("a", 0)]), [false, true]);
+        let mut initial = Initial::new(Start::LastPerKey);
         assert!(!initial.handle_created(5, 0));
         assert!(initial.handle_created(0, 0), "the rest was deleted meanwhile");
     }
