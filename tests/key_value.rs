@@ -871,7 +871,8 @@ fn delete_then_get_is_never_stale() {
             kv.delete("k", |app: &mut App, kv, deleted| {
                 deleted.expect("deleted");
                 // on one replica, a direct read promises the same
-                let reads = if app.tries % 2 == 0 { Reads::Leader } else { Reads::Direct };
+                let even = app.tries.is_multiple_of(2);
+                let reads = if even { Reads::Leader } else { Reads::Direct };
                 kv.with_reads(reads).get("k", |app: &mut App, kv, found| {
                     app.stale += u32::from(found.expect("an answer").is_some());
                     app.tries += 1;

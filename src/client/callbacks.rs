@@ -20,7 +20,7 @@ pub(crate) type OnFence<S> = Box<dyn FnOnce(&mut S, &Client<S>, Result<Duration,
 pub(crate) struct Subscriber<S: 'static>(pub(super) Option<OnDelivery<S>>);
 
 /// A hook, which is away while it runs.
-type Hook<S, T> = Option<Box<dyn FnMut(&mut S, &Client<S>, &T)>>;
+pub(crate) type Hook<S, T> = Option<Box<dyn FnMut(&mut S, &Client<S>, &T)>>;
 
 /// What a user wants to be told of a connection as a whole.
 pub(crate) struct Hooks<S: 'static> {

@@ -5,7 +5,7 @@
 //! of its slot while it runs.
 
 use super::Client;
-use super::callbacks::{Delivery, Hooks, OnDelivery, OnFence, OnReply, Subscriber};
+use super::callbacks::{Delivery, Hook, Hooks, OnDelivery, OnFence, OnReply, Subscriber};
 use super::link::Link;
 use super::options::{Address, Options};
 use super::transport::{ReadOutcome, Stream, Transport};
@@ -203,7 +203,7 @@ impl<S: 'static> Core<S> {
         &self,
         state: &mut S,
         client: &Client<S>,
-        pick: impl Fn(&mut Hooks<S>) -> &mut Option<Box<dyn FnMut(&mut S, &Client<S>, &T)>>,
+        pick: impl Fn(&mut Hooks<S>) -> &mut Hook<S, T>,
         argument: &T,
     ) {
         let hook = pick(&mut self.inner.borrow_mut().hooks).take();

@@ -13,7 +13,7 @@ pub use transport::Transport;
 use crate::error::{ConnectionError, Result};
 use crate::event_loop::Handle;
 use crate::jetstream::JetStream;
-use callbacks::Subscriber;
+use callbacks::{Hook, Hooks, Subscriber};
 use core::Core;
 use evnats_protocol::{
     DisconnectReason, FenceError, HeaderMap, Message, Payload, Phase, Publish, RequestError,
@@ -250,42 +250,43 @@ impl<S: 'static> Client<S> {
 
     /// Runs when the connection stands.
     pub fn on_connect(&self, hook: impl FnMut(&mut S, &Client<S>, &ServerInfo) + 'static) {
-        let replaced = self.core.inner.borrow_mut().hooks.connect.replace(Box::new(hook));
-        drop(replaced);
+        self.set_hook(|hooks| &mut hooks.connect, hook);
     }
 
     /// Runs when the connection was lost, closed, or could not be made, before the callbacks of
     /// what was pending.
     pub fn on_disconnect(&self, hook: impl FnMut(&mut S, &Client<S>, &DisconnectReason) + 'static) {
-        let replaced = self.core.inner.borrow_mut().hooks.disconnect.replace(Box::new(hook));
-        drop(replaced);
+        self.set_hook(|hooks| &mut hooks.disconnect, hook);
     }
 
     /// Runs for errors that no single call can be blamed for. They are logged in any case.
     pub fn on_error(&self, hook: impl FnMut(&mut S, &Client<S>, &ConnectionError) + 'static) {
-        let replaced = self.core.inner.borrow_mut().hooks.error.replace(Box::new(hook));
-        drop(replaced);
+        self.set_hook(|hooks| &mut hooks.error, hook);
     }
 
     /// Runs when the server has announced that it will shut down.
     pub fn on_lame_duck(&self, mut hook: impl FnMut(&mut S, &Client<S>) + 'static) {
-        let hook = Box::new(move |state: &mut S, client: &Client<S>, _: &()| hook(state, client));
-        let replaced = self.core.inner.borrow_mut().hooks.lame_duck.replace(hook);
-        drop(replaced);
+        self.set_hook(|hooks| &mut hooks.lame_duck, move |state, client, _| hook(state, client));
     }
 
     /// Runs when a command was refused because the outgoing buffer was full, and it has emptied to
     /// its low-water mark.
     pub fn on_writable(&self, mut hook: impl FnMut(&mut S, &Client<S>) + 'static) {
-        let hook = Box::new(move |state: &mut S, client: &Client<S>, _: &()| hook(state, client));
-        let replaced = self.core.inner.borrow_mut().hooks.writable.replace(hook);
-        drop(replaced);
+        self.set_hook(|hooks| &mut hooks.writable, move |state, client, _| hook(state, client));
     }
 
     /// Runs once, when the connection is over, after the callbacks of everything that was pending.
     pub fn on_close(&self, mut hook: impl FnMut(&mut S, &Client<S>) + 'static) {
-        let hook = Box::new(move |state: &mut S, client: &Client<S>, _: &()| hook(state, client));
-        let replaced = self.core.inner.borrow_mut().hooks.close.replace(hook);
+        self.set_hook(|hooks| &mut hooks.close, move |state, client, _| hook(state, client));
+    }
+
+    fn set_hook<T>(
+        &self,
+        pick: impl FnOnce(&mut Hooks<S>) -> &mut Hook<S, T>,
+        hook: impl FnMut(&mut S, &Client<S>, &T) + 'static,
+    ) {
+        let replaced = pick(&mut self.core.inner.borrow_mut().hooks).replace(Box::new(hook));
+        // user code, which may use the client
         drop(replaced);
     }
 
