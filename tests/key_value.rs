@@ -623,6 +623,23 @@ fn a_watch_survives_the_loss_of_its_consumer() {
     assert_eq!(log, ["PUT k=1", "initialised", "PUT k=2", "PUT k=3", "the connection is closed"]);
 }
 
+#[test]
+fn a_watch_whose_own_callback_closes_the_connection_ends_with_it() {
+    let log = with_bucket(history(1), |_, kv| {
+        kv.client().on_close(|log: &mut Log, _| log.push("closed".into()));
+        kv.put("k", "v", |_, kv, _| {
+            kv.watch(">", WatchOptions::new(), |log: &mut Log, kv, update| {
+                let initialised = matches!(update, Update::Initialised);
+                note_updates(log, kv, update);
+                if initialised {
+                    kv.client().close();
+                }
+            });
+        });
+    });
+    assert_eq!(log, ["PUT k=v", "initialised", "the connection is closed", "closed"]);
+}
+
 /// Deletes every consumer of a bucket, behind the back of whoever reads.
 fn delete_consumers(kv: &Kv, then: impl FnOnce(&Kv) + 'static) {
     let stream = format!("KV_{}", kv.bucket());

@@ -2,18 +2,16 @@
 //!
 //! Invariant: `inner` is never borrowed while user code runs, and user code includes the drop of
 //! a callback. So events are taken out of the session one at a time, and a callback is taken out
-//! of its slot while it runs.
+//! of its place while it runs.
 
 use super::Client;
-use super::callbacks::{Delivery, Hook, Hooks, OnDelivery, OnFence, OnReply, Subscriber};
+use super::callbacks::{Delivery, Hook, Hooks, OnFence, OnReply, Subscriber};
 use super::link::Link;
 use super::options::{Address, Options};
 use super::transport::{ReadOutcome, Stream, Transport};
 use crate::error::{ConnectionError, Result};
 use crate::event_loop::{Handle, Progress, Source};
-use evnats_protocol::{
-    CommandError, DisconnectReason, Event, Phase, Session, SubscriptionId, subject,
-};
+use evnats_protocol::{CommandError, DisconnectReason, Event, Phase, Session, subject};
 use mio::{Registry, Token};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -150,13 +148,38 @@ impl<S: 'static> Core<S> {
         }
     }
 
+    /// Runs the callback of one event, or reads more bytes if there is none. Says whether there
+    /// may be more to do.
+    #[inline]
+    fn step(&self, state: &mut S, client: &Client<S>, now: Instant, budget: &mut Budget) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        // looked at where it is: a message is large, and every one passes here
+        let event = inner.session.poll_event();
+        match &event {
+            Some(Event::Message { subscription, message }) => {
+                let subscriber = inner.session.subscription_mut(*subscription).map(|s| s.share());
+                drop(inner);
+                if let Some(subscriber) = subscriber {
+                    subscriber.call(state, client, Delivery::Message(message));
+                }
+            }
+            None => return inner.read(now, budget),
+            Some(_) => {
+                drop(inner);
+                event.into_iter().for_each(|event| self.run_event(state, client, event));
+            }
+        }
+        budget.events -= 1;
+        budget.events > 0
+    }
+
     /// Runs the callback that an event belongs to.
     fn run_event(&self, state: &mut S, client: &Client<S>, event: ClientEvent<S>) {
         match event {
             Event::Reply { context, outcome } => context(state, client, outcome),
             Event::Fence { context, outcome } => context(state, client, outcome),
-            Event::SubscriptionEnded { context: Subscriber(Some(mut callback)), .. } => {
-                callback(state, client, Delivery::Ended);
+            Event::SubscriptionEnded { context, .. } => {
+                context.call(state, client, Delivery::Ended);
             }
             Event::Connected => {
                 let info = self.inner.borrow().session.server_info().cloned().unwrap_or_default();
@@ -220,60 +243,6 @@ impl<S: 'static> Core<S> {
 
 type ClientEvent<S> = Event<Subscriber<S>, OnReply<S>, OnFence<S>>;
 
-/// One turn of a core. It keeps the callback of the message at hand, which goes back into its slot
-/// also when it panics, so that a panic costs nothing but the message it happened on.
-struct Turn<'a, S: 'static> {
-    core: &'a Core<S>,
-    lent: Option<(SubscriptionId, OnDelivery<S>)>,
-    budget: Budget,
-}
-
-impl<S: 'static> Turn<'_, S> {
-    /// Runs the callback of one event, or reads more bytes if there is none. Says whether there
-    /// may be more to do.
-    #[inline]
-    fn step(&mut self, state: &mut S, client: &Client<S>, now: Instant) -> bool {
-        let mut inner = self.core.inner.borrow_mut();
-        let ended = self.lent.take().and_then(|lent| inner.give_back(lent));
-        // looked at where it is: a message is large, and every one passes here
-        let event = inner.session.poll_event();
-        match &event {
-            Some(Event::Message { subscription, message }) => {
-                let slot = inner.session.subscription_mut(*subscription);
-                let callback = slot.and_then(|slot| slot.0.take());
-                drop(inner);
-                self.lent = callback.map(|callback| (*subscription, callback));
-                if let Some((_, callback)) = &mut self.lent {
-                    callback(state, client, Delivery::Message(message));
-                }
-            }
-            None => {
-                let progress = inner.read(now, &mut self.budget);
-                drop(inner);
-                drop(ended);
-                return progress;
-            }
-            Some(_) => {
-                drop(inner);
-                event.into_iter().for_each(|event| self.core.run_event(state, client, event));
-            }
-        }
-        // user code, as every drop of a callback
-        drop(ended);
-        self.budget.events -= 1;
-        self.budget.events > 0
-    }
-}
-
-impl<S> Drop for Turn<'_, S> {
-    fn drop(&mut self) {
-        if let Some(lent) = self.lent.take() {
-            let ended = self.core.inner.borrow_mut().give_back(lent);
-            drop(ended);
-        }
-    }
-}
-
 /// What a turn may still do.
 struct Budget {
     events: usize,
@@ -289,12 +258,10 @@ impl<S: 'static> Source<S> for Core<S> {
 
     fn turn(self: Rc<Self>, state: &mut S, now: Instant) -> Progress {
         let client = Client::new(self.clone());
-        let budget = Budget { events: TURN_EVENTS, bytes: TURN_BYTES };
+        let mut budget = Budget { events: TURN_EVENTS, bytes: TURN_BYTES };
         let registry = &self.handle.shared().registry;
         self.inner.borrow_mut().begin_turn(registry, self.token.get(), now);
-        let mut turn = Turn { core: &self, lent: None, budget };
-        while turn.step(state, &client, now) {}
-        drop(turn);
+        while self.step(state, &client, now, &mut budget) {}
         // callbacks may have taken long: clocks of what they asked for start after them
         self.settle(Instant::now());
         let mut inner = self.inner.borrow_mut();
@@ -357,16 +324,6 @@ impl<S: 'static> Inner<S> {
                 Ok(false) => {}
                 Err(error) => self.fail(&error),
             }
-        }
-    }
-
-    /// Puts a callback back into its slot. It is returned if its subscription has ended.
-    #[inline]
-    fn give_back(&mut self, lent: (SubscriptionId, OnDelivery<S>)) -> Option<OnDelivery<S>> {
-        let (subscription, callback) = lent;
-        match self.session.subscription_mut(subscription) {
-            Some(slot) => slot.0.replace(callback),
-            None => Some(callback),
         }
     }
 

@@ -147,7 +147,7 @@ impl<S: 'static> Client<S> {
         queue_group: Option<&str>,
         callback: OnDelivery<S>,
     ) -> Result<SubscriptionId> {
-        let subscriber = Subscriber(Some(callback));
+        let subscriber = Subscriber::new(callback);
         let subscribed =
             self.core.command(|session| session.subscribe(subject, queue_group, subscriber));
         // the callback is dropped here, where no borrow is alive
