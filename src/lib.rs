@@ -75,6 +75,7 @@ mod error;
 mod event_loop;
 pub mod jetstream;
 pub mod kv;
+mod place;
 
 pub use client::{Client, Options, State, Transport};
 pub use error::{ConnectionError, Error, Result};

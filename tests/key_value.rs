@@ -4,9 +4,10 @@ mod support;
 
 use evnats::jetstream::{ConsumerInfo, Discard, PublishOptions, Storage, StreamConfig};
 use evnats::kv::{Config, Error, KeyValue, Operation, Reads, Update, WatchOptions};
-use evnats::{Client, HeaderMap, Options};
+use evnats::{Client, EventLoop, HeaderMap, Options};
 use evnats_harness::requires;
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 use support::{Log, run, run_with, server, unique};
@@ -638,6 +639,35 @@ fn a_watch_whose_own_callback_closes_the_connection_ends_with_it() {
         });
     });
     assert_eq!(log, ["PUT k=v", "initialised", "the connection is closed", "closed"]);
+}
+
+#[test]
+fn a_watch_whose_callback_panics_goes_on() {
+    let event_loop = EventLoop::new().expect("an event loop");
+    let nats = event_loop.connect(server().url()).expect("a client");
+    let config = Config { storage: Storage::Memory, ..history(5) };
+    nats.jetstream().key_value(&unique("panics")).create_bucket(config, |_, kv, created| {
+        created.expect("a bucket");
+        kv.watch(">", WatchOptions::new(), |log: &mut Log, kv, update| {
+            let initialised = matches!(update, Update::Initialised);
+            note_updates(log, kv, update);
+            match log.len() {
+                1 if initialised => {
+                    for value in ["1", "2", "3"] {
+                        kv.put("k", value, |_, _, stored| assert!(stored.is_ok()));
+                    }
+                }
+                3 => panic!("a bug in the application"),
+                4 => kv.client().drain(),
+                _ => {}
+            }
+        });
+    });
+    let mut log = Log::new();
+    let panicked = catch_unwind(AssertUnwindSafe(|| support::finish_with(&event_loop, &mut log)));
+    assert!(panicked.is_err());
+    support::finish_with(&event_loop, &mut log);
+    assert_eq!(log[..4], ["initialised", "PUT k=1", "PUT k=2", "PUT k=3"]);
 }
 
 /// Deletes every consumer of a bucket, behind the back of whoever reads.

@@ -160,7 +160,7 @@ impl<S: 'static> Core<S> {
                 let subscriber = inner.session.subscription_mut(*subscription).map(|s| s.share());
                 drop(inner);
                 if let Some(subscriber) = subscriber {
-                    subscriber.call(state, client, Delivery::Message(message));
+                    subscriber.run(|callback| callback(state, client, Delivery::Message(message)));
                 }
             }
             None => return inner.read(now, budget),
@@ -179,17 +179,17 @@ impl<S: 'static> Core<S> {
             Event::Reply { context, outcome } => context(state, client, outcome),
             Event::Fence { context, outcome } => context(state, client, outcome),
             Event::SubscriptionEnded { context, .. } => {
-                context.call(state, client, Delivery::Ended);
+                context.run(|callback| callback(state, client, Delivery::Ended));
             }
             Event::Connected => {
                 let info = self.inner.borrow().session.server_info().cloned().unwrap_or_default();
                 log::info!("connected to {} ({})", info.server_name, self.inner.borrow().address);
-                self.run_hook(state, client, |hooks| &mut hooks.connect, &info);
+                self.run_hook(state, client, |hooks| &hooks.connect, &info);
             }
             Event::Disconnected(reason) => {
                 self.inner.borrow_mut().link.close(&self.handle.shared().registry);
                 self.log_disconnect(&reason);
-                self.run_hook(state, client, |hooks| &mut hooks.disconnect, &reason);
+                self.run_hook(state, client, |hooks| &hooks.disconnect, &reason);
             }
             Event::ServerError(error) => {
                 self.report(state, client, ConnectionError::Server(error));
@@ -199,17 +199,17 @@ impl<S: 'static> Core<S> {
             }
             Event::LameDuck => {
                 log::warn!("the server at {} is shutting down", self.inner.borrow().address);
-                self.run_hook(state, client, |hooks| &mut hooks.lame_duck, &());
+                self.run_hook(state, client, |hooks| &hooks.lame_duck, &());
             }
-            Event::Writable => self.run_hook(state, client, |hooks| &mut hooks.writable, &()),
-            Event::Closed => self.run_hook(state, client, |hooks| &mut hooks.close, &()),
+            Event::Writable => self.run_hook(state, client, |hooks| &hooks.writable, &()),
+            Event::Closed => self.run_hook(state, client, |hooks| &hooks.close, &()),
             _ => {}
         }
     }
 
     fn report(&self, state: &mut S, client: &Client<S>, error: ConnectionError) {
         log::warn!("{}: {error}", self.inner.borrow().address);
-        self.run_hook(state, client, |hooks| &mut hooks.error, &error);
+        self.run_hook(state, client, |hooks| &hooks.error, &error);
     }
 
     fn log_disconnect(&self, reason: &DisconnectReason) {
@@ -226,18 +226,11 @@ impl<S: 'static> Core<S> {
         &self,
         state: &mut S,
         client: &Client<S>,
-        pick: impl Fn(&mut Hooks<S>) -> &mut Hook<S, T>,
+        pick: impl FnOnce(&Hooks<S>) -> &Hook<S, T>,
         argument: &T,
     ) {
-        let hook = pick(&mut self.inner.borrow_mut().hooks).take();
-        let Some(mut hook) = hook else { return };
-        hook(state, client, argument);
-        // unless the hook has put another one in its place
-        let mut inner = self.inner.borrow_mut();
-        let slot = pick(&mut inner.hooks);
-        if slot.is_none() {
-            *slot = Some(hook);
-        }
+        let hook = pick(&self.inner.borrow().hooks).share();
+        hook.run(|hook| hook(state, client, argument));
     }
 }
 

@@ -250,42 +250,42 @@ impl<S: 'static> Client<S> {
 
     /// Runs when the connection stands.
     pub fn on_connect(&self, hook: impl FnMut(&mut S, &Client<S>, &ServerInfo) + 'static) {
-        self.set_hook(|hooks| &mut hooks.connect, hook);
+        self.set_hook(|hooks| &hooks.connect, hook);
     }
 
     /// Runs when the connection was lost, closed, or could not be made, before the callbacks of
     /// what was pending.
     pub fn on_disconnect(&self, hook: impl FnMut(&mut S, &Client<S>, &DisconnectReason) + 'static) {
-        self.set_hook(|hooks| &mut hooks.disconnect, hook);
+        self.set_hook(|hooks| &hooks.disconnect, hook);
     }
 
     /// Runs for errors that no single call can be blamed for. They are logged in any case.
     pub fn on_error(&self, hook: impl FnMut(&mut S, &Client<S>, &ConnectionError) + 'static) {
-        self.set_hook(|hooks| &mut hooks.error, hook);
+        self.set_hook(|hooks| &hooks.error, hook);
     }
 
     /// Runs when the server has announced that it will shut down.
     pub fn on_lame_duck(&self, mut hook: impl FnMut(&mut S, &Client<S>) + 'static) {
-        self.set_hook(|hooks| &mut hooks.lame_duck, move |state, client, _| hook(state, client));
+        self.set_hook(|hooks| &hooks.lame_duck, move |state, client, _| hook(state, client));
     }
 
     /// Runs when a command was refused because the outgoing buffer was full, and it has emptied to
     /// its low-water mark.
     pub fn on_writable(&self, mut hook: impl FnMut(&mut S, &Client<S>) + 'static) {
-        self.set_hook(|hooks| &mut hooks.writable, move |state, client, _| hook(state, client));
+        self.set_hook(|hooks| &hooks.writable, move |state, client, _| hook(state, client));
     }
 
     /// Runs once, when the connection is over, after the callbacks of everything that was pending.
     pub fn on_close(&self, mut hook: impl FnMut(&mut S, &Client<S>) + 'static) {
-        self.set_hook(|hooks| &mut hooks.close, move |state, client, _| hook(state, client));
+        self.set_hook(|hooks| &hooks.close, move |state, client, _| hook(state, client));
     }
 
     fn set_hook<T>(
         &self,
-        pick: impl FnOnce(&mut Hooks<S>) -> &mut Hook<S, T>,
+        pick: impl FnOnce(&Hooks<S>) -> &Hook<S, T>,
         hook: impl FnMut(&mut S, &Client<S>, &T) + 'static,
     ) {
-        let replaced = pick(&mut self.core.inner.borrow_mut().hooks).replace(Box::new(hook));
+        let replaced = pick(&self.core.inner.borrow().hooks).replace(Box::new(hook));
         // user code, which may use the client
         drop(replaced);
     }

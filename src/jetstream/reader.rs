@@ -11,6 +11,7 @@ use super::error::Error;
 use super::ordered::{Action, CreateError, Ordered, OrderedConfig, OrderedError, Status, Verdict};
 use crate::client::{self, Client, OnDelivery};
 use crate::event_loop::TimerId;
+use crate::place::Place;
 use evnats_protocol::{Message, SubscriptionId};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -31,8 +32,8 @@ struct State<S: 'static> {
     /// The inbox of the current incarnation.
     inbox: Option<(String, SubscriptionId)>,
     timer: Option<(TimerId, Instant)>,
-    /// Away while it runs; `None` for good once the reader has ended.
-    callback: Option<OnEvent<S>>,
+    /// Empty for good once the reader has ended.
+    callback: Place<OnEvent<S>>,
     ended: bool,
     /// Whether a consumer has ever been created: before, errors are the user's to know.
     opened: bool,
@@ -68,7 +69,7 @@ impl<S: 'static> Reader<S> {
             machine,
             inbox: None,
             timer: None,
-            callback: Some(callback),
+            callback: Place::new(callback),
             ended: false,
             opened: false,
         };
@@ -261,12 +262,11 @@ impl<S: 'static> Reader<S> {
 
     /// Runs the user's callback, which may stop the reader.
     fn emit(&self, user: &mut S, event: ReaderEvent<'_>) {
-        let callback = self.0.state.borrow_mut().callback.take();
-        let Some(mut callback) = callback else { return };
-        callback(user, self, event);
-        let mut state = self.0.state.borrow_mut();
-        if !state.ended {
-            state.callback = Some(callback);
+        let callback = self.0.state.borrow().callback.share();
+        callback.run(|callback| callback(user, self, event));
+        if self.is_stopped() {
+            // it could not be dropped while it ran
+            drop(callback.take());
         }
     }
 
