@@ -179,7 +179,10 @@ impl World {
                 self.ids.push(id);
                 self.server.sids.insert(id.sid(), context);
             }
-            Err((_, returned)) => assert_eq!(returned, context),
+            Err((error, returned)) => {
+                assert_eq!(returned, context);
+                self.count_refusal(&error);
+            }
         }
     }
 
@@ -269,11 +272,15 @@ impl World {
     }
 
     fn check_full(&mut self, context: u32, error: CommandError) {
+        self.count_refusal(&error);
         if let CommandError::BufferFull { payload, limit } = error {
             assert_eq!((number(&payload), limit), (Some(context), self.max_buffered));
-            self.refusals += 1;
             self.waits_for_room |= payload.len() <= limit;
         }
+    }
+
+    fn count_refusal(&mut self, error: &CommandError) {
+        self.refusals += usize::from(matches!(error, CommandError::BufferFull { .. }));
     }
 
     // ---- the transport ------------------------------------------------------------------------
@@ -414,7 +421,11 @@ impl World {
                     assert!(self.passed < Some(context), "fences are passed in order");
                     self.passed = Some(context);
                 }
-                assert!(outcome != Err(FenceError::Disconnected) || self.disconnected);
+                match outcome {
+                    Err(FenceError::Command(error)) => self.count_refusal(&error),
+                    Err(FenceError::Disconnected) => assert!(self.disconnected),
+                    _ => {}
+                }
             }
             Event::PublishFailed { subject, .. } => {
                 let context = subject[2..].parse().expect("the subject that was published to");
