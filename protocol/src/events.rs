@@ -149,6 +149,29 @@ pub enum DisconnectReason {
     /// The server demands what this session cannot do.
     #[error("the server requires {0}")]
     Unsupported(&'static str),
+    /// TLS could not be agreed on, or was refused.
+    #[error("TLS: {message}")]
+    Tls {
+        /// What is wrong.
+        kind: TlsErrorKind,
+        /// In words.
+        message: String,
+    },
+    /// The credentials could not be had, so nothing was sent to the server.
+    #[error("credentials: {0}")]
+    Credentials(String),
+    /// The `CONNECT` line is longer than servers read. A large JWT makes it so; then raise
+    /// `max_control_line`, here and at the server.
+    #[error(
+        "the CONNECT line of {size} bytes is longer than max_control_line ({limit} bytes); raise \
+         it here and at the server"
+    )]
+    ConnectLineTooLong {
+        /// Its length in bytes.
+        size: usize,
+        /// The limit in bytes ([`SessionConfig::max_control_line`](crate::SessionConfig)).
+        limit: usize,
+    },
     /// The transport failed, or could not be opened.
     #[error("{message}")]
     Transport {
@@ -157,6 +180,28 @@ pub enum DisconnectReason {
         /// Its text.
         message: String,
     },
+}
+
+/// What is wrong with a TLS connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TlsErrorKind {
+    /// The server's certificate has expired.
+    Expired,
+    /// The server's certificate is signed by nobody whom the client trusts.
+    UnknownIssuer,
+    /// The server's certificate is for another host.
+    WrongHost,
+    /// The server's certificate is bad in another way.
+    BadCertificate,
+    /// The server refused the client: it wants a certificate, or not this one.
+    Refused,
+    /// The server has no TLS, and the client demands it.
+    NotAvailable,
+    /// The client's own files or settings cannot be used.
+    Configuration,
+    /// Anything else; see the message.
+    Other,
 }
 
 /// Counts since the session began.

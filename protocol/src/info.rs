@@ -3,6 +3,7 @@
 //! Absent booleans are false, unknown fields are passed over: servers add some with every
 //! release. A session keeps the last `INFO`; more may come at any time.
 
+use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 
 /// A server's description of itself and of the connection (the `INFO` line).
@@ -48,6 +49,9 @@ pub struct ServerInfo {
     /// Addresses (`host:port`) of the cluster's servers.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub connect_urls: Vec<String>,
+    /// Addresses (`host:port`) of the cluster's servers for WebSocket.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub ws_connect_urls: Vec<String>,
     /// Whether credentials are needed.
     pub auth_required: bool,
     /// Whether the connection must be upgraded to TLS.
@@ -95,6 +99,33 @@ pub struct ConnectInfo {
     pub headers: bool,
     /// Whether the client wants a status 503 for requests that nobody listens to.
     pub no_responders: bool,
+    /// Who the client is.
+    #[serde(flatten)]
+    pub authentication: Authentication,
+}
+
+/// Who a client is: the fields of `CONNECT` that say so. What is `None` is not sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Authentication {
+    /// User name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Password of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<Secret>,
+    /// Token, instead of user and password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_token: Option<Secret>,
+    /// The user's JWT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<Secret>,
+    /// The user's public nkey; not needed beside a JWT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nkey: Option<String>,
+    /// The server's nonce, signed: base64 for URLs, without padding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sig: Option<Secret>,
 }
 
 impl ConnectInfo {
@@ -111,6 +142,7 @@ impl ConnectInfo {
             protocol: 1,
             headers: true,
             no_responders: true,
+            authentication: Authentication::default(),
         }
     }
 }

@@ -44,6 +44,7 @@ mod info;
 mod op;
 mod outgoing;
 mod requests;
+mod secret;
 mod session;
 mod slots;
 pub mod subject;
@@ -52,10 +53,13 @@ mod subscriptions;
 pub use decode::{Decoder, Limits};
 pub use encode::Payload;
 pub use error::{CommandError, ProtocolError, ServerError, ServerErrorKind};
-pub use events::{DisconnectReason, EndReason, Event, FenceError, RequestError, Statistics};
+pub use events::{
+    DisconnectReason, EndReason, Event, FenceError, RequestError, Statistics, TlsErrorKind,
+};
 pub use headers::{HeaderError, HeaderMap, Headers, Status};
-pub use info::{ConnectInfo, ServerInfo};
+pub use info::{Authentication, ConnectInfo, ServerInfo};
 pub use op::{ClientOp, Message, Operation, ServerOp};
+pub use secret::Secret;
 pub use session::{Phase, Publish, Session, SessionConfig};
 pub use subscriptions::SubscriptionId;
 

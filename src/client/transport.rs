@@ -17,6 +17,12 @@ pub trait Transport: Read + Write + Source + 'static {
         false
     }
 
+    /// Whether bytes that a write has taken are still on their way to the selector's stream. Then
+    /// [`flush`](Write::flush) is called when it becomes writable.
+    fn has_unflushed(&self) -> bool {
+        false
+    }
+
     /// Whether connecting has come to its end: `WouldBlock` while it has not.
     fn finish_connecting(&mut self) -> io::Result<()> {
         Ok(())
