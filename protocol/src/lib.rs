@@ -45,6 +45,8 @@ mod op;
 mod outgoing;
 mod requests;
 mod secret;
+mod server_pool;
+mod server_url;
 mod session;
 mod slots;
 pub mod subject;
@@ -60,6 +62,8 @@ pub use headers::{HeaderError, HeaderMap, Headers, Status};
 pub use info::{Authentication, ConnectInfo, ServerInfo};
 pub use op::{ClientOp, Message, Operation, ServerOp};
 pub use secret::Secret;
+pub use server_pool::{PoolConfig, Server, ServerPool};
+pub use server_url::{Scheme, ServerUrl, UrlError, UserInfo};
 pub use session::{Phase, Publish, Session, SessionConfig};
 pub use subscriptions::SubscriptionId;
 
