@@ -20,11 +20,18 @@ pub struct Limits {
     /// largest `max_payload` a server can be given, and 1 MiB more for headers that servers add.
     /// Values over 1 GiB count as 1 GiB.
     pub max_message: usize,
+    /// Largest header block in bytes. Default: 1 MiB.
+    pub max_headers: usize,
+}
+
+impl Limits {
+    pub(crate) const NONE: Self =
+        Self { max_line: usize::MAX, max_message: usize::MAX, max_headers: usize::MAX };
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_line: 1 << 20, max_message: 65 << 20 }
+        Self { max_line: 1 << 20, max_message: 65 << 20, max_headers: 1 << 20 }
     }
 }
 
@@ -210,6 +217,10 @@ impl<Op: Operation> Decoder<Op> {
         if head.total_len > self.limits.max_message {
             let (size, limit) = (head.total_len, self.limits.max_message);
             return Err(self.break_down(ProtocolError::MessageTooLarge { size, limit }));
+        }
+        if head.header_len > self.limits.max_headers {
+            let (size, limit) = (head.header_len, self.limits.max_headers);
+            return Err(self.break_down(ProtocolError::HeadersTooLarge { size, limit }));
         }
         self.scanned = 0;
         self.wanted = line_len + head.total_len + TRAILER.len();

@@ -43,6 +43,14 @@ pub enum ProtocolError {
         /// The limit in bytes ([`Limits::max_message`](crate::Limits::max_message)).
         limit: usize,
     },
+    /// A message was announced whose header block is larger than the limit.
+    #[error("header block of {size} bytes announced, the limit is {limit}")]
+    HeadersTooLarge {
+        /// Announced size in bytes.
+        size: usize,
+        /// The limit in bytes ([`Limits::max_headers`](crate::Limits::max_headers)).
+        limit: usize,
+    },
     /// The bytes after a payload are not the CRLF that must stand there.
     #[error("payload is not followed by a line end")]
     MissingTrailer,
@@ -127,11 +135,54 @@ impl ServerError {
 
     /// The subject of a permissions violation, as the server quotes it.
     pub fn subject(&self) -> Option<&str> {
+        match self.denied()? {
+            Denied::Publish { subject }
+            | Denied::Reply { subject }
+            | Denied::Subscription { subject, .. } => Some(subject),
+        }
+    }
+
+    /// What a permissions violation is about.
+    pub(crate) fn denied(&self) -> Option<Denied<'_>> {
         if self.kind != ServerErrorKind::PermissionsViolation {
             return None;
         }
-        self.text.split('"').nth(1)
+        let mut parts = self.text.split('"');
+        let (before, subject) = (parts.next()?.to_ascii_lowercase(), parts.next()?);
+        if before.contains("with reply of") {
+            return Some(Denied::Reply { subject });
+        }
+        if before.contains("publish") {
+            return Some(Denied::Publish { subject });
+        }
+        let (mut queue, mut sid) = (None, None);
+        while let (Some(before), Some(quoted)) = (parts.next(), parts.next()) {
+            match before.trim_end() {
+                before if before.ends_with("(sid") => sid = quoted.parse().ok(),
+                before if before.ends_with("using queue") => queue = Some(quoted),
+                _ => {}
+            }
+        }
+        Some(Denied::Subscription { subject, queue, sid })
     }
+}
+
+/// What a server does not permit.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Denied<'a> {
+    Publish {
+        subject: &'a str,
+    },
+    /// Publishing with this reply subject.
+    Reply {
+        subject: &'a str,
+    },
+    Subscription {
+        subject: &'a str,
+        queue: Option<&'a str>,
+        /// Said when permissions have changed, of a subscription that was permitted before.
+        sid: Option<u64>,
+    },
 }
 
 impl fmt::Display for ServerError {
@@ -215,6 +266,16 @@ pub enum CommandError {
         /// The limit in bytes ([`SessionConfig::max_buffered`](crate::SessionConfig)).
         limit: usize,
     },
+    /// There is no connection, and the buffer for that case is turned off.
+    #[error("not connected, and nothing is buffered meanwhile")]
+    NotConnected {
+        /// The message's payload, given back. Empty if the caller only lent it.
+        payload: Payload<'static>,
+    },
+    /// The connection was lost while the message was being written. No server has it whole, and it
+    /// is not sent again.
+    #[error("the connection was lost while the message was being written")]
+    HalfWritten,
     /// There are sixteen million subscriptions or requests already.
     #[error("too many at once")]
     TooMany,
@@ -259,6 +320,23 @@ mod tests {
     fn a_permissions_violation_names_its_subject() {
         let error = ServerError::new("Permissions Violation for Subscription to \"a.>\"");
         assert_eq!(error.subject(), Some("a.>"));
+        let denied = |text: &str| format!("{:?}", ServerError::new(text).denied());
+        let table = [
+            ("Publish to \"a\"", "Some(Publish { subject: \"a\" })"),
+            ("Publish with Reply of \"r\"", "Some(Reply { subject: \"r\" })"),
+            (
+                "Subscription to \"a\" using queue \"q\"",
+                "Some(Subscription { subject: \"a\", queue: Some(\"q\"), sid: None })",
+            ),
+            (
+                "Subscription to \"a\" (sid \"7\")",
+                "Some(Subscription { subject: \"a\", queue: None, sid: Some(7) })",
+            ),
+            ("", "None"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(denied(&format!("Permissions Violation for {text}")), expected);
+        }
         assert_eq!(ServerError::new("Permissions Violation").subject(), None);
         assert_eq!(ServerError::new("Stale \"x\"").subject(), None);
     }

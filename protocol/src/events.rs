@@ -14,8 +14,13 @@ use thiserror::Error;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<S, R, F> {
-    /// The handshake is done.
+    /// The handshake with the session's first server is done.
     Connected,
+    /// The handshake with another server, or the same one again, is done. Subscriptions are
+    /// restored.
+    Reconnected,
+    /// A connection could not be made. The session goes on if it resumes, and else is over.
+    ConnectFailed(DisconnectReason),
     /// The server has sent a new `INFO`; [`Session::server_info`](crate::Session::server_info)
     /// has it.
     InfoChanged,
@@ -54,20 +59,33 @@ pub enum Event<S, R, F> {
     },
     /// The server refused something (`-ERR`). If it also closes, `Disconnected` follows.
     ServerError(ServerError),
-    /// A message that was published before the server's limits were known does not fit them, and
-    /// was not sent.
+    /// A message was published, and could not be sent after all: it was taken before the server's
+    /// limits were known and does not fit them, or the connection was lost in the middle of it.
     PublishFailed {
         /// Its subject.
         subject: String,
-        /// The limit.
+        /// What came in between.
         error: CommandError,
     },
     /// The outgoing buffer was full and has room again.
     Writable,
-    /// The connection is gone. Outcomes of everything that was pending follow.
+    /// The server refused a subscription, which ends with the next event.
+    SubscriptionDenied {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// What the server said.
+        error: ServerError,
+    },
+    /// Messages that were published and never sent, because the session is over.
+    Unsent {
+        /// How many. Requests are not among them, they have an outcome each.
+        messages: u64,
+    },
+    /// The connection is gone. Outcomes of what was pending follow.
     Disconnected(DisconnectReason),
-    /// The last event of a session: only the outcomes of commands given after it come later.
-    Closed,
+    /// The last event of a session, and why it is over. Only the outcomes of commands given after
+    /// it come later.
+    Closed(DisconnectReason),
 }
 
 /// Why a subscription ended.
@@ -78,6 +96,10 @@ pub enum EndReason {
     MaxReached,
     /// It was drained.
     Drained,
+    /// It was being drained when the connection was lost: what was on its way may be missing.
+    Disconnected,
+    /// The server refused it.
+    Denied,
     /// The session was closed.
     Closed,
 }
@@ -95,9 +117,13 @@ pub enum RequestError {
     /// The connection was lost, and the request may have reached the server.
     #[error("disconnected, outcome unknown")]
     OutcomeUnknown,
-    /// The connection was lost before the request was written: nobody has seen it.
+    /// There was no connection to send it on, or it was lost before the whole request was written:
+    /// nobody has seen it.
     #[error("disconnected, the request was never sent")]
     NeverSent,
+    /// The server does not permit the request, or its reply.
+    #[error(transparent)]
+    Denied(ServerError),
     /// The request could not be made.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -146,6 +172,12 @@ pub enum DisconnectReason {
     /// The server sent what is not NATS.
     #[error("protocol violation by the server: {0}")]
     Protocol(#[from] ProtocolError),
+    /// No server is left to connect to: every one has used up its attempts.
+    #[error("no server is left to try")]
+    NoServers,
+    /// The server announced its shutdown, and the session moved to another one.
+    #[error("moved to another server, because this one is shutting down")]
+    LameDuck,
     /// The server demands what this session cannot do.
     #[error("the server requires {0}")]
     Unsupported(&'static str),
@@ -180,6 +212,13 @@ pub enum DisconnectReason {
         /// Its text.
         message: String,
     },
+}
+
+impl DisconnectReason {
+    pub(crate) fn tls_not_available() -> Self {
+        let message = "the server does not offer it, and it is demanded here".into();
+        Self::Tls { kind: TlsErrorKind::NotAvailable, message }
+    }
 }
 
 /// What is wrong with a TLS connection.
@@ -218,4 +257,6 @@ pub struct Statistics {
     pub bytes_out: u64,
     /// Messages received for subscriptions and requests that were over, and not delivered.
     pub late_messages: u64,
+    /// Connections made after the first.
+    pub reconnects: u64,
 }

@@ -8,7 +8,7 @@
 //!   drain.
 //!
 //! ```
-//! use evnats_protocol::{Event, Publish, Session, SessionConfig};
+//! use evnats_protocol::{Event, Publish, Security, Session, SessionConfig};
 //! use std::time::{Duration, Instant};
 //!
 //! let now = Instant::now();
@@ -16,7 +16,7 @@
 //! session.request(Publish::new("greet", "world"), Duration::from_secs(1), "my request");
 //!
 //! session.handle_connecting(now);
-//! session.handle_connected();
+//! session.handle_connected(Security::Plain);
 //! session.handle_bytes(b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n", now);
 //! assert!(session.poll_event().is_none());
 //! session.handle_written(session.writable_len()); // CONNECT and PING
@@ -64,7 +64,7 @@ pub use op::{ClientOp, Message, Operation, ServerOp};
 pub use secret::Secret;
 pub use server_pool::{PoolConfig, Server, ServerPool};
 pub use server_url::{Scheme, ServerUrl, UrlError, UserInfo};
-pub use session::{Phase, Publish, Session, SessionConfig};
+pub use session::{Phase, Publish, Security, Session, SessionConfig};
 pub use subscriptions::SubscriptionId;
 
 #[cfg(doctest)]

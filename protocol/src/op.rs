@@ -237,9 +237,9 @@ pub(crate) enum Parsed<Op> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MessageHead {
     sid: u64,
-    subject: (u32, u32),
-    reply: Option<(u32, u32)>,
-    header_len: usize,
+    pub(crate) subject: (u32, u32),
+    pub(crate) reply: Option<(u32, u32)>,
+    pub(crate) header_len: usize,
     pub(crate) total_len: usize,
 }
 

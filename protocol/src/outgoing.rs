@@ -1,23 +1,34 @@
 //! The outgoing buffer: one contiguous run of bytes, with large payloads spliced in uncopied.
 //!
 //! Invariant: `chunks` gives the bytes in the order of the commands, from the first one that was
-//! not yet written. Offsets of splices count from the start of `buffer` and never fall behind
-//! `sent`.
+//! not yet written. What was written stays until the end of its frame, so that a frame that was cut
+//! by a lost connection can be told from those that were not begun. Offsets count from the start
+//! of `buffer`.
 
+use crate::decode::{Decoder, Limits};
 use crate::encode::Payload;
+use crate::op::sealed::Operation;
+use crate::op::{ClientOp, MessageHead, Parsed};
 use bytes::{Buf, Bytes};
+use memchr::memchr;
 use std::collections::VecDeque;
 
 /// From this size on a payload of one's own is written from where it is. Below it, the copy costs
 /// less than one more piece in a vectored write.
 const SPLICE: usize = 64 * 1024;
+const LINE_END: &[u8] = b"\r\n";
 
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     buffer: Vec<u8>,
     /// How much of `buffer` has been written.
     sent: usize,
+    /// Where some frame begins, at or before `sent`.
+    boundary: usize,
     splices: VecDeque<Splice>,
+    /// How many splices have been written.
+    written_splices: usize,
+    /// Bytes of splices that have not been written.
     spliced_bytes: usize,
     /// Bytes ever written: with `position`, tells whether a command left before a disconnect.
     total_sent: u64,
@@ -27,7 +38,17 @@ pub(crate) struct Outgoing {
 struct Splice {
     /// The payload stands before this offset of `buffer`.
     at: usize,
+    /// Its size, written or not.
+    len: usize,
+    /// What has not been written of it.
     payload: Bytes,
+}
+
+/// A message of which only a part was written when the connection was lost.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct HalfWritten {
+    pub(crate) subject: String,
+    pub(crate) reply: Option<String>,
 }
 
 impl Outgoing {
@@ -58,18 +79,19 @@ impl Outgoing {
     pub(crate) fn payload(&mut self, payload: Payload<'_>) {
         if payload.len() >= SPLICE && !matches!(payload, Payload::Lent(_)) {
             let payload = payload.into_bytes();
-            self.spliced_bytes += payload.len();
-            self.splices.push_back(Splice { at: self.buffer.len(), payload });
+            let (at, len) = (self.buffer.len(), payload.len());
+            self.spliced_bytes += len;
+            self.splices.push_back(Splice { at, len, payload });
         } else {
             self.buffer.extend_from_slice(&payload);
         }
-        self.buffer.extend_from_slice(b"\r\n");
+        self.buffer.extend_from_slice(LINE_END);
     }
 
     /// What is to be written next, in order.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let mut from = self.sent;
-        let mut splices = self.splices.iter();
+        let mut splices = self.splices.iter().skip(self.written_splices);
         let mut pending: Option<&[u8]> = None;
         std::iter::from_fn(move || {
             if let Some(payload) = pending.take() {
@@ -96,7 +118,7 @@ impl Outgoing {
     /// The first `count` bytes of the chunks have been written.
     pub(crate) fn consume(&mut self, mut count: usize) {
         self.total_sent += count as u64;
-        while let Some(splice) = self.splices.front_mut() {
+        while let Some(splice) = self.splices.get_mut(self.written_splices) {
             let before = (splice.at - self.sent).min(count);
             self.sent += before;
             count -= before;
@@ -107,10 +129,77 @@ impl Outgoing {
             if splice.at > self.sent || !splice.payload.is_empty() {
                 return;
             }
-            self.splices.pop_front();
+            self.written_splices += 1;
         }
         self.sent += count;
         self.compact();
+    }
+
+    /// Forgets what was written, and the rest of the frame that is half-written: it is never
+    /// continued. Returns that frame's message, if it is one.
+    pub(crate) fn cut(&mut self) -> Option<HalfWritten> {
+        self.advance_boundary();
+        let mut half = None;
+        if self.boundary < self.sent {
+            half = self.half_written();
+            self.sent = self.frame_end().unwrap_or(self.buffer.len());
+            self.boundary = self.sent;
+            while self.splices.get(self.written_splices).is_some_and(|next| next.at < self.sent) {
+                self.spliced_bytes -= self.splices[self.written_splices].payload.len();
+                self.written_splices += 1;
+            }
+        }
+        self.forget_written();
+        half
+    }
+
+    /// The message whose frame begins at the boundary.
+    fn half_written(&self) -> Option<HalfWritten> {
+        let (line, head) = self.head()?;
+        let text = |(from, to): (u32, u32)| {
+            String::from_utf8_lossy(&line[from as usize..to as usize]).into_owned()
+        };
+        Some(HalfWritten { subject: text(head.subject), reply: head.reply.map(text) })
+    }
+
+    /// The control line at the boundary, if it is that of a message.
+    fn head(&self) -> Option<(&[u8], MessageHead)> {
+        let frame = &self.buffer[self.boundary..];
+        let line = frame[..memchr(b'\n', frame)?].strip_suffix(b"\r")?;
+        match ClientOp::parse(line) {
+            Ok(Parsed::Head(head)) => Some((line, head)),
+            _ => None,
+        }
+    }
+
+    /// Moves the boundary to the frame that is being written, or else to the one after it.
+    fn advance_boundary(&mut self) {
+        while let Some(end) = self.frame_end().filter(|end| *end <= self.sent) {
+            self.boundary = end;
+        }
+    }
+
+    /// Where the frame that begins at the boundary ends.
+    fn frame_end(&self) -> Option<usize> {
+        let Some((line, head)) = self.head() else {
+            let line = memchr(b'\n', &self.buffer[self.boundary..])?;
+            return Some(self.boundary + line + 1);
+        };
+        let payload_at = self.boundary + line.len() + LINE_END.len() + head.header_len;
+        let payload_len = head.total_len - head.header_len;
+        let spliced = self.splices.binary_search_by_key(&payload_at, |splice| splice.at);
+        let is_spliced = spliced.is_ok_and(|index| self.splices[index].len == payload_len);
+        Some(payload_at + if is_spliced { 0 } else { payload_len } + LINE_END.len())
+    }
+
+    /// Takes everything out that was not written, to be decoded. The stream stands between two
+    /// operations.
+    pub(crate) fn take(&mut self) -> Decoder<ClientOp> {
+        // what may be sent is no matter of the limits for what is received
+        let mut decoder = Decoder::new(Limits::NONE);
+        self.chunks().for_each(|chunk| decoder.feed(chunk));
+        self.clear();
+        decoder
     }
 
     /// Forgets everything that was not written.
@@ -123,17 +212,37 @@ impl Outgoing {
     fn compact(&mut self) {
         const KEPT: usize = 1 << 20;
         if self.sent < self.buffer.len() {
-            if self.splices.is_empty() && self.sent > self.buffer.len() / 2 && self.sent > SPLICE {
-                self.buffer.drain(..self.sent);
-                self.sent = 0;
+            if self.sent > self.buffer.len() / 2 && self.sent > SPLICE {
+                self.advance_boundary();
+            }
+            if self.boundary > self.buffer.len() / 2 {
+                self.forget_written();
             }
             return;
         }
-        self.buffer.clear();
-        self.sent = 0;
+        self.forget_all();
         if self.buffer.capacity() > KEPT {
             self.buffer.shrink_to(SPLICE);
         }
+    }
+
+    /// Drops what lies before the boundary.
+    fn forget_written(&mut self) {
+        let gone = std::mem::take(&mut self.boundary);
+        self.buffer.drain(..gone);
+        self.sent -= gone;
+        while self.written_splices > 0 && self.splices.front().is_some_and(|first| first.at < gone)
+        {
+            self.splices.pop_front();
+            self.written_splices -= 1;
+        }
+        self.splices.iter_mut().for_each(|splice| splice.at -= gone);
+    }
+
+    fn forget_all(&mut self) {
+        self.buffer.clear();
+        self.splices.clear();
+        (self.sent, self.boundary, self.written_splices) = (0, 0, 0);
     }
 }
 
@@ -188,11 +297,58 @@ mod tests {
     fn a_slow_reader_does_not_make_the_buffer_grow() {
         let mut outgoing = Outgoing::default();
         for _ in 0..10_000 {
-            outgoing.payload(Payload::Lent(&[0; 1000]));
+            publish(&mut outgoing, "a", Payload::Lent(&[0; 1000]));
             if outgoing.len() > 200_000 {
                 outgoing.consume(1002);
             }
         }
         assert!(outgoing.buffer.capacity() < 1 << 20);
+    }
+
+    fn publish(outgoing: &mut Outgoing, subject: &str, payload: Payload<'_>) {
+        let line = format!("PUB {subject} {}\r\n", payload.len());
+        outgoing.buffer().extend_from_slice(line.as_bytes());
+        outgoing.payload(payload);
+    }
+
+    /// Wherever a connection is lost, what was not begun is whole, and what was is known.
+    #[test]
+    fn a_cut_stands_between_frames() {
+        let frames = |outgoing: &mut Outgoing| {
+            let mut ends = vec![0];
+            for (subject, size) in [("a", 3), ("b", SPLICE), ("c", 0), ("d", SPLICE + 5)] {
+                outgoing.buffer().extend_from_slice(b"PING\r\n");
+                ends.push(outgoing.len());
+                let payload = vec![b'\n'; size];
+                publish(outgoing, subject, Payload::Owned(payload));
+                ends.push(outgoing.len());
+            }
+            outgoing.buffer().extend_from_slice(b"HPUB e reply 12 15\r\nNATS/1.0\r\n\r\nabc\r\n");
+            ends.push(outgoing.len());
+            ends
+        };
+        let mut whole = Outgoing::default();
+        let ends = frames(&mut whole);
+        let all = written(&whole);
+        let near = |at: usize| ends.iter().any(|end| end.abs_diff(at) < 40);
+        for at in (0..all.len()).filter(|at| near(*at) || at % 9973 == 0) {
+            for steps in [1, 2] {
+                let mut outgoing = Outgoing::default();
+                frames(&mut outgoing);
+                outgoing.consume(at / steps);
+                outgoing.consume(at - at / steps);
+                let half = outgoing.cut();
+                let next = *ends.iter().find(|end| **end >= at).unwrap();
+                assert_eq!(written(&outgoing), all[next..], "cut at {at}");
+                assert_eq!(outgoing.len(), all.len() - next);
+                assert_eq!(outgoing.total_sent(), at as u64);
+                let frame = ends.iter().position(|end| *end == next).unwrap();
+                let subject = ["", "", "a", "", "b", "", "c", "", "d", "e"][frame];
+                let subject = Some(subject).filter(|s| next > at && !s.is_empty());
+                assert_eq!(half.as_ref().map(|half| &half.subject[..]), subject, "cut at {at}");
+                let reply = half.and_then(|half| half.reply);
+                assert_eq!(reply.as_deref(), subject.filter(|s| *s == "e").map(|_| "reply"));
+            }
+        }
     }
 }

@@ -6,6 +6,8 @@
 
 use crate::deadlines::Deadlines;
 use crate::slots::{Key, Slots};
+use rustc_hash::FxHasher;
+use std::hash::Hasher;
 use std::time::{Duration, Instant};
 
 /// Characters of a token: 4 for the slot, 6 for the generation.
@@ -14,8 +16,19 @@ pub(crate) const TOKEN: usize = 10;
 #[derive(Debug)]
 pub(crate) struct Request<T> {
     pub(crate) context: T,
-    /// Where its frame begins in the outgoing stream.
-    pub(crate) position: u64,
+    /// Where its frame begins in the outgoing stream; `None` if it went out on a connection that
+    /// was lost since.
+    pub(crate) position: Option<u64>,
+    /// Stands for its subject, to find it when the server refuses it.
+    pub(crate) subject: u64,
+}
+
+/// A number for a subject. Equal subjects have equal numbers, different ones almost never.
+#[inline]
+pub(crate) fn fingerprint(subject: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(subject);
+    hasher.finish()
 }
 
 #[derive(Debug)]
@@ -41,8 +54,10 @@ impl<T> Requests<T> {
         context: T,
         timeout: Duration,
         position: u64,
+        subject: &str,
     ) -> Result<[u8; TOKEN], T> {
-        let request = Request { context, position };
+        let subject = fingerprint(subject.as_bytes());
+        let request = Request { context, position: Some(position), subject };
         let key = self.slots.insert(request).map_err(|request| request.context)?;
         self.unarmed.push((key, timeout));
         Ok(encode_token(key))
@@ -65,14 +80,31 @@ impl<T> Requests<T> {
         self.slots.remove(decode_token(token)?)
     }
 
-    /// Whether a token names a request that has no outcome yet.
-    pub(crate) fn contains(&self, token: &[u8]) -> bool {
-        decode_token(token).is_some_and(|key| self.slots.contains(key))
+    /// The request that a token names.
+    pub(crate) fn find_mut(&mut self, token: &[u8]) -> Option<&mut Request<T>> {
+        self.slots.get_mut(decode_token(token)?)
     }
 
-    /// The outgoing stream has changed: every request may have been written already.
-    pub(crate) fn forget_positions(&mut self) {
-        self.slots.iter_mut().for_each(|request| request.position = 0);
+    /// Ends the request on a subject that was written first, of those that begin before
+    /// `sent`.
+    pub(crate) fn take_first_on(&mut self, subject: &[u8], sent: u64) -> Option<Request<T>> {
+        let subject = fingerprint(subject);
+        let was_sent = |request: &Request<T>| request.position.is_none_or(|at| at < sent);
+        let on_subject = self.slots.iter().filter(|(_, request)| request.subject == subject);
+        let sent = on_subject.filter(|(_, request)| was_sent(request));
+        let (key, _) = sent.min_by_key(|(_, request)| request.position)?;
+        self.slots.remove(key)
+    }
+
+    /// Ends the requests that `ends` says so of.
+    pub(crate) fn take_if(&mut self, ends: impl Fn(&Request<T>) -> bool) -> Vec<Request<T>> {
+        let keys: Vec<Key> =
+            self.slots.iter().filter(|(_, request)| ends(request)).map(|(key, _)| key).collect();
+        keys.into_iter().filter_map(|key| self.slots.remove(key)).collect()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Request<T>> {
+        self.slots.iter_mut().map(|(_, request)| request)
     }
 
     /// Ends the only request there is, if there is just one.
@@ -99,8 +131,7 @@ impl<T> Requests<T> {
     pub(crate) fn take_all(&mut self) -> Vec<Request<T>> {
         self.deadlines.clear();
         self.unarmed.clear();
-        let keys: Vec<Key> = self.slots.keys().collect();
-        keys.into_iter().filter_map(|key| self.slots.remove(key)).collect()
+        self.take_if(|_| true)
     }
 
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
@@ -179,9 +210,9 @@ mod tests {
     #[test]
     fn a_reply_that_comes_late_or_twice_finds_nothing() {
         let mut requests = Requests::default();
-        let first = requests.insert("a", Duration::from_secs(1), 0).unwrap();
+        let first = requests.insert("a", Duration::from_secs(1), 0, "s").unwrap();
         assert_eq!(requests.take(&first).unwrap().context, "a");
-        let second = requests.insert("b", Duration::from_secs(1), 0).unwrap();
+        let second = requests.insert("b", Duration::from_secs(1), 0, "s").unwrap();
         assert!(requests.take(&first).is_none());
         assert_eq!(requests.take(&second).unwrap().context, "b");
     }
@@ -190,13 +221,13 @@ mod tests {
     fn clocks_start_when_armed() {
         let mut requests = Requests::default();
         let start = Instant::now();
-        requests.insert("a", Duration::from_secs(1), 0).unwrap();
+        requests.insert("a", Duration::from_secs(1), 0, "s").unwrap();
         assert_eq!(requests.next_deadline(), None);
         requests.arm(start);
         assert_eq!(requests.next_deadline(), Some(start + Duration::from_secs(1)));
         assert!(requests.take_due(start + Duration::from_millis(999)).is_none());
         assert!(requests.take_due(start + Duration::from_secs(1)).is_some());
-        requests.insert("for ever", Duration::MAX, 0).unwrap();
+        requests.insert("for ever", Duration::MAX, 0, "s").unwrap();
         requests.arm(start);
         assert!(requests.next_deadline().is_some());
     }

@@ -85,8 +85,11 @@ impl<T> Slots<T> {
         })
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.entries.iter_mut().map(|(_, entry)| entry)
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
+        let generations = &self.generations;
+        self.entries.iter_mut().map(move |(index, entry)| {
+            (Key { index: index as u32, generation: generations[index] }, entry)
+        })
     }
 
     #[inline]

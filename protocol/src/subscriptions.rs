@@ -28,13 +28,28 @@ const FIRST_SID: u64 = 2;
 
 #[derive(Debug)]
 pub(crate) struct Subscription<T> {
-    /// Messages received since the `SUB`.
+    pub(crate) subject: Box<str>,
+    pub(crate) queue: Option<Box<str>>,
+    /// Messages received since the subscription was made.
     pub(crate) received: u64,
-    /// The subscription ends with this message, counted from the `SUB`.
+    /// How many of them came before the server of today was told of the subscription: servers
+    /// count from the `SUB`.
+    pub(crate) received_before: u64,
+    /// The subscription ends with this message, counted from the first.
     pub(crate) max: Option<u64>,
     /// An `UNSUB` was sent to drain it; the next fence ends it.
     pub(crate) draining: bool,
+    /// Where its `SUB` stands in the outgoing stream. `None` if it does not: the server knows of it
+    /// from a restore, or will.
+    pub(crate) position: Option<u64>,
     pub(crate) context: T,
+}
+
+impl<T> Subscription<T> {
+    /// The maximum as the server of today counts.
+    pub(crate) fn server_max(&self) -> Option<u64> {
+        self.max.map(|max| max - self.received_before.min(max))
+    }
 }
 
 /// What a message means for its subscription.
@@ -61,8 +76,23 @@ impl<T> Default for Subscriptions<T> {
 
 impl<T> Subscriptions<T> {
     /// Registers a subscription, or gives the context back if there are too many.
-    pub(crate) fn insert(&mut self, context: T) -> Result<SubscriptionId, T> {
-        let entry = Subscription { received: 0, max: None, draining: false, context };
+    pub(crate) fn insert(
+        &mut self,
+        subject: &str,
+        queue: Option<&str>,
+        position: Option<u64>,
+        context: T,
+    ) -> Result<SubscriptionId, T> {
+        let entry = Subscription {
+            subject: subject.into(),
+            queue: queue.map(Into::into),
+            received: 0,
+            received_before: 0,
+            max: None,
+            draining: false,
+            position,
+            context,
+        };
         self.slots.insert(entry).map(SubscriptionId).map_err(|entry| entry.context)
     }
 
@@ -72,6 +102,21 @@ impl<T> Subscriptions<T> {
 
     pub(crate) fn remove(&mut self, id: SubscriptionId) -> Option<T> {
         self.slots.remove(id.0).map(|entry| entry.context)
+    }
+
+    /// The live subscriptions to a subject as members of a queue group, or the one with a sid.
+    pub(crate) fn find(
+        &self,
+        subject: &str,
+        queue: Option<&str>,
+        sid: Option<u64>,
+    ) -> Vec<SubscriptionId> {
+        let is_meant = |id: SubscriptionId, entry: &Subscription<T>| match sid {
+            Some(sid) => id.sid() == sid,
+            None => &*entry.subject == subject && entry.queue.as_deref() == queue,
+        };
+        let all = self.slots.iter().map(|(key, entry)| (SubscriptionId(key), entry));
+        all.filter(|(id, entry)| is_meant(*id, entry)).map(|(id, _)| id).collect()
     }
 
     /// Counts a message for a subscription.
@@ -96,11 +141,11 @@ mod tests {
     #[test]
     fn sids_are_small_and_never_given_twice() {
         let mut table = Subscriptions::default();
-        let first = table.insert(()).unwrap();
-        let second = table.insert(()).unwrap();
+        let first = table.insert("a", None, None, ()).unwrap();
+        let second = table.insert("a", None, None, ()).unwrap();
         assert_eq!((first.sid(), second.sid()), (2, 3));
         table.remove(first);
-        let third = table.insert(()).unwrap();
+        let third = table.insert("a", None, None, ()).unwrap();
         assert_eq!(third.sid(), (1 << 24) + 2);
         for id in [first, second, third] {
             assert_eq!(SubscriptionId::from_sid(id.sid()), Some(id));
@@ -112,7 +157,7 @@ mod tests {
     #[test]
     fn odd_sids_find_nothing() {
         let mut table = Subscriptions::default();
-        table.insert(()).unwrap();
+        table.insert("a", None, None, ()).unwrap();
         for sid in [0, 1, 3, 1 << 24, u64::MAX, 1 << 56] {
             let found = SubscriptionId::from_sid(sid).map(|id| table.receive(id));
             assert!(matches!(found, None | Some(Received::Late)), "{sid}");
@@ -122,7 +167,7 @@ mod tests {
     #[test]
     fn the_last_message_is_known() {
         let mut table = Subscriptions::default();
-        let id = table.insert(()).unwrap();
+        let id = table.insert("a", None, None, ()).unwrap();
         table.get_mut(id).unwrap().max = Some(2);
         let received: Vec<_> = (0..3).map(|_| table.receive(id)).collect();
         assert_eq!(received, [Received::More, Received::Last, Received::Late]);

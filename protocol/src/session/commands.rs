@@ -1,7 +1,7 @@
 //! The session's commands: what a driver asks for on behalf of its user, and the checks before
 //! the first byte of it is written.
 
-use super::{DrainStage, Phase, Publish, Session};
+use super::{DrainStage, Mux, Publish, Session, Waiting};
 use crate::encode::{self, Payload};
 use crate::error::CommandError;
 use crate::events::{DisconnectReason, EndReason, Event, FenceError, RequestError};
@@ -24,9 +24,8 @@ impl<S, R, F> Session<S, R, F> {
             subject::check_literal(reply).map_err(CommandError::ReplySubject)?;
         }
         self.check_message(&message, message.reply.map_or(0, str::len))?;
-        if let Some(limit) = self.is_full(message.payload.len()) {
-            let payload = message.payload.given_back();
-            return Err(CommandError::BufferFull { payload, limit });
+        if self.is_full(message.payload.len()) {
+            return Err(self.refusal(message.payload.given_back()));
         }
         let reply = message.reply.map(|reply| (reply.as_bytes(), &b""[..]));
         self.write_message(message, reply);
@@ -37,21 +36,22 @@ impl<S, R, F> Session<S, R, F> {
     /// if it cannot be sent. The timeout runs from the next [`handle_turn`](Self::handle_turn).
     pub fn request(&mut self, message: Publish<'_>, timeout: Duration, context: R) {
         if let Err(error) = self.check_message(&message, self.inbox.len() + TOKEN) {
-            return self.fail_request(context, error);
+            return self.fail_request(context, error.into());
         }
-        if let Some(limit) = self.is_full(message.payload.len()) {
-            let payload = message.payload.given_back();
-            return self.fail_request(context, CommandError::BufferFull { payload, limit });
+        if self.is_full(message.payload.len()) {
+            let error = self.refusal(message.payload.given_back());
+            return self.fail_request(context, error.into());
         }
         self.subscribe_mux();
-        match self.requests.insert(context, timeout, self.outgoing.position()) {
+        let position = self.outgoing.position();
+        match self.requests.insert(context, timeout, position, message.subject) {
             Ok(token) => {
                 // taken out for the time of the write, because it is written beside it
                 let inbox = std::mem::take(&mut self.inbox);
                 self.write_message(message, Some((inbox.as_bytes(), &token)));
                 self.inbox = inbox;
             }
-            Err(context) => self.fail_request(context, CommandError::TooMany),
+            Err(context) => self.fail_request(context, CommandError::TooMany.into()),
         }
     }
 
@@ -68,18 +68,24 @@ impl<S, R, F> Session<S, R, F> {
         if let Err(error) = self.check_subscribe(subject, queue) {
             return Err((error, context));
         }
-        let inserted = self.subscriptions.insert(context);
+        // one that finds no room while there is no connection is restored on the next one
+        let has_room = self.is_open() || !self.is_full(subject.len());
+        let position = has_room.then(|| self.outgoing.position());
+        let inserted = self.subscriptions.insert(subject, queue, position, context);
         let id = inserted.map_err(|context| (CommandError::TooMany, context))?;
-        let queue = queue.map(str::as_bytes);
-        encode::subscribe(self.outgoing.buffer(), subject.as_bytes(), queue, id.sid());
+        if has_room {
+            let queue = queue.map(str::as_bytes);
+            encode::subscribe(self.outgoing.buffer(), subject.as_bytes(), queue, id.sid());
+        }
         Ok(id)
     }
 
     /// Ends a subscription at once. What the server has sent for it already is not delivered.
     pub fn unsubscribe(&mut self, id: SubscriptionId) -> Result<S, CommandError> {
-        let context = self.subscriptions.remove(id).ok_or(CommandError::UnknownSubscription)?;
-        encode::unsubscribe(self.outgoing.buffer(), id.sid(), None);
-        Ok(context)
+        let entry = self.subscriptions.get_mut(id).ok_or(CommandError::UnknownSubscription)?;
+        let position = entry.position;
+        self.write_unsubscribe(id, position, None);
+        self.subscriptions.remove(id).ok_or(CommandError::UnknownSubscription)
     }
 
     /// Ends a subscription with its `max`th message, counted from the beginning: after two
@@ -87,13 +93,23 @@ impl<S, R, F> Session<S, R, F> {
     pub fn unsubscribe_after(&mut self, id: SubscriptionId, max: u64) -> Result<(), CommandError> {
         let entry = self.subscriptions.get_mut(id).ok_or(CommandError::UnknownSubscription)?;
         entry.max = Some(max);
+        let position = entry.position;
         if entry.received >= max {
-            encode::unsubscribe(self.outgoing.buffer(), id.sid(), None);
+            self.write_unsubscribe(id, position, None);
             self.end_subscription(id, EndReason::MaxReached);
         } else {
-            encode::unsubscribe(self.outgoing.buffer(), id.sid(), Some(max));
+            let max = entry.server_max();
+            self.write_unsubscribe(id, position, max);
         }
         Ok(())
+    }
+
+    /// Without a connection, a subscription that is to be restored needs no `UNSUB`: what is
+    /// restored is what there is then.
+    fn write_unsubscribe(&mut self, id: SubscriptionId, position: Option<u64>, max: Option<u64>) {
+        if self.is_open() || position.is_some() {
+            encode::unsubscribe(self.outgoing.buffer(), id.sid(), max);
+        }
     }
 
     /// Ends a subscription after everything that the server sends for it. The fence's event comes
@@ -104,7 +120,8 @@ impl<S, R, F> Session<S, R, F> {
             return self.events.push_back(Event::Fence { context, outcome });
         };
         if !std::mem::replace(&mut entry.draining, true) {
-            encode::unsubscribe(self.outgoing.buffer(), id.sid(), None);
+            let position = entry.position;
+            self.write_unsubscribe(id, position, None);
         }
         self.push_fence(Purpose::Drain { subscription: id, context, timeout });
     }
@@ -124,12 +141,12 @@ impl<S, R, F> Session<S, R, F> {
     /// completed, and then the connection is closed. While requests are completed, publishing is
     /// still allowed.
     pub fn drain(&mut self, now: Instant) {
-        if self.phase == Phase::Closed || self.drain.is_some() {
+        if self.over || self.drain.is_some() {
             return;
         }
         self.drain = Some(DrainStage::Requested);
         self.drain_deadline = now.checked_add(self.config.drain_timeout);
-        if self.phase == Phase::Ready {
+        if self.is_open() {
             self.begin_drain();
         }
     }
@@ -141,7 +158,7 @@ impl<S, R, F> Session<S, R, F> {
 
     #[inline]
     pub(super) fn max_payload(&self) -> usize {
-        match usize::try_from(self.info.max_payload) {
+        match usize::try_from(self.peer.info.max_payload) {
             Ok(limit) if limit > 0 => limit,
             // a server that names no limit, or none yet
             _ => usize::MAX,
@@ -164,7 +181,7 @@ impl<S, R, F> Session<S, R, F> {
             headers.check()?;
             header_len = headers.encoded_len();
         }
-        if header_len > 0 && self.info_seen && !self.info.headers {
+        if header_len > 0 && self.peer.info_seen && !self.peer.info.headers {
             return Err(CommandError::HeadersUnsupported);
         }
         let (size, limit) = (header_len + message.payload.len(), self.max_payload());
@@ -176,17 +193,16 @@ impl<S, R, F> Session<S, R, F> {
         if line > limit {
             return Err(CommandError::ControlLineTooLong { size: line, limit });
         }
-        if !self.info_seen {
-            self.waiting.largest = self.waiting.largest.max(size);
-            self.waiting.headers |= header_len > 0;
+        if !self.is_open() {
+            self.waiting.note(size, header_len > 0);
         }
         Ok(())
     }
 
     fn check_not_over(&self) -> Result<(), CommandError> {
-        match (self.phase, self.drain) {
-            (Phase::Closed, _) => Err(CommandError::Closed),
-            (_, Some(DrainStage::Final)) => Err(CommandError::Draining),
+        match self.drain {
+            _ if self.over => Err(CommandError::Closed),
+            Some(DrainStage::Final) => Err(CommandError::Draining),
             _ => Ok(()),
         }
     }
@@ -194,8 +210,8 @@ impl<S, R, F> Session<S, R, F> {
     /// Whether there is room for a command without a payload.
     fn check_room(&mut self) -> Result<(), CommandError> {
         match self.is_full(0) {
-            Some(limit) => Err(CommandError::BufferFull { payload: Payload::default(), limit }),
-            None => Ok(()),
+            true => Err(self.refusal(Payload::default())),
+            false => Ok(()),
         }
     }
 
@@ -211,7 +227,8 @@ impl<S, R, F> Session<S, R, F> {
         let limit = self.config.max_control_line;
         match subject.len() + queue.map_or(0, str::len) + 40 {
             size if size > limit => Err(CommandError::ControlLineTooLong { size, limit }),
-            _ => self.check_room(),
+            _ if self.is_open() => self.check_room(),
+            _ => Ok(()),
         }
     }
 
@@ -229,25 +246,44 @@ impl<S, R, F> Session<S, R, F> {
 
     #[inline]
     fn subscribe_mux(&mut self) {
-        if !std::mem::replace(&mut self.mux_subscribed, true) {
+        if self.mux == Mux::Unused {
+            self.mux = Mux::Subscribed;
             let pattern = format!("{}*", self.inbox);
             encode::subscribe(self.outgoing.buffer(), pattern.as_bytes(), None, MUX_SID);
         }
     }
 
-    /// The limit, if a command of this size would go beyond it. An empty buffer takes one of any
-    /// size: there would be nothing to wait for.
+    /// Whether a command of this size would go beyond the limit. On a connection, an empty buffer
+    /// takes one of any size: there would be nothing to wait for.
     #[inline]
-    fn is_full(&mut self, len: usize) -> Option<usize> {
-        let limit = self.config.max_buffered;
-        let full = self.outgoing.len() + len > limit && self.outgoing.len() > 0;
+    fn is_full(&mut self, len: usize) -> bool {
+        let waiting = self.outgoing.len();
+        let full = match self.is_open() {
+            true => waiting + len > self.config.max_buffered && waiting > 0,
+            false => waiting + len >= self.max_unconnected(),
+        };
         self.refused |= full;
-        full.then_some(limit)
+        full
     }
 
-    fn fail_request(&mut self, context: R, error: CommandError) {
-        let outcome = Err(RequestError::Command(error));
-        self.events.push_back(Event::Reply { context, outcome });
+    fn max_unconnected(&self) -> usize {
+        self.config.max_unconnected.min(self.config.max_buffered)
+    }
+
+    #[cold]
+    fn refusal(&self, payload: Payload<'static>) -> CommandError {
+        let limit = match self.is_open() {
+            true => self.config.max_buffered,
+            false => self.max_unconnected(),
+        };
+        match limit {
+            0 if !self.is_open() => CommandError::NotConnected { payload },
+            _ => CommandError::BufferFull { payload, limit },
+        }
+    }
+
+    pub(super) fn fail_request(&mut self, context: R, error: RequestError) {
+        self.events.push_back(Event::Reply { context, outcome: Err(error) });
     }
 
     pub(super) fn push_fence(&mut self, purpose: Purpose<F>) {
@@ -259,5 +295,14 @@ impl<S, R, F> Session<S, R, F> {
         if let Purpose::Flush { context, .. } | Purpose::Drain { context, .. } = purpose {
             self.events.push_back(Event::Fence { context, outcome: Err(error) });
         }
+    }
+}
+
+impl Waiting {
+    /// A message of this size waits, with or without headers.
+    #[inline]
+    pub(super) fn note(&mut self, size: usize, headers: bool) {
+        self.largest = self.largest.max(size);
+        self.headers |= headers;
     }
 }

@@ -1,11 +1,11 @@
 //! The session's incoming side: operations of the server become events.
 
-use super::{DrainStage, Phase, Session};
+use super::{DrainStage, Mux, Session, Waiting};
 use crate::encode;
-use crate::error::{ServerError, ServerErrorKind};
+use crate::error::{Denied, ServerError, ServerErrorKind};
 use crate::events::{DisconnectReason, EndReason, Event, RequestError};
 use crate::fences::{Fence, Purpose};
-use crate::info::{ConnectInfo, ServerInfo};
+use crate::info::ServerInfo;
 use crate::op::{Message, ServerOp};
 use crate::requests::Request;
 use crate::subscriptions::{MUX_SID, Received, SubscriptionId};
@@ -23,9 +23,9 @@ impl<S, R, F> Session<S, R, F> {
                 return Some(event);
             }
             if !self.is_listening() {
-                return std::mem::take(&mut self.closing).then_some(Event::Closed);
+                return self.closing.take().map(Event::Closed);
             }
-            match self.decoder.next_op() {
+            match self.peer.decoder.next_op() {
                 Ok(Some(ServerOp::Message(message))) => {
                     if let Some(event) = self.handle_message(message) {
                         return Some(event);
@@ -34,7 +34,7 @@ impl<S, R, F> Session<S, R, F> {
                 Ok(Some(op)) => self.handle_op(op),
                 Ok(None) if self.advance_drain() => {}
                 Ok(None) => return None,
-                Err(error) => self.finish(DisconnectReason::Protocol(error)),
+                Err(error) => self.lose_connection(DisconnectReason::Protocol(error)),
             }
         }
     }
@@ -42,7 +42,7 @@ impl<S, R, F> Session<S, R, F> {
     #[inline]
     fn handle_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
         if !self.is_open() {
-            self.finish_unexpected("message");
+            self.handle_op(ServerOp::Message(message));
             return None;
         }
         self.statistics.messages_in += 1;
@@ -84,6 +84,9 @@ impl<S, R, F> Session<S, R, F> {
 
     #[inline(never)]
     fn handle_op(&mut self, op: ServerOp) {
+        if !self.is_open() {
+            return self.shake_hands(op);
+        }
         match op {
             ServerOp::Info(info) => self.handle_info(*info),
             ServerOp::Pong => self.handle_pong(),
@@ -94,93 +97,116 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
+    fn shake_hands(&mut self, op: ServerOp) {
+        let is_another_info = matches!(op, ServerOp::Info(_)) && self.peer.info_seen;
+        match self.peer.handshake(op, &self.config) {
+            Ok(true) => self.open(),
+            Ok(false) if is_another_info => self.report_info(),
+            Ok(false) => {}
+            Err(reason) => self.lose_connection(reason),
+        }
+    }
+
     /// A peer that asks and asks, and reads no answer, gets none beyond the buffer's limit.
     fn answer_ping(&mut self) {
-        let out = match self.is_open() {
-            true => self.outgoing.buffer(),
-            false => &mut self.handshake,
-        };
+        let out = self.outgoing.buffer();
         if out.len() < self.config.max_buffered {
             out.extend_from_slice(encode::PONG);
         }
     }
 
     fn handle_info(&mut self, info: ServerInfo) {
-        self.info = info;
-        self.info_seen = true;
-        if self.info.ldm && !self.lame_duck_seen {
-            self.lame_duck_seen = true;
+        self.peer.info = info;
+        self.report_info();
+    }
+
+    fn report_info(&mut self) {
+        if self.peer.info.ldm && !self.peer.lame_duck_seen {
+            self.peer.lame_duck_seen = true;
             self.events.push_back(Event::LameDuck);
         }
-        if self.phase != Phase::AwaitingInfo {
-            return self.events.push_back(Event::InfoChanged);
-        }
-        if self.info.tls_required {
-            return self.finish(DisconnectReason::Unsupported("TLS"));
-        }
-        if !self.config.connect.echo && self.info.proto < 1 {
-            return self.finish(DisconnectReason::Unsupported("echo"));
-        }
-        let connect = ConnectInfo {
-            headers: self.info.headers,
-            no_responders: self.info.headers && self.config.connect.no_responders,
-            ..self.config.connect.clone()
-        };
-        encode::connect(&mut self.handshake, &connect);
-        self.handshake.extend_from_slice(encode::PING);
-        self.phase = Phase::AwaitingPong;
+        self.events.push_back(Event::InfoChanged);
     }
 
     fn handle_pong(&mut self) {
-        self.pings_outstanding = 0;
-        match self.phase {
-            Phase::AwaitingPong => self.open(),
-            Phase::Ready | Phase::Draining => {
-                // a PONG that nobody asked for is odd, and does no harm
-                if let Some(fence) = self.fences.pop() {
-                    self.pass_fence(fence);
-                }
-            }
-            _ => self.finish_unexpected("PONG"),
+        self.peer.pings_outstanding = 0;
+        // a PONG that nobody asked for is odd, and does no harm
+        if let Some(fence) = self.fences.pop() {
+            self.pass_fence(fence);
         }
     }
 
+    /// The handshake is done.
     fn open(&mut self) {
-        self.phase = Phase::Ready;
-        self.connect_deadline = None;
-        if self.config.ping_interval > Duration::ZERO {
-            let interval = self.config.ping_interval;
-            self.next_ping = self.last_read.and_then(|now| now.checked_add(interval));
-        }
-        let too_large = self.waiting.largest > self.max_payload();
-        if too_large || self.waiting.ghosts || (self.waiting.headers && !self.info.headers) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let Waiting { largest, headers, ghosts } = waiting;
+        if largest > self.max_payload() || ghosts || (headers && !self.peer.info.headers) {
             self.recheck_outgoing();
-            self.report_room();
         }
-        self.events.push_back(Event::Connected);
+        self.restore();
+        if std::mem::replace(&mut self.connected_before, true) {
+            self.statistics.reconnects += 1;
+            self.events.push_back(Event::Reconnected);
+        } else {
+            self.events.push_back(Event::Connected);
+        }
+        self.report_room();
         if self.drain.is_some() {
             self.begin_drain();
         }
     }
 
     fn handle_server_error(&mut self, error: ServerError) {
-        if !self.is_open() {
-            return self.finish(DisconnectReason::Server(error));
-        }
-        let stays = matches!(
-            error.kind(),
-            ServerErrorKind::PermissionsViolation
-                | ServerErrorKind::TooManySubscriptions
-                | ServerErrorKind::InvalidSubject
-        );
-        if !stays {
-            self.fatal_error = Some(error.clone());
+        match error.kind() {
+            ServerErrorKind::PermissionsViolation => self.find_denied(&error),
+            ServerErrorKind::TooManySubscriptions | ServerErrorKind::InvalidSubject => {}
+            _ => self.peer.last_error = Some(error.clone()),
         }
         self.events.push_back(Event::ServerError(error));
     }
 
+    /// Ends what the server does not permit. Its errors carry no id, only what they are about.
+    fn find_denied(&mut self, error: &ServerError) {
+        match error.denied() {
+            Some(Denied::Publish { subject }) => {
+                let sent = self.outgoing.total_sent();
+                if let Some(request) = self.requests.take_first_on(subject.as_bytes(), sent) {
+                    self.fail_request(request.context, RequestError::Denied(error.clone()));
+                }
+            }
+            Some(Denied::Reply { subject }) => {
+                let token = subject.strip_prefix(&self.inbox);
+                let request = token.and_then(|token| self.requests.take(token.as_bytes()));
+                if let Some(request) = request {
+                    self.fail_request(request.context, RequestError::Denied(error.clone()));
+                }
+            }
+            Some(Denied::Subscription { subject, queue, sid }) => {
+                if subject.strip_suffix('*') == Some(&self.inbox) {
+                    return self.lose_inbox(error);
+                }
+                for id in self.subscriptions.find(subject, queue, sid) {
+                    let error = error.clone();
+                    self.events.push_back(Event::SubscriptionDenied { subscription: id, error });
+                    self.end_subscription(id, EndReason::Denied);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// No reply can come. The next request asks for the inbox again.
+    fn lose_inbox(&mut self, error: &ServerError) {
+        self.mux = Mux::Unused;
+        let sent = self.outgoing.total_sent();
+        let was_sent = |request: &Request<R>| request.position.is_none_or(|at| at < sent);
+        for request in self.requests.take_if(was_sent) {
+            self.fail_request(request.context, RequestError::Denied(error.clone()));
+        }
+    }
+
     fn pass_fence(&mut self, fence: Fence<F>) {
-        let times = fence.sent.zip(self.last_read);
+        let times = fence.sent.zip(self.peer.last_read);
         let rtt = times.map_or(Duration::ZERO, |(sent, read)| read.duration_since(sent));
         match fence.purpose {
             Purpose::KeepAlive | Purpose::TimedOut { drained: None } => {}

@@ -5,23 +5,26 @@
 //! context comes back exactly once, `PONG`s are matched to `PING`s in order, and nothing of what
 //! the user sent is written before the handshake is done.
 //!
-//! It does not reconnect: a session that was disconnected is closed.
+//! A session can outlive its connection ([`SessionConfig::resume`]): the driver makes another one,
+//! and the session restores on it what the server has to know. Which server that is, and when, is
+//! not its business; see [`ServerPool`](crate::ServerPool).
 
 mod commands;
 mod incoming;
+mod peer;
 mod recheck;
+mod resume;
 
-use crate::decode::{Decoder, Limits};
+use crate::decode::Limits;
 use crate::encode::{self, Payload};
-use crate::error::{ProtocolError, ServerError};
 use crate::events::{DisconnectReason, EndReason, Event, FenceError, RequestError, Statistics};
 use crate::fences::{Fences, Purpose};
 use crate::headers::HeaderMap;
-use crate::info::{ConnectInfo, ServerInfo};
-use crate::op::ServerOp;
+use crate::info::{Authentication, ConnectInfo, ServerInfo};
 use crate::outgoing::Outgoing;
 use crate::requests::{Request, Requests};
 use crate::subscriptions::{SubscriptionId, Subscriptions};
+use peer::{Peer, Stage};
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -47,8 +50,19 @@ pub struct SessionConfig {
     pub max_buffered: usize,
     /// Bytes at which a buffer that was full counts as writable again. Default: 16 MiB.
     pub low_water: usize,
-    /// Longest control line to send. Default: 4096 bytes, the default of servers, which close the
-    /// connection on longer ones.
+    /// Most bytes that wait for a connection; commands beyond are refused, and with zero all that
+    /// send something. Default: 8 MiB.
+    pub max_unconnected: usize,
+    /// Whether the session outlives its connection and waits for another one. Default: false.
+    pub resume: bool,
+    /// Whether requests that were sent on a connection that is lost wait for their replies, which
+    /// may come on the next one, until their time is up. Default: false, they fail at once.
+    pub keep_requests: bool,
+    /// Whether the driver says who the client is, by [`Session::authenticate`], when it knows what
+    /// the server wants to be signed. Default: false, `connect` says it.
+    pub ask_authentication: bool,
+    /// Longest control line to send, the `CONNECT` included. Default: 4096 bytes, the default of
+    /// servers, which close the connection on longer ones.
     pub max_control_line: usize,
     /// What the server may ask the session to hold.
     pub limits: Limits,
@@ -65,6 +79,10 @@ impl Default for SessionConfig {
             drain_timeout: Duration::from_secs(30),
             max_buffered: 64 << 20,
             low_water: 16 << 20,
+            max_unconnected: 8 << 20,
+            resume: false,
+            keep_requests: false,
+            ask_authentication: false,
             max_control_line: 4096,
             limits: Limits::default(),
         }
@@ -113,14 +131,34 @@ impl<'a> Publish<'a> {
     }
 }
 
+/// What may become of a transport that has just been opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Security {
+    /// It stays without TLS. A server that requires TLS is refused.
+    Plain,
+    /// The driver can upgrade it to TLS, if the server requires that.
+    Upgradable,
+    /// It has to be upgraded to TLS. A server without TLS is refused.
+    Demanded,
+    /// There is nothing to decide: it is TLS already, or something that is no business of the
+    /// server's.
+    Settled,
+}
+
 /// Where a session stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// There is no transport yet.
+    /// There is no transport: none yet, or none any more.
     Connecting,
     /// The server has not introduced itself.
     AwaitingInfo,
+    /// The driver is to upgrade the transport to TLS, and then to call
+    /// [`handle_secured`](Session::handle_secured).
+    AwaitingTls,
+    /// The driver is to call [`authenticate`](Session::authenticate).
+    AwaitingAuthentication,
     /// `CONNECT` was sent, its `PING` is not answered.
     AwaitingPong,
     /// Connected.
@@ -147,14 +185,12 @@ enum DrainStage {
 /// requests and fences.
 pub struct Session<S, R, F> {
     config: SessionConfig,
-    phase: Phase,
+    peer: Peer,
+    /// The session is over.
+    over: bool,
+    /// It has been connected before.
+    connected_before: bool,
     drain: Option<DrainStage>,
-    info: ServerInfo,
-    info_seen: bool,
-    lame_duck_seen: bool,
-    decoder: Decoder<ServerOp>,
-    /// Handshake bytes; they go before everything in `outgoing`.
-    handshake: Vec<u8>,
     outgoing: Outgoing,
     /// A command was refused because the buffer was full.
     refused: bool,
@@ -163,20 +199,26 @@ pub struct Session<S, R, F> {
     requests: Requests<R>,
     /// `<prefix>.<id>.`: what every reply's subject begins with.
     inbox: String,
-    mux_subscribed: bool,
+    mux: Mux,
     fences: Fences<F>,
     events: VecDeque<Event<S, R, F>>,
     /// The session is over and `Event::Closed` is still to come, behind everything else.
-    closing: bool,
-    fatal_error: Option<ServerError>,
-    connect_deadline: Option<Instant>,
+    closing: Option<DisconnectReason>,
     drain_deadline: Option<Instant>,
-    next_ping: Option<Instant>,
-    pings_outstanding: u32,
     /// A subscription whose last message has just been reported.
     finished: Option<SubscriptionId>,
-    last_read: Option<Instant>,
     statistics: Statistics,
+}
+
+/// The one subscription for all replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mux {
+    /// No request has been made.
+    Unused,
+    /// Its `SUB` is in the outgoing stream.
+    Subscribed,
+    /// The connection that its `SUB` was for is lost.
+    ToRestore,
 }
 
 /// What is known of the commands that were taken before the server's limits were.
@@ -195,30 +237,22 @@ impl<S, R, F> Session<S, R, F> {
     /// source of randomness.
     pub fn new(config: SessionConfig, seed: u128) -> Self {
         Self {
-            phase: Phase::Connecting,
+            peer: Peer::new(&config),
+            over: false,
+            connected_before: false,
             drain: None,
-            info: ServerInfo::default(),
-            info_seen: false,
-            lame_duck_seen: false,
-            decoder: Decoder::new(config.limits),
-            handshake: Vec::new(),
             outgoing: Outgoing::default(),
             refused: false,
             waiting: Waiting::default(),
             subscriptions: Subscriptions::default(),
             requests: Requests::default(),
             inbox: format!("{}.{}.", config.inbox_prefix, base62(seed)),
-            mux_subscribed: false,
+            mux: Mux::Unused,
             fences: Fences::default(),
             events: VecDeque::new(),
-            closing: false,
-            fatal_error: None,
-            connect_deadline: None,
+            closing: None,
             drain_deadline: None,
-            next_ping: None,
-            pings_outstanding: 0,
             finished: None,
-            last_read: None,
             statistics: Statistics::default(),
             config,
         }
@@ -228,58 +262,73 @@ impl<S, R, F> Session<S, R, F> {
 
     /// The driver begins to look for the server: the connect timeout runs from now.
     pub fn handle_connecting(&mut self, now: Instant) {
-        if self.phase == Phase::Connecting {
-            self.connect_deadline = now.checked_add(self.config.connect_timeout);
+        if !self.over {
+            self.peer.handle_connecting(self.config.connect_timeout, now);
         }
     }
 
     /// The transport is open. Room for what it delivers is in [`read_room`](Self::read_room).
-    pub fn handle_connected(&mut self) {
-        if self.phase == Phase::Connecting {
-            self.phase = Phase::AwaitingInfo;
+    pub fn handle_connected(&mut self, security: Security) {
+        if !self.over {
+            self.peer.handle_connected(security);
+        }
+    }
+
+    /// The transport has been upgraded to TLS, as [`Phase::AwaitingTls`] asked for.
+    pub fn handle_secured(&mut self) {
+        if let Err(reason) = self.peer.handle_secured(&self.config) {
+            self.lose_connection(reason);
+        }
+    }
+
+    /// Says who the client is, as [`Phase::AwaitingAuthentication`] asked for.
+    pub fn authenticate(&mut self, authentication: Authentication) {
+        if let Err(reason) = self.peer.authenticate(authentication, &self.config) {
+            self.lose_connection(reason);
         }
     }
 
     /// Room to read into, at least 16 KiB.
     pub fn read_room(&mut self) -> &mut [u8] {
-        self.decoder.room()
+        self.peer.decoder.room()
     }
 
     /// The transport has put `count` bytes into the room.
     pub fn handle_read(&mut self, count: usize, now: Instant) {
-        self.last_read = Some(now);
-        self.decoder.filled(count);
+        self.peer.last_read = Some(now);
+        self.peer.decoder.filled(count);
     }
 
     /// The transport delivered bytes that lie elsewhere.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
-        self.last_read = Some(now);
-        self.decoder.feed(bytes);
+        self.peer.last_read = Some(now);
+        self.peer.decoder.feed(bytes);
     }
 
-    /// The transport is gone. Call it when all that was read before has been polled.
+    /// The transport is gone, or could not be had. Call it when all that was read before has been
+    /// polled.
     pub fn handle_disconnected(&mut self, reason: DisconnectReason) {
-        let reason = match (reason, self.fatal_error.take()) {
+        let reason = match (reason, self.peer.last_error.take()) {
             // the server says why and then closes: the why is the better reason
             (DisconnectReason::ServerClosed | DisconnectReason::Transport { .. }, Some(error)) => {
                 DisconnectReason::Server(error)
             }
             (reason, _) => reason,
         };
-        self.finish(reason);
+        self.lose_connection(reason);
     }
 
     /// What is to be written next, in order.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let outgoing = self.is_open().then(|| self.outgoing.chunks()).into_iter().flatten();
-        let handshake = Some(&self.handshake[..]).filter(|bytes| !bytes.is_empty());
-        handshake.into_iter().chain(outgoing)
+        let first = Some(&self.peer.first[..]).filter(|bytes| !bytes.is_empty());
+        first.into_iter().chain(outgoing)
     }
 
     /// How many bytes the chunks have together.
     #[inline]
     pub fn writable_len(&self) -> usize {
-        self.handshake.len() + if self.is_open() { self.outgoing.len() } else { 0 }
+        self.peer.first.len() + if self.is_open() { self.outgoing.len() } else { 0 }
     }
 
     /// Bytes of commands that wait to be written, or for the handshake.
@@ -289,9 +338,11 @@ impl<S, R, F> Session<S, R, F> {
 
     /// The transport has taken the first `count` bytes of the chunks.
     pub fn handle_written(&mut self, count: usize) {
-        let first = count.min(self.handshake.len());
-        self.handshake.drain(..first);
-        if count > first {
+        let first = count.min(self.peer.first.len());
+        if first > 0 {
+            self.peer.consume_first(first);
+        }
+        if count > first && self.is_open() {
             self.outgoing.consume(count - first);
         }
         self.report_room();
@@ -310,7 +361,7 @@ impl<S, R, F> Session<S, R, F> {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next. Requests and fences
     /// whose clocks have not been started do not count; see [`needs_turn`](Self::needs_turn).
     pub fn next_deadline(&mut self) -> Option<Instant> {
-        [self.connect_deadline, self.drain_deadline, self.next_ping]
+        [self.peer.connect_deadline, self.drain_deadline, self.peer.next_ping]
             .into_iter()
             .chain([self.requests.next_deadline(), self.fences.next_deadline()])
             .flatten()
@@ -319,39 +370,45 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Whether the driver has something to do without waiting for anybody.
     pub fn needs_turn(&self) -> bool {
-        let unpolled = self.is_listening() && self.decoder.has_news();
-        let events = !self.events.is_empty() || self.finished.is_some() || self.closing;
+        let unpolled = self.is_listening() && self.peer.decoder.has_news();
+        let events = !self.events.is_empty() || self.finished.is_some() || self.closing.is_some();
         events || unpolled || self.requests.has_unarmed() || self.fences.has_unarmed()
     }
 
     /// Ends what has taken too long, and sends the keep-alive ping when it is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if is_due(self.connect_deadline) {
-            return self.finish(DisconnectReason::ConnectTimeout);
-        }
         if is_due(self.drain_deadline) {
             return self.finish(DisconnectReason::DrainTimeout);
         }
         while let Some(request) = self.requests.take_due(now) {
-            self.waiting.ghosts |= !self.is_open();
-            let outcome = Err(RequestError::Timeout);
-            self.events.push_back(Event::Reply { context: request.context, outcome });
+            self.time_out(request);
         }
         while let Some(purpose) = self.fences.take_due(now) {
             self.fail_fence(purpose, FenceError::Timeout);
         }
-        if is_due(self.next_ping) {
+        if is_due(self.peer.connect_deadline) {
+            self.lose_connection(DisconnectReason::ConnectTimeout);
+        } else if is_due(self.peer.next_ping) {
             self.keep_alive(now);
         }
     }
 
+    fn time_out(&mut self, request: Request<R>) {
+        let is_unsent = request.position.is_some_and(|at| at >= self.outgoing.total_sent());
+        // without a connection, what waits is looked at again before it is sent
+        let is_ghost = is_unsent && !self.is_open();
+        self.waiting.ghosts |= is_ghost;
+        let error = if is_ghost { RequestError::NeverSent } else { RequestError::Timeout };
+        self.fail_request(request.context, error);
+    }
+
     fn keep_alive(&mut self, now: Instant) {
-        if self.pings_outstanding >= self.config.max_pings_outstanding {
-            return self.finish(DisconnectReason::Stale);
+        if self.peer.pings_outstanding >= self.config.max_pings_outstanding {
+            return self.lose_connection(DisconnectReason::Stale);
         }
-        self.pings_outstanding += 1;
-        self.next_ping = now.checked_add(self.config.ping_interval);
+        self.peer.pings_outstanding += 1;
+        self.peer.next_ping = now.checked_add(self.config.ping_interval);
         self.push_fence(Purpose::KeepAlive);
     }
 
@@ -359,12 +416,32 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Where the session stands.
     pub fn phase(&self) -> Phase {
-        self.phase
+        match self.peer.stage {
+            _ if self.over => Phase::Closed,
+            Stage::Idle => Phase::Connecting,
+            Stage::AwaitingInfo => Phase::AwaitingInfo,
+            Stage::AwaitingTls => Phase::AwaitingTls,
+            Stage::AwaitingAuthentication => Phase::AwaitingAuthentication,
+            Stage::AwaitingPong => Phase::AwaitingPong,
+            Stage::Open if self.drain.is_some() => Phase::Draining,
+            Stage::Open => Phase::Ready,
+        }
     }
 
-    /// The server's last `INFO`, once it has sent one.
+    /// The last `INFO` of the server that the session is connected or connecting to, once it has
+    /// sent one.
     pub fn server_info(&self) -> Option<&ServerInfo> {
-        self.info_seen.then_some(&self.info)
+        self.peer.info_seen.then_some(&self.peer.info)
+    }
+
+    /// Whether the session has ever been connected.
+    pub fn was_connected(&self) -> bool {
+        self.connected_before
+    }
+
+    /// Whether the session is to end when everything pending is complete.
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_some()
     }
 
     /// Counts since the session began.
@@ -396,17 +473,17 @@ impl<S, R, F> Session<S, R, F> {
     /// Whether what is written goes to the server, and not only into the buffer.
     #[inline]
     fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Ready | Phase::Draining)
+        self.peer.stage == Stage::Open
     }
 
     /// Whether what the server sends is looked at.
     fn is_listening(&self) -> bool {
-        !matches!(self.phase, Phase::Connecting | Phase::Closed)
+        self.peer.stage != Stage::Idle
     }
 
     /// Tells whoever was refused that the buffer has room again.
     fn report_room(&mut self) {
-        if self.refused && self.outgoing.len() <= self.config.low_water {
+        if self.refused && self.is_open() && self.outgoing.len() <= self.config.low_water {
             self.refused = false;
             self.events.push_back(Event::Writable);
         }
@@ -427,7 +504,6 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     fn begin_drain(&mut self) {
-        self.phase = Phase::Draining;
         self.drain = Some(DrainStage::Subscriptions);
         for (key, entry) in self.subscriptions.slots.iter() {
             if !entry.draining {
@@ -450,43 +526,41 @@ impl<S, R, F> Session<S, R, F> {
         !self.events.is_empty()
     }
 
-    fn finish_unexpected(&mut self, verb: &'static str) {
-        let phase = "the handshake";
-        self.finish(DisconnectReason::Protocol(ProtocolError::Unexpected { verb, phase }));
-    }
-
     /// Ends the session: everything that is pending gets its outcome.
     #[cold]
     fn finish(&mut self, reason: DisconnectReason) {
-        if self.phase == Phase::Closed {
+        if self.over {
             return;
         }
-        self.phase = Phase::Closed;
-        (self.connect_deadline, self.drain_deadline, self.next_ping) = (None, None, None);
-        self.events.push_back(Event::Disconnected(reason));
+        let stood = self.is_open();
+        self.over = true;
+        self.peer = Peer::new(&self.config);
+        self.drain_deadline = None;
+        if stood {
+            self.events.push_back(Event::Disconnected(reason.clone()));
+        }
+        self.report_unsent();
         let sent = self.outgoing.total_sent();
-        for Request { context, position } in self.requests.take_all() {
-            let never_sent = position >= sent;
-            let error =
-                if never_sent { RequestError::NeverSent } else { RequestError::OutcomeUnknown };
-            self.events.push_back(Event::Reply { context, outcome: Err(error) });
+        for Request { context, position, .. } in self.requests.take_all() {
+            let error = match position {
+                Some(position) if position >= sent => RequestError::NeverSent,
+                _ => RequestError::OutcomeUnknown,
+            };
+            self.fail_request(context, error);
         }
-        while let Some(fence) = self.fences.pop() {
-            self.fail_fence(fence.purpose, FenceError::Disconnected);
-        }
+        self.fail_all_fences();
         self.end_all_subscriptions(EndReason::Closed);
         self.outgoing.clear();
-        self.handshake.clear();
         self.refused = false;
-        self.closing = true;
+        self.closing = Some(reason);
     }
 }
 
 impl<S, R, F> fmt::Debug for Session<S, R, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("phase", &self.phase)
-            .field("server", &self.info.server_name)
+            .field("phase", &self.phase())
+            .field("server", &self.peer.info.server_name)
             .field("subscriptions", &self.subscriptions.slots.len())
             .field("requests", &self.requests.len())
             .field("buffered", &self.outgoing.len())

@@ -13,7 +13,8 @@
 use super::reader::Reader;
 use evnats_protocol::{
     ClientOp, CommandError, Decoder, DisconnectReason, EndReason, Event, FenceError, HeaderMap,
-    Message, Phase, Publish, RequestError, ServerOp, Session, SessionConfig, SubscriptionId,
+    Message, Phase, Publish, RequestError, Security, ServerOp, Session, SessionConfig,
+    SubscriptionId,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -332,7 +333,7 @@ impl World {
     // ---- the server ---------------------------------------------------------------------------
 
     fn hello(&mut self, input: &mut Reader<'_>) {
-        self.session.handle_connected();
+        self.session.handle_connected(Security::Plain);
         self.info(input);
     }
 

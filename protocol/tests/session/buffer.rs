@@ -1,7 +1,7 @@
 //! The outgoing buffer at its limit: the caller gets the message back, and hears when to go on.
 
 use crate::support::{Driver, INFO, config};
-use evnats_protocol::{CommandError, Event, Payload, Publish, RequestError};
+use evnats_protocol::{CommandError, Event, Payload, Publish, RequestError, Security};
 use std::time::Duration;
 
 fn full() -> Driver {
@@ -67,7 +67,7 @@ fn a_buffer_that_the_second_look_empties_is_writable() {
         config.max_buffered = 1000;
         config.low_water = 100;
     }));
-    driver.session.handle_connected();
+    driver.session.handle_connected(Security::Plain);
     driver.publish("a", &"x".repeat(900));
     assert!(driver.session.publish(Publish::new("a", &[b'y'; 200])).is_err());
     driver.receive(INFO.replace("1048576", "200"));
@@ -75,7 +75,7 @@ fn a_buffer_that_the_second_look_empties_is_writable() {
     assert_eq!(driver.written(), ["CONNECT", "PING"]);
     let too_large = "not published to a: message of 900 bytes is larger than the server's \
                      max_payload of 200 bytes";
-    assert_eq!(driver.events_after("PONG\r\n"), [too_large, "writable", "connected"]);
+    assert_eq!(driver.events_after("PONG\r\n"), [too_large, "connected", "writable"]);
     driver.publish("a", &"y".repeat(200));
 }
 
@@ -88,7 +88,7 @@ fn commands_before_the_handshake_fill_the_buffer_too() {
 
 #[test]
 fn an_empty_buffer_takes_a_payload_over_its_limit() {
-    let mut driver = Driver::new(config(|config| config.max_buffered = 10));
+    let mut driver = Driver::ready_with(config(|config| config.max_buffered = 10));
     driver.session.publish(Publish::new("a", [0; 100].as_slice())).unwrap();
     assert!(driver.session.publish(Publish::new("a", "")).is_err());
     let refused = driver.session.subscribe("a", None, "sub").unwrap_err().0;

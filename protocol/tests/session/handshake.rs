@@ -1,7 +1,7 @@
 //! From the open transport to `Connected`, and everything that can come instead.
 
 use crate::support::{Driver, INFO, SECOND, config, connect_info, msg};
-use evnats_protocol::{ClientOp, Phase, Publish, SessionConfig};
+use evnats_protocol::{ClientOp, Phase, Publish, Security, SessionConfig};
 use std::time::Duration;
 
 #[test]
@@ -35,7 +35,7 @@ fn bytes_read_before_the_transport_is_said_to_be_open_wait() {
     let mut driver = Driver::new(SessionConfig::default());
     assert!(driver.events_after(INFO).is_empty());
     assert_eq!(driver.session.phase(), Phase::Connecting);
-    driver.session.handle_connected();
+    driver.session.handle_connected(Security::Plain);
     assert!(driver.events().is_empty());
     assert_eq!(driver.session.phase(), Phase::AwaitingPong);
 }
@@ -90,13 +90,13 @@ fn an_error_instead_of_the_pong_ends_the_attempt() {
     driver.events();
     driver.written();
     let events = driver.events_after("-ERR 'Authorization Violation'\r\n");
-    assert_eq!(events, ["disconnected: server error: Authorization Violation", "closed"]);
+    assert_eq!(events, ["not connected: server error: Authorization Violation", "closed"]);
 }
 
 #[test]
 fn an_error_instead_of_the_info_ends_the_attempt() {
     let events = Driver::connected().events_after("-ERR 'maximum connections exceeded'\r\n");
-    assert_eq!(events, ["disconnected: server error: maximum connections exceeded", "closed"]);
+    assert_eq!(events, ["not connected: server error: maximum connections exceeded", "closed"]);
 }
 
 #[test]
@@ -104,12 +104,12 @@ fn a_garbage_info_is_an_error_and_no_hang() {
     for garbage in ["INFO {\"max_payload\":\r\n", "INFO\r\n", "INFO null\r\n", "INFO []x\r\n"] {
         let events = Driver::connected().events_after(garbage);
         let [reason, closed] = &events[..] else { panic!("{events:?}") };
-        let expected = "disconnected: protocol violation by the server: malformed INFO document";
+        let expected = "not connected: protocol violation by the server: malformed INFO document";
         assert!(reason.starts_with(expected), "{reason}");
         assert_eq!(closed, "closed");
     }
     let events = Driver::connected().events_after("HTTP/1.1 400 Bad Request\r\n");
-    let reason = "disconnected: protocol violation by the server: unknown operation \"HTTP/1.1\"";
+    let reason = "not connected: protocol violation by the server: unknown operation \"HTTP/1.1\"";
     assert_eq!(events, [reason, "closed"]);
 }
 
@@ -117,14 +117,14 @@ fn a_garbage_info_is_an_error_and_no_hang() {
 fn the_connect_timeout_covers_a_missing_transport() {
     let mut driver = Driver::new(SessionConfig::default());
     assert_eq!(driver.session.next_deadline(), Some(driver.now + 5 * SECOND));
-    assert_eq!(driver.wait(5 * SECOND), ["disconnected: connect timed out", "closed"]);
+    assert_eq!(driver.wait(5 * SECOND), ["not connected: connect timed out", "closed"]);
 }
 
 #[test]
 fn handshake_timeout_no_info() {
     let mut driver = Driver::connected();
     assert!(driver.wait(5 * SECOND - SECOND / 1000).is_empty());
-    assert_eq!(driver.wait(SECOND / 1000), ["disconnected: connect timed out", "closed"]);
+    assert_eq!(driver.wait(SECOND / 1000), ["not connected: connect timed out", "closed"]);
     assert_eq!(driver.session.next_deadline(), None);
 }
 
@@ -134,7 +134,7 @@ fn handshake_timeout_no_pong() {
     driver.wait(3 * SECOND);
     assert!(driver.events_after(INFO).is_empty());
     assert_eq!(driver.written(), ["CONNECT", "PING"]);
-    assert_eq!(driver.wait(2 * SECOND), ["disconnected: connect timed out", "closed"]);
+    assert_eq!(driver.wait(2 * SECOND), ["not connected: connect timed out", "closed"]);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn the_connect_timeout_ends_with_the_handshake() {
 fn a_server_that_requires_tls_is_refused_and_nothing_is_written() {
     let mut driver = Driver::connected();
     let events = driver.events_after("INFO {\"tls_required\":true,\"max_payload\":9}\r\n");
-    assert_eq!(events, ["disconnected: the server requires TLS", "closed"]);
+    assert_eq!(events, ["not connected: the server requires TLS", "closed"]);
     assert!(driver.written().is_empty());
 }
 
@@ -164,7 +164,7 @@ fn messages_before_the_handshake_break_the_protocol() {
         let mut driver = Driver::connected();
         driver.subscribe("a", "sub");
         assert!(driver.events_after(early).is_empty());
-        let reason = "disconnected: protocol violation by the server: unexpected message during \
+        let reason = "not connected: protocol violation by the server: unexpected message during \
                       the handshake";
         assert_eq!(driver.events_after(msg("a", 2, "x")), [reason, "sub ended: closed", "closed"]);
     }
@@ -173,7 +173,7 @@ fn messages_before_the_handshake_break_the_protocol() {
 #[test]
 fn a_pong_before_the_info_breaks_the_protocol() {
     let reason =
-        "disconnected: protocol violation by the server: unexpected PONG during the handshake";
+        "not connected: protocol violation by the server: unexpected PONG during the handshake";
     assert_eq!(Driver::connected().events_after("PONG\r\n"), [reason, "closed"]);
 }
 
@@ -191,7 +191,7 @@ fn a_ping_during_the_handshake_is_answered_at_once() {
 #[test]
 fn a_verbose_ok_stream_is_tolerated() {
     let mut driver = Driver::new(connect_info(|connect| connect.verbose = true));
-    driver.session.handle_connected();
+    driver.session.handle_connected(Security::Plain);
     driver.receive(INFO);
     driver.events();
     let ops = driver.written_ops();
@@ -206,12 +206,12 @@ fn a_verbose_ok_stream_is_tolerated() {
 fn no_echo_needs_a_server_that_knows_it() {
     let no_echo = || connect_info(|connect| connect.echo = false);
     let mut driver = Driver::new(no_echo());
-    driver.session.handle_connected();
+    driver.session.handle_connected(Security::Plain);
     let events = driver.events_after("INFO {\"proto\":0,\"max_payload\":9}\r\n");
-    assert_eq!(events, ["disconnected: the server requires echo", "closed"]);
+    assert_eq!(events, ["not connected: the server requires echo", "closed"]);
 
     let mut driver = Driver::new(no_echo());
-    driver.session.handle_connected();
+    driver.session.handle_connected(Security::Plain);
     driver.receive(INFO);
     assert!(driver.events().is_empty());
     assert!(matches!(&driver.written_ops()[0], ClientOp::Connect(connect) if !connect.echo));

@@ -12,5 +12,6 @@ mod handshake;
 mod keep_alive;
 mod limits;
 mod requests;
+mod resume;
 mod subscriptions;
 mod support;

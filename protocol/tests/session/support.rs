@@ -1,8 +1,8 @@
 //! A driver for one session: virtual time, the server's decoder, and texts for comparison.
 
 use evnats_protocol::{
-    ClientOp, ConnectInfo, Decoder, DisconnectReason, EndReason, Event, Message, Publish, Session,
-    SessionConfig,
+    ClientOp, ConnectInfo, Decoder, DisconnectReason, EndReason, Event, Message, Publish, Security,
+    Session, SessionConfig,
 };
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ impl Driver {
     /// A session whose transport is open, with default settings.
     pub(crate) fn connected() -> Self {
         let mut driver = Self::new(SessionConfig::default());
-        driver.session.handle_connected();
+        driver.session.handle_connected(Security::Plain);
         driver
     }
 
@@ -42,7 +42,7 @@ impl Driver {
     /// The same with other settings.
     pub(crate) fn ready_with(config: SessionConfig) -> Self {
         let mut driver = Self::new(config);
-        driver.session.handle_connected();
+        driver.session.handle_connected(Security::Plain);
         driver.shake_hands(INFO);
         driver
     }
@@ -84,7 +84,12 @@ impl Driver {
         ops
     }
 
-    /// The same as texts.
+    /// The server's side of a connection that is lost forgets half of an operation.
+    pub(crate) fn forget_written(&mut self) {
+        self.server = Decoder::default();
+    }
+
+    /// What is written, as texts.
     pub(crate) fn written(&mut self) -> Vec<String> {
         self.written_ops().iter().map(written_text).collect()
     }
@@ -157,6 +162,8 @@ pub(crate) fn describe(event: Event<Name, Name, Name>) -> String {
         Event::SubscriptionEnded { context, reason, .. } => match reason {
             EndReason::MaxReached => format!("{context} ended: max"),
             EndReason::Drained => format!("{context} ended: drained"),
+            EndReason::Disconnected => format!("{context} ended: disconnected"),
+            EndReason::Denied => format!("{context} ended: denied"),
             _ => format!("{context} ended: closed"),
         },
         Event::Reply { context, outcome: Ok(message) } => {
@@ -170,7 +177,11 @@ pub(crate) fn describe(event: Event<Name, Name, Name>) -> String {
         Event::Writable => "writable".into(),
         Event::Disconnected(DisconnectReason::Requested) => "disconnected".into(),
         Event::Disconnected(reason) => format!("disconnected: {reason}"),
-        Event::Closed => "closed".into(),
+        Event::Closed(_) => "closed".into(),
+        Event::Reconnected => "reconnected".into(),
+        Event::ConnectFailed(reason) => format!("not connected: {reason}"),
+        Event::SubscriptionDenied { error, .. } => format!("denied: {}", error.text()),
+        Event::Unsent { messages } => format!("{messages} never sent"),
         other => panic!("an event without a text: {other:?}"),
     }
 }
