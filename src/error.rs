@@ -1,6 +1,6 @@
 //! What can go wrong above the protocol. Each floor has its own error; this is the client's.
 
-use evnats_protocol::{CommandError, ServerError};
+use evnats_protocol::{CommandError, DisconnectReason, ServerError, SubscriptionId, UrlError};
 use std::io;
 use thiserror::Error;
 
@@ -30,6 +30,20 @@ pub enum Error {
     Command(#[from] CommandError),
 }
 
+/// Errors of the transport name the server themselves.
+fn connect_failed(server: &str, reason: &DisconnectReason) -> String {
+    match reason {
+        DisconnectReason::Transport { .. } => reason.to_string(),
+        _ => format!("cannot connect to {server}: {reason}"),
+    }
+}
+
+impl From<UrlError> for Error {
+    fn from(error: UrlError) -> Self {
+        Self::InvalidUrl { url: error.url, reason: error.reason }
+    }
+}
+
 /// Something that went wrong on a connection and that no single call can be blamed for; see
 /// [`Client::on_error`](crate::Client::on_error).
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -38,12 +52,35 @@ pub enum ConnectionError {
     /// The server refused something (`-ERR`).
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// A message was published before the server's limits were known, and does not fit them.
+    /// An attempt to connect has failed.
+    #[error("{}", connect_failed(server, reason))]
+    ConnectFailed {
+        /// The server, without user information.
+        server: String,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// The server does not permit a subscription, which has ended.
+    #[error("{error}")]
+    SubscriptionDenied {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// What the server said.
+        error: ServerError,
+    },
+    /// A message was published and not sent after all: it was taken before the server's limits were
+    /// known and does not fit them, or the connection was lost in the middle of it.
     #[error("message to {subject:?} not sent: {error}")]
     PublishFailed {
         /// The message's subject.
         subject: String,
-        /// The limit.
+        /// What came in between.
         error: CommandError,
+    },
+    /// The connection is over, and messages that waited for it were not sent.
+    #[error("{messages} published messages were never sent")]
+    Unsent {
+        /// How many.
+        messages: u64,
     },
 }

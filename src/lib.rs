@@ -77,13 +77,16 @@ pub mod jetstream;
 pub mod kv;
 mod place;
 
-pub use client::{Client, Options, State, Transport};
+#[cfg(feature = "tls")]
+pub use client::Tls;
+pub use client::{Client, Credentials, CredentialsError, Frame, Options, State, Transport};
 pub use error::{ConnectionError, Error, Result};
 pub use event_loop::{EventLoop, Handle, Remote, TimerId};
 pub use evnats_protocol::{
-    CommandError, DisconnectReason, FenceError, HeaderError, HeaderMap, Headers, Limits, Message,
-    Payload, ProtocolError, Publish, RequestError, ServerError, ServerErrorKind, ServerInfo,
-    Statistics, Status, SubscriptionId, subject,
+    ClientOp, CommandError, DisconnectReason, FenceError, HeaderError, HeaderMap, Headers, Limits,
+    Message, Payload, ProtocolError, Publish, RequestError, Scheme, Secret, Server, ServerError,
+    ServerErrorKind, ServerInfo, ServerOp, ServerUrl, Statistics, Status, SubscriptionId,
+    TlsErrorKind, subject,
 };
 
 #[doc = include_str!("../README.md")]

@@ -200,7 +200,7 @@ fn draining_a_connection_loses_nothing() {
             });
             sender.drain();
             assert_eq!(sender.state(), State::Draining);
-            sender.on_close(move |log: &mut Log, _| {
+            sender.on_close(move |log: &mut Log, _, _| {
                 log.push("sender closed".into());
                 receiver.flush(|_, receiver, _| receiver.drain());
             });
@@ -373,15 +373,16 @@ fn a_server_that_cannot_be_reached_is_reported_to_everybody_who_waits() {
     let address = listener.local_addr().expect("an address");
     drop(listener);
     let nats = event_loop.connect(address.to_string()).expect("a client");
-    nats.on_disconnect(|log, _, reason| {
+    nats.on_error(|log, _, error| {
+        let ConnectionError::ConnectFailed { reason, .. } = error else { panic!("{error}") };
         assert!(matches!(reason, DisconnectReason::Transport { .. }));
-        log.push(reason.to_string());
+        log.push(error.to_string());
     });
     nats.request("a", b"", |log, _, reply| log.push(reply.expect_err("no server").to_string()));
     nats.flush(|log, _, flushed| log.push(flushed.expect_err("no server").to_string()));
-    nats.on_close(|log, _| log.push("closed".into()));
+    nats.on_close(|log, _, _| log.push("closed".into()));
     let log = finish(&event_loop);
-    assert!(log[0].starts_with(&format!("cannot connect to {address}: ")), "{}", log[0]);
+    assert!(log[0].starts_with(&format!("cannot connect to nats://{address}: ")), "{}", log[0]);
     assert_eq!(
         log[1..],
         [
@@ -403,9 +404,9 @@ fn host_names_are_looked_up_off_the_loop() {
     });
     assert_eq!(log, ["Ok(())"]);
     let log: Log = run_with("nats://no.such.host.invalid", |nats| {
-        nats.on_disconnect(|log: &mut Log, _, reason| log.push(reason.to_string()));
+        nats.on_close(|log: &mut Log, _, reason| log.push(reason.to_string()));
     });
-    assert!(log[0].starts_with("cannot connect to no.such.host.invalid:4222: "), "{log:?}");
+    assert!(log[0].starts_with("cannot connect to nats://no.such.host.invalid:4222: "), "{log:?}");
 }
 
 #[test]
@@ -442,12 +443,17 @@ fn meet(script: impl FnMut(Script) + Send + 'static) -> Log {
 
 fn meet_within(timeout: Duration, script: impl FnMut(Script) + Send + 'static) -> Log {
     let server = ScriptedServer::start(script);
-    let options = Options::new(server.url()).connect_timeout(timeout);
+    let options = Options::new(server.url()).connect_timeout(timeout).reconnect(false);
     run_with(options, |nats: &Client<Log>| {
         nats.on_connect(|log, _, _| log.push("connected".into()));
+        nats.on_error(|log, _, error| {
+            if let ConnectionError::ConnectFailed { reason, .. } = error {
+                log.push(reason.to_string());
+            }
+        });
         nats.on_disconnect(|log, _, reason| log.push(reason.to_string()));
         nats.request("a", b"", |log, _, reply| log.push(reply.expect_err("no reply").to_string()));
-        nats.on_close(|log, _| log.push("closed".into()));
+        nats.on_close(|log, _, _| log.push("closed".into()));
     })
 }
 
@@ -543,7 +549,8 @@ fn keep_alive_notices_a_paused_server_although_we_publish_constantly() {
     let server = Server::start();
     server.pause();
     server.resume();
-    let options = Options::new(server.url()).keep_alive(Duration::from_millis(100), 2);
+    let options =
+        Options::new(server.url()).reconnect(false).keep_alive(Duration::from_millis(100), 2);
     let event_loop: EventLoop<Log> = EventLoop::new().expect("an event loop");
     let nats = event_loop.connect(options).expect("a client");
     fn publish(log: &mut Log, nats: &Client<Log>) {

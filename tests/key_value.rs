@@ -627,7 +627,7 @@ fn a_watch_survives_the_loss_of_its_consumer() {
 #[test]
 fn a_watch_whose_own_callback_closes_the_connection_ends_with_it() {
     let log = with_bucket(history(1), |_, kv| {
-        kv.client().on_close(|log: &mut Log, _| log.push("closed".into()));
+        kv.client().on_close(|log: &mut Log, _, _| log.push("closed".into()));
         kv.put("k", "v", |_, kv, _| {
             kv.watch(">", WatchOptions::new(), |log: &mut Log, kv, update| {
                 let initialised = matches!(update, Update::Initialised);

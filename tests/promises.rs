@@ -55,7 +55,7 @@ fn promise_1_a_callback_may_drop_the_last_handle() {
         app.nats = None;
         nats.close();
     });
-    nats.on_close(|app, _| app.closed = true);
+    nats.on_close(|app, _, _| app.closed = true);
     let mut app = App { nats: Some(nats), closed: false };
     finish_with(&event_loop, &mut app);
     assert!(app.closed);
@@ -149,7 +149,7 @@ fn promise_3_every_one_shot_callback_runs_exactly_once() {
                 }
             });
         }
-        nats.on_close(|log: &mut Log, nats| {
+        nats.on_close(|log: &mut Log, nats, _| {
             log.push("close".into());
             nats.flush(|log: &mut Log, _, flushed| {
                 log.push(format!("after: {}", flushed.is_err()))

@@ -8,7 +8,7 @@ use crate::input;
 use crate::output::Output;
 use clap::Args;
 use evnats::kv::Watcher;
-use evnats::{Client, EventLoop, Options};
+use evnats::{Client, ConnectionError, EventLoop, Options};
 use std::time::Duration;
 
 /// Options of all verbs.
@@ -100,14 +100,18 @@ impl Session {
 }
 
 fn install_hooks(client: &Client<App>) {
-    client.on_error(|app, client, error| app.fail(client, error.clone()));
-    client.on_disconnect(|app, _, reason| {
+    client.on_error(|app, client, error| match error {
+        // there may be other servers; that none took the client is told at the end
+        ConnectionError::ConnectFailed { .. } => {}
+        error => app.fail(client, error.clone()),
+    });
+    client.on_close(|app, client, reason| {
         if !app.finished {
             app.disconnect = Some(reason.into());
         }
+        // a timer that is left must not hold the loop
+        client.handle().stop();
     });
-    // a timer that is left must not hold the loop
-    client.on_close(|_, client| client.handle().stop());
 }
 
 impl App {

@@ -151,6 +151,9 @@ pub enum DisconnectReason {
     /// It was closed by a call of `close`.
     #[error("closed")]
     Requested,
+    /// The driver left the server for another one.
+    #[error("reconnecting")]
+    Reconnect,
     /// A drain is complete.
     #[error("drained")]
     Drained,

@@ -137,8 +137,8 @@ impl ServerUrl {
         self.host.parse::<IpAddr>().is_ok()
     }
 
-    /// `host:port`, as servers announce each other.
-    pub(crate) fn authority(&self) -> String {
+    /// `host:port`, as servers announce each other; an IPv6 address in brackets.
+    pub fn authority(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
             false => format!("{}:{}", self.host, self.port),

@@ -1,15 +1,18 @@
 //! The client's callbacks: their types, and the hooks of a connection.
 
 use super::Client;
+use super::capture::Frame;
 use crate::error::ConnectionError;
 use crate::place::Place;
 use evnats_protocol::{DisconnectReason, FenceError, Message, RequestError, ServerInfo};
 use std::time::Duration;
 
 /// What a subscription's callback is told. Users see the messages only; the layers above want to
-/// know when there will be no more.
+/// know when messages may be missing, and when there will be no more.
 pub(crate) enum Delivery<'a> {
     Message(&'a Message),
+    Disconnected,
+    Reconnected,
     Ended,
 }
 
@@ -24,22 +27,28 @@ pub(crate) type Hook<S, T> = Place<Box<dyn FnMut(&mut S, &Client<S>, &T)>>;
 /// What a user wants to be told of a connection as a whole.
 pub(crate) struct Hooks<S: 'static> {
     pub(super) connect: Hook<S, ServerInfo>,
+    pub(super) reconnect: Hook<S, ServerInfo>,
     pub(super) disconnect: Hook<S, DisconnectReason>,
     pub(super) error: Hook<S, ConnectionError>,
     pub(super) lame_duck: Hook<S, ()>,
     pub(super) writable: Hook<S, ()>,
-    pub(super) close: Hook<S, ()>,
+    pub(super) close: Hook<S, DisconnectReason>,
+    pub(super) discover: Hook<S, Vec<String>>,
+    pub(super) frame: Hook<S, Frame>,
 }
 
 impl<S> Default for Hooks<S> {
     fn default() -> Self {
         Self {
             connect: Place::default(),
+            reconnect: Place::default(),
             disconnect: Place::default(),
             error: Place::default(),
             lame_duck: Place::default(),
             writable: Place::default(),
             close: Place::default(),
+            discover: Place::default(),
+            frame: Place::default(),
         }
     }
 }

@@ -6,12 +6,16 @@
 
 use super::Client;
 use super::callbacks::{Delivery, Hook, Hooks, OnFence, OnReply, Subscriber};
-use super::link::Link;
-use super::options::{Address, Options};
-use super::transport::{ReadOutcome, Stream, Transport};
+use super::capture::Capture;
+use super::connector::{self, Connector, Next};
+use super::link::{self, Link};
+use super::options::{Options, TurnLimits};
+use super::transport::{ReadOutcome, Transport};
 use crate::error::{ConnectionError, Result};
 use crate::event_loop::{Handle, Progress, Source};
-use evnats_protocol::{CommandError, DisconnectReason, Event, Phase, Session, subject};
+use evnats_protocol::{
+    CommandError, DisconnectReason, Event, Phase, Security, ServerInfo, ServerUrl, Session, subject,
+};
 use mio::{Registry, Token};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -28,15 +32,17 @@ pub(crate) struct Core<S: 'static> {
     /// The loop has let go of the core, because nothing was left to do.
     over: Cell<bool>,
     pub(super) request_timeout: Duration,
+    turn: TurnLimits,
     pub(super) inner: RefCell<Inner<S>>,
 }
 
 pub(super) struct Inner<S: 'static> {
     pub(super) session: ClientSession<S>,
     pub(super) hooks: Hooks<S>,
+    /// `None` for a transport that was given, and cannot be made again.
+    pub(super) connector: Option<Connector>,
     link: Link,
-    /// For messages to people.
-    address: String,
+    capture: Option<Capture>,
     /// A write has failed. What the server sent before, perhaps the reason, is read first.
     write_error: Option<io::Error>,
     /// A write is tried when this many bytes are waiting, and not before the end of the turn.
@@ -45,10 +51,9 @@ pub(super) struct Inner<S: 'static> {
 
 /// Bytes at which a write is worth its system call within a turn.
 const WRITE_MARK: usize = 64 * 1024;
-/// Most bytes read in a turn.
-const TURN_BYTES: usize = 256 * 1024;
-/// Most events reported in a turn.
-const TURN_EVENTS: usize = 4096;
+/// Shortest pause that a user's callback can ask for: with none, a server that is down would keep
+/// the loop busy.
+const LEAST_DELAY: Duration = Duration::from_millis(1);
 
 /// What goes into every request's subject has to be one.
 fn check_options(options: &Options) -> Result<()> {
@@ -57,14 +62,11 @@ fn check_options(options: &Options) -> Result<()> {
 }
 
 impl<S: 'static> Core<S> {
-    /// A client on its way to the server that its options name.
+    /// A client on its way to the servers that its options name.
     pub(super) fn connect(handle: &Handle<S>, options: Options) -> Result<Rc<Self>> {
-        let address = Address::parse(&options.server)?;
         check_options(&options)?;
-        let shared = handle.shared();
-        Ok(Self::start(handle, options, address.to_string(), |token| {
-            Link::begin(&address, shared.waker(), &shared.registry, token)
-        }))
+        let connector = Connector::new(&options, Instant::now())?;
+        Ok(Self::start(handle, options, Some(connector)))
     }
 
     /// A client on a transport that is open.
@@ -74,38 +76,43 @@ impl<S: 'static> Core<S> {
         options: Options,
     ) -> Result<Rc<Self>> {
         check_options(&options)?;
-        let registry = &handle.shared().registry;
-        Ok(Self::start(handle, options, "transport".into(), |token| {
-            Link::open(transport, registry, token)
-        }))
+        let core = Self::start(handle, options, None);
+        let mut inner = core.inner.borrow_mut();
+        inner.session.handle_connecting(Instant::now());
+        match Link::open(transport, &handle.shared().registry, core.token.get()) {
+            Ok(link) => {
+                inner.link = link;
+                inner.session.handle_connected(Security::Plain);
+            }
+            Err(error) => inner.fail(&error),
+        }
+        drop(inner);
+        Ok(core)
     }
 
-    fn start(
-        handle: &Handle<S>,
-        options: Options,
-        address: String,
-        begin: impl FnOnce(Token) -> io::Result<Link>,
-    ) -> Rc<Self> {
-        let mut session = Session::new(options.session, fastrand::u128(..));
-        session.handle_connecting(Instant::now());
-        let (hooks, link) = (Hooks::default(), Link::Closed);
-        let inner =
-            Inner { session, hooks, link, address, write_mark: WRITE_MARK, write_error: None };
+    fn start(handle: &Handle<S>, options: Options, connector: Option<Connector>) -> Rc<Self> {
+        let mut config = options.session;
+        config.resume = true;
+        config.ask_authentication = true;
+        let inner = Inner {
+            session: Session::new(config, fastrand::u128(..)),
+            hooks: Hooks::default(),
+            connector,
+            link: Link::Closed,
+            capture: None,
+            write_mark: WRITE_MARK,
+            write_error: None,
+        };
         let core = Rc::new(Core {
             handle: handle.clone(),
             token: Cell::new(Token(0)),
             queued: Cell::new(false),
             over: Cell::new(false),
             request_timeout: options.request_timeout,
+            turn: options.turn,
             inner: RefCell::new(inner),
         });
         handle.shared().adopt(core.clone());
-        let mut inner = core.inner.borrow_mut();
-        match begin(core.token.get()) {
-            Ok(link) => inner.link = link,
-            Err(error) => inner.fail(&error),
-        }
-        drop(inner);
         core
     }
 
@@ -153,6 +160,11 @@ impl<S: 'static> Core<S> {
     #[inline]
     fn step(&self, state: &mut S, client: &Client<S>, now: Instant, budget: &mut Budget) -> bool {
         let mut inner = self.inner.borrow_mut();
+        if inner.capture.is_some() {
+            drop(inner);
+            self.run_frames(state, client);
+            inner = self.inner.borrow_mut();
+        }
         // looked at where it is: a message is large, and every one passes here
         let event = inner.session.poll_event();
         match &event {
@@ -163,18 +175,53 @@ impl<S: 'static> Core<S> {
                     subscriber.run(|callback| callback(state, client, Delivery::Message(message)));
                 }
             }
-            None => return inner.read(now, budget),
+            None => {
+                drop(inner);
+                return self.go_on_with_handshake() || self.inner.borrow_mut().read(now, budget);
+            }
             Some(_) => {
                 drop(inner);
-                event.into_iter().for_each(|event| self.run_event(state, client, event));
+                event.into_iter().for_each(|event| self.run_event(state, client, event, now));
             }
         }
         budget.events -= 1;
         budget.events > 0
     }
 
+    /// Does what the session waits for. Says whether it did something.
+    fn go_on_with_handshake(&self) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        match inner.session.phase() {
+            Phase::AwaitingTls if matches!(inner.link, Link::Open(_)) => {
+                inner.begin_tls();
+                inner.advance_link(&self.handle.shared().registry, self.token.get());
+            }
+            Phase::AwaitingAuthentication => {
+                let info = inner.session.server_info().cloned().unwrap_or_default();
+                let identity = inner.connector.as_ref().map(Connector::identity);
+                drop(inner);
+                let answer = identity.map_or(Ok(Default::default()), |own| own.answer(&info));
+                let mut inner = self.inner.borrow_mut();
+                match answer {
+                    Ok(answer) => inner.session.authenticate(answer),
+                    Err(reason) => inner.session.handle_disconnected(reason),
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn run_frames(&self, state: &mut S, client: &Client<S>) {
+        loop {
+            let frame = self.inner.borrow_mut().capture.as_mut().and_then(Capture::next_frame);
+            let Some(frame) = frame else { return };
+            self.run_hook(state, client, |hooks| &hooks.frame, &frame);
+        }
+    }
+
     /// Runs the callback that an event belongs to.
-    fn run_event(&self, state: &mut S, client: &Client<S>, event: ClientEvent<S>) {
+    fn run_event(&self, state: &mut S, client: &Client<S>, event: ClientEvent<S>, now: Instant) {
         match event {
             Event::Reply { context, outcome } => context(state, client, outcome),
             Event::Fence { context, outcome } => context(state, client, outcome),
@@ -182,43 +229,164 @@ impl<S: 'static> Core<S> {
                 context.run(|callback| callback(state, client, Delivery::Ended));
             }
             Event::Connected => {
-                let info = self.inner.borrow().session.server_info().cloned().unwrap_or_default();
-                log::info!("connected to {} ({})", info.server_name, self.inner.borrow().address);
+                let info = self.note_connected(now);
                 self.run_hook(state, client, |hooks| &hooks.connect, &info);
+                self.note_info(state, client);
+            }
+            Event::Reconnected => {
+                let info = self.note_connected(now);
+                self.run_hook(state, client, |hooks| &hooks.reconnect, &info);
+                self.deliver_to_all(state, client, || Delivery::Reconnected);
+                self.note_info(state, client);
+            }
+            Event::InfoChanged => self.note_info(state, client),
+            Event::ConnectFailed(reason) => {
+                let server = self.inner.borrow().server();
+                self.plan_next(&reason, false, now);
+                self.report(state, client, ConnectionError::ConnectFailed { server, reason });
             }
             Event::Disconnected(reason) => {
-                self.inner.borrow_mut().link.close(&self.handle.shared().registry);
                 self.log_disconnect(&reason);
+                self.plan_next(&reason, true, now);
                 self.run_hook(state, client, |hooks| &hooks.disconnect, &reason);
+                self.deliver_to_all(state, client, || Delivery::Disconnected);
             }
             Event::ServerError(error) => {
                 self.report(state, client, ConnectionError::Server(error));
             }
+            Event::SubscriptionDenied { subscription, error } => {
+                let error = ConnectionError::SubscriptionDenied { subscription, error };
+                self.report(state, client, error);
+            }
             Event::PublishFailed { subject, error } => {
                 self.report(state, client, ConnectionError::PublishFailed { subject, error });
             }
+            Event::Unsent { messages } => {
+                self.report(state, client, ConnectionError::Unsent { messages });
+            }
             Event::LameDuck => {
-                log::warn!("the server at {} is shutting down", self.inner.borrow().address);
+                log::warn!("the server at {} is shutting down", self.inner.borrow().server());
                 self.run_hook(state, client, |hooks| &hooks.lame_duck, &());
             }
             Event::Writable => self.run_hook(state, client, |hooks| &hooks.writable, &()),
-            Event::Closed => self.run_hook(state, client, |hooks| &hooks.close, &()),
+            Event::Closed(reason) => {
+                self.inner.borrow_mut().close_link(&self.handle.shared().registry);
+                self.run_hook(state, client, |hooks| &hooks.close, &reason);
+            }
             _ => {}
         }
     }
 
+    /// The connection stands.
+    fn note_connected(&self, now: Instant) -> ServerInfo {
+        let mut inner = self.inner.borrow_mut();
+        let info = inner.session.server_info().cloned().unwrap_or_default();
+        log::info!("connected to {} ({})", info.server_name, inner.server());
+        if let Some(connector) = &mut inner.connector {
+            connector.pool.handle_connected(now);
+        }
+        info
+    }
+
+    /// The server has described itself, and perhaps its cluster.
+    fn note_info(&self, state: &mut S, client: &Client<S>) {
+        let mut inner = self.inner.borrow_mut();
+        let Inner { session, connector, .. } = &mut *inner;
+        let (Some(info), Some(connector)) = (session.server_info(), connector) else { return };
+        let discovered = connector.pool.handle_info(info);
+        drop(inner);
+        if !discovered.is_empty() {
+            log::debug!("discovered servers: {}", discovered.join(", "));
+            self.run_hook(state, client, |hooks| &hooks.discover, &discovered);
+        }
+    }
+
+    /// Tells every subscription, for the layers above.
+    fn deliver_to_all<'d>(
+        &self,
+        state: &mut S,
+        client: &Client<S>,
+        delivery: impl Fn() -> Delivery<'d>,
+    ) {
+        let all: Vec<_> = self.inner.borrow().session.subscriptions().map(|s| s.share()).collect();
+        for subscriber in all {
+            subscriber.run(|callback| callback(state, client, delivery()));
+        }
+    }
+
+    /// A connection, or an attempt to make one, has ended: sets the time for the next attempt, or
+    /// gives up.
+    fn plan_next(&self, reason: &DisconnectReason, stood: bool, now: Instant) {
+        let mut inner = self.inner.borrow_mut();
+        inner.close_link(&self.handle.shared().registry);
+        if inner.session.phase() == Phase::Closed {
+            return;
+        }
+        let is_first = !inner.session.was_connected();
+        let next = match &mut inner.connector {
+            None => Next::GiveUp,
+            Some(connector) if stood => connector.handle_disconnected(reason, now),
+            Some(connector) => connector.handle_failure(reason, is_first),
+        };
+        let choice = inner.connector.as_ref().and_then(Connector::choice);
+        drop(inner);
+        let delay = match next {
+            Next::GiveUp => return self.inner.borrow_mut().session.give_up(reason.clone()),
+            Next::TryOn => {
+                let choice = choice.and_then(|(choose, servers)| choose(&servers));
+                let mut inner = self.inner.borrow_mut();
+                inner.connector.as_mut().and_then(|connector| connector.advance(choice))
+            }
+        };
+        let Some(delay) = delay else {
+            return self.inner.borrow_mut().session.give_up(DisconnectReason::NoServers);
+        };
+        let callback = self.inner.borrow().connector.as_ref().and_then(|c| c.delay(delay));
+        let delay = callback.map_or(delay, |(delay, passes)| delay(passes).max(LEAST_DELAY));
+        let mut inner = self.inner.borrow_mut();
+        log::debug!("next attempt: {} in {delay:?}", inner.server());
+        if let Some(connector) = &mut inner.connector {
+            connector.due = now.checked_add(delay);
+        }
+    }
+
+    /// Leaves the server for another one, or goes on at once if there is none at the moment.
+    pub(super) fn reconnect(self: &Rc<Self>) {
+        self.write_now();
+        let mut inner = self.inner.borrow_mut();
+        let Inner { session, connector: Some(connector), .. } = &mut *inner else { return };
+        match session.phase() {
+            Phase::Ready | Phase::Draining => {
+                connector.pool.hurry();
+                session.handle_disconnected(DisconnectReason::Reconnect);
+            }
+            Phase::Connecting if connector.due.is_some() => connector.due = Some(Instant::now()),
+            _ => {}
+        }
+        drop(inner);
+        self.enqueue();
+    }
+
+    /// Names other servers.
+    pub(super) fn set_servers(&self, servers: Vec<ServerUrl>) {
+        if let Some(connector) = &mut self.inner.borrow_mut().connector {
+            connector.pool.replace(servers);
+        }
+    }
+
     fn report(&self, state: &mut S, client: &Client<S>, error: ConnectionError) {
-        log::warn!("{}: {error}", self.inner.borrow().address);
+        log::warn!("{}: {error}", self.inner.borrow().server());
         self.run_hook(state, client, |hooks| &hooks.error, &error);
     }
 
     fn log_disconnect(&self, reason: &DisconnectReason) {
-        let address = &self.inner.borrow().address;
+        let server = self.inner.borrow().server();
         match reason {
-            DisconnectReason::Requested | DisconnectReason::Drained => {
-                log::info!("disconnected from {address}: {reason}");
-            }
-            _ => log::error!("disconnected from {address}: {reason}"),
+            DisconnectReason::Requested
+            | DisconnectReason::Drained
+            | DisconnectReason::Reconnect
+            | DisconnectReason::LameDuck => log::info!("disconnected from {server}: {reason}"),
+            _ => log::warn!("disconnected from {server}: {reason}"),
         }
     }
 
@@ -251,9 +419,8 @@ impl<S: 'static> Source<S> for Core<S> {
 
     fn turn(self: Rc<Self>, state: &mut S, now: Instant) -> Progress {
         let client = Client::new(self.clone());
-        let mut budget = Budget { events: TURN_EVENTS, bytes: TURN_BYTES };
-        let registry = &self.handle.shared().registry;
-        self.inner.borrow_mut().begin_turn(registry, self.token.get(), now);
+        let mut budget = Budget { events: self.turn.events, bytes: self.turn.bytes };
+        self.inner.borrow_mut().begin_turn(&self.handle, self.token.get(), now);
         while self.step(state, &client, now, &mut budget) {}
         // callbacks may have taken long: clocks of what they asked for start after them
         self.settle(Instant::now());
@@ -274,6 +441,7 @@ impl<S: 'static> Source<S> for Core<S> {
         if inner.session.writable_len() > 0 {
             inner.write();
         }
+        inner.flush();
     }
 
     fn has_work(&self) -> bool {
@@ -281,7 +449,9 @@ impl<S: 'static> Source<S> for Core<S> {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.inner.borrow_mut().session.next_deadline()
+        let mut inner = self.inner.borrow_mut();
+        let due = inner.connector.as_ref().and_then(|connector| connector.due);
+        inner.session.next_deadline().into_iter().chain(due).min()
     }
 
     fn set_queued(&self, queued: bool) -> bool {
@@ -307,35 +477,90 @@ impl<S: 'static> Source<S> for Core<S> {
 }
 
 impl<S: 'static> Inner<S> {
-    fn begin_turn(&mut self, registry: &Registry, token: Token, now: Instant) {
+    /// For messages to people.
+    fn server(&self) -> String {
+        self.connector.as_ref().map_or_else(|| "the given transport".into(), Connector::server)
+    }
+
+    fn begin_turn(&mut self, handle: &Handle<S>, token: Token, now: Instant) {
         if self.session.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.session.handle_timeout(now);
         }
-        if self.session.phase() == Phase::Connecting {
-            match self.link.advance(registry, token) {
-                Ok(true) => self.session.handle_connected(),
-                Ok(false) => {}
-                Err(error) => self.fail(&error),
-            }
+        if self.connector.as_ref().is_some_and(|c| c.due.is_some_and(|due| due <= now)) {
+            self.begin_attempt(handle, token, now);
+        }
+        self.advance_link(&handle.shared().registry, token);
+    }
+
+    /// Sets out for the current server.
+    fn begin_attempt(&mut self, handle: &Handle<S>, token: Token, now: Instant) {
+        let Some(connector) = &mut self.connector else { return };
+        connector.due = None;
+        let Some(server) =
+            connector.pool.current().filter(|_| self.session.phase() == Phase::Connecting)
+        else {
+            return;
+        };
+        log::debug!("connecting to {}", server.url);
+        self.session.handle_connecting(now);
+        let shared = handle.shared();
+        let layers = connector.layers();
+        match Link::begin(&server.url, layers, shared.waker(), &shared.registry, token) {
+            Ok(link) => self.link = link,
+            Err(error) => self.fail(&error),
         }
     }
 
-    fn open_stream(&mut self) -> Option<&mut Stream> {
-        match &mut self.link {
-            Link::Open(stream) => Some(stream),
-            _ => None,
+    fn advance_link(&mut self, registry: &Registry, token: Token) {
+        match self.link.advance(registry, token) {
+            Ok(link::Progress::Connected) => {
+                let security = self.connector.as_ref().map_or(Security::Plain, Connector::security);
+                self.session.handle_connected(security);
+            }
+            Ok(link::Progress::Secured) => self.session.handle_secured(),
+            Ok(link::Progress::Underway | link::Progress::Rest) => {}
+            Err(error) => self.fail(&error),
         }
+    }
+
+    /// Puts TLS around the stream, as the session asks for.
+    fn begin_tls(&mut self) {
+        let Some(connector) = &self.connector else { return };
+        let Some(server) = connector.pool.current() else { return };
+        let layer = connector.tls_layer(server);
+        if let Err(error) = self.link.secure(&layer) {
+            self.fail(&error);
+        }
+    }
+
+    fn close_link(&mut self, registry: &Registry) {
+        self.link.close(registry);
+        self.write_error = None;
+        self.write_mark = WRITE_MARK;
+        if let Some(capture) = &mut self.capture {
+            capture.reset();
+        }
+    }
+
+    /// Begins to capture frames.
+    pub(super) fn capture(&mut self) {
+        self.capture.get_or_insert_default();
     }
 
     /// Reads once, if the stream and the budget allow it. Says whether there is something new.
     fn read(&mut self, now: Instant, budget: &mut Budget) -> bool {
         let Link::Open(stream) = &mut self.link else { return false };
-        if budget.bytes == 0 || !stream.is_readable() || self.session.phase() == Phase::Closed {
+        let is_listening = !matches!(self.session.phase(), Phase::Connecting | Phase::Closed);
+        if budget.bytes == 0 || !stream.is_readable() || !is_listening {
             return false;
         }
-        match stream.read(self.session.read_room()) {
+        let room = self.session.read_room();
+        match stream.read(room) {
             Ok(ReadOutcome::Read(count)) => {
                 budget.bytes = budget.bytes.saturating_sub(count);
+                if let Some(capture) = &mut self.capture {
+                    capture.read(&room[..count]);
+                }
                 self.session.handle_read(count, now);
             }
             outcome => match (outcome, self.write_error.take()) {
@@ -353,7 +578,12 @@ impl<S: 'static> Inner<S> {
         while self.session.writable_len() > 0 && self.write_error.is_none() {
             match stream.write(self.session.chunks()) {
                 Ok(0) => break,
-                Ok(count) => self.session.handle_written(count),
+                Ok(count) => {
+                    if let Some(capture) = &mut self.capture {
+                        capture.wrote(self.session.chunks(), count);
+                    }
+                    self.session.handle_written(count);
+                }
                 Err(error) => {
                     self.write_error = Some(error);
                     stream.set_readable();
@@ -363,17 +593,33 @@ impl<S: 'static> Inner<S> {
         self.write_mark = self.session.writable_len() + WRITE_MARK;
     }
 
+    /// Sends what layers around the socket have kept back.
+    fn flush(&mut self) {
+        let Link::Open(stream) = &mut self.link else { return };
+        if stream.has_unflushed()
+            && self.write_error.is_none()
+            && let Err(error) = stream.flush()
+        {
+            self.write_error = Some(error);
+            stream.set_readable();
+        }
+    }
+
     /// Whether another turn would find something to do without waiting.
     fn has_work(&mut self) -> bool {
-        self.session.needs_turn() || self.open_stream().is_some_and(|stream| stream.is_readable())
+        let has_frames = self.capture.as_ref().is_some_and(|capture| !capture.is_empty());
+        let is_readable = match &self.link {
+            Link::Open(stream) => stream.is_readable(),
+            _ => false,
+        };
+        self.session.needs_turn() || is_readable || has_frames
     }
 
     fn fail(&mut self, error: &io::Error) {
-        let message = match self.session.phase() {
-            Phase::Connecting => format!("cannot connect to {}: {error}", self.address),
-            _ => format!("connection to {}: {error}", self.address),
+        let doing = match self.session.phase() {
+            Phase::Connecting => format!("cannot connect to {}", self.server()),
+            _ => format!("connection to {}", self.server()),
         };
-        let kind = error.kind();
-        self.session.handle_disconnected(DisconnectReason::Transport { kind, message });
+        self.session.handle_disconnected(connector::reason(error, &doing));
     }
 }

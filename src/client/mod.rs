@@ -1,13 +1,27 @@
 //! The client: a connection to a server, and the commands that can be given on it.
 
 mod callbacks;
+mod capture;
+mod connector;
 mod core;
+mod credentials;
 mod link;
 mod options;
+#[cfg(all(test, any(feature = "tls", feature = "websocket")))]
+mod pipe;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
+#[cfg(feature = "websocket")]
+#[allow(dead_code)] // until the link uses it
+mod websocket;
 
 pub(crate) use callbacks::{Delivery, OnDelivery};
+pub use capture::Frame;
+pub use credentials::{Credentials, CredentialsError};
 pub use options::Options;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 pub use transport::Transport;
 
 use crate::error::{ConnectionError, Result};
@@ -17,7 +31,7 @@ use callbacks::{Hook, Hooks, Subscriber};
 use core::Core;
 use evnats_protocol::{
     DisconnectReason, FenceError, HeaderMap, Message, Payload, Phase, Publish, RequestError,
-    ServerInfo, Statistics, SubscriptionId,
+    Server, ServerInfo, Statistics, SubscriptionId,
 };
 use std::fmt;
 use std::rc::Rc;
@@ -36,10 +50,12 @@ pub struct Client<S: 'static = ()> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// On the way to the server. Commands wait.
+    /// On the way to the first connection. Commands wait.
     Connecting,
     /// Connected.
     Connected,
+    /// The connection was lost, and another one is being made. Commands wait.
+    Reconnecting,
     /// Connected, and closing once everything pending is complete.
     Draining,
     /// Over.
@@ -248,15 +264,63 @@ impl<S: 'static> Client<S> {
         self.core.command(|session| session.close());
     }
 
-    /// Runs when the connection stands.
+    /// Leaves the server, and connects to the next one at once; if the client is waiting for its next
+    /// attempt, makes it now. What was written and not answered is unknown, as after any lost
+    /// connection. A client that is closed, or connects already, does nothing.
+    pub fn reconnect(&self) {
+        self.core.reconnect();
+    }
+
+    /// Names other servers in place of those of the options, and of those that were announced. The
+    /// connection that stands is kept.
+    ///
+    /// # Errors
+    /// A URL cannot be used; then nothing is changed.
+    pub fn set_servers<U: Into<String>>(&self, servers: impl IntoIterator<Item = U>) -> Result<()> {
+        let servers: Vec<_> = servers.into_iter().map(Into::into).collect();
+        self.core.set_servers(options::parse_servers(&servers)?);
+        Ok(())
+    }
+
+    /// The servers that the client knows, the one that it is connected or connecting to first. A
+    /// client on a given transport knows none.
+    pub fn servers(&self) -> Vec<Server> {
+        let inner = self.core.inner.borrow();
+        let pool = inner.connector.as_ref().map(|connector| &connector.pool);
+        pool.map_or(Vec::new(), |pool| pool.servers().cloned().collect())
+    }
+
+    /// Runs when the first connection stands.
     pub fn on_connect(&self, hook: impl FnMut(&mut S, &Client<S>, &ServerInfo) + 'static) {
         self.set_hook(|hooks| &hooks.connect, hook);
     }
 
-    /// Runs when the connection was lost, closed, or could not be made, before the callbacks of
-    /// what was pending.
+    /// Runs when a lost connection has been made again, perhaps with another server. Subscriptions
+    /// are restored; what was published meanwhile is on its way.
+    pub fn on_reconnect(&self, hook: impl FnMut(&mut S, &Client<S>, &ServerInfo) + 'static) {
+        self.set_hook(|hooks| &hooks.reconnect, hook);
+    }
+
+    /// Runs when the connection was lost or closed, before the callbacks of what was pending.
+    /// Attempts that fail are told to [`on_error`](Self::on_error) as
+    /// [`ConnectionError::ConnectFailed`].
     pub fn on_disconnect(&self, hook: impl FnMut(&mut S, &Client<S>, &DisconnectReason) + 'static) {
         self.set_hook(|hooks| &hooks.disconnect, hook);
+    }
+
+    /// Runs when the server has announced servers that were not known, as `host:port`.
+    pub fn on_discovered_servers(
+        &self,
+        mut hook: impl FnMut(&mut S, &Client<S>, &[String]) + 'static,
+    ) {
+        self.set_hook(|hooks| &hooks.discover, move |state, client, new| hook(state, client, new));
+    }
+
+    /// Runs for every frame that is read and written, for debugging. It shows what is on the wire
+    /// from now on, before the callbacks of what was read.
+    pub fn on_frame(&self, hook: impl FnMut(&mut S, &Client<S>, &Frame) + 'static) {
+        self.core.inner.borrow_mut().capture();
+        self.set_hook(|hooks| &hooks.frame, hook);
     }
 
     /// Runs for errors that no single call can be blamed for. They are logged in any case.
@@ -275,9 +339,10 @@ impl<S: 'static> Client<S> {
         self.set_hook(|hooks| &hooks.writable, move |state, client, _| hook(state, client));
     }
 
-    /// Runs once, when the connection is over, after the callbacks of everything that was pending.
-    pub fn on_close(&self, mut hook: impl FnMut(&mut S, &Client<S>) + 'static) {
-        self.set_hook(|hooks| &hooks.close, move |state, client, _| hook(state, client));
+    /// Runs once, when the client is over, after the callbacks of everything that was pending, with
+    /// the reason: it was closed or drained, or no connection could be made.
+    pub fn on_close(&self, hook: impl FnMut(&mut S, &Client<S>, &DisconnectReason) + 'static) {
+        self.set_hook(|hooks| &hooks.close, hook);
     }
 
     fn set_hook<T>(
@@ -292,10 +357,12 @@ impl<S: 'static> Client<S> {
 
     /// Where the connection stands.
     pub fn state(&self) -> State {
-        match self.core.inner.borrow().session.phase() {
-            Phase::Ready => State::Connected,
-            Phase::Draining => State::Draining,
+        let session = &self.core.inner.borrow().session;
+        match session.phase() {
             Phase::Closed => State::Closed,
+            _ if session.is_draining() => State::Draining,
+            Phase::Ready => State::Connected,
+            _ if session.was_connected() => State::Reconnecting,
             _ => State::Connecting,
         }
     }

@@ -1,8 +1,14 @@
-//! The options of a connection, and the forms in which a server's address can be written.
+//! The options of a connection.
 
+use super::credentials::Credentials;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
 use crate::error::{Error, Result};
-use evnats_protocol::{Limits, SessionConfig};
-use std::path::{Path, PathBuf};
+use evnats_protocol::{Limits, PoolConfig, Server, ServerInfo, ServerUrl, SessionConfig};
+use std::error::Error as StdError;
+use std::fmt;
+use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The options of a connection. `"nats://127.0.0.1:4222"` is enough where the defaults will do.
@@ -14,19 +20,65 @@ use std::time::Duration;
 ///     .name("billing")
 ///     .request_timeout(Duration::from_secs(2));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
-    pub(crate) server: String,
-    pub(crate) session: SessionConfig,
-    pub(crate) request_timeout: Duration,
+    pub(super) servers: Vec<String>,
+    pub(super) session: SessionConfig,
+    pub(super) pool: PoolConfig,
+    pub(super) request_timeout: Duration,
+    pub(super) reconnect: bool,
+    pub(super) retry_first_connect: bool,
+    pub(super) move_on_lame_duck: bool,
+    pub(super) turn: TurnLimits,
+    pub(super) credentials: Option<CredentialsCallback>,
+    pub(super) delay: Option<DelayCallback>,
+    pub(super) choice: Option<ChoiceCallback>,
+    pub(super) require_tls: bool,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Tls,
+}
+
+pub(super) type CredentialsCallback =
+    Rc<dyn Fn(&ServerInfo) -> Result<Credentials, Box<dyn StdError + Send + Sync>>>;
+pub(super) type DelayCallback = Rc<dyn Fn(u32) -> Duration>;
+pub(super) type ChoiceCallback = Rc<dyn Fn(&[Server]) -> Option<usize>>;
+
+/// How much a client may do in one turn of the loop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TurnLimits {
+    pub(super) bytes: usize,
+    pub(super) events: usize,
 }
 
 impl Options {
     /// Options for a server: `nats://host[:port]` or `host[:port]`, port 4222 if none is given, an
-    /// IPv6 address in brackets; or `unix:path` for a Unix socket.
-    pub fn new(server: impl Into<String>) -> Self {
-        let session = SessionConfig::default();
-        Self { server: server.into(), session, request_timeout: Duration::from_secs(5) }
+    /// IPv6 address in brackets; `tls://` where TLS is a must, `ws://` and `wss://` for WebSocket
+    /// (with feature `websocket`), or `unix:path` for a Unix socket. Several servers of a cluster
+    /// have commas between them. `user:password@` or `token@` before the host, percent-encoded,
+    /// says who to be there, and counts more than [`credentials`](Self::credentials).
+    pub fn new(servers: impl Into<String>) -> Self {
+        Self {
+            servers: vec![servers.into()],
+            session: SessionConfig::default(),
+            pool: PoolConfig::default(),
+            request_timeout: Duration::from_secs(5),
+            reconnect: true,
+            retry_first_connect: false,
+            move_on_lame_duck: true,
+            turn: TurnLimits { bytes: 256 * 1024, events: 4096 },
+            credentials: None,
+            delay: None,
+            choice: None,
+            require_tls: false,
+            #[cfg(feature = "tls")]
+            tls: Tls::new(),
+        }
+    }
+
+    /// Options for the servers of a cluster, each as in [`new`](Self::new).
+    pub fn servers<U: Into<String>>(servers: impl IntoIterator<Item = U>) -> Self {
+        let servers = servers.into_iter().map(Into::into).collect();
+        Self { servers, ..Self::new("") }
     }
 
     /// Options for a server, or something in front of one, that listens on a Unix socket.
@@ -111,6 +163,191 @@ impl Options {
         self.session.limits = limits;
         self
     }
+
+    // ---- who the client is ------------------------------------------------------------------
+
+    /// Who the client is. Default: nobody.
+    pub fn credentials(self, credentials: Credentials) -> Self {
+        self.credentials_with(move |_| Ok(credentials.clone()))
+    }
+
+    /// Asks who the client is, afresh at every attempt to connect, for credentials that change. An
+    /// error fails that attempt. The callback runs on the loop: it should not take long.
+    pub fn credentials_with(
+        mut self,
+        callback: impl Fn(&ServerInfo) -> Result<Credentials, Box<dyn StdError + Send + Sync>> + 'static,
+    ) -> Self {
+        self.credentials = Some(Rc::new(callback));
+        self
+    }
+
+    /// The settings of TLS, for when the server or its URL demands it. Default: certificates that
+    /// the system trusts, no certificate of the client's own.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Refuses servers without TLS, whatever their URLs say. Default: false; `tls://` and `wss://`
+    /// demand it one by one.
+    #[cfg(feature = "tls")]
+    pub fn require_tls(mut self, require: bool) -> Self {
+        self.require_tls = require;
+        self
+    }
+
+    // ---- reconnecting ---------------------------------------------------------------------------
+
+    /// Whether a lost connection is made again. Default: true.
+    pub fn reconnect(mut self, reconnect: bool) -> Self {
+        self.reconnect = reconnect;
+        self
+    }
+
+    /// Whether the first connection is tried again like a lost one, when every server was tried
+    /// once in vain. Default: false, the client closes then.
+    pub fn retry_first_connect(mut self, retry: bool) -> Self {
+        self.retry_first_connect = retry;
+        self
+    }
+
+    /// Whether servers are tried in random order, which spreads clients over a cluster, or in the
+    /// order given. Default: true.
+    pub fn randomize_servers(mut self, randomize: bool) -> Self {
+        self.pool.randomize = randomize;
+        self
+    }
+
+    /// Whether servers that a server announces are tried too. Default: true.
+    pub fn discover_servers(mut self, discover: bool) -> Self {
+        self.pool.discover = discover;
+        self
+    }
+
+    /// Failed attempts in a row after which a server is tried no more. When none is left, the
+    /// client closes. Default: no limit.
+    pub fn max_reconnects(mut self, attempts: u32) -> Self {
+        self.pool.max_attempts = Some(attempts);
+        self
+    }
+
+    /// The pause after all servers were tried once in vain; it doubles with each pass, up to `max`.
+    /// Default: 100 ms and 4 s. The first pass is made without a pause.
+    pub fn reconnect_delay(mut self, first: Duration, max: Duration) -> Self {
+        self.pool.first_delay = first;
+        self.pool.max_delay = max.max(first);
+        self
+    }
+
+    /// The most that is added to a pause at random, for servers without and with `tls://`. Default:
+    /// 100 ms and 1 s.
+    pub fn reconnect_jitter(mut self, plain: Duration, tls: Duration) -> Self {
+        self.pool.jitter = plain;
+        self.pool.jitter_tls = tls;
+        self
+    }
+
+    /// Asks for the pause instead, with the number of passes made in vain, from 1. A pause of less
+    /// than 1 ms counts as 1 ms.
+    pub fn reconnect_delay_with(mut self, callback: impl Fn(u32) -> Duration + 'static) -> Self {
+        self.delay = Some(Rc::new(callback));
+        self
+    }
+
+    /// Asks which server to try next. The callback gets all of them, the last one tried first, and
+    /// returns a place in the slice, or `None` for the usual order.
+    pub fn choose_server(
+        mut self,
+        callback: impl Fn(&[Server]) -> Option<usize> + 'static,
+    ) -> Self {
+        self.choice = Some(Rc::new(callback));
+        self
+    }
+
+    /// Whether the same authentication error twice in a row from the same server closes the client.
+    /// Default: true.
+    pub fn stop_on_repeated_auth_error(mut self, stop: bool) -> Self {
+        self.pool.stop_on_repeated_auth_error = stop;
+        self
+    }
+
+    /// Whether to move to another server, if one is known, when the server announces its shutdown.
+    /// Default: true.
+    pub fn move_on_lame_duck(mut self, moves: bool) -> Self {
+        self.move_on_lame_duck = moves;
+        self
+    }
+
+    /// Most bytes that wait while there is no connection; what is beyond is refused, and with zero
+    /// everything. Subscriptions are always taken. Default: 8 MiB.
+    pub fn reconnect_buffer(mut self, max: usize) -> Self {
+        self.session.max_unconnected = max;
+        self
+    }
+
+    /// Whether requests that were sent before the connection was lost wait for a reply on the next
+    /// one, until their time is up. Default: false, they fail at once with
+    /// [`RequestError::OutcomeUnknown`](crate::RequestError::OutcomeUnknown).
+    pub fn keep_requests(mut self, keep: bool) -> Self {
+        self.session.keep_requests = keep;
+        self
+    }
+
+    // ---- the loop -------------------------------------------------------------------------------
+
+    /// Most bytes that are read and most callbacks that run in one turn of the loop, so that other
+    /// clients, timers and the host have theirs. Default: 256 KiB and 4096.
+    pub fn turn_limits(mut self, bytes: usize, callbacks: usize) -> Self {
+        self.turn = TurnLimits { bytes: bytes.max(1), events: callbacks.max(1) };
+        self
+    }
+
+    pub(super) fn parse_servers(&self) -> Result<Vec<ServerUrl>> {
+        parse_servers(&self.servers)
+    }
+}
+
+/// The servers that a user names.
+pub(super) fn parse_servers(servers: &[String]) -> Result<Vec<ServerUrl>> {
+    let mut urls = Vec::new();
+    for servers in servers {
+        urls.extend(ServerUrl::parse_list(servers)?);
+    }
+    if urls.is_empty() {
+        return Err(Error::InvalidUrl { url: String::new(), reason: "no server is named" });
+    }
+    for url in &urls {
+        let scheme = url.scheme();
+        let missing = if scheme.demands_tls() && cfg!(not(feature = "tls")) {
+            "this build has no TLS: turn on feature `tls`"
+        } else if scheme.is_websocket() && cfg!(not(feature = "websocket")) {
+            "this build has no WebSocket: turn on feature `websocket`"
+        } else {
+            continue;
+        };
+        return Err(Error::InvalidUrl { url: url.to_string(), reason: missing });
+    }
+    Ok(urls)
+}
+
+/// Without what may be secret.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers: Vec<_> =
+            self.servers.iter().map(|server| server.rsplit('@').next().unwrap_or(server)).collect();
+        f.debug_struct("Options")
+            .field("servers", &servers)
+            .field("session", &self.session)
+            .field("pool", &self.pool)
+            .field("request_timeout", &self.request_timeout)
+            .field("reconnect", &self.reconnect)
+            .field("retry_first_connect", &self.retry_first_connect)
+            .field("move_on_lame_duck", &self.move_on_lame_duck)
+            .field("turn", &self.turn)
+            .field("require_tls", &self.require_tls)
+            .finish_non_exhaustive()
+    }
 }
 
 impl From<&str> for Options {
@@ -122,116 +359,5 @@ impl From<&str> for Options {
 impl From<String> for Options {
     fn from(server: String) -> Self {
         Self::new(server)
-    }
-}
-
-/// Where a server is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Address {
-    /// A host name or address, and a port.
-    Tcp(String, u16),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-impl Address {
-    pub(crate) fn parse(url: &str) -> Result<Self> {
-        const DEFAULT_PORT: u16 = 4222;
-        let invalid = |reason| {
-            // what stands before the last @ may be a password
-            let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
-            Error::InvalidUrl { url: shown.to_owned(), reason }
-        };
-        if let Some(path) = url.strip_prefix("unix:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            return match path.is_empty() {
-                true => Err(invalid("the path is missing")),
-                false => Ok(Self::Unix(path.into())),
-            };
-        }
-        let authority = match url.split_once("://") {
-            Some(("nats", authority)) => authority,
-            Some(("tls" | "ws" | "wss", _)) => {
-                return Err(invalid("this version speaks nats:// and unix: only"));
-            }
-            Some(_) => return Err(invalid("unknown scheme, use nats://")),
-            None => url,
-        };
-        let authority = authority.strip_suffix('/').unwrap_or(authority);
-        if authority.contains('@') {
-            return Err(invalid("this version does not authenticate"));
-        }
-        if authority.contains(',') {
-            return Err(invalid("this version takes one server"));
-        }
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(rest) => rest.split_once(']').ok_or_else(|| invalid("']' is missing"))?,
-            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-        };
-        let port = match port.strip_prefix(':') {
-            Some(port) => port.parse().map_err(|_| invalid("the port is not a number"))?,
-            None if port.is_empty() => DEFAULT_PORT,
-            None => return Err(invalid("only a port may follow the host")),
-        };
-        if host.is_empty() || host.contains(['/', '?', '#', ' ']) {
-            return Err(invalid("the host is missing or malformed"));
-        }
-        Ok(Self::Tcp(host.to_owned(), port))
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forms_of_addresses() {
-        let tcp = |host: &str, port| Address::Tcp(host.to_owned(), port);
-        let table = [
-            ("nats://demo:4223", tcp("demo", 4223)),
-            ("nats://demo", tcp("demo", 4222)),
-            ("demo", tcp("demo", 4222)),
-            ("127.0.0.1:1/", tcp("127.0.0.1", 1)),
-            ("nats://[::1]:4223", tcp("::1", 4223)),
-            ("[::1]", tcp("::1", 4222)),
-            ("unix:/run/nats.sock", Address::Unix("/run/nats.sock".into())),
-            ("unix:///run/nats.sock", Address::Unix("/run/nats.sock".into())),
-        ];
-        for (url, address) in table {
-            assert_eq!(Address::parse(url).unwrap(), address, "{url}");
-        }
-    }
-
-    #[test]
-    fn malformed_addresses_and_no_secrets_in_their_errors() {
-        for url in [
-            "",
-            "nats://",
-            ":4222",
-            "http://a",
-            "tls://a",
-            "a:b",
-            "a:70000",
-            "[::1",
-            "a b",
-            "[::1]x",
-            "nats://a/b",
-            "a,b",
-            "unix:",
-        ] {
-            assert!(matches!(Address::parse(url), Err(Error::InvalidUrl { .. })), "{url}");
-        }
-        let error = Address::parse("nats://joe:s3cret@a:4222").unwrap_err().to_string();
-        assert!(!error.contains("s3cret") && error.contains("authenticate"), "{error}");
     }
 }

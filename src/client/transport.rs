@@ -77,8 +77,29 @@ impl Stream {
         let _ = self.transport.deregister(registry);
     }
 
+    /// The same stream with another layer around it.
+    pub(super) fn wrap(
+        self,
+        layer: impl FnOnce(Box<dyn Transport>) -> io::Result<Box<dyn Transport>>,
+    ) -> io::Result<Self> {
+        Ok(Self { transport: layer(self.transport)?, ..self })
+    }
+
     pub(super) fn finish_connecting(&mut self) -> io::Result<()> {
         self.transport.finish_connecting()
+    }
+
+    /// Whether something that was written is not yet on its way.
+    pub(super) fn has_unflushed(&self) -> bool {
+        self.transport.has_unflushed()
+    }
+
+    /// Sends what was written on its way, as far as it goes without waiting.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        match self.transport.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            result => result,
+        }
     }
 
     pub(super) fn handle_ready(&mut self, event: &mio::event::Event) {

@@ -338,7 +338,6 @@ impl Ordered {
     }
 
     /// The connection is lost, and whatever the consumer sends from now on with it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for reconnecting and for public readers"))]
     pub(crate) fn handle_disconnected(&mut self) {
         if !mem::replace(&mut self.connected, false) || self.phase == Phase::Ended {
             return;
@@ -348,7 +347,6 @@ impl Ordered {
     }
 
     /// The connection is back: the next incarnation starts at once.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for reconnecting and for public readers"))]
     pub(crate) fn handle_reconnected(&mut self) {
         if mem::replace(&mut self.connected, true) || self.phase == Phase::Ended {
             return;
@@ -392,7 +390,7 @@ impl Ordered {
 
     /// Whether the reader ended and wants nothing more of the driver. It may be dropped before: the
     /// server removes a consumer left behind after `inactive_threshold`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for reconnecting and for public readers"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "for public readers"))]
     pub(crate) fn is_finished(&self) -> bool {
         self.phase == Phase::Ended && self.unanswered == 0 && self.actions.is_empty()
     }
@@ -403,7 +401,7 @@ impl Ordered {
     }
 
     /// The stream sequence of the last message delivered; 0 before the first.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for reconnecting and for public readers"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "for public readers"))]
     pub(crate) fn last_stream_sequence(&self) -> u64 {
         self.position.stream_sequence
     }

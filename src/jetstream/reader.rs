@@ -147,6 +147,14 @@ impl<S: 'static> Reader<S> {
         let reader = self.clone();
         let on_delivery: OnDelivery<S> = Box::new(move |user, _, delivery| match delivery {
             client::Delivery::Message(message) => reader.receive(user, incarnation, message),
+            client::Delivery::Disconnected => {
+                reader.0.state.borrow_mut().machine.handle_disconnected();
+                reader.pump(user);
+            }
+            client::Delivery::Reconnected => {
+                reader.0.state.borrow_mut().machine.handle_reconnected();
+                reader.pump(user);
+            }
             client::Delivery::Ended => reader.fail(user, Error::Closed),
         });
         let subscribed = self.client().subscribe_for(&inbox, None, on_delivery);

@@ -455,6 +455,11 @@ impl<S, R, F> Session<S, R, F> {
         self.subscriptions.get_mut(id).map(|entry| &mut entry.context)
     }
 
+    /// The contexts of all live subscriptions.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &S> {
+        self.subscriptions.slots.iter().map(|(_, entry)| &entry.context)
+    }
+
     /// The first token or tokens of inboxes.
     pub fn inbox_prefix(&self) -> &str {
         &self.config.inbox_prefix

@@ -118,11 +118,9 @@ impl Peer {
             return Err(DisconnectReason::Unsupported("echo"));
         }
         match self.security {
-            Security::Plain if self.info.tls_required => {
-                return Err(DisconnectReason::Unsupported("TLS"));
-            }
+            Security::Plain if self.info.tls_required => Err(DisconnectReason::Unsupported("TLS")),
             Security::Demanded if !self.info.tls_required && !self.info.tls_available => {
-                return Err(DisconnectReason::tls_not_available());
+                Err(DisconnectReason::tls_not_available())
             }
             Security::Demanded => self.await_tls(),
             Security::Upgradable if self.info.tls_required => self.await_tls(),

@@ -51,6 +51,8 @@ struct World {
     refusals: usize,
     /// A message was refused that an empty buffer would take.
     waits_for_room: bool,
+    resumes: bool,
+    max_unconnected: usize,
     connected: bool,
     disconnected: bool,
     closed: bool,
@@ -60,6 +62,7 @@ struct Subscribed {
     id: SubscriptionId,
     received: u64,
     max: Option<u64>,
+    drains: bool,
 }
 
 /// The other side. It keeps what a real server would know.
@@ -72,6 +75,8 @@ struct Server {
     has_ponged: bool,
     /// Context by sid, for every sid there ever was.
     sids: HashMap<u64, u32>,
+    /// The subscriptions of this connection.
+    live: BTreeSet<u64>,
     inboxes: Vec<(Vec<u8>, u32)>,
     seen: BTreeSet<u32>,
     max_payload: usize,
@@ -88,6 +93,10 @@ impl World {
         config.low_water = [1 << 18, 50, 0][input.below(3)];
         config.ping_interval = [Duration::ZERO, SECOND, 9 * SECOND, Duration::MAX][input.below(4)];
         let max_buffered = config.max_buffered;
+        config.max_unconnected = [1 << 20, 200, 0][input.below(3)];
+        config.resume = input.flag();
+        config.keep_requests = input.flag();
+        let (resumes, max_unconnected) = (config.resume, config.max_unconnected.min(max_buffered));
         Self {
             session: Session::new(config, 0),
             now: Instant::now(),
@@ -98,6 +107,7 @@ impl World {
                 pings: 0,
                 has_ponged: false,
                 sids: HashMap::new(),
+                live: BTreeSet::new(),
                 inboxes: Vec::new(),
                 seen: BTreeSet::new(),
                 max_payload: usize::MAX,
@@ -115,6 +125,8 @@ impl World {
             unseen: BTreeSet::new(),
             refusals: 0,
             waits_for_room: false,
+            resumes,
+            max_unconnected,
             connected: false,
             disconnected: false,
             closed: false,
@@ -129,7 +141,7 @@ impl World {
             'b' => self.receive(1 << input.below(10)),
             'c' => self.session.handle_connecting(self.now),
             'e' => _ = self.poll(),
-            'l' => self.session.handle_disconnected(DisconnectReason::ServerClosed),
+            'l' => self.lose_connection(),
             't' => self.session.handle_turn(self.now),
             'w' => self.write(1 << input.below(10)),
             'y' => self.exchange(),
@@ -173,7 +185,7 @@ impl World {
         let subject = ["a", "a.*", ">", "a b", ""][input.below(5)];
         match self.session.subscribe(subject, input.flag().then_some("q"), context) {
             Ok(id) => {
-                let subscribed = Subscribed { id, received: 0, max: None };
+                let subscribed = Subscribed { id, received: 0, max: None, drains: false };
                 assert!(self.subscriptions.insert(context, subscribed).is_none());
                 assert!(!self.ids.contains(&id), "an id was given twice");
                 assert_eq!(self.session.subscription_mut(id), Some(&mut context.clone()));
@@ -222,6 +234,9 @@ impl World {
         let Some(id) = self.id(input) else { return };
         let context = self.context();
         self.fences.insert(context);
+        if let Some(context) = self.context_of(id) {
+            self.subscriptions.get_mut(&context).unwrap().drains = true;
+        }
         self.session.drain_subscription(id, input.below(4) as u32 * SECOND, context);
     }
 
@@ -275,13 +290,16 @@ impl World {
     fn check_full(&mut self, context: u32, error: CommandError) {
         self.count_refusal(&error);
         if let CommandError::BufferFull { payload, limit } = error {
-            assert_eq!((number(&payload), limit), (Some(context), self.max_buffered));
+            assert_eq!(number(&payload), Some(context));
+            assert!([self.max_buffered, self.max_unconnected].contains(&limit));
             self.waits_for_room |= payload.len() <= limit;
         }
     }
 
     fn count_refusal(&mut self, error: &CommandError) {
-        self.refusals += usize::from(matches!(error, CommandError::BufferFull { .. }));
+        let is_refusal =
+            matches!(error, CommandError::BufferFull { .. } | CommandError::NotConnected { .. });
+        self.refusals += usize::from(is_refusal);
     }
 
     // ---- the transport ------------------------------------------------------------------------
@@ -298,7 +316,20 @@ impl World {
         self.server.read(&self.unseen);
         if self.session.phase() == Phase::Ready && self.session.writable_len() == 0 {
             assert_eq!(self.server.decoder.pending(), 0, "half an operation was written");
+            let is_known =
+                |entry: &Subscribed| entry.drains || self.server.live.contains(&entry.id.sid());
+            assert!(self.subscriptions.values().all(is_known), "the server does not know it");
         }
+    }
+
+    /// Another server takes the place of this one, and knows nothing.
+    fn lose_connection(&mut self) {
+        while self.poll() {}
+        self.session.handle_disconnected(DisconnectReason::ServerClosed);
+        self.server.decoder = Decoder::default();
+        self.server.outbox.clear();
+        self.server.live.clear();
+        (self.server.pings, self.server.has_ponged, self.server.sent_info) = (0, false, false);
     }
 
     /// A few bytes of what the server has sent reach the session.
@@ -333,7 +364,12 @@ impl World {
     // ---- the server ---------------------------------------------------------------------------
 
     fn hello(&mut self, input: &mut Reader<'_>) {
+        let is_new = self.session.phase() == Phase::Connecting;
         self.session.handle_connected(Security::Plain);
+        if is_new {
+            // half an operation of the connection before went with its decoder
+            self.server.decoder = Decoder::default();
+        }
         self.info(input);
     }
 
@@ -424,7 +460,7 @@ impl World {
                 }
                 match outcome {
                     Err(FenceError::Command(error)) => self.count_refusal(&error),
-                    Err(FenceError::Disconnected) => assert!(self.disconnected),
+                    Err(FenceError::Disconnected) => assert!(self.disconnected || self.is_over()),
                     _ => {}
                 }
             }
@@ -434,15 +470,16 @@ impl World {
                 self.unseen.insert(context);
             }
             Event::Writable => {
-                assert!(!self.disconnected, "there is nothing to write to");
                 self.waits_for_room = false;
                 self.refusals = self.refusals.checked_sub(1).expect("somebody was refused");
             }
             Event::Connected => assert!(!std::mem::replace(&mut self.connected, true)),
-            Event::Disconnected(_) => assert!(!std::mem::replace(&mut self.disconnected, true)),
-            Event::Closed => {
-                assert!(self.disconnected && !std::mem::replace(&mut self.closed, true));
+            Event::Reconnected => assert!(self.connected && self.disconnected && self.resumes),
+            Event::Disconnected(_) => {
+                let again = std::mem::replace(&mut self.disconnected, true);
+                assert!(self.connected && (self.resumes || !again));
             }
+            Event::Closed(_) => assert!(!std::mem::replace(&mut self.closed, true)),
             _ => {}
         }
         true
@@ -472,15 +509,16 @@ impl World {
                 self.check_full(context, error);
             }
             Err(RequestError::NeverSent) => {
-                assert!(self.disconnected && !self.server.seen.contains(&context));
+                assert!(!self.server.seen.contains(&context), "it was sent");
                 self.unseen.insert(context);
             }
             Err(RequestError::OutcomeUnknown) => assert!(self.disconnected),
-            Err(RequestError::Timeout) if !self.connected => {
-                self.unseen.insert(context);
-            }
             Err(_) => {}
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.session.phase() == Phase::Closed
     }
 
     /// At the end everything that is pending has its outcome, and so has what is asked later.
@@ -510,8 +548,14 @@ impl Server {
                 ClientOp::Publish(message) => self.read_message(&message, unseen),
                 ClientOp::Subscribe { sid, .. } => {
                     assert!(sid == 1 || self.sids.contains_key(&sid));
+                    assert!(self.live.insert(sid) || self.raw, "subscribed to twice");
                 }
-                ClientOp::Unsubscribe { sid, .. } => assert!(self.sids.contains_key(&sid)),
+                ClientOp::Unsubscribe { sid, max } => {
+                    assert!(self.sids.contains_key(&sid));
+                    if max.is_none() {
+                        self.live.remove(&sid);
+                    }
+                }
                 ClientOp::Ping => self.pings += 1,
                 ClientOp::Connect(_) | ClientOp::Pong => {}
             }

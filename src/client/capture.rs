@@ -1,0 +1,84 @@
+//! Wire capture: every frame in and out, decoded, for debugging.
+//!
+//! It reads copies of the bytes with decoders of its own, so that what it shows is what was on the
+//! wire, whatever the client makes of it. It costs nothing unless it is asked for.
+
+use evnats_protocol::{ClientOp, Decoder, ServerOp};
+use std::collections::VecDeque;
+use std::fmt;
+
+/// One frame on the wire; see [`Client::on_frame`](crate::Client::on_frame). `Display` shows it in
+/// a line, without secrets and without the end of a long payload.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Frame {
+    /// The server has sent it.
+    In(ServerOp),
+    /// It was written to the server.
+    Out(ClientOp),
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 256;
+        let mut bytes = Vec::new();
+        match self {
+            // its JSON would show secrets
+            Self::Out(ClientOp::Connect(info)) => return write!(f, "-> CONNECT {info:?}"),
+            Self::Out(op) => op.encode(&mut bytes),
+            Self::In(op) => op.encode(&mut bytes),
+        }
+        let bytes = bytes.strip_suffix(b"\r\n").unwrap_or(&bytes);
+        let shown = &bytes[..bytes.len().min(SHOWN)];
+        let arrow = if matches!(self, Self::In(_)) { "<-" } else { "->" };
+        write!(f, "{arrow} {}", shown.escape_ascii())?;
+        match bytes.len() - shown.len() {
+            0 => Ok(()),
+            more => write!(f, "... ({more} bytes more)"),
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Capture {
+    incoming: Decoder<ServerOp>,
+    outgoing: Decoder<ClientOp>,
+    frames: VecDeque<Frame>,
+}
+
+impl Capture {
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        self.incoming.feed(bytes);
+        // what cannot be decoded ends the connection, which is reported elsewhere
+        while let Ok(Some(op)) = self.incoming.next_op() {
+            self.frames.push_back(Frame::In(op));
+        }
+    }
+
+    /// The first `count` bytes of the chunks have been written.
+    pub(super) fn wrote<'a>(&mut self, chunks: impl Iterator<Item = &'a [u8]>, count: usize) {
+        let mut left = count;
+        for chunk in chunks {
+            let part = &chunk[..chunk.len().min(left)];
+            self.outgoing.feed(part);
+            left -= part.len();
+        }
+        while let Ok(Some(op)) = self.outgoing.next_op() {
+            self.frames.push_back(Frame::Out(op));
+        }
+    }
+
+    pub(super) fn next_frame(&mut self) -> Option<Frame> {
+        self.frames.pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// The connection is over: half a frame will not be completed.
+    pub(super) fn reset(&mut self) {
+        self.incoming = Decoder::default();
+        self.outgoing = Decoder::default();
+    }
+}

@@ -1,0 +1,216 @@
+//! The connector: which server a client tries next, when, and what it puts around the socket.
+//!
+//! Invariant: callbacks of the user's are called by the core, where no borrow is alive; what is
+//! here only keeps them. The way itself is the link's.
+
+use super::link::Layers;
+use super::options::{ChoiceCallback, CredentialsCallback, DelayCallback, Options};
+#[cfg(feature = "tls")]
+use super::tls::Tls;
+use super::{Credentials, CredentialsError};
+use crate::error::Result;
+use evnats_protocol::{
+    Authentication, DisconnectReason, Security, Server, ServerInfo, ServerPool, ServerUrl, UserInfo,
+};
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+pub(super) struct Connector {
+    pub(super) pool: ServerPool,
+    /// When the next attempt is to be made, while none is under way.
+    pub(super) due: Option<Instant>,
+    reconnect: bool,
+    retry_first_connect: bool,
+    move_on_lame_duck: bool,
+    credentials: Option<CredentialsCallback>,
+    delay: Option<DelayCallback>,
+    choice: Option<ChoiceCallback>,
+    require_tls: bool,
+    #[cfg(feature = "tls")]
+    tls: Rc<Tls>,
+}
+
+/// What is to come after a connection or an attempt has ended.
+pub(super) enum Next {
+    /// Another attempt, perhaps.
+    TryOn,
+    /// The end.
+    GiveUp,
+}
+
+impl Connector {
+    pub(super) fn new(options: &Options, now: Instant) -> Result<Self> {
+        let mut pool =
+            ServerPool::new(options.parse_servers()?, options.pool.clone(), fastrand::u64(..));
+        let due = pool.advance().map(|delay| now + delay);
+        Ok(Self {
+            pool,
+            due,
+            reconnect: options.reconnect,
+            retry_first_connect: options.retry_first_connect,
+            move_on_lame_duck: options.move_on_lame_duck,
+            credentials: options.credentials.clone(),
+            delay: options.delay.clone(),
+            choice: options.choice.clone(),
+            require_tls: options.require_tls,
+            #[cfg(feature = "tls")]
+            tls: Rc::new(options.tls.clone()),
+        })
+    }
+
+    /// For messages to people.
+    pub(super) fn server(&self) -> String {
+        self.pool.current().map_or_else(|| "no server".into(), |server| server.url.to_string())
+    }
+
+    /// The attempt to connect to the current server has failed.
+    pub(super) fn handle_failure(&mut self, reason: &DisconnectReason, is_first: bool) -> Next {
+        let goes_on = self.pool.handle_failure(reason);
+        let is_allowed = if is_first {
+            // without retries, every server has one attempt
+            self.retry_first_connect || self.pool.servers().any(|server| server.failures == 0)
+        } else {
+            self.reconnect
+        };
+        if goes_on && is_allowed { Next::TryOn } else { Next::GiveUp }
+    }
+
+    /// The connection to the current server was lost.
+    pub(super) fn handle_disconnected(&mut self, reason: &DisconnectReason, now: Instant) -> Next {
+        let goes_on = self.pool.handle_disconnected(reason, now);
+        if goes_on && self.reconnect { Next::TryOn } else { Next::GiveUp }
+    }
+
+    /// What the user chooses from, and how, if he does.
+    pub(super) fn choice(&self) -> Option<(ChoiceCallback, Vec<Server>)> {
+        let choice = self.choice.clone()?;
+        Some((choice, self.pool.servers().cloned().collect()))
+    }
+
+    /// Makes the next server the current one. Returns the pause before it is tried, `None` if no
+    /// server is left.
+    pub(super) fn advance(&mut self, choice: Option<usize>) -> Option<Duration> {
+        match choice {
+            Some(place) => self.pool.advance_to(place),
+            None => self.pool.advance(),
+        }
+    }
+
+    /// Who is asked for the pause, if there is to be one, and what.
+    pub(super) fn delay(&self, delay: Duration) -> Option<(DelayCallback, u32)> {
+        let callback = self.delay.clone().filter(|_| delay > Duration::ZERO)?;
+        Some((callback, self.pool.passes()))
+    }
+
+    pub(super) fn moves_on_lame_duck(&self) -> bool {
+        self.move_on_lame_duck && self.reconnect && self.pool.has_other()
+    }
+
+    /// How the current server answers the question who the client is.
+    pub(super) fn identity(&self) -> Identity {
+        let user_info = self.pool.current().and_then(|server| server.url.user_info().cloned());
+        Identity { user_info, callback: self.credentials.clone() }
+    }
+
+    /// Whether TLS has to come after the server's `INFO`.
+    pub(super) fn security(&self) -> Security {
+        let Some(server) = self.pool.current() else { return Security::Plain };
+        if server.url.scheme().is_websocket() || self.is_tls_first(&server.url) {
+            Security::Settled
+        } else if self.demands_tls(&server.url) {
+            Security::Demanded
+        } else if cfg!(feature = "tls") {
+            Security::Upgradable
+        } else {
+            Security::Plain
+        }
+    }
+
+    fn demands_tls(&self, url: &ServerUrl) -> bool {
+        self.require_tls || url.scheme().demands_tls()
+    }
+
+    fn is_tls_first(&self, _url: &ServerUrl) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_first();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
+    /// What goes around the socket before the server speaks.
+    pub(super) fn layers(&self) -> Layers {
+        let Some(server) = self.pool.current() else { return Rc::new(Ok) };
+        let url = &server.url;
+        let wants_tls = match url.scheme().is_websocket() {
+            true => self.demands_tls(url),
+            false => self.is_tls_first(url),
+        };
+        let tls = self.tls_layer(server);
+        let websocket = websocket_layer(url);
+        Rc::new(move |transport| {
+            let transport = if wants_tls { tls(transport)? } else { transport };
+            websocket(transport)
+        })
+    }
+
+    /// What goes around the socket when the server has asked for TLS.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls_layer(&self, server: &Server) -> Layers {
+        let tls = self.tls.clone();
+        let host = server.tls_name.clone().unwrap_or_else(|| server.url.host().to_owned());
+        Rc::new(move |transport| tls.connect(transport, &host))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    pub(super) fn tls_layer(&self, _server: &Server) -> Layers {
+        Rc::new(|_| Err(io::Error::other("this build has no TLS: turn on feature `tls`")))
+    }
+}
+
+#[cfg(feature = "websocket")]
+fn websocket_layer(url: &ServerUrl) -> Layers {
+    if !url.scheme().is_websocket() {
+        return Rc::new(Ok);
+    }
+    let (host, path) = (url.authority(), url.path().to_owned());
+    Rc::new(move |transport| super::websocket::connect(transport, &host, &path))
+}
+
+#[cfg(not(feature = "websocket"))]
+fn websocket_layer(_url: &ServerUrl) -> Layers {
+    Rc::new(Ok)
+}
+
+/// Where it says who the client is: the URL before the options.
+pub(super) struct Identity {
+    user_info: Option<UserInfo>,
+    callback: Option<CredentialsCallback>,
+}
+
+impl Identity {
+    /// Runs user code.
+    pub(super) fn answer(self, info: &ServerInfo) -> Result<Authentication, DisconnectReason> {
+        let credentials = match (self.user_info, self.callback) {
+            (Some(UserInfo::Token(token)), _) => Credentials::token(token),
+            (Some(UserInfo::User { user, password }), _) => {
+                Credentials::user_password(user, password)
+            }
+            (None, Some(callback)) => {
+                callback(info).map_err(|error| DisconnectReason::Credentials(error.to_string()))?
+            }
+            (None, None) => return Ok(Authentication::default()),
+        };
+        let answer = credentials.answer(info.nonce.as_deref());
+        answer.map_err(|error: CredentialsError| DisconnectReason::Credentials(error.to_string()))
+    }
+}
+
+/// What an error of the transport means.
+pub(super) fn reason(error: &io::Error, doing: &str) -> DisconnectReason {
+    #[cfg(feature = "tls")]
+    if let Some((kind, message)) = super::tls::classify(error) {
+        return DisconnectReason::Tls { kind, message };
+    }
+    DisconnectReason::Transport { kind: error.kind(), message: format!("{doing}: {error}") }
+}

@@ -1,0 +1,321 @@
+//! TLS: what it is to be like, and a transport that speaks it over another one.
+//!
+//! Invariants: a read goes on until its room is full or the transport below has nothing more, so
+//! a short one means what it means everywhere; what has been decrypted, or could be, without the
+//! selector knowing of it shows in `has_buffered`; and what has been encrypted and not been
+//! written shows in `has_unflushed`.
+//!
+//! Sessions are not resumed: certificates may have been renewed since, and a connection to NATS
+//! lasts.
+
+mod config;
+mod error;
+#[cfg(test)]
+mod tests;
+
+pub use config::Tls;
+pub(crate) use error::classify;
+
+use super::transport::Transport;
+use error::TlsError;
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use rustls::ClientConnection;
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
+
+/// Bytes read at once. The longest record is a little over 16 KiB.
+const READ_LEN: usize = 32 * 1024;
+/// Most bytes that wait encrypted.
+const WRITE_LEN: usize = 64 * 1024;
+
+impl Tls {
+    /// Puts TLS on a transport. Files are read now. The handshake is part of
+    /// [`finish_connecting`](Transport::finish_connecting).
+    pub(crate) fn connect(
+        &self,
+        transport: Box<dyn Transport>,
+        host: &str,
+    ) -> io::Result<Box<dyn Transport>> {
+        Ok(Box::new(TlsStream::new(transport, self.session(host)?)))
+    }
+
+    fn session(&self, host: &str) -> Result<ClientConnection, TlsError> {
+        let (config, name) = (Arc::new(self.config()?), self.name(host)?);
+        let mut session = ClientConnection::new(config, name).map_err(TlsError::Setup)?;
+        session.set_buffer_limit(Some(WRITE_LEN));
+        Ok(session)
+    }
+}
+
+struct TlsStream {
+    transport: Box<dyn Transport>,
+    session: ClientConnection,
+    /// The transport is connected; the handshake may be under way.
+    is_connected: bool,
+    incoming: Incoming,
+    /// The session may hold what it has decrypted.
+    has_plaintext: bool,
+    /// Nothing more will come.
+    is_ended: bool,
+    /// To be reported when what came before it has been read.
+    error: Option<io::Error>,
+}
+
+impl TlsStream {
+    fn new(transport: Box<dyn Transport>, session: ClientConnection) -> Self {
+        Self {
+            transport,
+            session,
+            is_connected: false,
+            incoming: Incoming::default(),
+            has_plaintext: false,
+            is_ended: false,
+            error: None,
+        }
+    }
+
+    /// Goes on with the handshake. It is done when the client's last word is on its way, too: the
+    /// server may be waiting for it in silence.
+    fn shake_hands(&mut self) -> io::Result<()> {
+        loop {
+            let flushed = match self.flush() {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                flushed => flushed,
+            };
+            if !self.session.is_handshaking() {
+                return flushed;
+            }
+            self.receive()?;
+            if self.is_ended {
+                return Err(TlsError::ClosedInHandshake.into());
+            }
+        }
+    }
+
+    /// Moves some bytes of the transport into the session.
+    fn receive(&mut self) -> io::Result<()> {
+        if self.incoming.is_empty() {
+            self.incoming.read_from(&mut self.transport)?;
+            self.is_ended |= self.incoming.is_empty();
+        }
+        match self.is_ended {
+            true => Ok(()),
+            false => self.decrypt(),
+        }
+    }
+
+    fn decrypt(&mut self) -> io::Result<()> {
+        let count = self.session.read_tls(&mut self.incoming.bytes())?;
+        self.incoming.consume(count);
+        let processed = self.session.process_new_packets();
+        // an answer of the session, or the alert that goes with an error. If it does not get
+        // through, a write will say why.
+        let _ = self.push();
+        match processed {
+            Ok(state) => {
+                self.has_plaintext |= state.plaintext_bytes_to_read() > 0;
+                self.is_ended |= state.peer_has_closed();
+                Ok(())
+            }
+            Err(error) => {
+                self.has_plaintext = true;
+                Err(io::Error::new(io::ErrorKind::InvalidData, error))
+            }
+        }
+    }
+
+    /// Takes what the session has decrypted.
+    fn take_plaintext(&mut self, room: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while self.has_plaintext && filled < room.len() {
+            match self.session.reader().read(&mut room[filled..]) {
+                // the end is known from elsewhere
+                Ok(0) | Err(_) => self.has_plaintext = false,
+                Ok(count) => filled += count,
+            }
+        }
+        filled
+    }
+
+    /// Writes what the session has encrypted.
+    fn push(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.transport) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// As `push`, with the reason if there is one: a server that closes says why in an alert.
+    fn push_or_explain(&mut self) -> io::Result<()> {
+        self.push().map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => error,
+            _ => self.alert().unwrap_or(error),
+        })
+    }
+
+    /// The alert in what the server has sent.
+    fn alert(&mut self) -> Option<io::Error> {
+        while !self.is_ended {
+            if let Err(error) = self.receive() {
+                return classify(&error).map(|_| error);
+            }
+        }
+        None
+    }
+
+    /// Encrypts what the caller gives, if all that came before it has been written. So little is
+    /// held here, and records are as long as they can be.
+    fn write_with(
+        &mut self,
+        give: impl FnOnce(&mut rustls::Writer<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.push_or_explain()?;
+        let count = give(&mut self.session.writer())?;
+        match self.push_or_explain() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(count),
+        }
+    }
+}
+
+impl Transport for TlsStream {
+    fn has_buffered(&self) -> bool {
+        self.has_plaintext
+            || !self.incoming.is_empty()
+            || self.is_ended
+            || self.error.is_some()
+            || self.transport.has_buffered()
+    }
+
+    fn has_unflushed(&self) -> bool {
+        self.session.wants_write() || self.transport.has_unflushed()
+    }
+
+    fn finish_connecting(&mut self) -> io::Result<()> {
+        if !self.is_connected {
+            self.transport.finish_connecting()?;
+            self.is_connected = true;
+        }
+        self.shake_hands()
+    }
+}
+
+impl Read for TlsStream {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while self.error.is_none() {
+            filled += self.take_plaintext(&mut room[filled..]);
+            let is_over = self.is_ended && !self.has_plaintext;
+            if filled == room.len() || is_over {
+                return Ok(filled);
+            }
+            match self.receive() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && filled > 0 => {
+                    return Ok(filled);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) => self.error = Some(error),
+                Ok(()) => {}
+            }
+        }
+        // what came before the error
+        filled += self.take_plaintext(&mut room[filled..]);
+        match self.error.take_if(|_| filled == 0) {
+            Some(error) => Err(error),
+            None => Ok(filled),
+        }
+    }
+}
+
+impl Write for TlsStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_with(|writer| writer.write(bytes))
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_with(|writer| writer.write_vectored(slices))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.push_or_explain()?;
+        self.transport.flush()
+    }
+}
+
+impl Source for TlsStream {
+    fn register(&mut self, registry: &Registry, token: Token, of: Interest) -> io::Result<()> {
+        self.transport.register(registry, token, of)
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, of: Interest) -> io::Result<()> {
+        self.transport.reregister(registry, token, of)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.transport.deregister(registry)
+    }
+}
+
+impl Drop for TlsStream {
+    /// Tells the server that the end is meant, if that can be done without waiting.
+    fn drop(&mut self) {
+        if self.is_connected && !self.session.is_handshaking() {
+            self.session.send_close_notify();
+            let _ = self.push();
+        }
+    }
+}
+
+impl fmt::Debug for TlsStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream").finish_non_exhaustive()
+    }
+}
+
+/// Bytes that have been read and that the session has not taken yet. A buffer of its own, because
+/// the session alone would read 4 KiB at a time.
+struct Incoming {
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Default for Incoming {
+    fn default() -> Self {
+        Self { buffer: vec![0; READ_LEN].into(), start: 0, end: 0 }
+    }
+}
+
+impl Incoming {
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start += count;
+    }
+
+    fn read_from(&mut self, transport: &mut impl Read) -> io::Result<()> {
+        loop {
+            match transport.read(&mut self.buffer) {
+                Ok(count) => {
+                    (self.start, self.end) = (0, count);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
