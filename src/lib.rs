@@ -84,9 +84,9 @@ pub use error::{ConnectionError, Error, Result};
 pub use event_loop::{EventLoop, Handle, Remote, TimerId};
 pub use evnats_protocol::{
     ClientOp, CommandError, DisconnectReason, FenceError, HeaderError, HeaderMap, Headers, Limits,
-    Message, Payload, ProtocolError, Publish, RequestError, Scheme, Secret, Server, ServerError,
-    ServerErrorKind, ServerInfo, ServerOp, ServerUrl, Statistics, Status, SubscriptionId,
-    TlsErrorKind, subject,
+    Message, Payload, Pending, PendingLimits, ProtocolError, Publish, RequestError, Scheme, Secret,
+    Server, ServerError, ServerErrorKind, ServerInfo, ServerOp, ServerUrl, Statistics, Status,
+    SubscriptionId, TlsErrorKind, subject,
 };
 
 #[doc = include_str!("../README.md")]

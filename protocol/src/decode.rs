@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        let limits = Limits { max_line: 16, max_message: 8 };
+        let limits = Limits { max_line: 16, max_message: 8, max_headers: 8 };
         let mut decoder: Decoder = Decoder::new(limits);
         decoder.feed(b"MSG a 1 9\r\n");
         let too_large = ProtocolError::MessageTooLarge { size: 9, limit: 8 };

@@ -67,6 +67,14 @@ pub enum Event<S, R, F> {
         /// What came in between.
         error: CommandError,
     },
+    /// Messages of a paused subscription are being dropped, because its limits are reached. Comes
+    /// again when a message was taken in between.
+    SlowConsumer {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// How many of its messages have been dropped since it began.
+        dropped: u64,
+    },
     /// The outgoing buffer was full and has room again.
     Writable,
     /// The server refused a subscription, which ends with the next event.

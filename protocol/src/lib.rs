@@ -40,6 +40,7 @@ mod events;
 mod fences;
 mod grammar;
 mod headers;
+mod held;
 mod info;
 mod op;
 mod outgoing;
@@ -59,6 +60,7 @@ pub use events::{
     DisconnectReason, EndReason, Event, FenceError, RequestError, Statistics, TlsErrorKind,
 };
 pub use headers::{HeaderError, HeaderMap, Headers, Status};
+pub use held::{Pending, PendingLimits};
 pub use info::{Authentication, ConnectInfo, ServerInfo};
 pub use op::{ClientOp, Message, Operation, ServerOp};
 pub use secret::Secret;

@@ -3,6 +3,7 @@
 //! A sid holds the slot and its generation, so that a message for a subscription that ended is
 //! recognised and counted, and never reaches the next tenant of the slot.
 
+use crate::held::Held;
 use crate::slots::{Key, Slots};
 
 /// A subscription of one session. Letting go of the id does not unsubscribe.
@@ -42,10 +43,32 @@ pub(crate) struct Subscription<T> {
     /// Where its `SUB` stands in the outgoing stream. `None` if it does not: the server knows of it
     /// from a restore, or will.
     pub(crate) position: Option<u64>,
+    /// What waits while it is paused; there once it has been paused or given limits.
+    pub(crate) held: Option<Box<Held>>,
     pub(crate) context: T,
 }
 
 impl<T> Subscription<T> {
+    /// Whether its last message has come.
+    pub(crate) fn has_all(&self) -> bool {
+        self.max.is_some_and(|max| self.received >= max)
+    }
+
+    /// Drops held messages beyond the maximum. Says whether some are left.
+    pub(crate) fn keep_held(&mut self, max: u64) -> bool {
+        let Some(held) = &mut self.held else { return false };
+        let waiting = held.pending().messages as u64;
+        let delivered = self.received - waiting;
+        held.truncate(max.saturating_sub(delivered) as usize);
+        !held.is_empty()
+    }
+
+    /// Whether what comes has to wait.
+    #[inline]
+    fn holds(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.paused || !held.is_empty())
+    }
+
     /// The maximum as the server of today counts.
     pub(crate) fn server_max(&self) -> Option<u64> {
         self.max.map(|max| max - self.received_before.min(max))
@@ -59,6 +82,8 @@ pub(crate) enum Received {
     More,
     /// Deliver it; it is the last one.
     Last,
+    /// Keep it until the subscription is resumed.
+    Held,
     /// Nobody waits for it.
     Late,
 }
@@ -91,9 +116,19 @@ impl<T> Subscriptions<T> {
             max: None,
             draining: false,
             position,
+            held: None,
             context,
         };
         self.slots.insert(entry).map(SubscriptionId).map_err(|entry| entry.context)
+    }
+
+    pub(crate) fn get(&self, id: SubscriptionId) -> Option<&Subscription<T>> {
+        self.slots.get(id.0)
+    }
+
+    /// Whether the last message of a subscription has come, and none of its messages waits.
+    pub(crate) fn is_complete(&self, id: SubscriptionId) -> bool {
+        self.get(id).is_some_and(|entry| entry.has_all() && !entry.holds())
     }
 
     pub(crate) fn get_mut(&mut self, id: SubscriptionId) -> Option<&mut Subscription<T>> {
@@ -128,6 +163,7 @@ impl<T> Subscriptions<T> {
         entry.received += 1;
         match entry.max {
             Some(max) if entry.received > max => Received::Late,
+            _ if entry.holds() => Received::Held,
             Some(max) if entry.received == max => Received::Last,
             _ => Received::More,
         }

@@ -4,7 +4,9 @@ use super::Client;
 use super::capture::Frame;
 use crate::error::ConnectionError;
 use crate::place::Place;
-use evnats_protocol::{DisconnectReason, FenceError, Message, RequestError, ServerInfo};
+use evnats_protocol::{
+    DisconnectReason, FenceError, Message, RequestError, ServerInfo, SubscriptionId,
+};
 use std::time::Duration;
 
 /// What a subscription's callback is told. Users see the messages only; the layers above want to
@@ -31,6 +33,7 @@ pub(crate) struct Hooks<S: 'static> {
     pub(super) disconnect: Hook<S, DisconnectReason>,
     pub(super) error: Hook<S, ConnectionError>,
     pub(super) lame_duck: Hook<S, ()>,
+    pub(super) slow_consumer: Hook<S, (SubscriptionId, u64)>,
     pub(super) writable: Hook<S, ()>,
     pub(super) close: Hook<S, DisconnectReason>,
     pub(super) discover: Hook<S, Vec<String>>,
@@ -45,6 +48,7 @@ impl<S> Default for Hooks<S> {
             disconnect: Place::default(),
             error: Place::default(),
             lame_duck: Place::default(),
+            slow_consumer: Place::default(),
             writable: Place::default(),
             close: Place::default(),
             discover: Place::default(),

@@ -268,6 +268,16 @@ impl<S: 'static> Core<S> {
                 log::warn!("the server at {} is shutting down", self.inner.borrow().server());
                 self.run_hook(state, client, |hooks| &hooks.lame_duck, &());
             }
+            Event::SlowConsumer { subscription, dropped } => {
+                let server = self.inner.borrow().server();
+                log::warn!("{server}: slow consumer {}: {dropped} dropped", subscription.sid());
+                self.run_hook(
+                    state,
+                    client,
+                    |hooks| &hooks.slow_consumer,
+                    &(subscription, dropped),
+                );
+            }
             Event::Writable => self.run_hook(state, client, |hooks| &hooks.writable, &()),
             Event::Closed(reason) => {
                 self.inner.borrow_mut().close_link(&self.handle.shared().registry);

@@ -30,8 +30,8 @@ use crate::jetstream::JetStream;
 use callbacks::{Hook, Hooks, Subscriber};
 use core::Core;
 use evnats_protocol::{
-    DisconnectReason, FenceError, HeaderMap, Message, Payload, Phase, Publish, RequestError,
-    Server, ServerInfo, Statistics, SubscriptionId,
+    DisconnectReason, FenceError, HeaderMap, Message, Payload, Pending, PendingLimits, Phase,
+    Publish, RequestError, Server, ServerInfo, Statistics, SubscriptionId,
 };
 use std::fmt;
 use std::rc::Rc;
@@ -189,6 +189,44 @@ impl<S: 'static> Client<S> {
         Ok(self.core.command(|session| session.unsubscribe_after(subscription, max))?)
     }
 
+    /// Holds a subscription's messages back, in memory, until it is resumed; the callback does not
+    /// run meanwhile. Others are not affected. What goes beyond
+    /// [`set_pending_limits`](Self::set_pending_limits) is dropped, and told to
+    /// [`on_slow_consumer`](Self::on_slow_consumer). Draining resumes.
+    ///
+    /// # Errors
+    /// [`CommandError`](crate::CommandError): the subscription has ended, or is being drained.
+    pub fn pause(&self, subscription: SubscriptionId) -> Result<()> {
+        Ok(self.core.command(|session| session.pause(subscription))?)
+    }
+
+    /// Has the callback of a paused subscription run for what was held back, and then for what
+    /// comes.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownSubscription`](crate::CommandError::UnknownSubscription): it has ended.
+    pub fn resume(&self, subscription: SubscriptionId) -> Result<()> {
+        Ok(self.core.command(|session| session.resume(subscription))?)
+    }
+
+    /// Changes how much may wait for a subscription while it is paused.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownSubscription`](crate::CommandError::UnknownSubscription): it has ended.
+    pub fn set_pending_limits(
+        &self,
+        subscription: SubscriptionId,
+        limits: PendingLimits,
+    ) -> Result<()> {
+        Ok(self.core.command(|session| session.set_pending_limits(subscription, limits))?)
+    }
+
+    /// What waits for a subscription because it is paused, and how much was dropped. `None` if it
+    /// has ended.
+    pub fn pending(&self, subscription: SubscriptionId) -> Option<Pending> {
+        self.core.inner.borrow().session.pending(subscription)
+    }
+
     /// Ends a subscription without losing a message: the server stops sending, and the callback
     /// given here runs after the last message.
     pub fn drain_subscription(
@@ -331,6 +369,21 @@ impl<S: 'static> Client<S> {
     /// Runs when the server has announced that it will shut down.
     pub fn on_lame_duck(&self, mut hook: impl FnMut(&mut S, &Client<S>) + 'static) {
         self.set_hook(|hooks| &hooks.lame_duck, move |state, client, _| hook(state, client));
+    }
+
+    /// Runs when messages of a paused subscription begin to be dropped, because its limits are
+    /// reached, with the number dropped since the subscription began. It runs again when messages
+    /// were held and others dropped after that.
+    pub fn on_slow_consumer(
+        &self,
+        mut hook: impl FnMut(&mut S, &Client<S>, SubscriptionId, u64) + 'static,
+    ) {
+        self.set_hook(
+            |hooks| &hooks.slow_consumer,
+            move |state, client, (subscription, dropped)| {
+                hook(state, client, *subscription, *dropped);
+            },
+        );
     }
 
     /// Runs when a command was refused because the outgoing buffer was full, and it has emptied to

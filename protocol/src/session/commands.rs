@@ -69,7 +69,7 @@ impl<S, R, F> Session<S, R, F> {
             return Err((error, context));
         }
         // one that finds no room while there is no connection is restored on the next one
-        let has_room = self.is_open() || !self.is_full(subject.len());
+        let has_room = self.is_open() || !self.exceeds_limit(subject.len());
         let position = has_room.then(|| self.outgoing.position());
         let inserted = self.subscriptions.insert(subject, queue, position, context);
         let id = inserted.map_err(|context| (CommandError::TooMany, context))?;
@@ -95,8 +95,11 @@ impl<S, R, F> Session<S, R, F> {
         entry.max = Some(max);
         let position = entry.position;
         if entry.received >= max {
+            let waits = entry.keep_held(max);
             self.write_unsubscribe(id, position, None);
-            self.end_subscription(id, EndReason::MaxReached);
+            if !waits {
+                self.end_subscription(id, EndReason::MaxReached);
+            }
         } else {
             let max = entry.server_max();
             self.write_unsubscribe(id, position, max);
@@ -122,6 +125,8 @@ impl<S, R, F> Session<S, R, F> {
         if !std::mem::replace(&mut entry.draining, true) {
             let position = entry.position;
             self.write_unsubscribe(id, position, None);
+            // it is alive
+            let _ = self.resume(id);
         }
         self.push_fence(Purpose::Drain { subscription: id, context, timeout });
     }
@@ -257,13 +262,18 @@ impl<S, R, F> Session<S, R, F> {
     /// takes one of any size: there would be nothing to wait for.
     #[inline]
     fn is_full(&mut self, len: usize) -> bool {
-        let waiting = self.outgoing.len();
-        let full = match self.is_open() {
-            true => waiting + len > self.config.max_buffered && waiting > 0,
-            false => waiting + len >= self.max_unconnected(),
-        };
+        let full = self.exceeds_limit(len);
         self.refused |= full;
         full
+    }
+
+    #[inline]
+    fn exceeds_limit(&self, len: usize) -> bool {
+        let waiting = self.outgoing.len();
+        match self.is_open() {
+            true => waiting + len > self.config.max_buffered && waiting > 0,
+            false => waiting + len >= self.max_unconnected(),
+        }
     }
 
     fn max_unconnected(&self) -> usize {

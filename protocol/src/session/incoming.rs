@@ -22,6 +22,12 @@ impl<S, R, F> Session<S, R, F> {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
+            if !self.resumed.is_empty() {
+                match self.next_resumed() {
+                    None => continue,
+                    event => return event,
+                }
+            }
             if !self.is_listening() {
                 return self.closing.take().map(Event::Closed);
             }
@@ -56,6 +62,10 @@ impl<S, R, F> Session<S, R, F> {
             Some((subscription, Received::Last)) => {
                 self.finished = Some(subscription);
                 Some(Event::Message { subscription, message })
+            }
+            Some((subscription, Received::Held)) => {
+                self.hold(subscription, &message);
+                None
             }
             Some((_, Received::Late)) | None => {
                 self.statistics.late_messages += 1;

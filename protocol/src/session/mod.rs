@@ -11,6 +11,7 @@
 
 mod commands;
 mod incoming;
+mod pause;
 mod peer;
 mod recheck;
 mod resume;
@@ -205,6 +206,8 @@ pub struct Session<S, R, F> {
     /// The session is over and `Event::Closed` is still to come, behind everything else.
     closing: Option<DisconnectReason>,
     drain_deadline: Option<Instant>,
+    /// Subscriptions that were resumed and still hold messages.
+    resumed: VecDeque<SubscriptionId>,
     /// A subscription whose last message has just been reported.
     finished: Option<SubscriptionId>,
     statistics: Statistics,
@@ -252,6 +255,7 @@ impl<S, R, F> Session<S, R, F> {
             events: VecDeque::new(),
             closing: None,
             drain_deadline: None,
+            resumed: VecDeque::new(),
             finished: None,
             statistics: Statistics::default(),
             config,
@@ -371,7 +375,10 @@ impl<S, R, F> Session<S, R, F> {
     /// Whether the driver has something to do without waiting for anybody.
     pub fn needs_turn(&self) -> bool {
         let unpolled = self.is_listening() && self.peer.decoder.has_news();
-        let events = !self.events.is_empty() || self.finished.is_some() || self.closing.is_some();
+        let events = !self.events.is_empty()
+            || !self.resumed.is_empty()
+            || self.finished.is_some()
+            || self.closing.is_some();
         events || unpolled || self.requests.has_unarmed() || self.fences.has_unarmed()
     }
 
@@ -510,6 +517,7 @@ impl<S, R, F> Session<S, R, F> {
 
     fn begin_drain(&mut self) {
         self.drain = Some(DrainStage::Subscriptions);
+        self.resume_all();
         for (key, entry) in self.subscriptions.slots.iter() {
             if !entry.draining {
                 let sid = SubscriptionId(key).sid();

@@ -180,7 +180,7 @@ impl<S, R, F> Session<S, R, F> {
             encode::subscribe(out, pattern.as_bytes(), None, MUX_SID);
         }
         for (key, entry) in self.subscriptions.slots.iter() {
-            if entry.position.is_none() {
+            if entry.position.is_none() && !entry.has_all() {
                 let sid = SubscriptionId(key).sid();
                 let queue = entry.queue.as_deref().map(str::as_bytes);
                 encode::subscribe(out, entry.subject.as_bytes(), queue, sid);

@@ -155,6 +155,8 @@ impl World {
             'u' => self.unsubscribe(input),
             'v' => self.unsubscribe_after(input),
             'z' => self.session.close(),
+            '{' => _ = self.id(input).map(|id| self.session.pause(id)),
+            '}' => _ = self.id(input).map(|id| self.session.resume(id)),
             // the server
             'h' => self.hello(input),
             'i' => self.info(input),

@@ -174,6 +174,7 @@ pub(crate) fn describe(event: Event<Name, Name, Name>) -> String {
         Event::Fence { context, outcome: Err(error) } => format!("no fence {context}: {error}"),
         Event::ServerError(error) => error.to_string(),
         Event::PublishFailed { subject, error } => format!("not published to {subject}: {error}"),
+        Event::SlowConsumer { dropped, .. } => format!("slow: {dropped} dropped"),
         Event::Writable => "writable".into(),
         Event::Disconnected(DisconnectReason::Requested) => "disconnected".into(),
         Event::Disconnected(reason) => format!("disconnected: {reason}"),
