@@ -26,6 +26,11 @@ pub enum Event<S, R, F> {
     InfoChanged,
     /// The server announced that it will shut down (`ldm` in its `INFO`). Once a connection.
     LameDuck,
+    /// The session has moved: the transport of [`Session::next_server`](crate::Session::next_server)
+    /// is the session's from now on, the one before is to be closed.
+    Moved,
+    /// The session could not move, and stays; the next server's transport is to be closed.
+    MoveFailed(DisconnectReason),
     /// A message for a subscription.
     Message {
         /// The subscription, whose context
@@ -186,9 +191,6 @@ pub enum DisconnectReason {
     /// No server is left to connect to: every one has used up its attempts.
     #[error("no server is left to try")]
     NoServers,
-    /// The server announced its shutdown, and the session moved to another one.
-    #[error("moved to another server, because this one is shutting down")]
-    LameDuck,
     /// The server demands what this session cannot do.
     #[error("the server requires {0}")]
     Unsupported(&'static str),
@@ -268,6 +270,8 @@ pub struct Statistics {
     pub bytes_out: u64,
     /// Messages received for subscriptions and requests that were over, and not delivered.
     pub late_messages: u64,
+    /// Messages received twice because of a move to another server, and delivered once.
+    pub duplicates: u64,
     /// Connections made after the first.
     pub reconnects: u64,
 }

@@ -35,6 +35,8 @@ pub(crate) enum Purpose<F> {
     },
     /// After it, no subscription gets messages.
     DrainAll,
+    /// After it, the server has delivered all that it had, and another one takes its place.
+    Leave,
     /// After it, the connection is drained.
     Final,
 }

@@ -66,7 +66,7 @@ pub use op::{ClientOp, Message, Operation, ServerOp};
 pub use secret::Secret;
 pub use server_pool::{PoolConfig, Server, ServerPool};
 pub use server_url::{Scheme, ServerUrl, UrlError, UserInfo};
-pub use session::{Phase, Publish, Security, Session, SessionConfig};
+pub use session::{NextServer, Phase, Publish, Security, Session, SessionConfig};
 pub use subscriptions::SubscriptionId;
 
 #[cfg(doctest)]

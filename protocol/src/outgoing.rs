@@ -30,6 +30,8 @@ pub(crate) struct Outgoing {
     written_splices: usize,
     /// Bytes of splices that have not been written.
     spliced_bytes: usize,
+    /// Up to where it may be written at present.
+    held_at: Option<u64>,
     /// Bytes ever written: with `position`, tells whether a command left before a disconnect.
     total_sent: u64,
 }
@@ -88,7 +90,35 @@ impl Outgoing {
         self.buffer.extend_from_slice(LINE_END);
     }
 
-    /// What is to be written next, in order.
+    /// Nothing beyond what is there now may be written, until [`release`](Self::release).
+    pub(crate) fn hold(&mut self) {
+        self.held_at = Some(self.position());
+    }
+
+    pub(crate) fn release(&mut self) {
+        self.held_at = None;
+    }
+
+    /// Bytes that may be written now.
+    #[inline]
+    pub(crate) fn writable_len(&self) -> usize {
+        match self.held_at {
+            None => self.len(),
+            Some(position) => (position - self.total_sent) as usize,
+        }
+    }
+
+    /// What may be written now, in order.
+    pub(crate) fn writable_chunks(&self) -> impl Iterator<Item = &[u8]> {
+        let mut left = self.writable_len();
+        self.chunks().map_while(move |chunk| {
+            let part = &chunk[..chunk.len().min(left)];
+            left -= part.len();
+            Some(part).filter(|part| !part.is_empty())
+        })
+    }
+
+    /// What waits to be written, in order.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let mut from = self.sent;
         let mut splices = self.splices.iter().skip(self.written_splices);

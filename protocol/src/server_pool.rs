@@ -211,6 +211,23 @@ impl ServerPool {
         self.at_once = true;
     }
 
+    /// The server to move to from the current one, and puts it behind the others: another call
+    /// gives another one.
+    pub fn alternative(&mut self) -> Option<Server> {
+        self.others.rotate_left(usize::from(!self.others.is_empty()));
+        self.others.back().cloned()
+    }
+
+    /// The connection has moved to another server of the pool.
+    pub fn handle_moved(&mut self, url: &ServerUrl, now: Instant) {
+        if let Some(place) = self.others.iter().position(|server| server.url == *url)
+            && let Some(next) = self.others.remove(place)
+        {
+            self.others.extend(self.current.replace(next));
+        }
+        self.handle_connected(now);
+    }
+
     /// The current server has taken the connection.
     pub fn handle_connected(&mut self, now: Instant) {
         self.connected_at = Some(now);
@@ -503,6 +520,21 @@ mod tests {
         pool.handle_info(&announces(&["10.0.0.2:2"]));
         let passed_on = pool.servers().find(|server| server.url.host() == "10.0.0.2").unwrap();
         assert_eq!(passed_on.tls_name.as_deref(), Some("name.example"), "through an address");
+    }
+
+    #[test]
+    fn a_move_makes_another_server_the_current_one() {
+        let mut pool = pool("a,b,c", |_| {});
+        attempt(&mut pool);
+        assert_eq!(pool.alternative().unwrap().url.host(), "b");
+        let next = pool.alternative().unwrap();
+        assert_eq!(next.url.host(), "c");
+        assert_eq!(host(&pool), "a");
+        pool.handle_moved(&next.url, Instant::now());
+        assert_eq!(hosts(&pool), ["c", "b", "a"]);
+        assert!(
+            super::ServerPool::new(Vec::new(), PoolConfig::default(), 1).alternative().is_none()
+        );
     }
 
     #[test]

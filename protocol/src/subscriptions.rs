@@ -43,6 +43,9 @@ pub(crate) struct Subscription<T> {
     /// Where its `SUB` stands in the outgoing stream. `None` if it does not: the server knows of it
     /// from a restore, or will.
     pub(crate) position: Option<u64>,
+    /// The server of today was told of it while another one was delivering, so their counts overlap
+    /// and it cannot know when the maximum is reached.
+    pub(crate) has_moved: bool,
     /// What waits while it is paused; there once it has been paused or given limits.
     pub(crate) held: Option<Box<Held>>,
     pub(crate) context: T,
@@ -116,6 +119,7 @@ impl<T> Subscriptions<T> {
             max: None,
             draining: false,
             position,
+            has_moved: false,
             held: None,
             context,
         };

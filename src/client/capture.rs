@@ -39,14 +39,37 @@ impl fmt::Display for Frame {
     }
 }
 
+/// What is read from the wires of a client: the one in use, and that of a server it moves to.
 #[derive(Default)]
 pub(super) struct Capture {
+    pub(super) current: Wire,
+    pub(super) next: Wire,
+}
+
+#[derive(Default)]
+pub(super) struct Wire {
     incoming: Decoder<ServerOp>,
     outgoing: Decoder<ClientOp>,
     frames: VecDeque<Frame>,
 }
 
 impl Capture {
+    pub(super) fn next_frame(&mut self) -> Option<Frame> {
+        self.current.frames.pop_front().or_else(|| self.next.frames.pop_front())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.current.frames.is_empty() && self.next.frames.is_empty()
+    }
+
+    /// The next server's wire is the one in use.
+    pub(super) fn handle_moved(&mut self) {
+        std::mem::swap(&mut self.current, &mut self.next);
+        self.next.reset();
+    }
+}
+
+impl Wire {
     pub(super) fn read(&mut self, bytes: &[u8]) {
         self.incoming.feed(bytes);
         // what cannot be decoded ends the connection, which is reported elsewhere
@@ -66,14 +89,6 @@ impl Capture {
         while let Ok(Some(op)) = self.outgoing.next_op() {
             self.frames.push_back(Frame::Out(op));
         }
-    }
-
-    pub(super) fn next_frame(&mut self) -> Option<Frame> {
-        self.frames.pop_front()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
     }
 
     /// The connection is over: half a frame will not be completed.

@@ -103,19 +103,20 @@ impl Connector {
         Some((callback, self.pool.passes()))
     }
 
-    pub(super) fn moves_on_lame_duck(&self) -> bool {
-        self.move_on_lame_duck && self.reconnect && self.pool.has_other()
+    /// The server to move to when the current one shuts down, if that is wanted and there is one.
+    pub(super) fn refuge(&mut self) -> Option<Server> {
+        let moves = self.move_on_lame_duck && self.reconnect;
+        moves.then(|| self.pool.alternative()).flatten()
     }
 
-    /// How the current server answers the question who the client is.
-    pub(super) fn identity(&self) -> Identity {
-        let user_info = self.pool.current().and_then(|server| server.url.user_info().cloned());
+    /// How the client says to a server who it is.
+    pub(super) fn identity(&self, server: &Server) -> Identity {
+        let user_info = server.url.user_info().cloned();
         Identity { user_info, callback: self.credentials.clone() }
     }
 
-    /// Whether TLS has to come after the server's `INFO`.
-    pub(super) fn security(&self) -> Security {
-        let Some(server) = self.pool.current() else { return Security::Plain };
+    /// Whether TLS has to come after a server's `INFO`.
+    pub(super) fn security(&self, server: &Server) -> Security {
         if server.url.scheme().is_websocket() || self.is_tls_first(&server.url) {
             Security::Settled
         } else if self.demands_tls(&server.url) {
@@ -139,8 +140,7 @@ impl Connector {
     }
 
     /// What goes around the socket before the server speaks.
-    pub(super) fn layers(&self) -> Layers {
-        let Some(server) = self.pool.current() else { return Rc::new(Ok) };
+    pub(super) fn layers(&self, server: &Server) -> Layers {
         let url = &server.url;
         let wants_tls = match url.scheme().is_websocket() {
             true => self.demands_tls(url),

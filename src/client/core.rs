@@ -7,22 +7,20 @@
 use super::Client;
 use super::callbacks::{Delivery, Hook, Hooks, OnFence, OnReply, Subscriber};
 use super::capture::Capture;
-use super::connector::{self, Connector, Next};
-use super::link::{self, Link};
+use super::connector::{Connector, Next};
+use super::inner::{Budget, ClientSession, Inner, WRITE_MARK};
+use super::link::Link;
 use super::options::{Options, TurnLimits};
-use super::transport::{ReadOutcome, Transport};
+use super::transport::Transport;
 use crate::error::{ConnectionError, Result};
 use crate::event_loop::{Handle, Progress, Source};
 use evnats_protocol::{
     CommandError, DisconnectReason, Event, Phase, Security, ServerInfo, ServerUrl, Session, subject,
 };
-use mio::{Registry, Token};
+use mio::Token;
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-
-pub(crate) type ClientSession<S> = Session<Subscriber<S>, OnReply<S>, OnFence<S>>;
 
 pub(crate) struct Core<S: 'static> {
     handle: Handle<S>,
@@ -36,21 +34,6 @@ pub(crate) struct Core<S: 'static> {
     pub(super) inner: RefCell<Inner<S>>,
 }
 
-pub(super) struct Inner<S: 'static> {
-    pub(super) session: ClientSession<S>,
-    pub(super) hooks: Hooks<S>,
-    /// `None` for a transport that was given, and cannot be made again.
-    pub(super) connector: Option<Connector>,
-    link: Link,
-    capture: Option<Capture>,
-    /// A write has failed. What the server sent before, perhaps the reason, is read first.
-    write_error: Option<io::Error>,
-    /// A write is tried when this many bytes are waiting, and not before the end of the turn.
-    write_mark: usize,
-}
-
-/// Bytes at which a write is worth its system call within a turn.
-const WRITE_MARK: usize = 64 * 1024;
 /// Shortest pause that a user's callback can ask for: with none, a server that is down would keep
 /// the loop busy.
 const LEAST_DELAY: Duration = Duration::from_millis(1);
@@ -92,6 +75,7 @@ impl<S: 'static> Core<S> {
 
     fn start(handle: &Handle<S>, options: Options, connector: Option<Connector>) -> Rc<Self> {
         let mut config = options.session;
+        let echo = config.connect.echo;
         config.resume = true;
         config.ask_authentication = true;
         let inner = Inner {
@@ -99,6 +83,9 @@ impl<S: 'static> Core<S> {
             hooks: Hooks::default(),
             connector,
             link: Link::Closed,
+            next: None,
+            failed_moves: 0,
+            echo,
             capture: None,
             write_mark: WRITE_MARK,
             write_error: None,
@@ -118,6 +105,10 @@ impl<S: 'static> Core<S> {
 
     pub(super) fn handle(&self) -> &Handle<S> {
         &self.handle
+    }
+
+    pub(super) fn token(&self) -> Token {
+        self.token.get()
     }
 
     /// Gives a command to the session. If much is waiting then, it is written at once, so that a
@@ -177,7 +168,9 @@ impl<S: 'static> Core<S> {
             }
             None => {
                 drop(inner);
-                return self.go_on_with_handshake() || self.inner.borrow_mut().read(now, budget);
+                return self.go_on_with_handshake()
+                    || self.inner.borrow_mut().read(now, budget)
+                    || self.serve_next(now);
             }
             Some(_) => {
                 drop(inner);
@@ -198,7 +191,9 @@ impl<S: 'static> Core<S> {
             }
             Phase::AwaitingAuthentication => {
                 let info = inner.session.server_info().cloned().unwrap_or_default();
-                let identity = inner.connector.as_ref().map(Connector::identity);
+                let connector = inner.connector.as_ref();
+                let server = connector.and_then(|connector| connector.pool.current());
+                let identity = connector.zip(server).map(|(c, server)| c.identity(server));
                 drop(inner);
                 let answer = identity.map_or(Ok(Default::default()), |own| own.answer(&info));
                 let mut inner = self.inner.borrow_mut();
@@ -267,6 +262,25 @@ impl<S: 'static> Core<S> {
             Event::LameDuck => {
                 log::warn!("the server at {} is shutting down", self.inner.borrow().server());
                 self.run_hook(state, client, |hooks| &hooks.lame_duck, &());
+                self.inner.borrow_mut().failed_moves = 0;
+                self.begin_move(now);
+            }
+            Event::Moved => {
+                self.inner.borrow_mut().finish_move(&self.handle.shared().registry, now);
+                let info = self.note_connected(now);
+                self.run_hook(state, client, |hooks| &hooks.reconnect, &info);
+                self.note_info(state, client);
+            }
+            Event::MoveFailed(reason) => {
+                let mut inner = self.inner.borrow_mut();
+                inner.close_next(&self.handle.shared().registry);
+                log::warn!("{}: could not move: {reason}", inner.server());
+                inner.failed_moves += 1;
+                let may_move = inner.may_move_elsewhere(inner.failed_moves);
+                drop(inner);
+                if may_move {
+                    self.begin_move(now);
+                }
             }
             Event::SlowConsumer { subscription, dropped } => {
                 let server = self.inner.borrow().server();
@@ -280,11 +294,18 @@ impl<S: 'static> Core<S> {
             }
             Event::Writable => self.run_hook(state, client, |hooks| &hooks.writable, &()),
             Event::Closed(reason) => {
-                self.inner.borrow_mut().close_link(&self.handle.shared().registry);
+                let mut inner = self.inner.borrow_mut();
+                inner.close_link(&self.handle.shared().registry);
+                inner.close_next(&self.handle.shared().registry);
+                drop(inner);
                 self.run_hook(state, client, |hooks| &hooks.close, &reason);
             }
             _ => {}
         }
+    }
+
+    fn begin_move(&self, now: Instant) {
+        self.inner.borrow_mut().begin_move(&self.handle, self.token.get(), now);
     }
 
     /// The connection stands.
@@ -329,6 +350,7 @@ impl<S: 'static> Core<S> {
     fn plan_next(&self, reason: &DisconnectReason, stood: bool, now: Instant) {
         let mut inner = self.inner.borrow_mut();
         inner.close_link(&self.handle.shared().registry);
+        inner.close_next(&self.handle.shared().registry);
         if inner.session.phase() == Phase::Closed {
             return;
         }
@@ -394,8 +416,7 @@ impl<S: 'static> Core<S> {
         match reason {
             DisconnectReason::Requested
             | DisconnectReason::Drained
-            | DisconnectReason::Reconnect
-            | DisconnectReason::LameDuck => log::info!("disconnected from {server}: {reason}"),
+            | DisconnectReason::Reconnect => log::info!("disconnected from {server}: {reason}"),
             _ => log::warn!("disconnected from {server}: {reason}"),
         }
     }
@@ -414,15 +435,14 @@ impl<S: 'static> Core<S> {
 
 type ClientEvent<S> = Event<Subscriber<S>, OnReply<S>, OnFence<S>>;
 
-/// What a turn may still do.
-struct Budget {
-    events: usize,
-    bytes: usize,
-}
-
 impl<S: 'static> Source<S> for Core<S> {
     fn handle_ready(&self, event: &mio::event::Event) {
-        if let Some(stream) = self.inner.borrow_mut().link.stream() {
+        let mut inner = self.inner.borrow_mut();
+        if let Some(stream) = inner.link.stream() {
+            stream.handle_ready(event);
+        }
+        // which of the two it is for is not said
+        if let Some(stream) = inner.next_stream() {
             stream.handle_ready(event);
         }
     }
@@ -452,6 +472,7 @@ impl<S: 'static> Source<S> for Core<S> {
             inner.write();
         }
         inner.flush();
+        inner.write_next();
     }
 
     fn has_work(&self) -> bool {
@@ -481,155 +502,8 @@ impl<S: 'static> Source<S> for Core<S> {
             events.push(event);
         }
         inner.link.close(&self.handle.shared().registry);
+        inner.close_next(&self.handle.shared().registry);
         drop(inner);
         drop((hooks, events));
-    }
-}
-
-impl<S: 'static> Inner<S> {
-    /// For messages to people.
-    fn server(&self) -> String {
-        self.connector.as_ref().map_or_else(|| "the given transport".into(), Connector::server)
-    }
-
-    fn begin_turn(&mut self, handle: &Handle<S>, token: Token, now: Instant) {
-        if self.session.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.session.handle_timeout(now);
-        }
-        if self.connector.as_ref().is_some_and(|c| c.due.is_some_and(|due| due <= now)) {
-            self.begin_attempt(handle, token, now);
-        }
-        self.advance_link(&handle.shared().registry, token);
-    }
-
-    /// Sets out for the current server.
-    fn begin_attempt(&mut self, handle: &Handle<S>, token: Token, now: Instant) {
-        let Some(connector) = &mut self.connector else { return };
-        connector.due = None;
-        let Some(server) =
-            connector.pool.current().filter(|_| self.session.phase() == Phase::Connecting)
-        else {
-            return;
-        };
-        log::debug!("connecting to {}", server.url);
-        self.session.handle_connecting(now);
-        let shared = handle.shared();
-        let layers = connector.layers();
-        match Link::begin(&server.url, layers, shared.waker(), &shared.registry, token) {
-            Ok(link) => self.link = link,
-            Err(error) => self.fail(&error),
-        }
-    }
-
-    fn advance_link(&mut self, registry: &Registry, token: Token) {
-        match self.link.advance(registry, token) {
-            Ok(link::Progress::Connected) => {
-                let security = self.connector.as_ref().map_or(Security::Plain, Connector::security);
-                self.session.handle_connected(security);
-            }
-            Ok(link::Progress::Secured) => self.session.handle_secured(),
-            Ok(link::Progress::Underway | link::Progress::Rest) => {}
-            Err(error) => self.fail(&error),
-        }
-    }
-
-    /// Puts TLS around the stream, as the session asks for.
-    fn begin_tls(&mut self) {
-        let Some(connector) = &self.connector else { return };
-        let Some(server) = connector.pool.current() else { return };
-        let layer = connector.tls_layer(server);
-        if let Err(error) = self.link.secure(&layer) {
-            self.fail(&error);
-        }
-    }
-
-    fn close_link(&mut self, registry: &Registry) {
-        self.link.close(registry);
-        self.write_error = None;
-        self.write_mark = WRITE_MARK;
-        if let Some(capture) = &mut self.capture {
-            capture.reset();
-        }
-    }
-
-    /// Begins to capture frames.
-    pub(super) fn capture(&mut self) {
-        self.capture.get_or_insert_default();
-    }
-
-    /// Reads once, if the stream and the budget allow it. Says whether there is something new.
-    fn read(&mut self, now: Instant, budget: &mut Budget) -> bool {
-        let Link::Open(stream) = &mut self.link else { return false };
-        let is_listening = !matches!(self.session.phase(), Phase::Connecting | Phase::Closed);
-        if budget.bytes == 0 || !stream.is_readable() || !is_listening {
-            return false;
-        }
-        let room = self.session.read_room();
-        match stream.read(room) {
-            Ok(ReadOutcome::Read(count)) => {
-                budget.bytes = budget.bytes.saturating_sub(count);
-                if let Some(capture) = &mut self.capture {
-                    capture.read(&room[..count]);
-                }
-                self.session.handle_read(count, now);
-            }
-            outcome => match (outcome, self.write_error.take()) {
-                (_, Some(error)) | (Err(error), None) => self.fail(&error),
-                (Ok(ReadOutcome::WouldBlock), None) => return false,
-                (Ok(_), None) => self.session.handle_disconnected(DisconnectReason::ServerClosed),
-            },
-        }
-        true
-    }
-
-    /// Writes as much as the stream takes.
-    fn write(&mut self) {
-        let Link::Open(stream) = &mut self.link else { return };
-        while self.session.writable_len() > 0 && self.write_error.is_none() {
-            match stream.write(self.session.chunks()) {
-                Ok(0) => break,
-                Ok(count) => {
-                    if let Some(capture) = &mut self.capture {
-                        capture.wrote(self.session.chunks(), count);
-                    }
-                    self.session.handle_written(count);
-                }
-                Err(error) => {
-                    self.write_error = Some(error);
-                    stream.set_readable();
-                }
-            }
-        }
-        self.write_mark = self.session.writable_len() + WRITE_MARK;
-    }
-
-    /// Sends what layers around the socket have kept back.
-    fn flush(&mut self) {
-        let Link::Open(stream) = &mut self.link else { return };
-        if stream.has_unflushed()
-            && self.write_error.is_none()
-            && let Err(error) = stream.flush()
-        {
-            self.write_error = Some(error);
-            stream.set_readable();
-        }
-    }
-
-    /// Whether another turn would find something to do without waiting.
-    fn has_work(&mut self) -> bool {
-        let has_frames = self.capture.as_ref().is_some_and(|capture| !capture.is_empty());
-        let is_readable = match &self.link {
-            Link::Open(stream) => stream.is_readable(),
-            _ => false,
-        };
-        self.session.needs_turn() || is_readable || has_frames
-    }
-
-    fn fail(&mut self, error: &io::Error) {
-        let doing = match self.session.phase() {
-            Phase::Connecting => format!("cannot connect to {}", self.server()),
-            _ => format!("connection to {}", self.server()),
-        };
-        self.session.handle_disconnected(connector::reason(error, &doing));
     }
 }

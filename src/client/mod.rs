@@ -5,7 +5,9 @@ mod capture;
 mod connector;
 mod core;
 mod credentials;
+mod inner;
 mod link;
+mod moving;
 mod options;
 #[cfg(all(test, any(feature = "tls", feature = "websocket")))]
 mod pipe;
@@ -334,7 +336,8 @@ impl<S: 'static> Client<S> {
     }
 
     /// Runs when a lost connection has been made again, perhaps with another server. Subscriptions
-    /// are restored; what was published meanwhile is on its way.
+    /// are restored; what was published meanwhile is on its way. It also runs when the client has
+    /// moved away from a server that is shutting down, without having been disconnected.
     pub fn on_reconnect(&self, hook: impl FnMut(&mut S, &Client<S>, &ServerInfo) + 'static) {
         self.set_hook(|hooks| &hooks.reconnect, hook);
     }

@@ -272,8 +272,10 @@ impl Options {
         self
     }
 
-    /// Whether to move to another server, if one is known, when the server announces its shutdown.
-    /// Default: true.
+    /// Whether to move to another server, if one is known, when the server announces its shutdown
+    /// (lame duck mode). The move loses no message and delivers none twice: for a moment the client
+    /// is subscribed at both servers, and sorts out what comes from both. Default: true. A client
+    /// without [`echo`](Self::echo) does not move, its own messages would come back to it.
     pub fn move_on_lame_duck(mut self, moves: bool) -> Self {
         self.move_on_lame_duck = moves;
         self

@@ -76,6 +76,10 @@ impl<S, R, F> Session<S, R, F> {
         if has_room {
             let queue = queue.map(str::as_bytes);
             encode::subscribe(self.outgoing.buffer(), subject.as_bytes(), queue, id.sid());
+            if let Some(out) = self.joined() {
+                encode::subscribe(out, subject.as_bytes(), queue, id.sid());
+                self.mark_moved(id);
+            }
         }
         Ok(id)
     }
@@ -112,6 +116,16 @@ impl<S, R, F> Session<S, R, F> {
     fn write_unsubscribe(&mut self, id: SubscriptionId, position: Option<u64>, max: Option<u64>) {
         if self.is_open() || position.is_some() {
             encode::unsubscribe(self.outgoing.buffer(), id.sid(), max);
+        }
+        if let Some(out) = self.joined() {
+            encode::unsubscribe(out, id.sid(), max);
+        }
+    }
+
+    /// Two servers know of a subscription.
+    fn mark_moved(&mut self, id: SubscriptionId) {
+        if let Some(entry) = self.subscriptions.get_mut(id) {
+            entry.has_moved = true;
         }
     }
 
@@ -255,6 +269,9 @@ impl<S, R, F> Session<S, R, F> {
             self.mux = Mux::Subscribed;
             let pattern = format!("{}*", self.inbox);
             encode::subscribe(self.outgoing.buffer(), pattern.as_bytes(), None, MUX_SID);
+            if let Some(out) = self.joined() {
+                encode::subscribe(out, pattern.as_bytes(), None, MUX_SID);
+            }
         }
     }
 

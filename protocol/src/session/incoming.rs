@@ -31,6 +31,12 @@ impl<S, R, F> Session<S, R, F> {
             if !self.is_listening() {
                 return self.closing.take().map(Event::Closed);
             }
+            if let Some(message) = self.backlog.pop_front() {
+                match self.handle_message(message) {
+                    None => continue,
+                    event => return event,
+                }
+            }
             match self.peer.decoder.next_op() {
                 Ok(Some(ServerOp::Message(message))) => {
                     if let Some(event) = self.handle_message(message) {
@@ -38,6 +44,7 @@ impl<S, R, F> Session<S, R, F> {
                     }
                 }
                 Ok(Some(op)) => self.handle_op(op),
+                Ok(None) if self.has_news_of_move() => self.advance_move(),
                 Ok(None) if self.advance_drain() => {}
                 Ok(None) => return None,
                 Err(error) => self.lose_connection(DisconnectReason::Protocol(error)),
@@ -56,11 +63,16 @@ impl<S, R, F> Session<S, R, F> {
         if message.sid() == MUX_SID {
             return self.handle_reply(message);
         }
+        if self.overlap.is_some() && !self.is_new(&message) {
+            self.statistics.duplicates += 1;
+            return None;
+        }
         let id = SubscriptionId::from_sid(message.sid());
         match id.map(|id| (id, self.subscriptions.receive(id))) {
             Some((subscription, Received::More)) => Some(Event::Message { subscription, message }),
             Some((subscription, Received::Last)) => {
                 self.finished = Some(subscription);
+                self.end_at_server(subscription);
                 Some(Event::Message { subscription, message })
             }
             Some((subscription, Received::Held)) => {
@@ -131,11 +143,23 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     fn report_info(&mut self) {
+        self.report_lame_duck();
+        self.events.push_back(Event::InfoChanged);
+    }
+
+    pub(super) fn report_lame_duck(&mut self) {
         if self.peer.info.ldm && !self.peer.lame_duck_seen {
             self.peer.lame_duck_seen = true;
             self.events.push_back(Event::LameDuck);
         }
-        self.events.push_back(Event::InfoChanged);
+    }
+
+    /// Tells the server of a subscription's end, if it cannot know it.
+    #[cold]
+    fn end_at_server(&mut self, id: SubscriptionId) {
+        if self.subscriptions.get(id).is_some_and(|entry| entry.has_moved) {
+            encode::unsubscribe(self.outgoing.buffer(), id.sid(), None);
+        }
     }
 
     fn handle_pong(&mut self) {
@@ -166,7 +190,7 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    fn handle_server_error(&mut self, error: ServerError) {
+    pub(super) fn handle_server_error(&mut self, error: ServerError) {
         match error.kind() {
             ServerErrorKind::PermissionsViolation => self.find_denied(&error),
             ServerErrorKind::TooManySubscriptions | ServerErrorKind::InvalidSubject => {}
@@ -234,6 +258,7 @@ impl<S, R, F> Session<S, R, F> {
                 self.end_all_subscriptions(EndReason::Drained);
                 self.drain = Some(DrainStage::Requests);
             }
+            Purpose::Leave => self.finish_move(),
             Purpose::Final => self.finish(DisconnectReason::Drained),
         }
     }

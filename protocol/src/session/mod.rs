@@ -11,10 +11,13 @@
 
 mod commands;
 mod incoming;
+mod moving;
 mod pause;
 mod peer;
 mod recheck;
 mod resume;
+
+pub use moving::NextServer;
 
 use crate::decode::Limits;
 use crate::encode::{self, Payload};
@@ -22,9 +25,11 @@ use crate::events::{DisconnectReason, EndReason, Event, FenceError, RequestError
 use crate::fences::{Fences, Purpose};
 use crate::headers::HeaderMap;
 use crate::info::{Authentication, ConnectInfo, ServerInfo};
+use crate::op::Message;
 use crate::outgoing::Outgoing;
 use crate::requests::{Request, Requests};
 use crate::subscriptions::{SubscriptionId, Subscriptions};
+use moving::{Move, Overlap};
 use peer::{Peer, Stage};
 use std::collections::VecDeque;
 use std::fmt;
@@ -206,6 +211,11 @@ pub struct Session<S, R, F> {
     /// The session is over and `Event::Closed` is still to come, behind everything else.
     closing: Option<DisconnectReason>,
     drain_deadline: Option<Instant>,
+    /// The server that the session is moving to.
+    moving: Option<Box<Move>>,
+    overlap: Option<Box<Overlap>>,
+    /// Messages that the server had sent before it took the place of another one.
+    backlog: VecDeque<Message>,
     /// Subscriptions that were resumed and still hold messages.
     resumed: VecDeque<SubscriptionId>,
     /// A subscription whose last message has just been reported.
@@ -255,6 +265,9 @@ impl<S, R, F> Session<S, R, F> {
             events: VecDeque::new(),
             closing: None,
             drain_deadline: None,
+            moving: None,
+            overlap: None,
+            backlog: VecDeque::new(),
             resumed: VecDeque::new(),
             finished: None,
             statistics: Statistics::default(),
@@ -324,7 +337,8 @@ impl<S, R, F> Session<S, R, F> {
 
     /// What is to be written next, in order.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        let outgoing = self.is_open().then(|| self.outgoing.chunks()).into_iter().flatten();
+        let outgoing = self.is_open().then(|| self.outgoing.writable_chunks());
+        let outgoing = outgoing.into_iter().flatten();
         let first = Some(&self.peer.first[..]).filter(|bytes| !bytes.is_empty());
         first.into_iter().chain(outgoing)
     }
@@ -332,7 +346,7 @@ impl<S, R, F> Session<S, R, F> {
     /// How many bytes the chunks have together.
     #[inline]
     pub fn writable_len(&self) -> usize {
-        self.peer.first.len() + if self.is_open() { self.outgoing.len() } else { 0 }
+        self.peer.first.len() + if self.is_open() { self.outgoing.writable_len() } else { 0 }
     }
 
     /// Bytes of commands that wait to be written, or for the handshake.
@@ -368,6 +382,7 @@ impl<S, R, F> Session<S, R, F> {
         [self.peer.connect_deadline, self.drain_deadline, self.peer.next_ping]
             .into_iter()
             .chain([self.requests.next_deadline(), self.fences.next_deadline()])
+            .chain([self.move_deadline()])
             .flatten()
             .min()
     }
@@ -377,6 +392,8 @@ impl<S, R, F> Session<S, R, F> {
         let unpolled = self.is_listening() && self.peer.decoder.has_news();
         let events = !self.events.is_empty()
             || !self.resumed.is_empty()
+            || !self.backlog.is_empty()
+            || self.has_news_of_move()
             || self.finished.is_some()
             || self.closing.is_some();
         events || unpolled || self.requests.has_unarmed() || self.fences.has_unarmed()
@@ -394,6 +411,7 @@ impl<S, R, F> Session<S, R, F> {
         while let Some(purpose) = self.fences.take_due(now) {
             self.fail_fence(purpose, FenceError::Timeout);
         }
+        self.handle_move_timeout(now);
         if is_due(self.peer.connect_deadline) {
             self.lose_connection(DisconnectReason::ConnectTimeout);
         } else if is_due(self.peer.next_ping) {
@@ -517,6 +535,7 @@ impl<S, R, F> Session<S, R, F> {
 
     fn begin_drain(&mut self) {
         self.drain = Some(DrainStage::Subscriptions);
+        self.stop_move();
         self.resume_all();
         for (key, entry) in self.subscriptions.slots.iter() {
             if !entry.draining {
@@ -547,6 +566,7 @@ impl<S, R, F> Session<S, R, F> {
         }
         let stood = self.is_open();
         self.over = true;
+        self.forget_move();
         self.peer = Peer::new(&self.config);
         self.drain_deadline = None;
         if stood {

@@ -34,6 +34,7 @@ impl<S, R, F> Session<S, R, F> {
             }
             return self.finish(reason);
         }
+        self.forget_move();
         self.peer = Peer::new(&self.config);
         if stood {
             self.events.push_back(Event::Disconnected(reason));
@@ -78,6 +79,7 @@ impl<S, R, F> Session<S, R, F> {
             } else if entry.position.is_none_or(|position| position < sent) {
                 entry.position = None;
                 entry.received_before = entry.received;
+                entry.has_moved = false;
             }
         }
         for id in drained {

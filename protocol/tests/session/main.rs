@@ -11,6 +11,7 @@ mod fences;
 mod handshake;
 mod keep_alive;
 mod limits;
+mod moving;
 mod pause;
 mod requests;
 mod resume;

@@ -89,6 +89,22 @@ impl Driver {
         self.server = Decoder::default();
     }
 
+    /// The next server's bytes.
+    pub(crate) fn next_receives(&mut self, bytes: impl AsRef<[u8]>) -> Vec<String> {
+        let now = self.now;
+        self.session.next_server().unwrap().handle_bytes(bytes.as_ref(), now);
+        self.events()
+    }
+
+    /// What is written to the next server, as texts.
+    pub(crate) fn next_written(&mut self) -> Vec<String> {
+        let mut decoder: Decoder<ClientOp> = Decoder::default();
+        let mut next = self.session.next_server().unwrap();
+        decoder.feed(next.chunk());
+        next.handle_written(next.chunk().len());
+        std::iter::from_fn(|| decoder.next_op().unwrap()).map(|op| written_text(&op)).collect()
+    }
+
     /// What is written, as texts.
     pub(crate) fn written(&mut self) -> Vec<String> {
         self.written_ops().iter().map(written_text).collect()
@@ -175,6 +191,8 @@ pub(crate) fn describe(event: Event<Name, Name, Name>) -> String {
         Event::ServerError(error) => error.to_string(),
         Event::PublishFailed { subject, error } => format!("not published to {subject}: {error}"),
         Event::SlowConsumer { dropped, .. } => format!("slow: {dropped} dropped"),
+        Event::Moved => "moved".into(),
+        Event::MoveFailed(reason) => format!("not moved: {reason}"),
         Event::Writable => "writable".into(),
         Event::Disconnected(DisconnectReason::Requested) => "disconnected".into(),
         Event::Disconnected(reason) => format!("disconnected: {reason}"),

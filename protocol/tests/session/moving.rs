@@ -1,0 +1,268 @@
+//! Moving to another server while this one still serves: nothing is lost, nothing comes twice.
+
+use crate::support::{Driver, INFO, SECOND, config, msg};
+use evnats_protocol::DisconnectReason::ServerClosed;
+use evnats_protocol::{Phase, Publish, Security};
+
+fn ready() -> Driver {
+    Driver::ready_with(config(|config| config.resume = true))
+}
+
+impl Driver {
+    /// The next server has taken the connection, and knows what it has to know. Returns what was
+    /// written to it after the handshake.
+    #[track_caller]
+    fn join(&mut self) -> Vec<String> {
+        self.session.begin_move(self.now);
+        let mut next = self.session.next_server().unwrap();
+        assert_eq!(next.phase(), Phase::Connecting);
+        next.handle_connected(Security::Plain);
+        assert!(self.next_receives(INFO).is_empty());
+        assert_eq!(self.next_written(), ["CONNECT", "PING"]);
+        assert!(self.next_receives("PONG\r\n").is_empty());
+        self.next_written()
+    }
+
+    /// The time of the overlap is over. Returns what is written to the old server.
+    #[track_caller]
+    fn leave(&mut self) -> Vec<String> {
+        assert!(self.next_receives("PONG\r\n").is_empty());
+        assert!(self.wait(SECOND).is_empty());
+        self.written()
+    }
+}
+
+#[test]
+fn lame_duck_move_subscribes_there_then_unsubscribes_here_and_a_fence_ends_it() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.session.subscribe("b", Some("q"), "b").unwrap();
+    driver.inbox_of("request");
+    let joined = driver.join();
+    assert!(joined[0].starts_with("SUB _INBOX."));
+    assert_eq!(joined[1..], ["SUB a 2", "SUB b q 3", "PING"]);
+    assert!(driver.written().is_empty(), "the old server is not told yet");
+    assert_eq!(driver.leave(), ["UNSUB 2", "UNSUB 3", "PING"]);
+    assert_eq!(driver.events_after(msg("a", 2, "last")), ["message 2: last"]);
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
+    assert!(driver.session.next_server().is_none());
+    assert_eq!(driver.events_after(msg("a", 2, "first")), ["message 2: first"]);
+    assert_eq!(driver.session.phase(), Phase::Ready);
+    assert_eq!(driver.session.statistics().reconnects, 1);
+    assert_eq!(driver.session.request_count(), 1, "requests do not notice");
+}
+
+#[test]
+fn what_both_servers_deliver_is_delivered_once_and_in_order() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.join();
+    assert_eq!(driver.events_after(msg("a", 2, "1")), ["message 2: 1"]);
+    let overlap = msg("a", 2, "2") + &msg("a", 2, "2") + &msg("a", 2, "3");
+    assert!(driver.next_receives(&overlap).is_empty(), "it waits");
+    driver.leave();
+    let expected = ["message 2: 2", "message 2: 2", "message 2: 3"];
+    assert_eq!(driver.events_after(&overlap), expected);
+    driver.next_receives(msg("a", 2, "4"));
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved", "message 2: 4"]);
+    assert_eq!(driver.session.statistics().duplicates, 3);
+    assert_eq!(
+        driver.events_after(msg("a", 2, "3")),
+        ["message 2: 3"],
+        "another one with this text"
+    );
+    driver.wait(3 * SECOND);
+    assert_eq!(driver.session.next_deadline(), Some(driver.now + 116 * SECOND), "only the ping's");
+}
+
+#[test]
+fn the_copy_may_come_after_the_move() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.join();
+    driver.leave();
+    driver.events_after(msg("a", 2, "1"));
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
+    assert_eq!(driver.events_after(msg("a", 2, "1") + &msg("a", 2, "2")), ["message 2: 2"]);
+}
+
+#[test]
+fn members_of_queue_groups_get_what_either_server_gives_them() {
+    let mut driver = ready();
+    driver.session.subscribe("a", Some("q"), "a").unwrap();
+    driver.join();
+    assert_eq!(driver.events_after(msg("a", 2, "x")).len(), 1);
+    driver.next_receives(msg("a", 2, "x"));
+    driver.leave();
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved", "message 2: x"]);
+}
+
+#[test]
+fn replies_may_come_from_either_server_and_only_one_counts() {
+    let mut driver = ready();
+    let (a, b) = (driver.inbox_of("a"), driver.inbox_of("b"));
+    driver.join();
+    assert_eq!(driver.events_after(msg(&a, 1, "x")), ["reply a: x"]);
+    driver.next_receives(msg(&a, 1, "x") + &msg(&b, 1, "y"));
+    driver.leave();
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved", "reply b: y"]);
+}
+
+#[test]
+fn commands_during_the_move_are_known_where_they_have_to_be() {
+    let mut driver = ready();
+    let gone = driver.session.subscribe("gone", None, "gone").unwrap();
+    driver.written();
+    driver.join();
+    driver.subscribe("new", "new");
+    driver.session.unsubscribe(gone).unwrap();
+    assert_eq!(driver.next_written(), ["SUB new 3", "UNSUB 2"]);
+    assert_eq!(driver.written(), ["SUB new 3", "UNSUB 2"]);
+    driver.leave();
+    driver.subscribe("later", "later");
+    driver.publish("p", "later");
+    driver.session.flush(5 * SECOND, "flush");
+    assert!(driver.written().is_empty(), "not to the old server any more");
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
+    assert_eq!(driver.written(), ["SUB later 16777218", "PUB p later", "PING"]);
+    assert_eq!(driver.events_after("PONG\r\n"), ["fence flush: 0ns"]);
+}
+
+#[test]
+fn fences_before_the_leave_are_passed_by_the_old_server() {
+    let mut driver = ready();
+    driver.join();
+    driver.publish("p", "early");
+    driver.session.flush(5 * SECOND, "flush");
+    assert_eq!(driver.leave(), ["PUB p early", "PING", "PING"]);
+    assert_eq!(driver.events_after("PONG\r\nPONG\r\n"), ["fence flush: 1s", "moved"]);
+}
+
+#[test]
+fn maximums_stay_exact() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", None, "a").unwrap();
+    driver.session.unsubscribe_after(id, 4).unwrap();
+    driver.written();
+    driver.events_after(msg("a", 2, "1"));
+    assert_eq!(driver.join(), ["SUB a 2", "UNSUB 2 3", "PING"]);
+    driver.events_after(msg("a", 2, "2"));
+    driver.next_receives(msg("a", 2, "2") + &msg("a", 2, "3"));
+    driver.leave();
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved", "message 2: 3"]);
+    let last = driver.events_after(msg("a", 2, "4") + &msg("a", 2, "5"));
+    assert_eq!(last, ["message 2: 4", "a ended: max"]);
+    assert_eq!(driver.written(), ["UNSUB 2"], "its server's count may be another one");
+}
+
+#[test]
+fn a_move_that_fails_leaves_everything_as_it_was() {
+    let fails: [fn(&mut Driver) -> Vec<String>; 5] = [
+        |driver| driver.next_receives("-ERR 'Authorization Violation'\r\n"),
+        |driver| driver.next_receives("garbage\r\n"),
+        |driver| driver.wait(5 * SECOND),
+        |driver| {
+            driver.session.next_server().unwrap().handle_disconnected(ServerClosed);
+            driver.events()
+        },
+        |driver| driver.next_receives("INFO {\"max_payload\":10}\r\n"),
+    ];
+    for (index, fail) in fails.into_iter().enumerate() {
+        let mut driver = ready();
+        driver.subscribe("a", "a");
+        driver.written();
+        driver.session.begin_move(driver.now);
+        driver.session.next_server().unwrap().handle_connected(Security::Plain);
+        let mut events = fail(&mut driver);
+        if index == 4 {
+            events = driver.next_receives("PONG\r\n");
+        }
+        assert!(events.len() == 1 && events[0].starts_with("not moved: "), "{index} {events:?}");
+        assert!(driver.session.next_server().is_none());
+        assert_eq!(driver.events_after(msg("a", 2, "x")), ["message 2: x"]);
+        assert_eq!(driver.join(), ["SUB a 2", "PING"], "it can be tried again");
+    }
+}
+
+#[test]
+fn losing_the_old_server_in_the_middle_is_a_lost_connection() {
+    for leaves in [false, true] {
+        let mut driver = ready();
+        driver.subscribe("a", "a");
+        driver.written();
+        driver.join();
+        if leaves {
+            driver.leave();
+        }
+        driver.session.handle_disconnected(ServerClosed);
+        assert_eq!(driver.events(), ["disconnected: the server closed the connection"]);
+        assert!(driver.session.next_server().is_none());
+        driver.forget_written();
+        driver.publish("p", "kept");
+        driver.session.handle_connected(Security::Plain);
+        driver.events_after(INFO);
+        driver.written();
+        assert_eq!(driver.events_after("PONG\r\n"), ["reconnected"]);
+        assert_eq!(driver.written(), ["SUB a 2", "PUB p kept"]);
+        assert_eq!(
+            driver.events_after(msg("a", 2, "x")),
+            ["message 2: x"],
+            "nothing is taken for a copy"
+        );
+    }
+}
+
+#[test]
+fn losing_the_next_server_after_the_old_one_was_left_is_a_lost_connection() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.written();
+    driver.join();
+    driver.leave();
+    driver.session.next_server().unwrap().handle_disconnected(ServerClosed);
+    assert_eq!(driver.events(), ["disconnected: the server closed the connection"]);
+    assert_eq!(driver.session.phase(), Phase::Connecting);
+}
+
+#[test]
+fn a_drain_stops_the_move_or_happens_at_the_next_server() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.written();
+    driver.join();
+    driver.session.drain(driver.now);
+    assert_eq!(driver.events(), ["not moved: closed"]);
+    assert_eq!(driver.written(), ["UNSUB 2", "PING"]);
+
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.written();
+    driver.join();
+    driver.leave();
+    driver.session.drain(driver.now);
+    driver.session.publish(Publish::new("p", "last")).unwrap();
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
+    assert_eq!(driver.written(), ["UNSUB 2", "PING", "PUB p last"]);
+    assert_eq!(driver.events_after("PONG\r\n"), ["a ended: drained"]);
+}
+
+#[test]
+fn a_next_server_that_is_about_to_shut_down_too_says_so() {
+    let mut driver = ready();
+    driver.join();
+    driver.next_receives("INFO {\"ldm\":true,\"max_payload\":9}\r\n");
+    driver.leave();
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved", "lame duck"]);
+}
+
+#[test]
+fn there_is_no_move_without_a_connection_or_at_its_end() {
+    let mut driver = ready();
+    driver.session.handle_disconnected(ServerClosed);
+    driver.session.begin_move(driver.now);
+    assert!(driver.session.next_server().is_none());
+    let mut driver = ready();
+    driver.session.drain(driver.now);
+    driver.session.begin_move(driver.now);
+    assert!(driver.session.next_server().is_none());
+}
