@@ -50,9 +50,69 @@ pub fn finish_with<S: 'static>(event_loop: &EventLoop<S>, state: &mut S) {
     }
 }
 
+/// Runs a loop until something is so, and fails if that takes too long.
+#[track_caller]
+pub fn turn_until<S: 'static>(
+    event_loop: &EventLoop<S>,
+    state: &mut S,
+    what: &str,
+    mut is_so: impl FnMut(&mut S) -> bool,
+) {
+    let limit = Instant::now() + Duration::from_secs(60);
+    while !is_so(state) {
+        event_loop.dispatch(state, Some(Duration::from_millis(50))).expect("a turn");
+        assert!(Instant::now() < limit, "not within a minute: {what}");
+    }
+}
+
 /// A name that no other test uses.
 pub fn unique(name: &str) -> String {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     format!("{name}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Has a client write down what happens to its connection, a line each: `connected`,
+/// `disconnected: REASON`, `reconnected`, `closed: REASON`, `error: TEXT`.
+pub fn note_events<S: AsMut<Log> + 'static>(nats: &Client<S>) {
+    nats.on_connect(|state: &mut S, _, _| state.as_mut().push("connected".into()));
+    nats.on_reconnect(|state, _, _| state.as_mut().push("reconnected".into()));
+    nats.on_disconnect(|state, _, reason| state.as_mut().push(format!("disconnected: {reason}")));
+    nats.on_close(|state, _, reason| state.as_mut().push(format!("closed: {reason}")));
+    nats.on_error(|state, _, error| state.as_mut().push(format!("error: {error}")));
+}
+
+/// What of it is no error, without the reasons.
+pub fn steps(log: &[String]) -> Vec<&str> {
+    let steps = log.iter().filter(|line| !line.starts_with("error: "));
+    steps.map(|line| line.split(':').next().unwrap_or_default()).collect()
+}
+
+/// Turns a loop until the server has read everything, and everything from it has had its callback.
+#[track_caller]
+pub fn flush<S: 'static>(event_loop: &EventLoop<S>, state: &mut S, nats: &Client<S>) {
+    let outcome = std::rc::Rc::new(std::cell::Cell::new(None));
+    let given = outcome.clone();
+    nats.flush(move |_, _, flushed| given.set(Some(flushed)));
+    let mut flushed = None;
+    turn_until(event_loop, state, "a flush", |_| {
+        flushed = outcome.take();
+        flushed.is_some()
+    });
+    assert_eq!(flushed, Some(Ok(())), "a flush");
+}
+
+/// Compares two long lists, and shows no more of them than is needed.
+#[track_caller]
+pub fn assert_same<T: PartialEq + std::fmt::Debug>(actual: &[T], expected: &[T]) {
+    let same = actual.iter().zip(expected).take_while(|(one, other)| one == other).count();
+    let show = |list: &[T]| format!("{:?}", list[same..].iter().take(5).collect::<Vec<_>>());
+    assert!(
+        same == actual.len() && same == expected.len(),
+        "{} items, and {} expected; the first {same} are right, then come {} in the place of {}",
+        actual.len(),
+        expected.len(),
+        show(actual),
+        show(expected),
+    );
 }

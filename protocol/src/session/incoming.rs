@@ -44,7 +44,11 @@ impl<S, R, F> Session<S, R, F> {
                     }
                 }
                 Ok(Some(op)) => self.handle_op(op),
-                Ok(None) if self.has_news_of_move() => self.advance_move(),
+                Ok(None) if self.has_news_of_move() => {
+                    if let Some(event) = self.advance_move() {
+                        return Some(event);
+                    }
+                }
                 Ok(None) if self.advance_drain() => {}
                 Ok(None) => return None,
                 Err(error) => self.lose_connection(DisconnectReason::Protocol(error)),
@@ -53,7 +57,7 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     #[inline]
-    fn handle_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
+    pub(super) fn handle_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
         if !self.is_open() {
             self.handle_op(ServerOp::Message(message));
             return None;

@@ -6,9 +6,9 @@
 //! 3. it unsubscribes at the old server and sets a fence (*leaving*). Commands wait meanwhile;
 //! 4. when the fence is passed, the next server takes the place of the old one.
 //!
-//! What is delivered by both servers is delivered once: what the old one delivers during the
-//! overlap is remembered, and taken out of what the next one delivers. Members of queue groups get
-//! nothing twice. Requests and fences do not notice.
+//! What both servers deliver is delivered once: what the old one delivers during the overlap is
+//! remembered, and taken out of what the next one delivers, which waits for the move's end.
+//! Members of queue groups get nothing twice, so nothing of theirs waits, and no reply does.
 
 use super::peer::{Peer, Stage};
 use super::{Mux, Phase, Security, Session};
@@ -33,7 +33,7 @@ const MOST_WAITING: usize = 16 << 20;
 pub(super) struct Move {
     peer: Peer,
     step: Step,
-    /// What the next server has delivered so far.
+    /// What the next server has delivered and the old one may deliver too.
     arrived: VecDeque<Message>,
     arrived_bytes: usize,
     overlap_ends: Option<Instant>,
@@ -116,23 +116,37 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    /// Deals with what the next server has sent.
+    /// Deals with what the next server has sent. Returns a message if there is one to deliver.
     #[cold]
-    pub(super) fn advance_move(&mut self) {
+    pub(super) fn advance_move(&mut self) -> Option<Event<S, R, F>> {
         while let Some(moving) = &mut self.moving {
-            if matches!(moving.step, Step::Overlapping | Step::Leaving) {
-                // it waits in the decoder until the next server takes its place
-                return;
-            }
             if moving.peer.stage == Stage::Idle {
-                return;
+                return None;
             }
             match moving.peer.decoder.next_op() {
+                Ok(Some(ServerOp::Message(message))) if moving.step != Step::ShakingHands => {
+                    if let Some(event) = self.handle_next_message(message) {
+                        return Some(event);
+                    }
+                }
                 Ok(Some(op)) => self.handle_next_op(op),
-                Ok(None) => return,
+                Ok(None) => return None,
                 Err(error) => self.fail_move(DisconnectReason::Protocol(error)),
             }
         }
+        None
+    }
+
+    fn handle_next_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
+        let id = SubscriptionId::from_sid(message.sid());
+        let entry = id.and_then(|id| self.subscriptions.get(id));
+        if message.sid() == MUX_SID || entry.is_some_and(|entry| entry.queue.is_some()) {
+            return self.handle_message(message);
+        }
+        let moving = self.moving.as_mut()?;
+        moving.arrived_bytes += message.len();
+        moving.arrived.push_back(message.detached());
+        None
     }
 
     fn handle_next_op(&mut self, op: ServerOp) {
@@ -145,21 +159,15 @@ impl<S, R, F> Session<S, R, F> {
             };
         }
         match op {
-            ServerOp::Message(message) => {
-                moving.arrived_bytes += message.len();
-                moving.arrived.push_back(message.detached());
-                if moving.arrived_bytes > MOST_WAITING {
-                    self.fail_move(DisconnectReason::Unsupported("a faster move"));
-                }
-            }
-            ServerOp::Pong => {
+            ServerOp::Pong if moving.step == Step::Joining => {
                 moving.step = Step::Overlapping;
                 moving.overlap_ends = moving.peer.last_read.map(|now| now + OVERLAP);
             }
             ServerOp::Ping => moving.peer.first.extend_from_slice(encode::PONG),
             ServerOp::Info(info) => moving.peer.info = *info,
             ServerOp::Error(error) => self.handle_next_error(error),
-            ServerOp::Ok => {}
+            // messages do not come here
+            ServerOp::Pong | ServerOp::Ok | ServerOp::Message(_) => {}
         }
     }
 
@@ -261,9 +269,7 @@ impl<S, R, F> Session<S, R, F> {
     /// Whether the next server has sent something that is to be looked at now.
     pub(super) fn has_news_of_move(&self) -> bool {
         self.moving.as_ref().is_some_and(|moving| {
-            matches!(moving.step, Step::ShakingHands | Step::Joining)
-                && moving.peer.stage != Stage::Idle
-                && moving.peer.decoder.has_news()
+            moving.peer.stage != Stage::Idle && moving.peer.decoder.has_news()
         })
     }
 
@@ -354,7 +360,7 @@ impl<S, R, F> NextServer<'_, S, R, F> {
     /// Whether it makes sense to read from it now. There is a limit to what waits.
     pub fn wants_read(&self) -> bool {
         let moving = self.session.moving.as_ref();
-        moving.is_some_and(|moving| moving.peer.decoder.pending() < MOST_WAITING)
+        moving.is_some_and(|moving| moving.arrived_bytes < MOST_WAITING)
     }
 
     /// It has sent bytes.

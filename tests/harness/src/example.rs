@@ -1,7 +1,8 @@
 //! The server that examples use: the user's own, or one that is started for them.
 
 use crate::release::Release;
-use crate::server::{Server, StartError};
+use crate::server::Server;
+use crate::start_error::StartError;
 
 /// The URL in `NATS_URL`, or else that of a server started for the caller, which stops when the
 /// second value is dropped.

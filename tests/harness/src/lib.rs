@@ -1,9 +1,14 @@
-//! A real `nats-server` for tests, examples and benches, and a scripted peer for what a real server
-//! cannot be made to do.
+//! A real `nats-server` for tests, examples and benches, what makes its life hard, and a scripted
+//! peer for what a real server cannot be made to do.
 //!
 //! * [`Server`] is one running server on a free loopback port with a temporary store. It is ready
 //!   when [`Server::start`] returns, and gone when the value is dropped, also if the test panics or
 //!   its process dies.
+//! * [`Cluster`] is several of them with routes between them; each node can be killed, paused and
+//!   started by itself.
+//! * [`FaultProxy`] stands in front of a server and makes connections fail at a chosen byte.
+//! * [`Certificates`] and [`Operator`] make what a server's TLS and its authentication by tokens
+//!   need.
 //! * [`Release`] says which server line to test against; [`provision`] finds its binary or fetches
 //!   one into the target directory, without root and without changing the system.
 //! * [`ScriptedServer`] speaks whatever bytes the test wants: garbage, half a frame, a close in the
@@ -31,8 +36,14 @@
 //! talks to servers with plain std sockets, so that no fault of the client under test can hide in
 //! it.
 
+mod accounts;
 mod apt;
+mod certificates;
+mod cluster;
 mod example;
+mod fault;
+mod fault_proxy;
+mod line_filter;
 mod port;
 mod probe;
 mod process;
@@ -42,12 +53,19 @@ mod scripted;
 mod server;
 mod skip;
 mod sources;
+mod start_error;
 
+pub use accounts::{Operator, User, UserClaims, nkey_user};
+pub use certificates::{Certificates, ServerCertificate, TlsOptions};
+pub use cluster::{Cluster, ClusterBuilder};
 pub use example::url_or_server;
+pub use fault::{Direction, Fault};
+pub use fault_proxy::FaultProxy;
 pub use port::ReservedPort;
 pub use provision::{ProvisionError, provision};
 pub use release::{ParseVersionError, Release, Version};
 pub use scripted::{Script, ScriptedServer};
-pub use server::{Builder, Server, StartError};
+pub use server::{Builder, Server};
 #[doc(hidden)]
 pub use skip::skips;
+pub use start_error::StartError;

@@ -25,22 +25,40 @@ const CONNECT_AND_PING: &[u8] =
     \"protocol\":1,\"lang\":\"rust\",\"version\":\"0\",\"name\":\"harness probe\"}\r\nPING\r\n";
 
 /// Asks for the state of the account's JetStream.
-const JETSTREAM_REQUEST: &[u8] = b"SUB _INBOX.probe 1\r\nPUB $JS.API.INFO _INBOX.probe 0\r\n\r\n";
+pub(crate) const JETSTREAM_INFO: &str = "$JS.API.INFO";
 
 /// What a ready server is known by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected<'a> {
     pub(crate) port: u16,
     pub(crate) server_name: &'a str,
-    pub(crate) jetstream: bool,
+    pub(crate) jetstream: Jetstream,
+}
+
+/// What is expected of JetStream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Jetstream {
+    /// Nothing.
+    Off,
+    /// That it is on. A node of a cluster may find itself without a majority that could answer.
+    On,
+    /// That its API answers.
+    Answers,
 }
 
 /// Makes one attempt. An error says what was wrong with it, for a person to read.
 pub(crate) fn probe(expected: Expected<'_>) -> Result<Version, String> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, expected.port));
-    let stream = TcpStream::connect_timeout(&address, STEP_TIMEOUT)
-        .map_err(|error| format!("connect: {error}"))?;
-    Connection::new(stream)?.check(expected)
+    let mut connection = Connection::open(expected.port)?;
+    let info = connection.info(expected.server_name)?;
+    let version = info["version"].as_str().unwrap_or_default().parse::<Version>();
+    let version = version.map_err(|error| error.to_string())?;
+    if expected.jetstream != Jetstream::Off && info["jetstream"] != true {
+        return Err("INFO says that JetStream is off".to_owned());
+    }
+    if connection.handshake(&info)? == Access::Granted && expected.jetstream == Jetstream::Answers {
+        connection.request(JETSTREAM_INFO, "")?;
+    }
+    Ok(version)
 }
 
 /// Whether somebody accepts connections on the port, for servers that do not speak before a TLS
@@ -49,10 +67,23 @@ pub(crate) fn accepts(port: u16) -> bool {
     TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), STEP_TIMEOUT).is_ok()
 }
 
-struct Connection(BufReader<TcpStream>);
+/// A connection of one attempt.
+pub(crate) struct Connection(BufReader<TcpStream>);
+
+/// How a server took the handshake.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It has answered a `PING`.
+    Granted,
+    /// It wants TLS or credentials.
+    Demanded,
+}
 
 impl Connection {
-    fn new(stream: TcpStream) -> Result<Connection, String> {
+    pub(crate) fn open(port: u16) -> Result<Connection, String> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let stream = TcpStream::connect_timeout(&address, STEP_TIMEOUT)
+            .map_err(|error| format!("connect: {error}"))?;
         stream
             .set_read_timeout(Some(STEP_TIMEOUT))
             .and_then(|()| stream.set_write_timeout(Some(STEP_TIMEOUT)))
@@ -60,54 +91,76 @@ impl Connection {
         Ok(Connection(BufReader::new(stream)))
     }
 
-    fn check(&mut self, expected: Expected<'_>) -> Result<Version, String> {
+    /// How long each further answer is waited for.
+    pub(crate) fn set_patience(&self, patience: Duration) -> Result<(), String> {
+        let set = self.0.get_ref().set_read_timeout(Some(patience));
+        set.map_err(|error| format!("set timeouts: {error}"))
+    }
+
+    /// Reads the `INFO` that the server of this name begins with.
+    pub(crate) fn info(&mut self, server_name: &str) -> Result<Value, String> {
         let line = self.line("INFO")?;
         let info =
             line.strip_prefix("INFO ").ok_or_else(|| format!("expected INFO, got {line:?}"))?;
         let info: Value =
             serde_json::from_str(info).map_err(|error| format!("INFO is not JSON: {error}"))?;
-        let text = |field: &str| info[field].as_str().unwrap_or_default();
-        let flag = |field: &str| info[field].as_bool().unwrap_or(false);
-        if text("server_name") != expected.server_name {
-            return Err(format!("the port belongs to another server, {:?}", text("server_name")));
+        let name = info["server_name"].as_str().unwrap_or_default();
+        if name == server_name {
+            Ok(info)
+        } else {
+            Err(format!("the port belongs to another server, {name:?}"))
         }
-        let version = text("version").parse::<Version>().map_err(|error| error.to_string())?;
-        if expected.jetstream && !flag("jetstream") {
-            return Err("INFO says that JetStream is off".to_owned());
-        }
-        if flag("tls_required") {
-            return Ok(version);
-        }
-        self.send(CONNECT_AND_PING)?;
-        if self.pong()? == Pong::Unauthorized || !expected.jetstream {
-            return Ok(version);
-        }
-        self.send(JETSTREAM_REQUEST)?;
-        self.jetstream_answer()?;
-        Ok(version)
     }
 
-    fn pong(&mut self) -> Result<Pong, String> {
+    /// Does the rest of the handshake, as far as it goes without TLS and credentials.
+    pub(crate) fn handshake(&mut self, info: &Value) -> Result<Access, String> {
+        if info["tls_required"] == true {
+            return Ok(Access::Demanded);
+        }
+        self.send(CONNECT_AND_PING)?;
         loop {
             let line = self.line("PONG")?;
             match line.as_str() {
-                "PONG" => return Ok(Pong::Received),
+                "PONG" => return Ok(Access::Granted),
                 "PING" => self.send(b"PONG\r\n")?,
-                _ if line.starts_with("-ERR 'Authorization") => return Ok(Pong::Unauthorized),
+                _ if line.starts_with("-ERR 'Authorization") => return Ok(Access::Demanded),
                 _ if line.starts_with("-ERR") => return Err(format!("the server refuses: {line}")),
                 _ => {} // +OK, or another INFO
             }
         }
     }
 
-    fn jetstream_answer(&mut self) -> Result<(), String> {
+    /// The answer to a request. One for each connection.
+    pub(crate) fn request(&mut self, subject: &str, payload: &str) -> Result<String, String> {
+        let length = payload.len();
+        self.send(
+            format!("SUB _INBOX.probe 1\r\nPUB {subject} _INBOX.probe {length}\r\n{payload}\r\n")
+                .as_bytes(),
+        )?;
+        self.message(&format!("an answer to {subject}"))
+    }
+
+    /// Subscribes, and returns when the server knows of it.
+    pub(crate) fn subscribe(&mut self, subject: &str) -> Result<(), String> {
+        self.send(format!("SUB {subject} 1\r\nPING\r\n").as_bytes())?;
+        while self.line("PONG")? != "PONG" {}
+        Ok(())
+    }
+
+    /// Publishes a message without a payload.
+    pub(crate) fn publish(&mut self, subject: &str) -> Result<(), String> {
+        self.send(format!("PUB {subject} 0\r\n\r\n").as_bytes())
+    }
+
+    /// The payload of the next message, which has one line.
+    pub(crate) fn message(&mut self, awaited: &str) -> Result<String, String> {
         loop {
-            let line = self.line("an answer to $JS.API.INFO")?;
+            let line = self.line(awaited)?;
             if line.starts_with("MSG ") {
-                return Ok(());
+                return self.line("the message's payload");
             }
             if line.starts_with("HMSG ") {
-                return Err("nobody answers $JS.API.INFO yet".to_owned());
+                return Err(format!("nobody listens yet: {awaited}"));
             }
             match line.as_str() {
                 "PING" => self.send(b"PONG\r\n")?,
@@ -131,13 +184,6 @@ impl Connection {
             Err(error) => Err(format!("waiting for {awaited}: {error}")),
         }
     }
-}
-
-/// How a server took `CONNECT` and `PING`.
-#[derive(Debug, PartialEq, Eq)]
-enum Pong {
-    Received,
-    Unauthorized,
 }
 
 #[cfg(test)]
@@ -201,7 +247,11 @@ mod tests {
         ];
         for (name, jetstream, script, wanted) in table {
             let server = ScriptedServer::start(move |mut s| script(&mut s));
-            let got = probe(Expected { port: server.port(), server_name: "scripted", jetstream });
+            let got = probe(Expected {
+                port: server.port(),
+                server_name: "scripted",
+                jetstream: if jetstream { Jetstream::Answers } else { Jetstream::Off },
+            });
             match (got, wanted) {
                 (Ok(_), Ok(())) => {}
                 (Err(error), Err(part)) if error.contains(part) => {}

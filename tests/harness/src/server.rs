@@ -1,15 +1,15 @@
 //! One running `nats-server` and its temporary directory.
 //!
 //! The invariant: a [`Server`] that is running has answered on its port under its own name (see
-//! `probe.rs`), and the port and the store stay the same through every stop and start. It does not
-//! configure clusters; extra configuration text is passed through.
+//! `probe.rs`), and the port and the store stay the same through every stop and start. What it
+//! needs of a configuration to keep that up is fixed; extra text is passed through, and can be
+//! replaced while the server runs. Several servers as a cluster are for `cluster.rs`.
 
 use std::{
-    fmt, fs,
+    fs,
     io::{self, Read as _, Seek as _, SeekFrom},
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    process::ExitStatus,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -17,8 +17,8 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    ProvisionError, Release, ReservedPort, Version,
-    probe::{self, Expected},
+    ProvisionError, Release, ReservedPort, StartError, Version,
+    probe::{self, Expected, Jetstream},
     process::{Process, Signal},
     provision,
 };
@@ -55,10 +55,19 @@ pub struct Server {
     version: Version,
     binary: PathBuf,
     name: String,
-    jetstream: bool,
+    jetstream: Jetstream,
     tls_first: bool,
+    /// The part of the configuration that stays.
+    fixed_config: String,
     port: ReservedPort,
+    websocket: Option<WebsocketListener>,
     directory: TempDir,
+}
+
+#[derive(Debug)]
+struct WebsocketListener {
+    port: ReservedPort,
+    tls: bool,
 }
 
 impl Server {
@@ -82,6 +91,8 @@ impl Server {
             jetstream: true,
             tls_first: false,
             port: None,
+            websocket: None,
+            cluster: None,
         }
     }
 
@@ -95,6 +106,19 @@ impl Server {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port.port()
+    }
+
+    /// `ws://127.0.0.1:PORT`, or `wss:` with TLS.
+    ///
+    /// # Panics
+    ///
+    /// When the server was started without [`Builder::websocket`] or [`Builder::websocket_tls`].
+    #[track_caller]
+    #[must_use]
+    pub fn websocket_url(&self) -> String {
+        let listener = self.websocket.as_ref().expect("a server with a WebSocket port");
+        let scheme = if listener.tls { "wss" } else { "ws" };
+        format!("{scheme}://{}:{}", Ipv4Addr::LOCALHOST, listener.port.port())
     }
 
     /// The process id. Another one after each start.
@@ -226,6 +250,33 @@ impl Server {
         self.signal(Signal::USR2);
     }
 
+    /// Replaces the text given to [`Builder::config`] and makes the server take it over (SIGHUP).
+    /// Returns when it has. Later starts use the new text, too.
+    ///
+    /// # Panics
+    ///
+    /// When the server is stopped, or refuses the configuration.
+    #[track_caller]
+    pub fn reload(&mut self, extra: impl AsRef<str>) {
+        self.write_config(extra.as_ref())
+            .unwrap_or_else(|error| panic!("cannot write the configuration: {error}"));
+        let log = self.log_path();
+        let logged_before = length_of(&log);
+        self.signal(Signal::HUP);
+        let deadline = Instant::now() + READY_DEADLINE;
+        loop {
+            let answer = read_from(&log, logged_before).unwrap_or_else(|error| error.to_string());
+            if answer.contains("Reloaded server configuration") {
+                return;
+            }
+            let refused = answer.contains("Failed to reload");
+            assert!(!refused, "nats-server refuses the configuration; its log:\n{answer}");
+            assert!(self.is_running(), "nats-server ended at a reload; its log:\n{answer}");
+            assert!(Instant::now() < deadline, "nats-server does not reload; its log:\n{answer}");
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
     /// What the server has logged so far, over all its starts.
     ///
     /// # Panics
@@ -254,7 +305,7 @@ impl Server {
     fn launch(&mut self) -> Result<(), StartError> {
         let deadline = Instant::now() + READY_DEADLINE;
         loop {
-            match self.launch_once(deadline) {
+            match self.spawn().and_then(|starting| self.await_ready(starting, deadline)) {
                 // Only where a port cannot be kept free: who has it may be a passing connection.
                 Err(error)
                     if cfg!(not(target_os = "linux"))
@@ -268,17 +319,29 @@ impl Server {
         }
     }
 
-    fn launch_once(&mut self, deadline: Instant) -> Result<(), StartError> {
+    pub(crate) fn spawn(&self) -> Result<Starting, StartError> {
         let log = self.log_path();
-        let logged_before = fs::metadata(&log).map_or(0, |metadata| metadata.len());
-        let log_of_this_start =
-            || read_from(&log, logged_before).unwrap_or_else(|error| error.to_string());
-        let mut process =
+        let logged_before = length_of(&log);
+        let process =
             Process::spawn(&self.binary, &self.config_path(), self.directory.path(), &log)
                 .map_err(|source| StartError::Io { doing: "start nats-server", source })?;
+        Ok(Starting { process, logged_before })
+    }
+
+    /// Waits until a process of this server is ready; from then on it runs.
+    pub(crate) fn await_ready(
+        &mut self,
+        mut starting: Starting,
+        deadline: Instant,
+    ) -> Result<(), StartError> {
+        let log_path = self.log_path();
+        let log_of_this_start = || {
+            read_from(&log_path, starting.logged_before).unwrap_or_else(|error| error.to_string())
+        };
         loop {
             // First, so that the server's own last words win over the probe's refused connection.
-            let exited = process
+            let exited = starting
+                .process
                 .exited()
                 .map_err(|source| StartError::Io { doing: "look at nats-server", source })?;
             if let Some(status) = exited {
@@ -287,7 +350,7 @@ impl Server {
             match self.look(log_of_this_start) {
                 Ok(version) => {
                     self.version = version;
-                    self.process = Some(process);
+                    self.process = Some(starting.process);
                     return Ok(());
                 }
                 Err(reason) if Instant::now() >= deadline => {
@@ -321,20 +384,7 @@ impl Server {
     }
 
     fn write_config(&self, extra: &str) -> io::Result<()> {
-        let mut text = format!(
-            "server_name: \"{}\"\nhost: \"{}\"\nport: {}\n",
-            self.name,
-            Ipv4Addr::LOCALHOST,
-            self.port()
-        );
-        if self.jetstream {
-            // Limits of its own, so that a test means the same on every machine: the defaults
-            // depend on its memory and free disk space. The path is relative to the server's
-            // directory.
-            text.push_str(JETSTREAM_CONFIG);
-        }
-        text.push_str(extra);
-        fs::write(self.config_path(), text)
+        fs::write(self.config_path(), format!("{}{extra}", self.fixed_config))
     }
 
     fn config_path(&self) -> PathBuf {
@@ -346,6 +396,12 @@ impl Server {
     }
 }
 
+/// A process that is not known to be ready yet. Killed when dropped.
+pub(crate) struct Starting {
+    process: Process,
+    logged_before: u64,
+}
+
 /// What to start; made by [`Server::builder`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder starts nothing until `start`"]
@@ -355,6 +411,14 @@ pub struct Builder {
     jetstream: bool,
     tls_first: bool,
     port: Option<u16>,
+    websocket: Option<WebsocketConfig>,
+    /// A `cluster` block.
+    cluster: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct WebsocketConfig {
+    tls: Option<String>,
 }
 
 impl Builder {
@@ -393,6 +457,25 @@ impl Builder {
         self
     }
 
+    /// Listens for WebSocket clients as well, on a free port and without TLS.
+    pub fn websocket(mut self) -> Builder {
+        self.websocket = Some(WebsocketConfig { tls: None });
+        self
+    }
+
+    /// Listens for WebSocket clients as well, on a free port and with this `tls` block, for
+    /// instance [`Certificates::server_config`](crate::Certificates::server_config)'s.
+    pub fn websocket_tls(mut self, tls: impl AsRef<str>) -> Builder {
+        self.websocket = Some(WebsocketConfig { tls: Some(tls.as_ref().to_owned()) });
+        self
+    }
+
+    /// Makes the server a node of a cluster, which does not need the others to be ready.
+    pub(crate) fn cluster(mut self, block: String) -> Builder {
+        self.cluster = Some(block);
+        self
+    }
+
     /// Starts the server and returns when it is ready, after a minute at most, plus the time to
     /// provision a binary that this machine has not got yet.
     ///
@@ -409,100 +492,88 @@ impl Builder {
     ///
     /// When no release is set and `EVNATS_TEST_SERVER` holds none ([`Release::from_env`]).
     pub fn start(self) -> Result<Server, StartError> {
-        let binary = provision::provision(self.release.unwrap_or_else(Release::from_env))?;
+        let binary = self.provision()?;
         for _ in 1..PORT_ATTEMPTS {
-            match self.start_once(binary.clone()) {
+            match self.start_once(&binary) {
                 Err(error) if error.is_port_taken() && self.port.is_none() => {}
                 result => return result,
             }
         }
-        self.start_once(binary)
+        self.start_once(&binary)
     }
 
-    fn start_once(&self, binary: PathBuf) -> Result<Server, StartError> {
-        /// Tells apart the servers of one test process.
-        static STARTED: AtomicU32 = AtomicU32::new(0);
+    pub(crate) fn provision(&self) -> Result<PathBuf, ProvisionError> {
+        provision::provision(self.release.unwrap_or_else(Release::from_env))
+    }
 
-        let port = match self.port {
-            Some(port) => ReservedPort::exactly(port),
-            None => ReservedPort::any(),
-        }
-        .map_err(|source| StartError::Io { doing: "reserve a port", source })?;
-        let directory = tempfile::Builder::new()
-            .prefix("evnats-server-")
-            .tempdir()
-            .map_err(|source| StartError::Io { doing: "make a temporary directory", source })?;
-        let mut server = Server {
-            process: None,
-            version: Version::new(0, 0, 0), // until it says
-            binary,
-            name: format!(
-                "evnats-{}-{}",
-                std::process::id(),
-                STARTED.fetch_add(1, Ordering::Relaxed)
-            ),
-            jetstream: self.jetstream,
-            tls_first: self.tls_first,
-            port,
-            directory,
-        };
-        server.write_config(&self.config).map_err(|source| StartError::Io {
-            doing: "write the server's configuration",
-            source,
-        })?;
+    fn start_once(&self, binary: &Path) -> Result<Server, StartError> {
+        let mut server = self.prepare(binary)?;
         server.launch()?;
         Ok(server)
     }
-}
 
-/// Why a server did not start. Debugs as it displays, for a log with its line ends escaped, as
-/// `unwrap` would show it, is no help.
-#[derive(thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// There is no binary to start.
-    #[error(transparent)]
-    Provision(#[from] ProvisionError),
-    /// The system refused something.
-    #[error("cannot {doing}: {source}")]
-    Io {
-        /// What was refused.
-        doing: &'static str,
-        /// How.
-        source: io::Error,
-    },
-    /// The server ended before it was ready, for instance over its configuration.
-    #[error("nats-server ended before it was ready ({status}); its log:\n{log}")]
-    #[non_exhaustive]
-    Exited {
-        /// How it ended.
-        status: ExitStatus,
-        /// What it logged.
-        log: String,
-    },
-    /// The server runs, but did not answer as it should.
-    #[error("nats-server was not ready after {waited:?}: {reason}; its log:\n{log}")]
-    #[non_exhaustive]
-    NotReady {
-        /// How long it was waited for.
-        waited: Duration,
-        /// What was wrong with its last answer.
-        reason: String,
-        /// What it logged.
-        log: String,
-    },
-}
+    /// A server that has all it needs, but has not been started.
+    pub(crate) fn prepare(&self, binary: &Path) -> Result<Server, StartError> {
+        /// Tells apart the servers of one test process.
+        static PREPARED: AtomicU32 = AtomicU32::new(0);
 
-impl fmt::Debug for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        let refused = |doing| move |source| StartError::Io { doing, source };
+        let port = match self.port {
+            Some(port) => ReservedPort::exactly(port),
+            None => ReservedPort::any(),
+        };
+        let port = port.map_err(refused("reserve a port"))?;
+        let websocket = match &self.websocket {
+            Some(config) => Some(WebsocketListener {
+                port: ReservedPort::any().map_err(refused("reserve a port"))?,
+                tls: config.tls.is_some(),
+            }),
+            None => None,
+        };
+        let directory = tempfile::Builder::new()
+            .prefix("evnats-server-")
+            .tempdir()
+            .map_err(refused("make a temporary directory"))?;
+        let name =
+            format!("evnats-{}-{}", std::process::id(), PREPARED.fetch_add(1, Ordering::Relaxed));
+        let server = Server {
+            process: None,
+            version: Version::new(0, 0, 0), // until it says
+            binary: binary.to_owned(),
+            fixed_config: self.fixed_config(&name, port.port(), websocket.as_ref()),
+            name,
+            jetstream: match (self.jetstream, &self.cluster) {
+                (false, _) => Jetstream::Off,
+                (true, None) => Jetstream::Answers,
+                (true, Some(_)) => Jetstream::On,
+            },
+            tls_first: self.tls_first,
+            port,
+            websocket,
+            directory,
+        };
+        server.write_config(&self.config).map_err(refused("write the server's configuration"))?;
+        Ok(server)
+    }
+
+    fn fixed_config(&self, name: &str, port: u16, websocket: Option<&WebsocketListener>) -> String {
+        let host = Ipv4Addr::LOCALHOST;
+        let mut text = format!("server_name: \"{name}\"\nhost: \"{host}\"\nport: {port}\n");
+        if self.jetstream {
+            text.push_str(JETSTREAM_CONFIG);
+        }
+        if let (Some(config), Some(listener)) = (&self.websocket, websocket) {
+            let tls = config.tls.as_deref().unwrap_or("no_tls: true");
+            let port = listener.port.port();
+            text.push_str(&format!("websocket {{\n  listen: \"{host}:{port}\"\n  {tls}\n}}\n"));
+        }
+        text.push_str(self.cluster.as_deref().unwrap_or_default());
+        text
     }
 }
 
-impl StartError {
-    fn is_port_taken(&self) -> bool {
-        matches!(self, StartError::Exited { log, .. } if log.contains("address already in use"))
-    }
+fn length_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 /// The text of a file from an offset on.
