@@ -5,18 +5,52 @@ mod process;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use evnats_harness::{Server, Version};
+use evnats_harness::{Operator, Server, UserClaims, Version};
 use process::{Finished, Running, example};
 use serde_json::{Value, json};
 use std::net::TcpListener;
+use tempfile::TempDir;
 
-/// The tool, connected to a server.
-struct Tool<'a>(&'a Server);
+/// The tool, with what it is told of servers in any case.
+#[derive(Clone)]
+struct Tool {
+    options: Vec<String>,
+    variables: Vec<(&'static str, String)>,
+}
 
-impl Tool<'_> {
+/// What no error may show.
+const SECRET: &str = "S3CRET";
+
+impl Tool {
+    fn at(server: &Server) -> Self {
+        Self::with_url(&server.url())
+    }
+
+    fn with_url(url: &str) -> Self {
+        Self { options: Vec::new(), variables: vec![("NATS_URL", url.into())] }
+    }
+
+    /// The same with more options.
+    fn with(&self, options: &[&str]) -> Self {
+        let mut tool = self.clone();
+        tool.options.extend(options.iter().copied().map(String::from));
+        tool
+    }
+
+    /// The same with a variable.
+    fn variable(&self, name: &'static str, value: &str) -> Self {
+        let mut tool = self.clone();
+        tool.variables.push((name, value.into()));
+        tool
+    }
+
     fn start(&self, arguments: &[&str], stdin: &[u8]) -> Running {
         let mut command = example("evnats");
-        command.args(arguments).env("NATS_URL", self.0.url());
+        // whoever runs the tests may have some of his own
+        for name in ["USER", "PASSWORD", "TOKEN", "CREDS", "NKEY", "CERT", "KEY", "CA"] {
+            command.env_remove(format!("NATS_{name}"));
+        }
+        command.args(arguments).args(&self.options).envs(self.variables.iter().cloned());
         Running::start(command, stdin)
     }
 
@@ -60,7 +94,15 @@ impl Tool<'_> {
         let objects = objects(&self.run(&[arguments, &["--json"]].concat()), 1);
         assert_eq!(objects.len(), 1, "{arguments:?}: {objects:?}");
         assert!(objects[0]["error"]["message"].is_string(), "{objects:?}");
+        let all = format!("{for_people:?} {objects:?}");
+        assert!(!all.contains(SECRET), "{arguments:?}: {all}");
         objects[0]["error"].clone()
+    }
+
+    /// Runs a verb that fails, and returns the kind of the error.
+    #[track_caller]
+    fn error_kind(&self, arguments: &[&str]) -> String {
+        self.error(arguments)["kind"].as_str().expect("a kind").to_owned()
     }
 }
 
@@ -83,7 +125,7 @@ fn every_byte() -> Vec<u8> {
 #[test]
 fn messages_are_shown_to_people() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     let full = tool.listen(&["sub", "greet.*", "--count", "2"], "Subscribing on greet.*");
     let raw = tool.listen(&["sub", "greet.>", "--raw", "--count", "2"], "Subscribing");
     let headers = tool.listen(&["sub", "greet.*", "--headers-only", "--count", "1"], "Subscribing");
@@ -103,7 +145,7 @@ fn messages_are_shown_to_people() {
 #[test]
 fn messages_are_written_for_programs() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     let all = tool.listen(&["sub", "a.>", "--json", "--count", "3"], "Subscribing");
     let headers = ["sub", "a.>", "--json", "--headers-only", "--count", "1"];
     let headers = tool.listen(&headers, "Subscribing");
@@ -128,7 +170,7 @@ fn messages_are_written_for_programs() {
 #[test]
 fn a_queue_group_shares_the_messages() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     let arguments = ["sub", "jobs", "--queue", "workers", "--count", "1", "--raw"];
     let workers = [(); 2].map(|()| tool.listen(&arguments, "Subscribing"));
     // the server knows that each wants one only, and gives the second one to the other
@@ -142,7 +184,7 @@ fn a_queue_group_shares_the_messages() {
 #[test]
 fn a_given_time_ends_what_listens_without_an_error() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     tool.text(&["kv", "add", "B"]);
     tool.text(&["kv", "put", "B", "k", "v"]);
     assert_eq!(tool.text(&["sub", "silence", "--timeout", "300ms"]), "");
@@ -154,7 +196,7 @@ fn a_given_time_ends_what_listens_without_an_error() {
 #[test]
 fn requests_are_replied_to() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     let echo = tool.listen(&["reply", "echo", "--echo", "--count", "3"], "Listening on \"echo\"");
     let fixed = ["reply", "time", "noon", "--count", "1", "--json", "--queue", "clocks"];
     let fixed = tool.listen(&fixed, "in group \"clocks\"");
@@ -181,7 +223,7 @@ fn requests_are_replied_to() {
 #[test]
 fn requests_without_a_reply_are_errors_of_two_kinds() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     assert_eq!(tool.error(&["request", "nobody", "x"])["kind"], "no_responders");
     let _mute = tool.listen(&["sub", "mute"], "Subscribing");
     assert_eq!(tool.error(&["request", "mute", "x", "--timeout", "300ms"])["kind"], "timeout");
@@ -190,7 +232,7 @@ fn requests_without_a_reply_are_errors_of_two_kinds() {
 #[test]
 fn round_trips_are_measured() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     let url = server.url();
     let shown = tool.text(&["rtt"]);
     assert!(shown.starts_with(&format!("{url}:\n\n   {url}: ")), "{shown}");
@@ -205,7 +247,7 @@ fn round_trips_are_measured() {
 #[test]
 fn buckets_are_added_described_and_removed() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     let options = ["--history", "5", "--ttl", "1h", "--replicas", "1", "--max-value-size", "1KB"];
     let more = ["--max-bucket-size", "1MiB", "--storage", "memory", "--description", "my text"];
     // an older server has no compression, and that is an error, which has a test of its own
@@ -252,7 +294,7 @@ fn buckets_are_added_described_and_removed() {
 #[test]
 fn values_are_written_and_read() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     tool.text(&["kv", "add", "B", "--history", "5"]);
     assert_eq!(tool.text(&["kv", "put", "B", "k", "one"]), "one\n");
     let put = tool.json(&["kv", "put", "B", "k", "two"]);
@@ -298,7 +340,7 @@ fn values_are_written_and_read() {
 #[test]
 fn conflicts_say_both_revisions() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     tool.text(&["kv", "add", "B"]);
     assert_eq!(tool.text(&["kv", "create", "B", "k", "one"]), "one\n");
     let exists = tool.error(&["kv", "create", "B", "k", "two"]);
@@ -318,7 +360,7 @@ fn conflicts_say_both_revisions() {
 #[test]
 fn every_byte_survives() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     tool.text(&["kv", "add", "B"]);
     let put = tool.start(&["kv", "put", "B", "k"], &every_byte()).finish();
     assert_eq!((put.code, put.text()), (Some(0), ""), "what was not typed is not shown");
@@ -338,7 +380,7 @@ fn every_byte_survives() {
 #[test]
 fn a_watch_shows_what_there_is_and_every_change() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     tool.text(&["kv", "add", "B", "--history", "5"]);
     tool.text(&["kv", "put", "B", "a.x", "one"]);
     tool.text(&["kv", "put", "B", "b.x", "other"]);
@@ -364,7 +406,7 @@ fn a_watch_shows_what_there_is_and_every_change() {
 #[test]
 fn a_watch_is_shown_to_people() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     tool.text(&["kv", "add", "B"]);
     tool.text(&["kv", "put", "B", "k", "one"]);
     tool.text(&["kv", "put", "B", "l", "two"]);
@@ -379,7 +421,7 @@ fn a_watch_is_shown_to_people() {
 #[test]
 fn errors_have_stable_names() {
     let server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     tool.text(&["kv", "add", "B", "--max-value-size", "100"]);
     tool.text(&["kv", "put", "B", "gone", "x"]);
     tool.text(&["kv", "del", "B", "gone"]);
@@ -436,7 +478,7 @@ fn what_the_server_does_not_permit_is_an_error() {
         )
         .start()
         .expect("a server");
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     assert_eq!(tool.error(&["pub", "secret", "x"])["kind"], "permissions_violation");
     assert_eq!(tool.error(&["sub", "secret"])["kind"], "permissions_violation");
     assert_eq!(tool.text(&["pub", "public", "x"]), "Published 1 bytes to \"public\"\n");
@@ -445,7 +487,7 @@ fn what_the_server_does_not_permit_is_an_error() {
 #[test]
 fn a_server_without_jetstream_has_no_buckets() {
     let server = Server::builder().jetstream(false).start().expect("a server");
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     assert_eq!(tool.error(&["kv", "info", "B"])["kind"], "jetstream_not_available");
     assert_eq!(tool.error(&["kv", "watch", "B"])["kind"], "jetstream_not_available");
 }
@@ -454,7 +496,7 @@ fn a_server_without_jetstream_has_no_buckets() {
 fn a_server_that_is_not_there_is_an_error_for_every_verb() {
     let mut server = Server::start();
     server.stop();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     let verbs: &[&[&str]] = &[
         &["pub", "a", "x"],
         &["sub", "a"],
@@ -479,38 +521,428 @@ fn a_server_that_is_not_there_is_an_error_for_every_verb() {
         let error = tool.error(arguments);
         assert_eq!(error["kind"], "not_connected", "{arguments:?}: {error}");
         let message = error["message"].as_str().unwrap_or_default();
-        assert!(message.starts_with("cannot connect to 127.0.0.1:"), "{arguments:?}: {message}");
+        assert!(
+            message.starts_with("cannot connect to nats://127.0.0.1:"),
+            "{arguments:?}: {message}"
+        );
     }
 }
 
 #[test]
 fn a_server_that_says_nothing_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = silent.local_addr().expect("its address").to_string();
-    let mut command = example("evnats");
-    command.args(["kv", "get", "B", "k", "--json", "--timeout", "300ms", "-s", &url]);
-    let error = &objects(&Running::start(command, b"").finish(), 1)[0]["error"];
-    assert_eq!(error, &json!({ "kind": "not_connected", "message": "connect timed out" }));
+    let url = format!("nats://{}", silent.local_addr().expect("its address"));
+    let error = Tool::with_url(&url).error(&["kv", "get", "B", "k", "--timeout", "300ms"]);
+    let message = format!("cannot connect to {url}: connect timed out");
+    assert_eq!(error, json!({ "kind": "not_connected", "message": message }));
 }
 
 #[test]
-fn a_server_that_goes_away_ends_what_listens() {
+fn what_listens_lives_through_a_restart() {
     let mut server = Server::start();
-    let tool = Tool(&server);
+    let tool = Tool::at(&server);
     tool.text(&["kv", "add", "B"]);
-    let sub = tool.listen(&["sub", "a", "--json"], "Subscribing");
-    let mut watch = tool.start(&["kv", "watch", "B", "--json"], b"");
+    tool.text(&["kv", "put", "B", "k", "before"]);
+    let sub = tool.listen(&["sub", "a", "--raw", "--count", "2"], "Subscribing");
+    let reply = tool.listen(&["reply", "echo", "--echo", "--count", "1"], "Listening");
+    let watch = ["kv", "watch", "B", "--json", "--count", "2"];
+    let mut watch = tool.start(&watch, b"");
     watch.wait_for_line("{\"initialised\":true}");
+    tool.text(&["pub", "a", "one"]);
+    let mut all = [sub, reply, watch];
+
     server.kill9();
-    assert_eq!(objects(&sub.finish(), 1)[0]["error"]["kind"], "not_connected");
-    assert_eq!(objects(&watch.finish(), 1)[1]["error"]["kind"], "not_connected");
+    let lost = format!("disconnected from {}: ", server.url());
+    all.iter_mut().for_each(|running| running.wait_for_note(&lost));
+    server.start_again();
+    let found = format!("reconnected to {}", server.url());
+    all.iter_mut().for_each(|running| running.wait_for_note(&found));
+
+    tool.text(&["pub", "a", "two"]);
+    assert_eq!(tool.text(&["request", "echo", "there?", "--raw"]), "there?");
+    tool.text(&["kv", "put", "B", "k", "after"]);
+    let [sub, reply, watch] = all.map(Running::finish);
+    assert_eq!((sub.code, sub.text()), (Some(0), "one\ntwo\n"));
+    assert_eq!(reply.code, Some(0), "{reply:?}");
+    let values: Vec<_> = objects(&watch, 0).iter().map(|o| o["value_base64"].clone()).collect();
+    assert_eq!(values, [json!(STANDARD.encode("before")), Value::Null, json!("YWZ0ZXI=")]);
+}
+
+#[test]
+fn a_given_time_ends_what_listens_without_a_server() {
+    let mut server = Server::start();
+    let tool = Tool::at(&server);
+    let mut sub = tool.listen(&["sub", "a", "--timeout", "2s"], "Subscribing");
+    server.kill9();
+    sub.wait_for_note("disconnected from ");
+    let finished = sub.finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+}
+
+#[test]
+fn what_asks_and_loses_its_connection_says_what_it_knows() {
+    let mut server = Server::start();
+    let tool = Tool::at(&server);
+    let mut mute = tool.listen(&["sub", "mute"], "Subscribing");
+    let request = tool.start(&["request", "mute", "x", "--json", "--timeout", "1m"], b"");
+    mute.wait_for_line("x");
+    server.kill9();
+    let error = &objects(&request.finish(), 1)[0]["error"];
+    let expected = json!({ "kind": "outcome_unknown", "message": "disconnected, outcome unknown" });
+    assert_eq!(error, &expected);
+}
+
+#[test]
+fn several_servers_have_commas_between_them() {
+    let server = Server::start();
+    let mut gone = Server::start();
+    gone.stop();
+    let (here, there) = (server.url(), gone.url());
+    let rtt = Tool::with_url(&format!("{there},{here}")).json(&["rtt"]);
+    assert_eq!(rtt["server"], json!(here));
+
+    let refused = format!("cannot connect to {there}: ");
+    let twice = there.replace("nats://", "nats://127.1,nats://").replace("127.1,", "localhost:1,");
+    let error = Tool::with_url(&twice).error(&["pub", "a", "x"]);
+    assert_eq!(error["kind"], "not_connected");
+    let message = error["message"].as_str().expect("a message");
+    assert!(message.contains(&refused) && message.contains("nats://localhost:1: "), "{message}");
+
+    let demanding = users_server();
+    let urls = format!("{there},nats://joe:{SECRET}_wrong@127.0.0.1:{}", demanding.port());
+    let error = Tool::with_url(&urls).error(&["sub", "a"]);
+    assert_eq!(error["kind"], "no_servers", "they fail for different reasons");
+    let message = error["message"].as_str().expect("a message");
+    assert!(message.contains(&refused), "{message}");
+    assert!(message.contains("Authorization Violation"), "{message}");
+}
+
+/// A server with users that have passwords.
+fn users_server() -> Server {
+    let users = format!("authorization {{ users = [{{ user: joe, password: {SECRET} }}] }}");
+    Server::builder().config(users).start().expect("a server")
+}
+
+#[test]
+fn users_say_who_they_are_by_password() {
+    let server = users_server();
+    let tool = Tool::at(&server);
+    let wrong = format!("{SECRET}_wrong");
+    for right in [
+        tool.with(&["--user", "joe", "--password", SECRET]),
+        tool.with(&["--user", "joe"]).variable("NATS_PASSWORD", SECRET),
+        tool.with(&["--password", SECRET]).variable("NATS_USER", "joe"),
+        tool.variable("NATS_USER", "joe").variable("NATS_PASSWORD", SECRET),
+        // the command line before the environment
+        tool.with(&["--user", "joe", "--password", SECRET]).variable("NATS_PASSWORD", &wrong),
+        tool.with(&["--user", "joe", "--password", SECRET]).variable("NATS_CREDS", "/nowhere"),
+        // an empty variable says nothing
+        tool.with(&["--user", "joe", "--password", SECRET]).variable("NATS_CA", ""),
+        Tool::with_url(&server.url().replace("//", &format!("//joe:{SECRET}@"))),
+    ] {
+        assert_eq!(right.text(&["pub", "a", "x"]), "Published 1 bytes to \"a\"\n");
+        let rtt = right.json(&["rtt"]);
+        assert_eq!(rtt["server"], json!(server.url()), "without what may be secret");
+    }
+    for wrong in [
+        tool.clone(),
+        tool.with(&["--user", "joe", "--password", &wrong]),
+        tool.with(&["--user", "sue", "--password", SECRET]),
+        tool.with(&["--user", SECRET]),
+        tool.with(&["--token", SECRET]),
+        tool.variable("NATS_PASSWORD", SECRET),
+    ] {
+        assert_eq!(wrong.error_kind(&["pub", "a", "x"]), "authorization");
+        assert_eq!(wrong.error_kind(&["sub", "a"]), "authorization");
+        assert_eq!(wrong.error_kind(&["kv", "get", "B", "k"]), "authorization");
+    }
+}
+
+#[test]
+fn users_say_who_they_are_by_token() {
+    let config = format!("authorization {{ token: {SECRET} }}");
+    let server = Server::builder().config(config).start().expect("a server");
+    let tool = Tool::at(&server);
+    for right in [
+        tool.with(&["--token", SECRET]),
+        tool.variable("NATS_TOKEN", SECRET),
+        // as in the `nats` tool, a user without a password
+        tool.with(&["--user", SECRET]),
+        tool.variable("NATS_USER", SECRET),
+    ] {
+        right.text(&["rtt"]);
+    }
+    let wrong = tool.with(&["--token", &format!("{SECRET}_wrong")]);
+    assert_eq!(wrong.error_kind(&["rtt"]), "authorization");
+}
+
+#[test]
+fn what_listens_ends_when_its_user_is_not_admitted_any_more() {
+    let mut server = users_server();
+    let tool = Tool::at(&server).with(&["--user", "joe", "--password", SECRET]);
+    let mut sub = tool.listen(&["sub", "a", "--json"], "Subscribing");
+    server.reload("authorization { users = [{ user: joe, password: another }] }");
+    sub.wait_for_note("disconnected from ");
+    let finished = sub.finish();
+    assert_eq!(objects(&finished, 1)[0]["error"]["kind"], "authorization", "{finished:?}");
+}
+
+/// A file with this text.
+fn file(folder: &TempDir, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).expect("a file");
+    path.display().to_string()
+}
+
+/// Runs a verb that fails because of this file, which the error names.
+#[track_caller]
+fn blames(tool: &Tool, file: &str, kind: &str) {
+    let error = tool.error(&["rtt"]);
+    assert_eq!(error["kind"], kind, "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains(file)), "{error}");
+}
+
+#[test]
+fn users_say_who_they_are_by_nkey() {
+    let (public_key, seed) = evnats_harness::nkey_user();
+    let config = format!("authorization {{ users = [{{ nkey: {public_key} }}] }}");
+    let server = Server::builder().config(config).start().expect("a server");
+    let tool = Tool::at(&server);
+    let folder = TempDir::new().expect("a folder");
+    let right = file(&folder, "right", &format!("{seed}\n"));
+    let decorated = format!("-----BEGIN USER NKEY SEED-----\r\n{seed}\r\n------END------\r\n");
+    let decorated = file(&folder, "decorated", &decorated);
+    tool.with(&["--nkey", &right]).text(&["rtt"]);
+    tool.with(&["--nkey", &decorated]).text(&["rtt"]);
+    tool.variable("NATS_NKEY", &right).text(&["rtt"]);
+
+    let stranger = file(&folder, "stranger", &evnats_harness::nkey_user().1);
+    assert_eq!(tool.with(&["--nkey", &stranger]).error_kind(&["rtt"]), "authorization");
+    let malformed = file(&folder, "malformed", &format!("{SECRET}\n"));
+    blames(&tool.with(&["--nkey", &malformed]), &malformed, "credentials");
+    let missing = format!("{malformed}_not");
+    blames(&tool.with(&["--nkey", &missing]), &missing, "credentials");
+    let finished = tool.with(&["--nkey", &file(&folder, "cut", &seed[..57])]).run(&["rtt"]);
+    assert!(!finished.stderr.contains(&seed[..20]), "{finished:?}");
+}
+
+#[test]
+fn users_say_who_they_are_by_credentials_file() {
+    let operator = Operator::new();
+    let server = Server::builder().config(operator.server_config()).start().expect("a server");
+    let tool = Tool::at(&server);
+    let folder = TempDir::new().expect("a folder");
+    let creds = operator.user(UserClaims::default()).creds_text();
+    let right = file(&folder, "right.creds", &creds);
+    tool.with(&["--creds", &right]).text(&["rtt"]);
+    tool.variable("NATS_CREDS", &right).text(&["kv", "add", "B"]);
+
+    let other = Operator::new().user(UserClaims::default()).creds_text();
+    let stranger = file(&folder, "stranger.creds", &other);
+    assert_eq!(tool.with(&["--creds", &stranger]).error_kind(&["rtt"]), "authorization");
+    assert_eq!(tool.error_kind(&["rtt"]), "authorization");
+    let cut = file(&folder, "cut.creds", &creds[..creds.len() / 2]);
+    blames(&tool.with(&["--creds", &cut]), &cut, "credentials");
+    let missing = format!("{right}_not");
+    blames(&tool.with(&["--creds", &missing]), &missing, "credentials");
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let tool = Tool::with_url("nats://127.0.0.1:1");
+    let table: &[(&[&str], &str)] = &[
+        (&["--user", SECRET, "--token", SECRET], "only one of"),
+        (&["--user", SECRET, "--creds", "f"], "only one of"),
+        (&["--creds", "f", "--nkey", "f"], "only one of"),
+        (&["--nkey", "f", "--token", SECRET], "only one of"),
+        (&["--password", SECRET], "--password needs --user"),
+        (&["--creds", "f", "--password", SECRET], "--password needs --user"),
+        (&["--tlscert", "f"], "--tlscert needs --tlskey"),
+        (&["--tlskey", "f"], "--tlskey needs --tlscert"),
+    ];
+    for (options, text) in table {
+        let error = tool.with(options).error(&["rtt"]);
+        assert_eq!(error["kind"], "usage", "{options:?}");
+        assert!(error["message"].as_str().is_some_and(|m| m.contains(text)), "{error}");
+    }
+    // before the verb and behind it
+    assert_eq!(tool.error_kind(&["--creds", "f", "rtt", "--token", SECRET]), "usage");
+    assert_eq!(tool.variable("NATS_CERT", "f").error_kind(&["rtt"]), "usage");
+    assert_eq!(tool.variable("NATS_CREDS", "f").error_kind(&["rtt", "--password", "p"]), "usage");
+}
+
+#[test]
+fn help_shows_no_secrets() {
+    let tool = Tool::with_url(&format!("nats://joe:{SECRET}@127.0.0.1"));
+    let tool = tool.variable("NATS_PASSWORD", SECRET).variable("NATS_TOKEN", SECRET);
+    for arguments in [&["--help"][..], &["-h"], &["kv", "get", "--help"]] {
+        let help = tool.text(arguments);
+        assert!(help.contains("NATS_PASSWORD") && !help.contains(SECRET), "{help}");
+    }
+}
+
+#[test]
+fn every_frame_is_traced_without_secrets() {
+    let server = users_server();
+    let tool = Tool::at(&server).with(&["--user", "joe", "--password", SECRET, "--trace"]);
+    let finished = tool.run(&["pub", "a", "hello"]);
+    assert_eq!(finished.text(), "Published 5 bytes to \"a\"\n");
+    let mut lines = finished.stderr.lines();
+    for frame in ["<- INFO {", "-> CONNECT ", "<- PONG", "-> PUB a 5\\r\\nhello", "-> PING"] {
+        assert!(lines.any(|line| line.starts_with(frame)), "no {frame:?} in {finished:?}");
+    }
+    assert!(!finished.stderr.contains(SECRET), "{finished:?}");
+}
+
+#[test]
+fn replies_come_on_the_inboxes_that_are_asked_for() {
+    let server = Server::builder()
+        .jetstream(false)
+        .config(
+            "authorization { users = [{ user: u, password: p, permissions: {
+                publish: \">\", subscribe: [\"mine.>\", \"echo queue\", \"echo NATS-RPLY-22\"] } }] }
+            no_auth_user: u",
+        )
+        .start()
+        .expect("a server");
+    let tool = Tool::at(&server);
+    let _echo = tool.listen(&["reply", "echo", "--echo"], "Listening");
+    assert_eq!(tool.error_kind(&["request", "echo", "x"]), "permissions_violation");
+    let reply = tool.text(&["request", "echo", "x", "--raw", "--inbox-prefix", "mine"]);
+    assert_eq!(reply, "x");
+    let wildcard = ["request", "echo", "x", "--inbox-prefix", "mine.*"];
+    assert_eq!(tool.error_kind(&wildcard), "invalid_subject");
+}
+
+#[test]
+fn websocket_is_there_if_it_was_built() {
+    let server = Server::builder().websocket().start().expect("a server");
+    let tool = Tool::with_url(&server.websocket_url());
+    // the tool that is there may have been built with other features than this test
+    if tool.run(&["rtt"]).code == Some(0) {
+        assert_eq!(tool.json(&["rtt"])["server"], json!(server.websocket_url()));
+        return;
+    }
+    let error = tool.error(&["rtt"]);
+    assert_eq!(error["kind"], "invalid_url");
+    assert!(
+        error["message"].as_str().is_some_and(|m| m.contains("feature `websocket`")),
+        "{error}"
+    );
 }
 
 #[test]
 fn the_server_option_comes_before_the_environment() {
     let server = Server::start();
-    let mut command = example("evnats");
-    command.args(["--server", &server.url(), "rtt", "--connection-name", "me"]);
-    command.env("NATS_URL", "nats://127.0.0.1:1");
-    assert_eq!(Running::start(command, b"").finish().code, Some(0));
+    let tool = Tool::with_url("nats://127.0.0.1:1");
+    tool.text(&["--server", &server.url(), "rtt", "--connection-name", "me"]);
+}
+
+mod tls {
+    //! Right and wrong certificates of both sides.
+
+    use super::*;
+    use evnats_harness::{Certificates, ServerCertificate, TlsOptions, requires};
+    use std::path::Path;
+
+    fn server(
+        certificates: &Certificates,
+        kind: ServerCertificate,
+        options: &TlsOptions,
+    ) -> Server {
+        let builder = Server::builder().config(certificates.server_config(kind, options));
+        let builder = if options.handshake_first { builder.tls_first() } else { builder };
+        builder.start().expect("a server")
+    }
+
+    fn text(path: &Path) -> &str {
+        path.to_str().expect("a path of text")
+    }
+
+    #[test]
+    fn servers_show_a_certificate_that_is_trusted() {
+        let certificates = Certificates::new();
+        let server = server(&certificates, ServerCertificate::Valid, &TlsOptions::default());
+        let tool = Tool::at(&server);
+        let (ca, other) = (certificates.ca(), certificates.other_ca());
+        tool.with(&["--tlsca", text(&ca)]).text(&["rtt"]);
+        tool.variable("NATS_CA", text(&ca)).text(&["kv", "add", "B"]);
+        let by_url = Tool::with_url(&server.url().replace("nats://", "tls://"));
+        by_url.with(&["--tlsca", text(&ca)]).text(&["rtt"]);
+
+        assert_eq!(tool.error_kind(&["rtt"]), "tls");
+        assert_eq!(tool.with(&["--tlsca", text(&other)]).error_kind(&["sub", "a"]), "tls");
+        let missing = format!("{}_not", ca.display());
+        blames(&tool.with(&["--tlsca", &missing]), &missing, "tls");
+        let key = certificates.client_key();
+        blames(&tool.with(&["--tlsca", text(&key)]), text(&key), "tls");
+    }
+
+    #[test]
+    fn other_certificates_of_servers_are_refused() {
+        let certificates = Certificates::new();
+        let ca = certificates.ca();
+        for (kind, reason) in [
+            (ServerCertificate::Expired, "expired"),
+            (ServerCertificate::OtherHost, "not valid for"),
+        ] {
+            let server = server(&certificates, kind, &TlsOptions::default());
+            let error = Tool::at(&server).with(&["--tlsca", text(&ca)]).error(&["rtt"]);
+            assert_eq!(error["kind"], "tls");
+            assert!(error["message"].as_str().is_some_and(|text| text.contains(reason)), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_options_demand_tls() {
+        let certificates = Certificates::new();
+        let server = Server::start();
+        let tool = Tool::at(&server);
+        let (ca, client, key) =
+            (certificates.ca(), certificates.client(), certificates.client_key());
+        let identity = ["--tlscert", text(&client), "--tlskey", text(&key)];
+        for options in [&["--tlsca", text(&ca)][..], &identity] {
+            let error = tool.with(options).error(&["pub", "a", "x"]);
+            assert_eq!(error["kind"], "tls", "{error}");
+            let message = error["message"].as_str().expect("a message");
+            assert!(message.contains("the server does not offer it"), "{message}");
+        }
+        assert_eq!(tool.with(&["--tlsfirst"]).error_kind(&["rtt"]), "tls");
+    }
+
+    #[test]
+    fn clients_show_a_certificate_that_is_trusted() {
+        let certificates = Certificates::new();
+        let verify = TlsOptions { verify: true, ..TlsOptions::default() };
+        let server = server(&certificates, ServerCertificate::Valid, &verify);
+        let ca = certificates.ca();
+        let tool = Tool::at(&server).with(&["--tlsca", text(&ca)]);
+        let (client, key) = (certificates.client(), certificates.client_key());
+        tool.with(&["--tlscert", text(&client), "--tlskey", text(&key)]).text(&["rtt"]);
+        let half = tool.variable("NATS_CERT", text(&client));
+        half.with(&["--tlskey", text(&key)]).text(&["rtt"]);
+        half.variable("NATS_KEY", text(&key)).text(&["rtt"]);
+
+        assert_eq!(tool.error_kind(&["rtt"]), "tls");
+        let (stranger, stranger_key) = (certificates.stranger(), certificates.stranger_key());
+        let wrong = tool.with(&["--tlscert", text(&stranger), "--tlskey", text(&stranger_key)]);
+        assert_eq!(wrong.error_kind(&["rtt"]), "tls");
+        let wrong = tool.with(&["--tlscert", text(&client), "--tlskey", text(&stranger_key)]);
+        blames(&wrong, text(&client), "tls");
+        let missing = format!("{}_not", key.display());
+        blames(&tool.with(&["--tlscert", text(&client), "--tlskey", &missing]), &missing, "tls");
+    }
+
+    #[test]
+    fn the_handshake_comes_first_if_it_is_asked_for() {
+        let reference = Server::start();
+        requires!(reference, 2, 10);
+        let certificates = Certificates::new();
+        let first = TlsOptions { handshake_first: true, ..TlsOptions::default() };
+        let server = server(&certificates, ServerCertificate::Valid, &first);
+        let ca = certificates.ca();
+        let tool = Tool::at(&server).with(&["--tlsca", text(&ca)]);
+        tool.with(&["--tlsfirst"]).text(&["rtt"]);
+        assert_eq!(tool.error_kind(&["rtt", "--timeout", "300ms"]), "not_connected");
+    }
 }

@@ -4,12 +4,27 @@ mod process;
 
 use evnats_harness::Server;
 use process::{Running, example};
+use std::process::Command;
 
 /// Runs an example against a server, and looks for lines of its output in this order.
 #[track_caller]
 fn shows(server: &Server, name: &str, lines: &[&str]) {
     let mut command = example(name);
     command.env("NATS_URL", server.url());
+    shows_lines(command, lines);
+}
+
+/// The same for an example that starts a server of its own.
+#[track_caller]
+fn shows_by_itself(name: &str, lines: &[&str]) {
+    let mut command = example(name);
+    command.env_remove("NATS_URL");
+    shows_lines(command, lines);
+}
+
+#[track_caller]
+fn shows_lines(command: Command, lines: &[&str]) {
+    let name = format!("{command:?}");
     let finished = Running::start(command, b"").finish();
     assert_eq!(finished.code, Some(0), "{name}: {finished:?}");
     let mut output = finished.text().lines();
@@ -72,8 +87,22 @@ fn examples_show_what_they_promise() {
 
 #[test]
 fn examples_start_a_server_of_their_own() {
-    let mut command = example("pubsub");
-    command.env_remove("NATS_URL");
-    let finished = Running::start(command, b"").finish();
-    assert_eq!(finished.code, Some(0), "{finished:?}");
+    shows_by_itself("pubsub", &["audited 4, previewed 2"]);
+    shows_by_itself(
+        "resilient",
+        &[
+            "all 3 subscriptions get readings",
+            "report: disconnected, outcome unknown",
+            "sensor: reconnected, readings have waited: true",
+            "all 3 subscriptions get readings again: none was lost",
+        ],
+    );
+    shows_by_itself(
+        "secure",
+        &[
+            "insider: connected, the server demands TLS: true",
+            "insider: got \"open\" on vault.door",
+            "unknown: server error: Authorization Violation",
+        ],
+    );
 }

@@ -9,6 +9,7 @@ use evnats::{
     ServerErrorKind,
 };
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
@@ -21,6 +22,8 @@ pub(crate) struct Failure {
 }
 
 const NOT_CONNECTED: &str = "not_connected";
+const NEVER_SENT: &str = "never_sent";
+const OUTCOME_UNKNOWN: &str = "outcome_unknown";
 
 impl Failure {
     pub(crate) fn new(kind: &'static str, message: impl Into<String>) -> Self {
@@ -41,8 +44,29 @@ impl Failure {
         revision.into_iter().fold(failure, |failure, revision| failure.with("revision", revision))
     }
 
-    pub(crate) fn is_not_connected(&self) -> bool {
-        self.kind == NOT_CONNECTED
+    /// Why none of the servers could be connected to, by what was tried.
+    pub(crate) fn of_attempts(attempts: BTreeMap<String, Self>) -> Option<Self> {
+        let mut attempts = attempts.into_values();
+        let mut all = attempts.next()?;
+        for other in attempts {
+            if all.kind != other.kind {
+                all.kind = "no_servers";
+            }
+            all.message += &format!("; {other}");
+        }
+        Some(all)
+    }
+
+    /// Messages of which it is not known whether the server has got them.
+    pub(crate) fn outcome_unknown(reason: impl fmt::Display) -> Self {
+        Self::new(OUTCOME_UNKNOWN, reason.to_string())
+    }
+
+    /// Whether it says nothing more than that there is no connection. If there never was one, it
+    /// goes without saying what was not sent on it.
+    pub(crate) fn is_without_connection(&self, was_connected: bool) -> bool {
+        let is_unsent = [NEVER_SENT, OUTCOME_UNKNOWN].contains(&self.kind);
+        self.kind == NOT_CONNECTED || (is_unsent && !was_connected)
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -84,7 +108,11 @@ impl From<CommandError> for Failure {
             CommandError::PayloadTooLarge { .. } => "payload_too_large",
             CommandError::ControlLineTooLong { .. } => "control_line_too_long",
             CommandError::HeadersUnsupported => "headers_unsupported",
-            CommandError::Draining | CommandError::Closed => NOT_CONNECTED,
+            CommandError::Draining | CommandError::Closed | CommandError::NotConnected { .. } => {
+                NOT_CONNECTED
+            }
+            // this message was not sent, and others of its batch may have been
+            CommandError::HalfWritten => OUTCOME_UNKNOWN,
             _ => "refused",
         };
         Self::new(kind, error.to_string())
@@ -95,10 +123,11 @@ impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         let kind = match error {
             RequestError::Command(error) => return error.into(),
+            RequestError::Denied(error) => return (&error).into(),
             RequestError::Timeout => "timeout",
             RequestError::NoResponders => "no_responders",
-            RequestError::NeverSent => NOT_CONNECTED,
-            RequestError::OutcomeUnknown => "outcome_unknown",
+            RequestError::NeverSent => NEVER_SENT,
+            RequestError::OutcomeUnknown => OUTCOME_UNKNOWN,
             _ => "request_failed",
         };
         Self::new(kind, error.to_string())
@@ -117,12 +146,17 @@ impl From<FenceError> for Failure {
 
 impl From<&DisconnectReason> for Failure {
     fn from(reason: &DisconnectReason) -> Self {
-        match reason {
-            DisconnectReason::Server(error) => error.into(),
-            DisconnectReason::Protocol(_) => Self::new("protocol_violation", reason.to_string()),
-            DisconnectReason::Unsupported(_) => Self::new("unsupported", reason.to_string()),
-            reason => Self::new(NOT_CONNECTED, reason.to_string()),
-        }
+        let kind = match reason {
+            DisconnectReason::Server(error) => return error.into(),
+            DisconnectReason::Protocol(_) => "protocol_violation",
+            DisconnectReason::Unsupported(_) => "unsupported",
+            DisconnectReason::Tls { .. } => "tls",
+            DisconnectReason::Credentials(_) => "credentials",
+            DisconnectReason::ConnectLineTooLong { .. } => "control_line_too_long",
+            DisconnectReason::NoServers => "no_servers",
+            _ => NOT_CONNECTED,
+        };
+        Self::new(kind, reason.to_string())
     }
 }
 
@@ -141,10 +175,15 @@ impl From<&ServerError> for Failure {
 
 impl From<ConnectionError> for Failure {
     fn from(error: ConnectionError) -> Self {
+        let message = error.to_string();
         match error {
-            ConnectionError::Server(error) => (&error).into(),
-            ConnectionError::PublishFailed { error, .. } => error.into(),
-            error => Self::new("connection", error.to_string()),
+            ConnectionError::Server(error) | ConnectionError::SubscriptionDenied { error, .. } => {
+                (&error).into()
+            }
+            ConnectionError::PublishFailed { error, .. } => Self { message, ..error.into() },
+            ConnectionError::ConnectFailed { reason, .. } => Self { message, ..(&reason).into() },
+            ConnectionError::Unsent { .. } => Self::new(NEVER_SENT, message),
+            _ => Self::new("connection", message),
         }
     }
 }

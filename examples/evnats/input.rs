@@ -1,7 +1,9 @@
-//! What comes from the command line, the standard input, or the person at the terminal.
+//! What comes from the command line, the environment, the standard input, or the person at the
+//! terminal.
 
 use crate::failure::Failure;
-use evnats::HeaderMap;
+use evnats::{HeaderMap, Secret};
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStringExt;
@@ -23,6 +25,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, humantime::DurationError>
 pub(crate) fn header(text: &str) -> Result<Header, &'static str> {
     let (name, value) = text.split_once(':').ok_or("a header is name:value")?;
     Ok(Header { name: name.trim().into(), value: value.trim().into() })
+}
+
+/// Reads what nobody is to see.
+pub(crate) fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(text.into())
+}
+
+/// A variable of the environment. An empty one says nothing.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Reads a number of bytes, in units of 1024: `100`, `64K`, `10MB`, `1GiB`.

@@ -4,7 +4,9 @@
 //! around it, [`output`] is the only place that writes results, [`failure`] the only one that
 //! names errors. The exit status is 0 or, with an error, 1.
 
+mod encryption;
 mod failure;
+mod identity;
 mod input;
 mod kv;
 mod output;
@@ -15,13 +17,17 @@ mod rtt;
 mod session;
 mod subscribe;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use output::Output;
 use session::{Global, Session};
 use std::process::ExitCode;
 
 /// Talks to NATS: publish, subscribe, request, reply, and Key-Value buckets.
+///
+/// What listens (sub, reply, kv watch) lives through the loss of its connection, and says so on the
+/// standard error. Everything else fails then, with the reason.
 #[derive(Debug, Parser)]
 #[command(name = "evnats", version)]
 struct Arguments {
@@ -52,7 +58,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse().and_then(resolve) {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&refusal),
     };
@@ -75,6 +81,16 @@ fn run(verb: Verb, session: Session) -> Result<(), Failure> {
         Verb::Reply(arguments) => reply::run(arguments, session),
         Verb::Rtt(arguments) => rtt::run(arguments, session),
         Verb::Kv(verb) => kv::run(verb, session),
+    }
+}
+
+/// Adds the environment, and looks at what clap cannot see: options before the verb together with
+/// those behind it.
+fn resolve(arguments: Arguments) -> Result<Arguments, clap::Error> {
+    let Arguments { global, verb } = arguments;
+    match global.resolve() {
+        Ok(global) => Ok(Arguments { global, verb }),
+        Err(text) => Err(Arguments::command().error(ErrorKind::ArgumentConflict, text)),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::input::{self, Header};
 use crate::session::{App, Session};
 use clap::Args;
-use evnats::{Client, CommandError, Error, HeaderMap, Publish};
+use evnats::{Client, CommandError, Error, FenceError, HeaderMap, Publish};
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::rc::Rc;
@@ -66,6 +66,11 @@ impl Batch {
         }
         let (subject, bytes, count) = (self.subject.clone(), self.body.len(), self.count);
         client.flush(move |app, client, flushed| {
+            let flushed = flushed.map_err(|error| match error {
+                // the server may have some or all of them
+                FenceError::Disconnected => Failure::outcome_unknown(error),
+                error => error.into(),
+            });
             if app.check(client, flushed).is_some() {
                 app.output.published(&subject, bytes, count);
                 app.finish(client);

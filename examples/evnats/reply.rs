@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
     if body.is_none() && !echo {
         session.output().note("No body supplied, enabling echo mode");
     }
-    session.run(|app, client| {
+    session.living_on().run(|app, client| {
         let mut received = 0;
         let serve = move |app: &mut App, client: &Client<App>, request: &Message| {
             received += 1;

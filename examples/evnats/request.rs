@@ -29,9 +29,9 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
     let headers = input::header_map(&arguments.headers);
     let style = if arguments.raw { Style::Raw } else { Style::Full };
     let timeout = session.timeout();
-    session.run(|_, client| {
+    session.run(|app, _| {
         // sent when the connection stands, so that the time shown is that of the request
-        client.on_connect(move |app, client, _| {
+        app.once_connected(move |app, client| {
             if style != Style::Raw {
                 app.output.note(&format!("Sending request on {:?}", arguments.subject));
             }

@@ -18,8 +18,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure> {
     let iterations = arguments.count.unwrap_or(arguments.iterations) as usize;
-    session.run(|_, client| {
-        client.on_connect(move |_, client, _| measure(client, iterations, Vec::new()));
+    session.run(|app, _| {
+        app.once_connected(move |_, client| measure(client, iterations, Vec::new()));
         Ok(())
     })
 }

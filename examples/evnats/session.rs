@@ -3,27 +3,35 @@
 //! A verb ends by [`App::finish`] or [`App::fail`]. What a connection does after that, such as
 //! closing, is no error any more.
 
+use crate::encryption::Encryption;
 use crate::failure::Failure;
+use crate::identity::Identity;
 use crate::input;
 use crate::output::Output;
 use clap::Args;
 use evnats::kv::Watcher;
-use evnats::{Client, ConnectionError, EventLoop, Options};
+use evnats::{Client, ConnectionError, EventLoop, FenceError, Options, ServerErrorKind, State};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Options of all verbs.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// URL of the server.
+    /// URL of the server; several have commas between them.
     #[arg(
         short,
         long,
         global = true,
         env = "NATS_URL",
+        hide_env_values = true,
         default_value = "nats://127.0.0.1:4222",
         value_name = "URL"
     )]
     server: String,
+    #[command(flatten)]
+    identity: Identity,
+    #[command(flatten)]
+    encryption: Encryption,
     /// Time for connecting and for each answer, as 5s or 500ms; 5s if not given. If it is given,
     /// sub, reply and watch end after that time, without an error.
     #[arg(long, global = true, value_parser = input::duration, value_name = "DURATION")]
@@ -31,33 +39,64 @@ pub(crate) struct Global {
     /// Writes results and errors as JSON, one object a line, all on the standard output.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Shows every frame on the wire, on the standard error, without secrets.
+    #[arg(long, global = true)]
+    trace: bool,
     /// Name of the connection in the server's monitoring.
     #[arg(long, global = true, default_value = "evnats", value_name = "NAME")]
     connection_name: String,
+    /// First token or tokens of the subjects that replies come on.
+    #[arg(long, global = true, default_value = "_INBOX", value_name = "PREFIX")]
+    inbox_prefix: String,
+}
+
+impl Global {
+    /// Adds what the environment says.
+    ///
+    /// # Errors
+    /// The options contradict each other.
+    pub(crate) fn resolve(mut self) -> Result<Self, &'static str> {
+        self.identity = self.identity.resolve()?;
+        self.encryption = self.encryption.resolve()?;
+        Ok(self)
+    }
 }
 
 /// Where and how a verb is to be carried out.
 pub(crate) struct Session {
     global: Global,
+    lives_on: bool,
 }
 
 /// The state that callbacks share.
 pub(crate) struct App {
     pub(crate) output: Output,
-    /// The server's URL, as it was given.
+    /// The server that the tool is connected to, or was.
     pub(crate) server: String,
     /// The watch to stop at the end.
     pub(crate) watcher: Option<Watcher<App>>,
+    begin: Option<Begin>,
     listening_time: Option<Duration>,
+    /// Whether another connection is made when one is lost.
+    lives_on: bool,
     finished: bool,
     failure: Option<Failure>,
-    /// Why the connection was lost or could not be made.
-    disconnect: Option<Failure>,
+    /// Why the last connection was lost.
+    lost: Option<Failure>,
+    /// Why the servers could not be connected to, since the last connection.
+    attempts: BTreeMap<String, Failure>,
 }
+
+type Begin = Box<dyn FnOnce(&mut App, &Client<App>)>;
 
 impl Session {
     pub(crate) fn new(global: Global) -> Self {
-        Self { global }
+        Self { global, lives_on: false }
+    }
+
+    /// The verb goes on when a connection is lost and made again.
+    pub(crate) fn living_on(self) -> Self {
+        Self { lives_on: true, ..self }
     }
 
     /// Where what is said before the loop runs is written.
@@ -75,53 +114,109 @@ impl Session {
         self,
         begin: impl FnOnce(&mut App, &Client<App>) -> evnats::Result<()>,
     ) -> Result<(), Failure> {
-        let timeout = self.timeout();
-        let options = Options::new(self.global.server.as_str())
-            .name(self.global.connection_name)
-            .connect_timeout(timeout)
-            .request_timeout(timeout)
-            .drain_timeout(timeout);
-        let event_loop = EventLoop::new()?;
-        let client = event_loop.connect(options)?;
-        install_hooks(&client);
         let mut app = App {
-            output: Output::new(self.global.json),
-            server: self.global.server,
+            output: self.output(),
+            server: String::new(),
             watcher: None,
+            begin: None,
             listening_time: self.global.timeout,
+            lives_on: self.lives_on,
             finished: false,
             failure: None,
-            disconnect: None,
+            lost: None,
+            attempts: BTreeMap::new(),
         };
+        let trace = self.global.trace;
+        let event_loop = EventLoop::<App>::new()?;
+        let client = event_loop.connect(self.options())?;
+        if trace {
+            client.on_frame(|app, _, frame| app.output.note(&frame.to_string()));
+        }
+        install_hooks(&client);
         begin(&mut app, &client)?;
         event_loop.run(&mut app)?;
         app.outcome()
     }
+
+    fn options(self) -> Options {
+        let timeout = self.timeout();
+        let global = self.global;
+        let options = Options::new(global.server)
+            .name(global.connection_name)
+            .inbox_prefix(global.inbox_prefix)
+            .connect_timeout(timeout)
+            .request_timeout(timeout)
+            .drain_timeout(timeout)
+            .reconnect(self.lives_on);
+        global.encryption.apply(global.identity.apply(options))
+    }
 }
 
 fn install_hooks(client: &Client<App>) {
+    client.on_connect(|app, client, _| {
+        app.note_connection(client);
+        if let Some(begin) = app.begin.take() {
+            begin(app, client);
+        }
+    });
+    client.on_reconnect(|app, client, _| {
+        app.note_connection(client);
+        app.output.note(&format!("reconnected to {}", app.server));
+    });
+    client.on_disconnect(|app, _, reason| {
+        if !app.finished {
+            app.lost = Some(reason.into());
+            if app.lives_on {
+                app.output.note(&format!("disconnected from {}: {reason}", app.server));
+            }
+        }
+    });
     client.on_error(|app, client, error| match error {
         // there may be other servers; that none took the client is told at the end
-        ConnectionError::ConnectFailed { .. } => {}
+        ConnectionError::ConnectFailed { server, .. } => {
+            app.attempts.insert(server.clone(), error.clone().into());
+        }
+        error if app.lives_on && !ends_listening(error) => app.output.note(&error.to_string()),
         error => app.fail(client, error.clone()),
     });
-    client.on_close(|app, client, reason| {
-        if !app.finished {
-            app.disconnect = Some(reason.into());
+    // a timer that is left must not hold the loop
+    client.on_close(|_, client, _| client.handle().stop());
+}
+
+/// Whether what listens would listen in vain from now on.
+fn ends_listening(error: &ConnectionError) -> bool {
+    use ServerErrorKind::{InvalidSubject, PermissionsViolation, TooManySubscriptions};
+    match error {
+        ConnectionError::SubscriptionDenied { .. } => true,
+        ConnectionError::Server(error) => {
+            matches!(error.kind(), PermissionsViolation | TooManySubscriptions | InvalidSubject)
         }
-        // a timer that is left must not hold the loop
-        client.handle().stop();
-    });
+        _ => false,
+    }
 }
 
 impl App {
+    /// Says what to do when the connection stands.
+    pub(crate) fn once_connected(&mut self, begin: impl FnOnce(&mut App, &Client<App>) + 'static) {
+        self.begin = Some(Box::new(begin));
+    }
+
+    fn note_connection(&mut self, client: &Client<App>) {
+        self.attempts.clear();
+        self.server = client.servers().first().map_or(String::new(), |s| s.url.to_string());
+    }
+
     /// Ends the verb: it has done its work.
     pub(crate) fn finish(&mut self, client: &Client<App>) {
         self.finished = true;
         if let Some(watcher) = self.watcher.take() {
             watcher.stop();
         }
-        client.drain();
+        match client.state() {
+            // a drain would wait for the next connection
+            State::Reconnecting => client.close(),
+            _ => client.drain(),
+        }
     }
 
     /// Ends the verb with an error. Only the first one counts.
@@ -144,27 +239,39 @@ impl App {
 
     /// For verbs that listen until they are stopped: tells when the server knows of it, and ends
     /// the verb after the time that was given, if one was.
-    pub(crate) fn listen(&self, client: &Client<App>, note: String) {
-        let time = self.listening_time;
-        client.flush(move |app, client, outcome| {
-            if app.check(client, outcome).is_none() {
-                return;
-            }
-            app.output.note(&note);
-            if let Some(time) = time {
+    pub(crate) fn listen(&mut self, client: &Client<App>, note: String) {
+        if let Some(time) = self.listening_time {
+            self.once_connected(move |_, client| {
                 let client = client.clone();
                 client.handle().clone().set_timer(time, move |app, _| app.finish(&client));
-            }
-        });
+            });
+        }
+        note_when_known(client, note);
     }
 
-    /// What a verb that could not reach the server says of it is less than the reason.
+    /// What a verb says that could not reach the server, or has lost it, is less than the reason.
     fn outcome(self) -> Result<(), Failure> {
-        match (self.failure, self.disconnect) {
-            (Some(failure), Some(reason)) if failure.is_not_connected() => Err(reason),
+        let was_connected = self.lost.is_some();
+        let reason = Failure::of_attempts(self.attempts).or(self.lost);
+        match (self.failure, reason) {
+            (Some(failure), Some(reason)) if failure.is_without_connection(was_connected) => {
+                Err(reason)
+            }
             (Some(failure), _) => Err(failure),
-            (None, Some(reason)) => Err(reason),
-            (None, None) => Ok(()),
+            (None, Some(reason)) if !self.finished => Err(reason),
+            (None, _) => Ok(()),
         }
     }
+}
+
+/// Notes that the server knows of everything that was commanded before.
+fn note_when_known(client: &Client<App>, note: String) {
+    client.flush(move |app, client, outcome| {
+        let is_lost = matches!(outcome, Err(FenceError::Disconnected | FenceError::Timeout));
+        if is_lost && client.state() == State::Reconnecting {
+            note_when_known(client, note);
+        } else if app.check(client, outcome).is_some() {
+            app.output.note(&note);
+        }
+    });
 }

@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
         _ => Style::Full,
     };
     let Arguments { subject, queue, count, .. } = arguments;
-    session.run(|app, client| {
+    session.living_on().run(|app, client| {
         let mut received = 0;
         let show = move |app: &mut App, client: &Client<App>, message: &Message| {
             received += 1;

@@ -21,7 +21,7 @@ pub(crate) struct Watch {
 
 pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
     let Watch { bucket: name, pattern, count } = arguments;
-    session.run(|app, client| {
+    session.living_on().run(|app, client| {
         let mut shown = 0;
         let show = move |app: &mut App, kv: &Bucket, update| match update {
             Update::Entry(entry) => {

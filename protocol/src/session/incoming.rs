@@ -22,20 +22,14 @@ impl<S, R, F> Session<S, R, F> {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            if !self.resumed.is_empty() {
-                match self.next_resumed() {
+            if self.has_waiting_messages() {
+                match self.next_waiting_message() {
                     None => continue,
                     event => return event,
                 }
             }
             if !self.is_listening() {
                 return self.closing.take().map(Event::Closed);
-            }
-            if let Some(message) = self.backlog.pop_front() {
-                match self.handle_message(message) {
-                    None => continue,
-                    event => return event,
-                }
             }
             match self.peer.decoder.next_op() {
                 Ok(Some(ServerOp::Message(message))) => {
@@ -56,8 +50,31 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
+    /// Whether messages have been decoded before, and not been delivered.
     #[inline]
-    pub(super) fn handle_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
+    fn has_waiting_messages(&self) -> bool {
+        !self.resumed.is_empty() || !self.backlog.is_empty()
+    }
+
+    #[cold]
+    fn next_waiting_message(&mut self) -> Option<Event<S, R, F>> {
+        if !self.resumed.is_empty() {
+            return self.next_resumed();
+        }
+        let message = self.backlog.pop_front()?;
+        self.handle_early_message(message)
+    }
+
+    /// As [`handle_message`](Self::handle_message), for messages that do not come straight from the
+    /// server of today.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn handle_early_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
+        self.handle_message(message)
+    }
+
+    #[inline(always)]
+    fn handle_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
         if !self.is_open() {
             self.handle_op(ServerOp::Message(message));
             return None;

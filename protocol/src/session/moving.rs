@@ -141,7 +141,7 @@ impl<S, R, F> Session<S, R, F> {
         let id = SubscriptionId::from_sid(message.sid());
         let entry = id.and_then(|id| self.subscriptions.get(id));
         if message.sid() == MUX_SID || entry.is_some_and(|entry| entry.queue.is_some()) {
-            return self.handle_message(message);
+            return self.handle_early_message(message);
         }
         let moving = self.moving.as_mut()?;
         moving.arrived_bytes += message.len();
