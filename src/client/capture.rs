@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 /// One frame on the wire; see [`Client::on_frame`](crate::Client::on_frame). `Display` shows it in
-/// a line, without secrets and without the end of a long payload.
+/// a line, without secrets and without the end of a long message.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Frame {
@@ -29,9 +29,15 @@ impl fmt::Display for Frame {
             Self::In(op) => op.encode(&mut bytes),
         }
         let bytes = bytes.strip_suffix(b"\r\n").unwrap_or(&bytes);
-        let shown = &bytes[..bytes.len().min(SHOWN)];
-        let arrow = if matches!(self, Self::In(_)) { "<-" } else { "->" };
-        write!(f, "{arrow} {}", shown.escape_ascii())?;
+        let is_info = matches!(self, Self::In(ServerOp::Info(_)));
+        let shown = &bytes[..if is_info { bytes.len() } else { bytes.len().min(SHOWN) }];
+        f.write_str(if matches!(self, Self::In(_)) { "<- " } else { "-> " })?;
+        for character in String::from_utf8_lossy(shown).chars() {
+            match character.is_control() {
+                true => write!(f, "{}", character.escape_default())?,
+                false => write!(f, "{character}")?,
+            }
+        }
         match bytes.len() - shown.len() {
             0 => Ok(()),
             more => write!(f, "... ({more} bytes more)"),

@@ -160,11 +160,20 @@ impl Credentials {
                 answer.nkey = Some(public_key.clone());
             }
             Kind::Jwt { jwt, signer } => {
-                answer.sig = Some(signer.answer(nonce)?);
+                answer.sig = match signer.answer(nonce) {
+                    // a server without accounts, such as one for development, does not ask
+                    Err(CredentialsError::NoNonce) => None,
+                    signature => Some(signature?),
+                };
                 answer.jwt = Some(jwt.clone());
             }
             #[cfg(feature = "nkeys")]
-            Kind::CredsFile(path) => return Self::creds(&creds::read(path)?)?.answer(nonce),
+            Kind::CredsFile(path) => {
+                let in_file =
+                    |error| CredentialsError::File { path: path.clone(), error: Box::new(error) };
+                let credentials = Self::creds(&creds::read(path)?).map_err(in_file)?;
+                return credentials.answer(nonce);
+            }
         }
         Ok(answer)
     }
@@ -382,6 +391,14 @@ pub enum CredentialsError {
         /// Its text.
         message: String,
     },
+    /// The file is no `.creds` file.
+    #[error("{}: {error}", .path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: Box<CredentialsError>,
+    },
     /// There is no JWT.
     #[error("the JWT is missing")]
     MissingJwt,
@@ -446,7 +463,9 @@ mod tests {
         let error = short.answer(Some("n")).unwrap_err().to_string();
         assert_eq!(error, "the signer failed: a signature has 64 bytes, and not 63");
         for nonce in [None, Some("")] {
-            assert_eq!(short.answer(nonce).unwrap_err(), CredentialsError::NoNonce);
+            let nkey = Credentials::nkey_with_signer("UABC", |_| Ok(vec![0; 64]));
+            assert_eq!(nkey.answer(nonce).unwrap_err(), CredentialsError::NoNonce);
+            assert_eq!(short.answer(nonce).unwrap().sig, None, "a server without accounts");
         }
     }
 
@@ -497,7 +516,7 @@ mod tests {
                 assert_eq!(answer.nkey.as_deref(), Some(public));
                 verify(public, nonce, &answer);
                 assert_ne!(answer.sig, credentials.answer(Some("another")).unwrap().sig);
-                assert_eq!(credentials.answer(None).unwrap_err(), CredentialsError::NoNonce);
+                assert_eq!(credentials.answer(None).unwrap().sig, None);
             }
         }
 

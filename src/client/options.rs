@@ -181,16 +181,19 @@ impl Options {
         self
     }
 
-    /// The settings of TLS, for when the server or its URL demands it. Default: certificates that
-    /// the system trusts, no certificate of the client's own.
+    /// The settings of TLS, which demands it: whoever names a certificate authority does not want to
+    /// speak in the clear. See [`require_tls`](Self::require_tls) for what else there is. Default:
+    /// certificates that the system trusts, no certificate of the client's own.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = tls;
+        self.require_tls = true;
         self
     }
 
-    /// Refuses servers without TLS, whatever their URLs say. Default: false; `tls://` and `wss://`
-    /// demand it one by one.
+    /// Whether servers without TLS are refused, whatever their URLs say. Default: false, until
+    /// [`tls`](Self::tls) is called; `tls://` and `wss://` demand it one by one, and a server that
+    /// requires TLS gets it in any case.
     #[cfg(feature = "tls")]
     pub fn require_tls(mut self, require: bool) -> Self {
         self.require_tls = require;

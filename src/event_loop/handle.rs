@@ -26,8 +26,8 @@ impl<S: 'static> Handle<S> {
     /// Begins to connect to a server. Commands may be given at once, they wait for the connection.
     ///
     /// # Errors
-    /// The URL cannot be used. That the server cannot be reached is reported to `on_disconnect`
-    /// and to the callbacks of what was commanded.
+    /// A URL cannot be used. That a server cannot be reached is reported to `on_error`, that none
+    /// can to `on_close` and to the callbacks of what was commanded.
     pub fn connect(&self, options: impl Into<Options>) -> Result<Client<S>> {
         Client::connect(self, options.into())
     }
