@@ -120,7 +120,7 @@ impl<S: 'static> Core<S> {
     ) -> T {
         let mut inner = self.inner.borrow_mut();
         let result = command(&mut inner.session);
-        if inner.session.writable_len() >= inner.write_mark {
+        if inner.session.buffered_len() >= inner.write_mark {
             inner.write();
         }
         drop(inner);
@@ -148,14 +148,9 @@ impl<S: 'static> Core<S> {
 
     /// Runs the callback of one event, or reads more bytes if there is none. Says whether there
     /// may be more to do.
-    #[inline]
+    #[inline(always)]
     fn step(&self, state: &mut S, client: &Client<S>, now: Instant, budget: &mut Budget) -> bool {
         let mut inner = self.inner.borrow_mut();
-        if inner.capture.is_some() {
-            drop(inner);
-            self.run_frames(state, client);
-            inner = self.inner.borrow_mut();
-        }
         // looked at where it is: a message is large, and every one passes here
         let event = inner.session.poll_event();
         match &event {
@@ -168,9 +163,7 @@ impl<S: 'static> Core<S> {
             }
             None => {
                 drop(inner);
-                return self.go_on_with_handshake()
-                    || self.inner.borrow_mut().read(now, budget)
-                    || self.serve_next(now);
+                return self.look_for_more(state, client, now, budget);
             }
             Some(_) => {
                 drop(inner);
@@ -179,6 +172,22 @@ impl<S: 'static> Core<S> {
         }
         budget.events -= 1;
         budget.events > 0
+    }
+
+    /// Goes on with whatever brings events. Says whether there may be some.
+    #[inline(never)]
+    fn look_for_more(
+        &self,
+        state: &mut S,
+        client: &Client<S>,
+        now: Instant,
+        budget: &mut Budget,
+    ) -> bool {
+        let found = self.go_on_with_handshake()
+            || self.inner.borrow_mut().read(now, budget)
+            || self.serve_next(now);
+        self.run_frames(state, client);
+        found
     }
 
     /// Does what the session waits for. Says whether it did something.
@@ -216,6 +225,7 @@ impl<S: 'static> Core<S> {
     }
 
     /// Runs the callback that an event belongs to.
+    #[inline(never)]
     fn run_event(&self, state: &mut S, client: &Client<S>, event: ClientEvent<S>, now: Instant) {
         match event {
             Event::Reply { context, outcome } => context(state, client, outcome),

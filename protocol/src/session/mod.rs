@@ -350,6 +350,7 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     /// Bytes of commands that wait to be written, or for the handshake.
+    #[inline]
     pub fn buffered_len(&self) -> usize {
         self.outgoing.len()
     }
@@ -508,7 +509,7 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Whether what the server sends is looked at.
     fn is_listening(&self) -> bool {
-        self.peer.stage != Stage::Idle
+        self.peer.is_listening()
     }
 
     /// Tells whoever was refused that the buffer has room again.

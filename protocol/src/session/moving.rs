@@ -120,7 +120,7 @@ impl<S, R, F> Session<S, R, F> {
     #[cold]
     pub(super) fn advance_move(&mut self) -> Option<Event<S, R, F>> {
         while let Some(moving) = &mut self.moving {
-            if moving.peer.stage == Stage::Idle {
+            if !moving.peer.is_listening() {
                 return None;
             }
             match moving.peer.decoder.next_op() {
@@ -268,9 +268,9 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Whether the next server has sent something that is to be looked at now.
     pub(super) fn has_news_of_move(&self) -> bool {
-        self.moving.as_ref().is_some_and(|moving| {
-            moving.peer.stage != Stage::Idle && moving.peer.decoder.has_news()
-        })
+        self.moving
+            .as_ref()
+            .is_some_and(|moving| moving.peer.is_listening() && moving.peer.decoder.has_news())
     }
 
     /// Whether a message is to be delivered, and has not been by the other server.

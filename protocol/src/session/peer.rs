@@ -62,6 +62,12 @@ impl Peer {
         }
     }
 
+    /// Whether what the server sends is looked at now.
+    #[inline]
+    pub(super) fn is_listening(&self) -> bool {
+        matches!(self.stage, Stage::AwaitingInfo | Stage::AwaitingPong | Stage::Open)
+    }
+
     pub(super) fn handle_connecting(&mut self, timeout: Duration, now: Instant) {
         if self.stage == Stage::Idle {
             self.connect_deadline = now.checked_add(timeout);
