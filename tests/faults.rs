@@ -1,0 +1,518 @@
+//! Hundreds of faults under real work: publishes, subscriptions, requests, streams and buckets,
+//! through proxies that delay, trickle, cut, reset, stall and garble at places that a seed says.
+//! Whatever happens, every callback runs once, nothing hangs, and what was acknowledged is there.
+
+mod support;
+
+use allocation_counter::{measure, opt_out};
+use evnats::jetstream::{self, MessageQuery, Storage, StreamConfig};
+use evnats::{Client, EventLoop, Message, Options, RequestError, State, kv};
+use evnats_harness::{Fault, FaultProxy, Server};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use support::{flush, turn_until};
+
+/// Clients that work side by side in a round.
+const CLIENTS: usize = 32;
+/// How often each of them has its turn in a round.
+const STEPS: usize = 40;
+/// Connections of a client that are not sound. The ones after them are.
+const FAULTY: usize = 3;
+/// A round takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct App {
+    runs: Vec<Run>,
+}
+
+/// What one client has done and seen in a round.
+#[derive(Default)]
+struct Run {
+    seed: u64,
+    /// Whether bytes were changed: then only the number of outcomes is certain.
+    corrupt: bool,
+    step: usize,
+    /// How often the callback of each request, flush, publish to a stream, put and get has run.
+    outcomes: Vec<u8>,
+    pending: usize,
+    published: u64,
+    /// What others have published, and the client has received.
+    received: Vec<u64>,
+    /// What the client has published, and others have received.
+    sent: Vec<u64>,
+    /// Number and sequence of what was acknowledged by the stream.
+    stored: Vec<(u64, u64)>,
+    /// Numbers of what was not sent to the stream.
+    never_sent: Vec<u64>,
+    /// Key, value and revision of what was acknowledged by the bucket.
+    put: Vec<(String, String, u64)>,
+    flushed: bool,
+    ended: bool,
+    connects: usize,
+    reconnects: u64,
+    closes: usize,
+}
+
+/// What the clients of a round share.
+#[derive(Clone)]
+struct Shared {
+    /// A client without faults, on which others publish and listen.
+    sound: Client<App>,
+    round: String,
+    stream: String,
+    bucket: String,
+}
+
+impl Shared {
+    fn subject(&self, what: &str, place: usize) -> String {
+        format!("{what}.{}.{place}", self.round)
+    }
+}
+
+fn number(message: &Message) -> Option<u64> {
+    message.text().split('.').next()?.parse().ok()
+}
+
+/// A number, and so much more that some hundred messages reach every byte that a fault is at.
+fn payload(number: u64) -> String {
+    format!("{number}.{:x<400}", "")
+}
+
+/// Notes that a callback runs, and gives the number that it is to say when it does.
+fn expect_outcome(app: &mut App, place: usize) -> usize {
+    let run = &mut app.runs[place];
+    run.outcomes.push(0);
+    run.pending += 1;
+    run.outcomes.len() - 1
+}
+
+fn note_outcome(app: &mut App, place: usize, call: usize) -> &mut Run {
+    let run = &mut app.runs[place];
+    run.outcomes[call] += 1;
+    assert_eq!(run.outcomes[call], 1, "seed {}: callback {call} ran again", run.seed);
+    run.pending -= 1;
+    run
+}
+
+/// A client that works until it has done its steps, and closes when it is alive after that.
+fn begin(event_loop: &EventLoop<App>, url: String, place: usize, shared: &Shared) -> Client<App> {
+    let options = Options::new(url)
+        .retry_first_connect(true)
+        .connect_timeout(Duration::from_millis(300))
+        .request_timeout(Duration::from_millis(500))
+        .drain_timeout(Duration::from_secs(2))
+        .keep_alive(Duration::from_millis(100), 2)
+        .reconnect_delay(Duration::from_millis(5), Duration::from_millis(50))
+        .reconnect_jitter(Duration::ZERO, Duration::ZERO);
+    let nats = event_loop.connect(options).expect("a client");
+    nats.on_connect(move |app: &mut App, _, _| app.runs[place].connects += 1);
+    nats.on_close(move |app, nats, _| {
+        let run = &mut app.runs[place];
+        run.closes += 1;
+        run.reconnects = nats.statistics().reconnects;
+    });
+    nats.subscribe(&shared.subject("in", place), move |app, _, message| {
+        app.runs[place].received.extend(number(message));
+    })
+    .expect("a subscription");
+    step(&nats, place, shared.clone());
+    nats
+}
+
+fn later(nats: &Client<App>, action: impl FnOnce(&mut App, &Client<App>) + 'static) {
+    let again = nats.clone();
+    nats.handle().set_timer(Duration::from_millis(2), move |app, _| action(app, &again));
+}
+
+fn step(nats: &Client<App>, place: usize, shared: Shared) {
+    later(nats, move |app, nats| {
+        if app.runs[place].step == STEPS {
+            return finish(app, nats, place);
+        }
+        work(app, nats, place, &shared);
+        app.runs[place].step += 1;
+        // some faults are for a connection that would not come by itself
+        if app.runs[place].step == STEPS / 2 && app.runs[place].seed.is_multiple_of(3) {
+            nats.reconnect();
+        }
+        step(nats, place, shared);
+    });
+}
+
+/// Some of everything.
+fn work(app: &mut App, nats: &Client<App>, place: usize, shared: &Shared) {
+    let (step, corrupt) = (app.runs[place].step, app.runs[place].corrupt);
+    for part in 0..3 {
+        let number = (step * 3 + part) as u64;
+        let sent = shared.sound.publish(&shared.subject("in", place), payload(number));
+        sent.expect("a publish");
+        match nats.publish(&shared.subject("out", place), payload(number)) {
+            Ok(()) => app.runs[place].published += 1,
+            // a garbled INFO has limits that are none
+            Err(error) => assert!(corrupt, "seed {}: {error}", app.runs[place].seed),
+        }
+    }
+    let call = expect_outcome(app, place);
+    let question = format!("question {place} {step}");
+    nats.request(&shared.subject("echo", 0), question.clone(), move |app: &mut App, _, reply| {
+        let run = note_outcome(app, place, call);
+        if let Ok(reply) = reply {
+            assert!(run.corrupt || reply.text() == question, "seed {}: mixed up", run.seed);
+        }
+    });
+    if step % 2 == 0 {
+        publish_to_stream(app, nats, place, shared, step as u64);
+    } else {
+        put_and_get(app, nats, place, shared, step);
+    }
+    if step % 8 == 0 {
+        let call = expect_outcome(app, place);
+        nats.flush(move |app: &mut App, _, _| {
+            note_outcome(app, place, call);
+        });
+    }
+}
+
+fn publish_to_stream(
+    app: &mut App,
+    nats: &Client<App>,
+    place: usize,
+    shared: &Shared,
+    number: u64,
+) {
+    let call = expect_outcome(app, place);
+    let js = nats.jetstream();
+    let subject = shared.subject("js", place);
+    js.publish(&subject, payload(number), move |app: &mut App, _, outcome| {
+        let run = note_outcome(app, place, call);
+        match outcome {
+            Ok(ack) => run.stored.push((number, ack.sequence)),
+            Err(jetstream::Error::Request(RequestError::NeverSent)) => run.never_sent.push(number),
+            Err(jetstream::Error::Request(
+                RequestError::OutcomeUnknown | RequestError::Timeout,
+            )) => {}
+            Err(error) => assert!(run.corrupt, "seed {}: {error}", run.seed),
+        }
+    });
+}
+
+fn put_and_get(app: &mut App, nats: &Client<App>, place: usize, shared: &Shared, step: usize) {
+    let kv = nats.jetstream().key_value(&shared.bucket);
+    let (key, value) = (format!("{}.{place}.{}", shared.round, step % 4), payload(step as u64));
+    let call = expect_outcome(app, place);
+    let (put_key, put_value) = (key.clone(), value.clone());
+    kv.put(&key, value, move |app: &mut App, _, outcome| {
+        let run = note_outcome(app, place, call);
+        if let Ok(revision) = outcome {
+            run.put.push((put_key, put_value, revision));
+        }
+    });
+    let call = expect_outcome(app, place);
+    kv.get(&key, move |app: &mut App, _, outcome| {
+        let run = note_outcome(app, place, call);
+        if let Ok(Some(entry)) = outcome {
+            let wanted = entry.text().ends_with("xxxx");
+            assert!(run.corrupt || wanted, "seed {}: {}", run.seed, entry.text());
+        }
+    });
+}
+
+/// Waits for what is pending, then for a server that has read everything, and ends the client.
+fn finish(app: &mut App, nats: &Client<App>, place: usize) {
+    let run = &mut app.runs[place];
+    if run.pending > 0 {
+        return later(nats, move |app, nats| finish(app, nats, place));
+    }
+    if !run.flushed {
+        let call = expect_outcome(app, place);
+        return nats.flush(move |app: &mut App, nats, outcome| {
+            note_outcome(app, place, call).flushed = outcome.is_ok();
+            finish(app, nats, place);
+        });
+    }
+    run.ended = true;
+    if run.seed.is_multiple_of(2) { nats.drain() } else { nats.close() }
+}
+
+/// The faults of a connection, by the seed of its client.
+fn faults(seed: u64, index: usize, corrupt: bool) -> Vec<Fault> {
+    if index >= FAULTY {
+        return Vec::new();
+    }
+    let is_corrupt = |fault: &Fault| matches!(fault, Fault::Corrupt { .. });
+    let seeds = (0..).map(|try_| seed * 1_000_003 + (index + FAULTY * try_) as u64);
+    let mut all = seeds.map(Fault::random);
+    let wanted =
+        |faults: &Vec<Fault>| !faults.is_empty() && faults.iter().any(is_corrupt) == corrupt;
+    all.find(wanted).expect("every fault comes some day")
+}
+
+/// How hard it was.
+#[derive(Debug, Default)]
+struct Tally {
+    faults: usize,
+    reconnects: u64,
+    acknowledged: usize,
+    not_acknowledged: usize,
+}
+
+/// A round of clients with seeds of their own.
+fn round(
+    event_loop: &EventLoop<App>,
+    sound: &Client<App>,
+    server: &Server,
+    first_seed: u64,
+    corrupt: bool,
+    tally: &mut Tally,
+) {
+    let mut app = App::default();
+    let name = format!("r{first_seed}");
+    let shared = Shared {
+        sound: sound.clone(),
+        stream: name.clone(),
+        bucket: format!("bucket_{name}"),
+        round: name,
+    };
+    prepare(event_loop, &mut app, &shared);
+    let planned = Arc::new(AtomicUsize::new(0));
+    let seeds = first_seed..first_seed + CLIENTS as u64;
+    let mut listening = Vec::new();
+    for (place, seed) in seeds.clone().enumerate() {
+        app.runs.push(Run { seed, corrupt, ..Run::default() });
+        let sent = sound.subscribe(&shared.subject("out", place), move |app, _, message| {
+            app.runs[place].sent.extend(number(message));
+        });
+        listening.push(sent.expect("a subscription"));
+    }
+    let echo = sound.subscribe(&shared.subject("echo", 0), move |_, nats, message| {
+        let answered = nats.respond(message, message.payload());
+        assert!(corrupt || answered.is_ok(), "{answered:?}");
+    });
+    listening.push(echo.expect("a subscription"));
+    flush(event_loop, &mut app, sound);
+
+    // the threads of the proxies allocate and free for each other
+    let mut proxies = Vec::new();
+    opt_out(|| {
+        for seed in seeds {
+            let planned = planned.clone();
+            proxies.push(FaultProxy::start(server.port(), move |index| {
+                let faults = faults(seed, index, corrupt);
+                planned.fetch_add(faults.len(), Ordering::SeqCst);
+                faults
+            }));
+        }
+    });
+    let clients: Vec<_> = proxies
+        .iter()
+        .enumerate()
+        .map(|(place, proxy)| begin(event_loop, proxy.url(), place, &shared))
+        .collect();
+    let limit = Instant::now() + PATIENCE;
+    while app.runs.iter().any(|run| run.closes == 0) {
+        event_loop.dispatch(&mut app, Some(Duration::from_millis(50))).expect("a turn");
+        if Instant::now() > limit {
+            let hangs = app.runs.iter().zip(&clients).filter(|(run, _)| run.closes == 0);
+            let hangs = hangs.map(|(run, nats)| {
+                let Run { seed, step, pending, ended, .. } = run;
+                format!("seed {seed}: {:?} {step} {pending} {ended}", nats.state())
+            });
+            panic!("these hang: {:?}", hangs.take(5).collect::<Vec<_>>());
+        }
+    }
+    for subscription in listening {
+        flush(event_loop, &mut app, sound);
+        sound.unsubscribe(subscription).expect("it was alive");
+    }
+    for (run, nats) in app.runs.iter().zip(&clients) {
+        check(run, nats);
+        tally.reconnects += run.reconnects;
+        tally.acknowledged += run.stored.len();
+        tally.not_acknowledged += STEPS / 2 - run.stored.len();
+    }
+    if !corrupt {
+        check_stream(event_loop, &mut app, &shared);
+        check_bucket(event_loop, &mut app, &shared);
+    }
+    remove(event_loop, &mut app, &shared);
+    opt_out(|| drop(proxies));
+    tally.faults += planned.load(Ordering::SeqCst);
+}
+
+fn prepare(event_loop: &EventLoop<App>, app: &mut App, shared: &Shared) {
+    let js = shared.sound.jetstream();
+    let config = StreamConfig {
+        name: shared.stream.clone(),
+        subjects: vec![format!("js.{}.*", shared.round)],
+        storage: Storage::Memory,
+        ..StreamConfig::default()
+    };
+    js.create_stream(&config, |_: &mut App, _, created| drop(created.expect("a stream")));
+    let config = kv::Config { history: 64, storage: Storage::Memory, ..kv::Config::default() };
+    js.key_value(&shared.bucket).create_bucket(config, |app: &mut App, _, created| {
+        created.expect("a bucket");
+        app.runs.push(Run::default());
+    });
+    turn_until(event_loop, app, "a stream and a bucket", |app| !app.runs.is_empty());
+    app.runs.clear();
+}
+
+fn remove(event_loop: &EventLoop<App>, app: &mut App, shared: &Shared) {
+    let js = shared.sound.jetstream();
+    app.runs.clear();
+    js.delete_stream(&shared.stream, |_: &mut App, _, deleted| deleted.expect("a stream"));
+    js.key_value(&shared.bucket).delete_bucket(|app: &mut App, _, deleted| {
+        deleted.expect("a bucket");
+        app.runs.push(Run::default());
+    });
+    turn_until(event_loop, app, "they are gone", |app| !app.runs.is_empty());
+}
+
+/// What has to be so whatever went wrong.
+fn check(run: &Run, nats: &Client<App>) {
+    let seed = run.seed;
+    assert!(run.ended, "seed {seed}: the client closed by itself");
+    assert!(run.outcomes.iter().all(|count| *count == 1), "seed {seed}: {:?}", run.outcomes);
+    assert_eq!(run.connects, 1, "seed {seed}: on_connect is for the first connection");
+    assert_eq!(run.closes, 1, "seed {seed}: on_close runs once");
+    assert_eq!(nats.state(), State::Closed, "seed {seed}");
+    assert_eq!(nats.request_count(), 0, "seed {seed}");
+    assert_eq!(nats.subscription_count(), 0, "seed {seed}");
+    if run.corrupt {
+        return;
+    }
+    // one who publishes on one connection is heard in order
+    assert!(run.received.is_sorted_by(|one, next| one < next), "seed {seed}: {:?}", run.received);
+    // over several connections, a server may come late to what the first of them brought
+    if run.reconnects == 0 {
+        assert!(run.sent.is_sorted_by(|one, next| one < next), "seed {seed}: {:?}", run.sent);
+        assert_eq!(run.sent.len() as u64, run.published, "seed {seed}: some are missing");
+    }
+    let mut once = run.sent.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), run.sent.len(), "seed {seed}: something was sent twice");
+}
+
+/// Reads the stream back, and compares it with what was acknowledged.
+fn check_stream(event_loop: &EventLoop<App>, app: &mut App, shared: &Shared) {
+    type Stored = HashMap<(usize, u64), Vec<u64>>;
+    let stored: std::rc::Rc<std::cell::RefCell<Option<Stored>>> = Default::default();
+    let left = std::rc::Rc::new(std::cell::Cell::new(usize::MAX));
+    let (found, count) = (stored.clone(), left.clone());
+    shared.sound.jetstream().stream_info(&shared.stream, move |_: &mut App, js, info| {
+        let info = info.expect("a stream");
+        found.replace(Some(Stored::new()));
+        count.set(info.state.last_sequence as usize);
+        for sequence in 1..=info.state.last_sequence {
+            let (found, count) = (found.clone(), count.clone());
+            let query = MessageQuery::Sequence(sequence);
+            js.message(&info.config.name, query, move |_, _, message| {
+                let message = message.expect("a message");
+                let place = message.subject.rsplit('.').next().and_then(|place| place.parse().ok());
+                let text = String::from_utf8_lossy(&message.payload).into_owned();
+                let number = text.split('.').next().and_then(|number| number.parse().ok());
+                let key = (place.expect("a place"), number.expect("a number"));
+                assert_eq!(text, payload(key.1), "message {sequence}");
+                let mut found = found.borrow_mut();
+                found.as_mut().expect("set").entry(key).or_default().push(sequence);
+                count.set(count.get() - 1);
+            });
+        }
+    });
+    turn_until(event_loop, app, "the stream", |_| left.get() == 0);
+    let stored = stored.take().expect("read");
+    for (place, run) in app.runs.iter().enumerate() {
+        let seed = run.seed;
+        for (number, sequence) in &run.stored {
+            let found = stored.get(&(place, *number));
+            assert_eq!(found, Some(&vec![*sequence]), "seed {seed}: {number} was acknowledged");
+        }
+        for number in &run.never_sent {
+            assert_eq!(stored.get(&(place, *number)), None, "seed {seed}: {number} was not sent");
+        }
+    }
+    let twice = stored.iter().find(|(_, sequences)| sequences.len() > 1);
+    let seed = |place: usize| app.runs[place].seed;
+    assert_eq!(twice.map(|((place, number), _)| (seed(*place), number)), None, "seed, number");
+}
+
+/// Reads every acknowledged revision back.
+fn check_bucket(event_loop: &EventLoop<App>, app: &mut App, shared: &Shared) {
+    let kv = shared.sound.jetstream().key_value(&shared.bucket);
+    let left = std::rc::Rc::new(std::cell::Cell::new(0));
+    for run in &app.runs {
+        for (key, value, revision) in run.put.clone() {
+            left.set(left.get() + 1);
+            let (seed, left) = (run.seed, left.clone());
+            kv.get_revision(&key, revision, move |_, _, found| {
+                let entry = found.expect("an answer");
+                let text = entry.map(|entry| entry.text().into_owned());
+                assert_eq!(text, Some(value), "seed {seed}: revision {revision}");
+                left.set(left.get() - 1);
+            });
+        }
+    }
+    turn_until(event_loop, app, "the bucket", |_| left.get() == 0);
+}
+
+/// A client through a proxy that does nothing works.
+fn check_clean_connection(event_loop: &EventLoop<App>, server: &Server) {
+    let proxy = FaultProxy::start(server.port(), |_| Vec::new());
+    let mut app = App::default();
+    let nats = event_loop.connect(proxy.url()).expect("a client");
+    nats.subscribe("clean", |_, nats, message| nats.respond(message, "yes").expect("an answer"))
+        .expect("a subscription");
+    nats.request("clean", "?", |app: &mut App, nats, reply| {
+        assert_eq!(reply.expect("a reply").text(), "yes");
+        app.runs.push(Run::default());
+        nats.close();
+    });
+    turn_until(event_loop, &mut app, "a reply", |app| app.runs.len() == 1);
+}
+
+fn sound_client(event_loop: &EventLoop<App>, server: &Server) -> Client<App> {
+    let options = Options::new(server.url()).request_timeout(PATIENCE);
+    let sound = event_loop.connect(options).expect("a client");
+    sound.on_disconnect(|_, _, reason| panic!("the sound client lost its connection: {reason}"));
+    sound
+}
+
+#[test]
+fn hundreds_of_faults_lose_nothing_that_was_acknowledged_and_leave_no_memory_behind() {
+    const WANTED: usize = 1500;
+    let server = Server::start();
+    let event_loop: EventLoop<App> = EventLoop::new().expect("an event loop");
+    let sound = sound_client(&event_loop, &server);
+    let (mut tally, mut seed, mut kept) = (Tally::default(), 0, Vec::new());
+    while tally.faults < WANTED {
+        let memory = measure(|| round(&event_loop, &sound, &server, seed, false, &mut tally));
+        kept.push(memory.bytes_current);
+        seed += CLIENTS as u64;
+    }
+    check_clean_connection(&event_loop, &server);
+    // tables have grown to their size in the first rounds
+    let later = &kept[kept.len() / 2..];
+    let left: i64 = later.iter().sum();
+    assert!(left / (later.len() as i64) < 16 * 1024, "bytes kept by the rounds: {kept:?}");
+    println!("{tally:?} of {seed} clients, bytes kept by the rounds: {kept:?}");
+    let hits = tally.reconnects as usize;
+    assert!(hits > tally.faults / 20, "faults that hit nothing prove nothing: {tally:?}");
+    assert!(tally.acknowledged > tally.not_acknowledged, "too much was lost: {tally:?}");
+}
+
+#[test]
+fn bytes_that_were_changed_on_their_way_hang_nothing() {
+    let server = Server::start();
+    let event_loop: EventLoop<App> = EventLoop::new().expect("an event loop");
+    let sound = sound_client(&event_loop, &server);
+    let mut tally = Tally::default();
+    for seed in [1_000_000, 2_000_000, 3_000_000, 4_000_000, 5_000_000] {
+        round(&event_loop, &sound, &server, seed, true, &mut tally);
+    }
+    check_clean_connection(&event_loop, &server);
+    println!("{tally:?}");
+}
