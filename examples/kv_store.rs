@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (url, _server) = evnats_harness::url_or_server()?;
     let event_loop = EventLoop::new()?;
     let prices = event_loop.connect(url)?.jetstream().key_value("example_prices");
-    prices.client().on_disconnect(|_, _, reason| println!("disconnected: {reason}"));
+    prices.client().on_close(|_, _, reason| println!("closed: {reason}"));
     let config = kv::Config { history: 5, ..kv::Config::default() };
     prices.create_bucket(config, |app: &mut App, prices, created| {
         let Some(status) = app.check(prices, created) else { return };

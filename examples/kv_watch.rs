@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (url, _server) = evnats_harness::url_or_server()?;
     let event_loop = EventLoop::new()?;
     let rooms = event_loop.connect(url)?.jetstream().key_value("example_rooms");
-    rooms.client().on_disconnect(|_, _, reason| println!("disconnected: {reason}"));
+    rooms.client().on_close(|_, _, reason| println!("closed: {reason}"));
     // a watch sees every change that the history still holds: with the default of one value, a
     // change that is followed at once by another may go unseen
     let config = kv::Config { history: 5, ..kv::Config::default() };

@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // a window of unsent bytes that stays in the cache
     let options = Options::new(url.as_str()).outgoing_limit(512 << 10, 128 << 10);
     let nats = event_loop.connect(options.request_timeout(Duration::from_secs(60)))?;
-    nats.on_disconnect(|_, _, reason| eprintln!("{reason}"));
+    nats.on_close(|_, _, reason| eprintln!("{reason}"));
     match workload.as_str() {
         "pub" => publish(&nats),
         "sub" => subscribe(&nats)?,

@@ -41,11 +41,7 @@ fn examples_show_what_they_promise() {
         "quickstart",
         &["bucket \"config\" is ready", "put: revision Ok(1)", "bucket deleted: Ok(())"],
     );
-    shows(
-        &server,
-        "pubsub",
-        &["hurry: a table", "disconnected: drained", "audited 4, previewed 2"],
-    );
+    shows(&server, "pubsub", &["hurry: a table", "closed: drained", "audited 4, previewed 2"]);
     shows(
         &server,
         "request_reply",
@@ -67,7 +63,7 @@ fn examples_show_what_they_promise() {
             "entries left in its history: 1",
             "keys with a value: [\"chair\"]",
             "2 messages in KV_example_prices",
-            "disconnected: drained",
+            "closed: drained",
         ],
     );
     shows(
@@ -80,7 +76,7 @@ fn examples_show_what_they_promise() {
             "now DEL floor1.kitchen",
             "now PURGE floor1.bath",
             "stored, unseen: true",
-            "disconnected: drained",
+            "closed: drained",
         ],
     );
 }

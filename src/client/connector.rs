@@ -59,6 +59,14 @@ impl Connector {
         })
     }
 
+    /// Names other servers. An attempt that is being waited for is made at one of them.
+    pub(super) fn replace_servers(&mut self, servers: Vec<ServerUrl>, now: Instant) {
+        self.pool.replace(servers);
+        if self.due.is_some() {
+            self.due = self.pool.advance().and_then(|delay| now.checked_add(delay));
+        }
+    }
+
     /// For messages to people.
     pub(super) fn server(&self) -> String {
         self.pool.current().map_or_else(|| "no server".into(), |server| server.url.to_string())

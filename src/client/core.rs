@@ -410,10 +410,11 @@ impl<S: 'static> Core<S> {
     }
 
     /// Names other servers.
-    pub(super) fn set_servers(&self, servers: Vec<ServerUrl>) {
+    pub(super) fn set_servers(self: &Rc<Self>, servers: Vec<ServerUrl>) {
         if let Some(connector) = &mut self.inner.borrow_mut().connector {
-            connector.pool.replace(servers);
+            connector.replace_servers(servers, Instant::now());
         }
+        self.enqueue();
     }
 
     fn report(&self, state: &mut S, client: &Client<S>, error: ConnectionError) {
