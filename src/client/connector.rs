@@ -23,7 +23,6 @@ pub(super) struct Connector {
     reconnect: bool,
     retry_first_connect: bool,
     move_on_lame_duck: bool,
-    credentials: Option<CredentialsCallback>,
     delay: Option<DelayCallback>,
     choice: Option<ChoiceCallback>,
     require_tls: bool,
@@ -50,7 +49,6 @@ impl Connector {
             reconnect: options.reconnect,
             retry_first_connect: options.retry_first_connect,
             move_on_lame_duck: options.move_on_lame_duck,
-            credentials: options.credentials.clone(),
             delay: options.delay.clone(),
             choice: options.choice.clone(),
             require_tls: options.require_tls,
@@ -115,12 +113,6 @@ impl Connector {
     pub(super) fn refuge(&mut self) -> Option<Server> {
         let moves = self.move_on_lame_duck && self.reconnect;
         moves.then(|| self.pool.alternative()).flatten()
-    }
-
-    /// How the client says to a server who it is.
-    pub(super) fn identity(&self, server: &Server) -> Identity {
-        let user_info = server.url.user_info().cloned();
-        Identity { user_info, callback: self.credentials.clone() }
     }
 
     /// Whether TLS has to come after a server's `INFO`.
@@ -197,6 +189,11 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    pub(super) fn new(server: Option<&Server>, callback: Option<&CredentialsCallback>) -> Self {
+        let user_info = server.and_then(|server| server.url.user_info().cloned());
+        Self { user_info, callback: callback.cloned() }
+    }
+
     /// Runs user code.
     pub(super) fn answer(self, info: &ServerInfo) -> Result<Authentication, DisconnectReason> {
         let credentials = match (self.user_info, self.callback) {

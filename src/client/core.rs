@@ -7,10 +7,10 @@
 use super::Client;
 use super::callbacks::{Delivery, Hook, Hooks, OnFence, OnReply, Subscriber};
 use super::capture::Capture;
-use super::connector::{Connector, Next};
+use super::connector::{Connector, Identity, Next};
 use super::inner::{Budget, ClientSession, Inner, WRITE_MARK};
 use super::link::Link;
-use super::options::{Options, TurnLimits};
+use super::options::{CredentialsCallback, Options, TurnLimits};
 use super::transport::Transport;
 use crate::error::{ConnectionError, Result};
 use crate::event_loop::{Handle, Progress, Source};
@@ -31,6 +31,7 @@ pub(crate) struct Core<S: 'static> {
     over: Cell<bool>,
     pub(super) request_timeout: Duration,
     turn: TurnLimits,
+    pub(super) credentials: Option<CredentialsCallback>,
     pub(super) inner: RefCell<Inner<S>>,
 }
 
@@ -97,6 +98,7 @@ impl<S: 'static> Core<S> {
             over: Cell::new(false),
             request_timeout: options.request_timeout,
             turn: options.turn,
+            credentials: options.credentials,
             inner: RefCell::new(inner),
         });
         handle.shared().adopt(core.clone());
@@ -200,11 +202,10 @@ impl<S: 'static> Core<S> {
             }
             Phase::AwaitingAuthentication => {
                 let info = inner.session.server_info().cloned().unwrap_or_default();
-                let connector = inner.connector.as_ref();
-                let server = connector.and_then(|connector| connector.pool.current());
-                let identity = connector.zip(server).map(|(c, server)| c.identity(server));
+                let server = inner.connector.as_ref().and_then(|own| own.pool.current());
+                let identity = Identity::new(server, self.credentials.as_ref());
                 drop(inner);
-                let answer = identity.map_or(Ok(Default::default()), |own| own.answer(&info));
+                let answer = identity.answer(&info);
                 let mut inner = self.inner.borrow_mut();
                 match answer {
                     Ok(answer) => inner.session.authenticate(answer),

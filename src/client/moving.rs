@@ -3,7 +3,7 @@
 //! The session decides what is said on it and when; see `NextServer` of the protocol. Both links
 //! report to the same place in the loop, which makes each of them look a little too often.
 
-use super::connector::{self, Connector};
+use super::connector::{self, Connector, Identity};
 use super::core::Core;
 use super::inner::Inner;
 use super::link::{self, Link};
@@ -39,7 +39,7 @@ impl<S: 'static> Core<S> {
             }
             Phase::AwaitingAuthentication => {
                 let info = next_server.server_info().cloned().unwrap_or_default();
-                let identity = connector.identity(&next.server);
+                let identity = Identity::new(Some(&next.server), self.credentials.as_ref());
                 drop(inner);
                 // user code
                 let answer = identity.answer(&info);

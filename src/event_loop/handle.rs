@@ -33,7 +33,8 @@ impl<S: 'static> Handle<S> {
     }
 
     /// Talks to a server over a transport that is already open: a tunnel, a connection made by a
-    /// dialer of your own, or memory. The URL in the options is not used.
+    /// dialer of your own, or memory. The URLs in the options are not used, their credentials are.
+    /// It cannot be made again: when it is lost, the client closes.
     pub fn connect_over(
         &self,
         transport: impl Transport,

@@ -134,6 +134,7 @@ impl World {
     }
 
     fn step(&mut self, input: &mut Reader<'_>) {
+        let before = self.session.phase();
         // every byte is some step: `A` and `!` are the same as `a`
         match char::from(input.byte() & 31 | 0x60) {
             // time and the transport
@@ -168,6 +169,9 @@ impl World {
             'q' => self.server.outbox.extend_from_slice(b"PING\r\n+OK\r\n"),
             'x' => self.raw(input),
             _ => {}
+        }
+        if before != Phase::Connecting && self.session.phase() == Phase::Connecting {
+            self.replace_server();
         }
         let chunks: usize = self.session.chunks().map(<[u8]>::len).sum();
         assert_eq!(chunks, self.session.writable_len());
@@ -327,10 +331,13 @@ impl World {
         }
     }
 
-    /// Another server takes the place of this one, and knows nothing.
     fn lose_connection(&mut self) {
         while self.poll() {}
         self.session.handle_disconnected(DisconnectReason::ServerClosed);
+    }
+
+    /// Another server takes the place of this one, and knows nothing.
+    fn replace_server(&mut self) {
         self.server.decoder = Decoder::default();
         self.server.outbox.clear();
         self.server.live.clear();
