@@ -63,6 +63,7 @@ impl<T> Subscription<T> {
         let waiting = held.pending().messages as u64;
         let delivered = self.received - waiting;
         held.truncate(max.saturating_sub(delivered) as usize);
+        self.received = delivered + held.pending().messages as u64;
         !held.is_empty()
     }
 

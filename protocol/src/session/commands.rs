@@ -96,6 +96,8 @@ impl<S, R, F> Session<S, R, F> {
     /// messages, a `max` of 3 lets one more pass, and one of 2 ends it at once.
     pub fn unsubscribe_after(&mut self, id: SubscriptionId, max: u64) -> Result<(), CommandError> {
         let entry = self.subscriptions.get_mut(id).ok_or(CommandError::UnknownSubscription)?;
+        // one that only waits to be resumed has been ended at the server
+        let max = if entry.has_all() { entry.max.unwrap_or(max).min(max) } else { max };
         entry.max = Some(max);
         let position = entry.position;
         if entry.received >= max {

@@ -120,6 +120,19 @@ fn a_maximum_that_is_set_while_messages_wait_counts_them() {
 }
 
 #[test]
+fn a_maximum_is_lowered_and_raised_while_messages_wait() {
+    let (mut driver, id) = subscribed();
+    driver.session.pause(id).unwrap();
+    driver.events_after(messages(&["1", "2", "3"]));
+    for max in [2, 5, 1, 1, 9] {
+        driver.session.unsubscribe_after(id, max).unwrap();
+    }
+    assert_eq!(driver.session.pending(id).unwrap().messages, 1);
+    driver.session.resume(id).unwrap();
+    assert_eq!(driver.events_after(messages(&["4"])), ["message 2: 1", "a ended: max"]);
+}
+
+#[test]
 fn to_drain_is_to_resume() {
     let (mut driver, id) = subscribed();
     driver.session.pause(id).unwrap();
