@@ -87,6 +87,7 @@ impl<S: 'static> Core<S> {
             next: None,
             failed_moves: 0,
             echo,
+            discovered: Vec::new(),
             capture: None,
             write_mark: WRITE_MARK,
             write_error: None,
@@ -189,6 +190,7 @@ impl<S: 'static> Core<S> {
             || self.inner.borrow_mut().read(now, budget)
             || self.serve_next(now);
         self.run_frames(state, client);
+        self.report_discovered(state, client);
         found
     }
 
@@ -234,18 +236,17 @@ impl<S: 'static> Core<S> {
             Event::SubscriptionEnded { context, .. } => {
                 context.run(|callback| callback(state, client, Delivery::Ended));
             }
+            // hooks come last, because they may panic
             Event::Connected => {
                 let info = self.note_connected(now);
                 self.run_hook(state, client, |hooks| &hooks.connect, &info);
-                self.note_info(state, client);
             }
             Event::Reconnected => {
                 let info = self.note_connected(now);
-                self.run_hook(state, client, |hooks| &hooks.reconnect, &info);
                 self.deliver_to_all(state, client, || Delivery::Reconnected);
-                self.note_info(state, client);
+                self.run_hook(state, client, |hooks| &hooks.reconnect, &info);
             }
-            Event::InfoChanged => self.note_info(state, client),
+            Event::InfoChanged => self.note_info(),
             Event::ConnectFailed(reason) => {
                 let server = self.inner.borrow().server();
                 self.plan_next(&reason, false, now);
@@ -254,8 +255,8 @@ impl<S: 'static> Core<S> {
             Event::Disconnected(reason) => {
                 self.log_disconnect(&reason);
                 self.plan_next(&reason, true, now);
-                self.run_hook(state, client, |hooks| &hooks.disconnect, &reason);
                 self.deliver_to_all(state, client, || Delivery::Disconnected);
+                self.run_hook(state, client, |hooks| &hooks.disconnect, &reason);
             }
             Event::ServerError(error) => {
                 self.report(state, client, ConnectionError::Server(error));
@@ -272,15 +273,14 @@ impl<S: 'static> Core<S> {
             }
             Event::LameDuck => {
                 log::warn!("the server at {} is shutting down", self.inner.borrow().server());
-                self.run_hook(state, client, |hooks| &hooks.lame_duck, &());
                 self.inner.borrow_mut().failed_moves = 0;
                 self.begin_move(now);
+                self.run_hook(state, client, |hooks| &hooks.lame_duck, &());
             }
             Event::Moved => {
                 self.inner.borrow_mut().finish_move(&self.handle.shared().registry, now);
                 let info = self.note_connected(now);
                 self.run_hook(state, client, |hooks| &hooks.reconnect, &info);
-                self.note_info(state, client);
             }
             Event::MoveFailed(reason) => {
                 let mut inner = self.inner.borrow_mut();
@@ -327,16 +327,22 @@ impl<S: 'static> Core<S> {
         if let Some(connector) = &mut inner.connector {
             connector.pool.handle_connected(now);
         }
+        drop(inner);
+        self.note_info();
         info
     }
 
     /// The server has described itself, and perhaps its cluster.
-    fn note_info(&self, state: &mut S, client: &Client<S>) {
+    fn note_info(&self) {
         let mut inner = self.inner.borrow_mut();
-        let Inner { session, connector, .. } = &mut *inner;
-        let (Some(info), Some(connector)) = (session.server_info(), connector) else { return };
-        let discovered = connector.pool.handle_info(info);
-        drop(inner);
+        let Inner { session, connector, discovered, .. } = &mut *inner;
+        if let (Some(info), Some(connector)) = (session.server_info(), connector) {
+            discovered.append(&mut connector.pool.handle_info(info));
+        }
+    }
+
+    fn report_discovered(&self, state: &mut S, client: &Client<S>) {
+        let discovered = std::mem::take(&mut self.inner.borrow_mut().discovered);
         if !discovered.is_empty() {
             log::debug!("discovered servers: {}", discovered.join(", "));
             self.run_hook(state, client, |hooks| &hooks.discover, &discovered);

@@ -28,6 +28,8 @@ pub(super) struct Inner<S: 'static> {
     pub(super) failed_moves: usize,
     /// Whether own messages come back.
     pub(super) echo: bool,
+    /// Servers that were announced and that the user has not been told of.
+    pub(super) discovered: Vec<String>,
     pub(super) capture: Option<Capture>,
     /// A write has failed. What the server sent before, perhaps the reason, is read first.
     pub(super) write_error: Option<io::Error>,
@@ -184,7 +186,8 @@ impl<S: 'static> Inner<S> {
             Link::Open(stream) => stream.is_readable(),
             _ => false,
         };
-        self.session.needs_turn() || is_readable || has_frames || self.next_has_work()
+        let has_news = has_frames || !self.discovered.is_empty();
+        self.session.needs_turn() || is_readable || has_news || self.next_has_work()
     }
 
     pub(super) fn fail(&mut self, error: &io::Error) {

@@ -12,7 +12,7 @@ use super::ordered::{Action, CreateError, Ordered, OrderedConfig, OrderedError, 
 use crate::client::{self, Client, OnDelivery};
 use crate::event_loop::TimerId;
 use crate::place::Place;
-use evnats_protocol::{Message, SubscriptionId};
+use evnats_protocol::{Message, RequestError, SubscriptionId};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
@@ -191,8 +191,9 @@ impl<S: 'static> Reader<S> {
         let mut state = self.0.state.borrow_mut();
         let ended = state.ended;
         state.machine.handle_created(incarnation, outcome, Instant::now());
-        // later, a reader that was open waits for better times; a first attempt is a plain request
-        let first_error = result.err().filter(|_| !state.opened);
+        // later, a reader that was open waits for better times; a first attempt is a plain request,
+        // but a lost connection is no answer to it: the next one asks again
+        let first_error = result.err().filter(|error| !state.opened && !is_disconnect(error));
         drop(state);
         match first_error {
             _ if ended => self.carry_out_the_rest(),
@@ -325,6 +326,10 @@ impl<S: 'static> Reader<S> {
         });
         state.timer = Some((timer, deadline));
     }
+}
+
+fn is_disconnect(error: &Error) -> bool {
+    matches!(error, Error::Request(RequestError::OutcomeUnknown | RequestError::NeverSent))
 }
 
 fn is_without_filter(error: &Error) -> bool {
