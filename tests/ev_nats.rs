@@ -196,13 +196,13 @@ fn child_that_works() {
             nats.respond(message, "done").expect("an answer");
         })
         .expect("a subscription");
+        let ready = format!("{base}.ready");
         nats.subscribe(&format!("{base}.report"), move |_, nats, _| {
             let report = format!("{} {}", fanned.get(), queued.get());
             nats.publish(&format!("{base}.reported"), report).expect("a publish");
             nats.drain();
         })
         .expect("a subscription");
-        let ready = format!("{base}.ready");
         // the server knows of the subscriptions before anybody hears that this one is ready
         nats.flush(move |_, nats, _| nats.publish(&ready, "").expect("a publish"));
     });
@@ -380,13 +380,13 @@ fn defect_01_a_message_split_anywhere_keeps_its_subject_and_reply() {
     .expect("a subscription");
     let publisher = event_loop.connect(server().url()).expect("a client");
     flush(&event_loop, &mut numbers, &nats);
-    for number in 0..200 {
+    for number in 0..40 {
         let (subject, reply) = (format!("{base}.number.{number}"), format!("reply.to.{number}"));
         let headers = HeaderMap::new().with("Number", number.to_string());
         let message = Publish::new(&subject, "x".repeat(number)).reply(&reply).headers(&headers);
         publisher.publish_message(message).expect("a publish");
     }
-    turn_until(&event_loop, &mut numbers, "messages", |numbers| numbers.len() == 200);
+    turn_until(&event_loop, &mut numbers, "messages", |numbers| numbers.len() == 40);
     assert_eq!(nats.state(), State::Connected);
 }
 
@@ -425,14 +425,286 @@ fn defect_03_a_subject_of_any_length_is_refused_or_sent_whole() {
     assert_eq!(log.last().map(String::as_str), Some("Ok(())"), "the connection stays: {log:?}");
 }
 
-/// Why a client leaves a scripted server, after the handshake or before it.
-fn leaves(options: Options, script: impl FnMut(Script) + Send + 'static) -> DisconnectReason {
+/// Why a client leaves a scripted server.
+fn leaves(
+    change: impl FnOnce(Options) -> Options,
+    script: impl FnMut(Script) + Send + 'static,
+) -> DisconnectReason {
     let server = ScriptedServer::start(script);
-    let options = Options { ..options };
-    let mut reasons: Vec<DisconnectReason> =
-        run_with(options.clone_for(&server.url()), |nats| {
-            nats.on_close(|reasons: &mut Vec<_>, _, reason| reasons.push(reason.clone()));
-        });
+    let options = change(Options::new(server.url()).reconnect(false));
+    let mut reasons: Vec<DisconnectReason> = run_with(options, |nats| {
+        nats.subscribe("a", |_, _, message| panic!("{:?} is none", message.text()))
+            .expect("a subscription");
+        nats.on_close(|reasons: &mut Vec<_>, _, reason| reasons.push(reason.clone()));
+    });
     assert_eq!(reasons.len(), 1);
     reasons.remove(0)
+}
+
+#[test]
+fn defect_04_a_header_longer_than_its_message_breaks_the_protocol() {
+    for line in ["HMSG a 2 200 10", "HMSG a 2 5 4", "HMSG a 2 18446744073709551615 1"] {
+        let reason = leaves(
+            |options| options,
+            move |mut script| {
+                script.handshake();
+                script.send(format!("{line}\r\nNATS/1.0\r\n\r\nMSG a 2 1\r\nx\r\n").as_bytes());
+                script.hold();
+            },
+        );
+        let expected = matches!(
+            reason,
+            DisconnectReason::Protocol(ProtocolError::MalformedArguments { verb: "HMSG", .. })
+        );
+        assert!(expected, "{line}: {reason:?}");
+    }
+}
+
+#[test]
+fn defect_05_an_info_that_is_cut_anywhere_is_an_error() {
+    const INFO: &str =
+        r#"INFO {"server_id":"A","version":"2.15.0","max_payload":1048576,"headers":true}"#;
+    for len in 5..INFO.len() {
+        let reason = leaves(
+            |options| options,
+            move |mut script| {
+                script.send(&INFO.as_bytes()[..len]);
+                script.send(b"\r\n");
+                script.hold();
+            },
+        );
+        let expected = matches!(reason, DisconnectReason::Protocol(_));
+        assert!(expected, "{:?}: {reason:?}", &INFO[..len]);
+    }
+}
+
+#[test]
+fn defect_09_a_line_without_an_end_and_a_malformed_line_end_the_connection() {
+    let endless = leaves(
+        |options| options,
+        |mut script| {
+            script.handshake();
+            script.send(b"MSG a ");
+            for _ in 0..100 {
+                script.send(&[b'x'; 100_000]);
+            }
+            script.hold();
+        },
+    );
+    let expected = matches!(endless, DisconnectReason::Protocol(ProtocolError::LineTooLong { .. }));
+    assert!(expected, "{endless:?}");
+    // the payload of the malformed line is not taken for the protocol
+    let malformed = leaves(
+        |options| options,
+        |mut script| {
+            script.handshake();
+            script.send(b"MSG a two 12\r\nMSG a 2 1\r\nx\r\n\r\n");
+            script.hold();
+        },
+    );
+    let expected =
+        matches!(malformed, DisconnectReason::Protocol(ProtocolError::MalformedArguments { .. }));
+    assert!(expected, "{malformed:?}");
+}
+
+#[test]
+fn defect_10_writing_to_a_peer_that_has_gone_is_no_end_of_the_process() {
+    let server = ScriptedServer::start(|mut script| {
+        script.handshake();
+        script.reset();
+    });
+    let options = Options::new(server.url()).reconnect(false);
+    let log: Log = run_with(options, |nats| {
+        fn write(nats: &Client<Log>) {
+            // until the end of the connection is known
+            if nats.publish("a", vec![0; 100_000]).is_ok() {
+                let again = nats.clone();
+                nats.handle().set_timer(Duration::ZERO, move |_, _| write(&again));
+            }
+        }
+        nats.on_connect(|_, nats, _| write(nats));
+        nats.on_close(|log: &mut Log, _, _| log.push("closed".into()));
+    });
+    assert_eq!(log, ["closed"]);
+}
+
+#[test]
+fn defect_11_long_names_and_passwords_are_sent_whole() {
+    let (user, password) = ("u".repeat(1_200), "p".repeat(1_300));
+    let config = format!("authorization {{ user: \"{user}\", password: \"{password}\" }}\n");
+    let server = Server::builder().jetstream(false).config(config).start().expect("a server");
+    let connects = |user: &str, password: &str| {
+        let credentials = Credentials::user_password(user, password);
+        let options = Options::new(server.url()).name("n".repeat(1_000)).credentials(credentials);
+        let log: Log = run_with(options, |nats| {
+            nats.on_connect(|log: &mut Log, nats, _| {
+                log.push("connected".into());
+                nats.close();
+            });
+        });
+        !log.is_empty()
+    };
+    assert!(connects(&user, &password));
+    assert!(!connects(&user[..1_199], &password));
+    assert!(!connects(&user, &password[..1_299]));
+}
+
+#[test]
+fn defect_13_whatever_is_asked_during_a_disconnect_is_answered_after_it() {
+    let proxy = FaultProxy::start(server().port(), |_| Vec::new());
+    let (silent, service) = (unique("silent"), unique("service"));
+    let event_loop: EventLoop<Log> = EventLoop::new().expect("an event loop");
+    let mut log = Log::new();
+    let nats = event_loop.connect(proxy.url()).expect("a client");
+    nats.subscribe(&silent, |log: &mut Log, _, _| log.push("asked".into()))
+        .expect("a subscription");
+    let subject = service.clone();
+    nats.subscribe(&service, |log: &mut Log, nats, message| match message.reply() {
+        Some(_) => nats.respond(message, message.payload()).expect("an answer"),
+        None => log.push(format!("published {}", message.text())),
+    })
+    .expect("a subscription");
+    let to = service.clone();
+    nats.on_disconnect(move |log, nats, _| {
+        log.push("disconnected".into());
+        nats.publish(&to, "in on_disconnect").expect("a publish");
+        nats.request(&to, "in on_disconnect", |log: &mut Log, _, reply| {
+            log.push(format!("answered {}", reply.expect("a reply").text()));
+        });
+        nats.flush(|log: &mut Log, _, flushed| log.push(format!("flushed {flushed:?}")));
+    });
+    nats.request(&silent, "", move |log: &mut Log, nats, outcome| {
+        log.push(format!("{outcome:?}"));
+        nats.request(&subject, "again", |log: &mut Log, _, reply| {
+            log.push(format!("answered {}", reply.expect("a reply").text()));
+        });
+    });
+    turn_until(&event_loop, &mut log, "the request", |log| log.len() == 1);
+    proxy.cut_all();
+    turn_until(&event_loop, &mut log, "everything", |log| log.len() == 7);
+    assert_eq!(log[..3], ["asked", "disconnected", "Err(OutcomeUnknown)"]);
+    let mut rest = log.split_off(3);
+    rest.sort_unstable();
+    let expected = [
+        "answered again",
+        "answered in on_disconnect",
+        "flushed Ok(())",
+        "published in on_disconnect",
+    ];
+    assert_eq!(rest, expected);
+}
+
+#[test]
+fn defect_14_a_panic_in_the_middle_of_publishing_stops_no_later_write() {
+    let subject = unique("numbers");
+    let event_loop: EventLoop<Log> = EventLoop::new().expect("an event loop");
+    let mut log = Log::new();
+    let nats = event_loop.connect(server().url()).expect("a client");
+    nats.subscribe(&subject, |log: &mut Log, _, message| log.push(message.text().into_owned()))
+        .expect("a subscription");
+    let to = subject.clone();
+    nats.on_connect(move |_, nats, _| {
+        for number in 0..3 {
+            nats.publish(&to, number.to_string()).expect("a publish");
+        }
+        panic!("a bug in the application");
+    });
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        turn_until(&event_loop, &mut log, "a panic", |log| log.len() == 3);
+    }));
+    assert!(panicked.is_err());
+    nats.publish(&subject, "3").expect("a publish");
+    flush(&event_loop, &mut log, &nats);
+    assert_eq!(log, ["0", "1", "2", "3"]);
+}
+
+#[test]
+fn defect_15_errors_that_nobody_listens_to_go_nowhere() {
+    let port = ReservedPort::any().expect("a free port");
+    let event_loop: EventLoop<()> = EventLoop::new().expect("an event loop");
+    let asked = Rc::new(Cell::new(0));
+    let count = asked.clone();
+    let options = Options::new(format!("127.0.0.1:{}", port.port()))
+        .retry_first_connect(true)
+        .reconnect_delay_with(move |passes| {
+            count.set(passes);
+            Duration::from_millis(1)
+        });
+    let nats = event_loop.connect(options).expect("a client");
+    turn_until(&event_loop, &mut (), "twenty failures", |()| asked.get() == 20);
+    nats.close();
+    finish_with(&event_loop, &mut ());
+}
+
+#[test]
+fn defect_18_flushes_before_and_in_on_connect_are_passed_in_order() {
+    let log: Log = run(|nats| {
+        nats.flush(|log: &mut Log, _, flushed| log.push(format!("before {flushed:?}")));
+        nats.on_connect(|_, nats, _| {
+            nats.flush(|log: &mut Log, nats, flushed| {
+                log.push(format!("in on_connect {flushed:?}"));
+                nats.close();
+            });
+        });
+    });
+    assert_eq!(log, ["before Ok(())", "in on_connect Ok(())"]);
+}
+
+#[test]
+fn defect_19_what_waited_is_sent_before_what_on_connect_sends() {
+    let subject = unique("order");
+    let log: Log = run(|nats| {
+        nats.subscribe(&subject, |log: &mut Log, _, message| log.push(message.text().into_owned()))
+            .expect("a subscription");
+        let to = subject.clone();
+        nats.on_connect(move |_, nats, _| {
+            nats.publish(&to, "2").expect("a publish");
+            nats.flush(|_, nats, _| nats.close());
+        });
+        nats.publish(&subject, "0").expect("a publish");
+        nats.publish(&subject, "1").expect("a publish");
+    });
+    assert_eq!(log, ["0", "1", "2"]);
+}
+
+#[test]
+fn defect_26_a_drained_subscription_does_not_come_back_with_the_connection() {
+    let proxy = FaultProxy::start(server().port(), |_| Vec::new());
+    let (drained, draining, kept) = (unique("drained"), unique("draining"), unique("kept"));
+    let event_loop: EventLoop<Log> = EventLoop::new().expect("an event loop");
+    let mut log = Log::new();
+    let nats = event_loop.connect(proxy.url()).expect("a client");
+    let subscribe = |subject: &str| {
+        let text = subject.to_owned();
+        nats.subscribe(subject, move |log: &mut Log, _, _| log.push(text.clone())).expect("one")
+    };
+    let [first, second, _] = [&drained, &draining, &kept].map(|subject| subscribe(subject));
+    nats.drain_subscription(first, |log, _, outcome| log.push(format!("drained {outcome:?}")));
+    turn_until(&event_loop, &mut log, "a drain", |log| !log.is_empty());
+    proxy.stall_all();
+    nats.drain_subscription(second, |log, _, outcome| log.push(format!("draining {outcome:?}")));
+    turn_until(&event_loop, &mut log, "a write", |_| nats.buffered() == 0);
+    proxy.cut_all();
+    turn_until(&event_loop, &mut log, "a reconnect", |_| nats.statistics().reconnects == 1);
+    for subject in [&drained, &draining, &kept] {
+        nats.publish(subject, "").expect("a publish");
+    }
+    flush(&event_loop, &mut log, &nats);
+    assert_eq!(log, ["drained Ok(())", "draining Err(Disconnected)", &kept]);
+    assert_eq!(nats.subscription_count(), 1);
+}
+
+#[test]
+fn defect_27_a_message_larger_than_the_limit_ends_the_connection() {
+    let limits = Limits { max_message: 1_000, ..Limits::default() };
+    let reason = leaves(
+        |options| options.incoming_limits(limits),
+        |mut script| {
+            script.handshake();
+            script.send(b"MSG a 2 1001\r\n");
+            script.hold();
+        },
+    );
+    let expected = ProtocolError::MessageTooLarge { size: 1_001, limit: 1_000 };
+    assert_eq!(reason, DisconnectReason::Protocol(expected));
 }

@@ -6,13 +6,17 @@ mod support;
 
 use allocation_counter::{measure, opt_out};
 use evnats::jetstream::{self, MessageQuery, Storage, StreamConfig};
-use evnats::{Client, EventLoop, Message, Options, RequestError, State, kv};
-use evnats_harness::{Fault, FaultProxy, Server};
+use evnats::{
+    Client, CommandError, ConnectionError, EventLoop, Message, Options, RequestError, State, kv,
+};
+use evnats_harness::{Direction, Fault, FaultProxy, Server};
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::{flush, turn_until};
+use support::{flush, turn_until, unique};
 
 /// Clients that work side by side in a round.
 const CLIENTS: usize = 32;
@@ -98,8 +102,13 @@ fn note_outcome(app: &mut App, place: usize, call: usize) -> &mut Run {
 }
 
 /// A client that works until it has done its steps, and closes when it is alive after that.
-fn begin(event_loop: &EventLoop<App>, url: String, place: usize, shared: &Shared) -> Client<App> {
-    let options = Options::new(url)
+fn begin(
+    event_loop: &EventLoop<App>,
+    options: Options,
+    place: usize,
+    shared: &Shared,
+) -> Client<App> {
+    let options = options
         .retry_first_connect(true)
         .connect_timeout(Duration::from_millis(300))
         .request_timeout(Duration::from_millis(500))
@@ -237,17 +246,78 @@ fn finish(app: &mut App, nats: &Client<App>, place: usize) {
     if run.seed.is_multiple_of(2) { nats.drain() } else { nats.close() }
 }
 
-/// The faults of a connection, by the seed of its client.
-fn faults(seed: u64, index: usize, corrupt: bool) -> Vec<Fault> {
-    if index >= FAULTY {
-        return Vec::new();
+/// What is between a client and its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Plain,
+    /// With bytes that are changed on their way.
+    Garbled,
+    /// Where bytes that were changed are noticed.
+    #[cfg(feature = "tls")]
+    Encrypted,
+    #[cfg(feature = "websocket")]
+    WebSocket,
+}
+
+impl Wire {
+    fn takes(self, faults: &[Fault]) -> bool {
+        let any = |pick: fn(&Fault) -> bool| faults.iter().any(pick);
+        let garbles = any(|fault| matches!(fault, Fault::Corrupt { .. }));
+        let fits = match self {
+            Self::Plain => !garbles,
+            Self::Garbled => garbles,
+            // lines can only be told from others in plain text
+            #[cfg(feature = "tls")]
+            Self::Encrypted => !any(|fault| matches!(fault, Fault::DropLine { .. })),
+            #[cfg(feature = "websocket")]
+            Self::WebSocket => !garbles && !any(|fault| matches!(fault, Fault::DropLine { .. })),
+        };
+        fits && !faults.is_empty()
     }
-    let is_corrupt = |fault: &Fault| matches!(fault, Fault::Corrupt { .. });
-    let seeds = (0..).map(|try_| seed * 1_000_003 + (index + FAULTY * try_) as u64);
-    let mut all = seeds.map(Fault::random);
-    let wanted =
-        |faults: &Vec<Fault>| !faults.is_empty() && faults.iter().any(is_corrupt) == corrupt;
-    all.find(wanted).expect("every fault comes some day")
+
+    /// The faults of a connection, by the seed of its client.
+    fn faults(self, seed: u64, index: usize) -> Vec<Fault> {
+        if index >= FAULTY {
+            return Vec::new();
+        }
+        let seeds = (0..).map(|attempt| seed * 1_000_003 + (index + FAULTY * attempt) as u64);
+        let mut all = seeds.map(Fault::random);
+        all.find(|faults| self.takes(faults)).expect("every fault comes some day")
+    }
+}
+
+/// A server, the way to it, and one client that no fault meets.
+struct Setup {
+    wire: Wire,
+    /// Where proxies forward to.
+    port: u16,
+    scheme: &'static str,
+    /// What every client's options have.
+    dress: Box<dyn Fn(Options) -> Options>,
+    event_loop: EventLoop<App>,
+    sound: Client<App>,
+    _server: Server,
+}
+
+impl Setup {
+    fn new(
+        wire: Wire,
+        server: Server,
+        url: &str,
+        dress: impl Fn(Options) -> Options + 'static,
+    ) -> Self {
+        let event_loop = EventLoop::new().expect("an event loop");
+        let options = dress(Options::new(server.url()).request_timeout(PATIENCE));
+        let sound = event_loop.connect(options).expect("a client");
+        sound.on_disconnect(|_, _, reason| panic!("the sound client is disconnected: {reason}"));
+        let scheme = if url.starts_with("ws://") { "ws" } else { "nats" };
+        let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        Self { wire, port, scheme, dress: Box::new(dress), event_loop, sound, _server: server }
+    }
+
+    fn options(&self, proxy: &FaultProxy) -> Options {
+        (self.dress)(Options::new(format!("{}://127.0.0.1:{}", self.scheme, proxy.port())))
+    }
 }
 
 /// How hard it was.
@@ -260,14 +330,10 @@ struct Tally {
 }
 
 /// A round of clients with seeds of their own.
-fn round(
-    event_loop: &EventLoop<App>,
-    sound: &Client<App>,
-    server: &Server,
-    first_seed: u64,
-    corrupt: bool,
-    tally: &mut Tally,
-) {
+fn round(setup: &Setup, first_seed: u64, tally: &mut Tally) {
+    let Setup { wire, port, event_loop, sound, .. } = setup;
+    let (wire, port) = (*wire, *port);
+    let corrupt = wire == Wire::Garbled;
     let mut app = App::default();
     let name = format!("r{first_seed}");
     let shared = Shared {
@@ -299,8 +365,8 @@ fn round(
     opt_out(|| {
         for seed in seeds {
             let planned = planned.clone();
-            proxies.push(FaultProxy::start(server.port(), move |index| {
-                let faults = faults(seed, index, corrupt);
+            proxies.push(FaultProxy::start(port, move |index| {
+                let faults = wire.faults(seed, index);
                 planned.fetch_add(faults.len(), Ordering::SeqCst);
                 faults
             }));
@@ -309,7 +375,7 @@ fn round(
     let clients: Vec<_> = proxies
         .iter()
         .enumerate()
-        .map(|(place, proxy)| begin(event_loop, proxy.url(), place, &shared))
+        .map(|(place, proxy)| begin(event_loop, setup.options(proxy), place, &shared))
         .collect();
     let limit = Instant::now() + PATIENCE;
     while app.runs.iter().any(|run| run.closes == 0) {
@@ -460,10 +526,10 @@ fn check_bucket(event_loop: &EventLoop<App>, app: &mut App, shared: &Shared) {
 }
 
 /// A client through a proxy that does nothing works.
-fn check_clean_connection(event_loop: &EventLoop<App>, server: &Server) {
-    let proxy = FaultProxy::start(server.port(), |_| Vec::new());
+fn check_clean_connection(setup: &Setup) {
+    let proxy = FaultProxy::start(setup.port, |_| Vec::new());
     let mut app = App::default();
-    let nats = event_loop.connect(proxy.url()).expect("a client");
+    let nats = setup.event_loop.connect(setup.options(&proxy)).expect("a client");
     nats.subscribe("clean", |_, nats, message| nats.respond(message, "yes").expect("an answer"))
         .expect("a subscription");
     nats.request("clean", "?", |app: &mut App, nats, reply| {
@@ -471,48 +537,359 @@ fn check_clean_connection(event_loop: &EventLoop<App>, server: &Server) {
         app.runs.push(Run::default());
         nats.close();
     });
-    turn_until(event_loop, &mut app, "a reply", |app| app.runs.len() == 1);
+    turn_until(&setup.event_loop, &mut app, "a reply", |app| app.runs.len() == 1);
 }
 
-fn sound_client(event_loop: &EventLoop<App>, server: &Server) -> Client<App> {
-    let options = Options::new(server.url()).request_timeout(PATIENCE);
-    let sound = event_loop.connect(options).expect("a client");
-    sound.on_disconnect(|_, _, reason| panic!("the sound client lost its connection: {reason}"));
-    sound
-}
-
-#[test]
-fn hundreds_of_faults_lose_nothing_that_was_acknowledged_and_leave_no_memory_behind() {
-    const WANTED: usize = 1500;
-    let server = Server::start();
-    let event_loop: EventLoop<App> = EventLoop::new().expect("an event loop");
-    let sound = sound_client(&event_loop, &server);
-    let (mut tally, mut seed, mut kept) = (Tally::default(), 0, Vec::new());
-    while tally.faults < WANTED {
-        let memory = measure(|| round(&event_loop, &sound, &server, seed, false, &mut tally));
+/// Rounds until there were so many faults.
+fn run(setup: &Setup, first_seed: u64, wanted: usize) {
+    let (mut tally, mut seed, mut kept) = (Tally::default(), first_seed, Vec::new());
+    while tally.faults < wanted {
+        let memory = measure(|| round(setup, seed, &mut tally));
         kept.push(memory.bytes_current);
         seed += CLIENTS as u64;
     }
-    check_clean_connection(&event_loop, &server);
+    check_clean_connection(setup);
+    println!("{tally:?}, bytes kept by the rounds: {kept:?}");
     // tables have grown to their size in the first rounds
     let later = &kept[kept.len() / 2..];
     let left: i64 = later.iter().sum();
     assert!(left / (later.len() as i64) < 16 * 1024, "bytes kept by the rounds: {kept:?}");
-    println!("{tally:?} of {seed} clients, bytes kept by the rounds: {kept:?}");
     let hits = tally.reconnects as usize;
     assert!(hits > tally.faults / 20, "faults that hit nothing prove nothing: {tally:?}");
     assert!(tally.acknowledged > tally.not_acknowledged, "too much was lost: {tally:?}");
 }
 
+fn plain(wire: Wire) -> Setup {
+    let server = Server::start();
+    let url = server.url();
+    Setup::new(wire, server, &url, |options| options)
+}
+
+#[test]
+fn hundreds_of_faults_lose_nothing_that_was_acknowledged_and_leave_no_memory_behind() {
+    run(&plain(Wire::Plain), 0, 1_500);
+}
+
 #[test]
 fn bytes_that_were_changed_on_their_way_hang_nothing() {
-    let server = Server::start();
-    let event_loop: EventLoop<App> = EventLoop::new().expect("an event loop");
-    let sound = sound_client(&event_loop, &server);
-    let mut tally = Tally::default();
-    for seed in [1_000_000, 2_000_000, 3_000_000, 4_000_000, 5_000_000] {
-        round(&event_loop, &sound, &server, seed, true, &mut tally);
+    run(&plain(Wire::Garbled), 1_000_000, 600);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn faults_of_every_kind_within_tls_lose_nothing_that_was_acknowledged() {
+    use evnats_harness::{Certificates, ServerCertificate, TlsOptions};
+    let certificates = Certificates::new();
+    let tls = certificates.server_config(ServerCertificate::Valid, &TlsOptions::default());
+    let server = Server::builder().config(tls).start().expect("a server");
+    let (url, trusting) = (server.url(), evnats::Tls::new().ca_file(certificates.ca()));
+    let dress = move |options: Options| options.tls(trusting.clone());
+    run(&Setup::new(Wire::Encrypted, server, &url, dress), 2_000_000, 400);
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn faults_of_a_websocket_lose_nothing_that_was_acknowledged() {
+    let server = Server::builder().websocket().start().expect("a server");
+    let url = server.websocket_url();
+    run(&Setup::new(Wire::WebSocket, server, &url, |options| options), 3_000_000, 400);
+}
+
+/// The numbers of messages that a server has got, of a client whose writes were cut.
+#[derive(Default)]
+struct Cut {
+    received: Vec<u64>,
+    half: Vec<u64>,
+    errors: Vec<String>,
+    outcomes: Vec<(u64, Result<(), RequestError>)>,
+}
+
+fn last_number(subject: &str) -> u64 {
+    subject.rsplit('.').next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+/// Fills the connection of a client until no more can be written, and ends it there. What the
+/// sockets have taken is lost, what they have not taken arrives, and nothing is continued.
+fn cut_a_write(
+    server: &Server,
+    len: usize,
+    send: impl Fn(&Client<Cut>, &str, Vec<u8>, u64),
+) -> Cut {
+    const BYTES: usize = 16 << 20;
+    let direction = Direction::ToServer;
+    let proxy = FaultProxy::start(server.port(), move |index| match index {
+        0 => vec![Fault::Stall { direction, at: 100_000 }],
+        _ => Vec::new(),
+    });
+    let event_loop: EventLoop<Cut> = EventLoop::new().expect("an event loop");
+    let mut cut = Cut::default();
+    let sound = event_loop.connect(server.url()).expect("a client");
+    let base = unique("cut");
+    sound
+        .subscribe(&format!("{base}.*"), move |cut: &mut Cut, sound, message| {
+            assert!(message.payload().len() == len, "{} bytes", message.payload().len());
+            cut.received.push(last_number(&message.subject()));
+            sound.respond(message, "got it").expect("an answer");
+        })
+        .expect("a subscription");
+    flush(&event_loop, &mut cut, &sound);
+    let options = Options::new(proxy.url())
+        .keep_alive(Duration::from_millis(100), 2)
+        .request_timeout(PATIENCE)
+        .reconnect_jitter(Duration::ZERO, Duration::ZERO);
+    let nats = event_loop.connect(options).expect("a client");
+    nats.on_error(|cut: &mut Cut, _, error| match error {
+        ConnectionError::PublishFailed { subject, error: CommandError::HalfWritten } => {
+            cut.half.push(last_number(subject));
+        }
+        other => cut.errors.push(other.to_string()),
+    });
+    turn_until(&event_loop, &mut cut, "a connection", |_| nats.state() == State::Connected);
+    let count = (BYTES / len) as u64;
+    for number in 0..count {
+        send(&nats, &format!("{base}.{number}"), vec![b'x'; len], number);
     }
-    check_clean_connection(&event_loop, &server);
-    println!("{tally:?}");
+    turn_until(&event_loop, &mut cut, "another connection", |_| nats.statistics().reconnects == 1);
+    send(&nats, &format!("{base}.{count}"), vec![b'x'; len], count);
+    turn_until(&event_loop, &mut cut, "the last message", |cut| {
+        cut.received.last() == Some(&count)
+    });
+    turn_until(&event_loop, &mut cut, "outcomes", |_| nats.request_count() == 0);
+    flush(&event_loop, &mut cut, &nats);
+    assert!(cut.received.is_sorted_by(|one, next| one < next), "order, and no duplicate");
+    assert_eq!(nats.statistics().reconnects, 1, "the server understands what comes");
+    assert_eq!(cut.errors, [""; 0]);
+    cut
+}
+
+#[test]
+fn a_write_that_was_cut_in_the_middle_is_never_continued() {
+    let server = Server::builder().jetstream(false).start().expect("a server");
+    let mut halves = 0;
+    for len in [1_000, 10_007, 100_003, 1_000_000] {
+        for is_given in [false, true] {
+            let cut = cut_a_write(&server, len, |nats, subject, payload, _| {
+                let published = match is_given {
+                    true => nats.publish(subject, payload),
+                    false => nats.publish(subject, &*payload),
+                };
+                published.expect("a publish");
+            });
+            assert!(cut.half.len() <= 1, "{:?}", cut.half);
+            halves += cut.half.len();
+            for half in &cut.half {
+                let behind = cut.received.iter().position(|number| number > half);
+                let behind = &cut.received[behind.expect("the last one")..];
+                assert!(!cut.received.contains(half), "{half} was continued");
+                // what stood behind it was not written, so it is not lost
+                assert_eq!(behind[0], half + 1);
+                assert!(behind.windows(2).all(|pair| pair[0] + 1 == pair[1]), "one is missing");
+            }
+        }
+    }
+    assert!(halves >= 4, "only {halves} of 8 were cut in the middle of a message");
+}
+
+#[test]
+fn a_request_that_was_cut_in_the_middle_was_never_sent() {
+    let server = Server::builder().jetstream(false).start().expect("a server");
+    let mut never_sent = 0;
+    for len in [10_007, 1_000_000] {
+        let cut = cut_a_write(&server, len, |nats, subject, payload, number| {
+            nats.request(subject, payload, move |cut: &mut Cut, _, outcome| {
+                cut.outcomes.push((number, outcome.map(drop)));
+            });
+        });
+        assert_eq!(cut.outcomes.len() as u64, (16 << 20) / len as u64 + 1);
+        for (number, outcome) in &cut.outcomes {
+            let is_received = cut.received.contains(number);
+            match outcome {
+                Ok(()) => assert!(is_received, "{number} was answered"),
+                Err(RequestError::NeverSent) => assert!(!is_received, "{number} was never sent"),
+                Err(error) => assert_eq!(*error, RequestError::OutcomeUnknown, "{number}"),
+            }
+        }
+        let halves = cut.outcomes.iter().filter(|(_, one)| *one == Err(RequestError::NeverSent));
+        never_sent += halves.count();
+    }
+    assert!(never_sent <= 2, "{never_sent}: one for each connection, at most");
+    assert!(never_sent >= 1, "none was cut in the middle");
+}
+
+#[test]
+fn failed_attempts_and_reconnects_leave_no_memory_behind() {
+    const TIMES: u64 = 150;
+    let server = Server::builder().jetstream(false).start().expect("a server");
+    let proxy = FaultProxy::start(server.port(), |_| Vec::new());
+    let event_loop: EventLoop<App> = EventLoop::new().expect("an event loop");
+    let mut app = App::default();
+    let options = Options::new(proxy.url()).reconnect_delay_with(|_| Duration::from_millis(1));
+    let nats = event_loop.connect(options).expect("a client");
+    nats.subscribe("nobody", |_, _, _| {}).expect("a subscription");
+    flush(&event_loop, &mut app, &nats);
+    let mut kept = Vec::new();
+    for _ in 0..4 {
+        let memory = measure(|| {
+            proxy.refuse(true);
+            proxy.cut_all();
+            let attempts = proxy.connections() + TIMES as usize;
+            turn_until(&event_loop, &mut app, "failed attempts", |_| {
+                proxy.connections() >= attempts
+            });
+            proxy.refuse(false);
+            turn_until(&event_loop, &mut app, "a connection", |_| nats.state() == State::Connected);
+            for _ in 0..TIMES {
+                let times = nats.statistics().reconnects + 1;
+                nats.reconnect();
+                turn_until(&event_loop, &mut app, "a reconnect", |_| {
+                    nats.statistics().reconnects == times && nats.state() == State::Connected
+                });
+            }
+            flush(&event_loop, &mut app, &nats);
+        });
+        kept.push(memory.bytes_current);
+    }
+    assert!(kept[1..].iter().sum::<i64>() < 16 * 1024, "{kept:?}");
+    println!("{kept:?}");
+}
+
+/// What a watch and listings beside it have shown.
+#[derive(Default)]
+struct Watched {
+    seed: u64,
+    revisions: Vec<u64>,
+    signals: usize,
+    /// How often it ended before it was set up, and was begun anew.
+    begun_anew: usize,
+    listed: usize,
+    refused: usize,
+}
+
+fn watch(kv: &kv::KeyValue<Vec<Watched>>, place: usize) {
+    let options = kv::WatchOptions::new().heartbeat(Duration::from_millis(200));
+    kv.watch(">", options, move |app: &mut Vec<Watched>, kv, update| {
+        let watched = &mut app[place];
+        match update {
+            kv::Update::Entry(entry) => watched.revisions.push(entry.revision()),
+            kv::Update::Initialised => watched.signals += 1,
+            // once it is set up, a watch does not end; before, it is a request like others
+            kv::Update::Ended(_) if kv.client().state() == State::Closed => {}
+            kv::Update::Ended(error) => {
+                assert_eq!(watched.signals, 0, "seed {}: {error}", watched.seed);
+                assert!(error.is_timeout(), "seed {}: {error}", watched.seed);
+                watched.revisions.clear();
+                watched.begun_anew += 1;
+                watch(kv, place);
+            }
+            _ => {}
+        }
+    });
+}
+
+/// Lists keys again and again: all that were there from the beginning, or an error.
+fn list(kv: &kv::KeyValue<Vec<Watched>>, place: usize, first_keys: usize) {
+    kv.keys_matching(&["first.*"], move |app: &mut Vec<Watched>, kv, keys| {
+        let watched = &mut app[place];
+        match keys {
+            Ok(keys) => {
+                assert_eq!(keys.len(), first_keys, "seed {}", watched.seed);
+                watched.listed += 1;
+            }
+            Err(_) => watched.refused += 1,
+        }
+        if kv.client().state() != State::Closed {
+            let again = kv.clone();
+            kv.client().handle().set_timer(Duration::from_millis(10), move |_, _| {
+                list(&again, place, first_keys);
+            });
+        }
+    });
+}
+
+#[test]
+fn watches_under_faults_show_every_revision_once_and_in_order_and_listings_are_whole() {
+    const FIRST: u64 = 20;
+    const LATER: u64 = 180;
+    let server = Server::start();
+    let event_loop: EventLoop<Vec<Watched>> = EventLoop::new().expect("an event loop");
+    let mut app: Vec<Watched> = Vec::new();
+    let sound = event_loop.connect(server.url()).expect("a client");
+    let mut hits = 0;
+    for first_seed in [0, 1_000, 2_000] {
+        let seeds = 4_000_000 + first_seed..4_000_000 + first_seed + CLIENTS as u64;
+        app.clear();
+        app.extend(seeds.clone().map(|seed| Watched { seed, ..Watched::default() }));
+        let bucket = unique("watched");
+        let write = sound.jetstream().key_value(&bucket);
+        let stored = Rc::new(Cell::new(0));
+        let config = kv::Config { storage: Storage::Memory, ..kv::Config::default() };
+        let put = |kv: &kv::KeyValue<Vec<Watched>>, key: String, stored: &Rc<Cell<u64>>| {
+            let stored = stored.clone();
+            kv.put(&key, payload(0), move |_, _, revision| {
+                assert_eq!(revision.expect("a revision"), stored.get() + 1);
+                stored.set(stored.get() + 1);
+            });
+        };
+        let count = stored.clone();
+        write.create_bucket(config, move |_: &mut Vec<Watched>, kv, created| {
+            created.expect("a bucket");
+            (0..FIRST).for_each(|number| put(kv, format!("first.{number}"), &count));
+        });
+        turn_until(&event_loop, &mut app, "first values", |_| stored.get() == FIRST);
+        let proxies: Vec<_> = seeds
+            .map(|seed| {
+                FaultProxy::start(server.port(), move |index| Wire::Plain.faults(seed, index))
+            })
+            .collect();
+        let mut clients = Vec::new();
+        for (place, proxy) in proxies.iter().enumerate() {
+            let options = Options::new(proxy.url())
+                .retry_first_connect(true)
+                .connect_timeout(Duration::from_millis(300))
+                .request_timeout(Duration::from_millis(500))
+                .keep_alive(Duration::from_millis(100), 2)
+                .reconnect_delay(Duration::from_millis(5), Duration::from_millis(50))
+                .reconnect_jitter(Duration::ZERO, Duration::ZERO);
+            let nats = event_loop.connect(options).expect("a client");
+            let kv = nats.jetstream().key_value(&bucket);
+            watch(&kv, place);
+            list(&kv, place, FIRST as usize);
+            clients.push(nats);
+        }
+        for number in 0..LATER {
+            put(&write, format!("later.{number}"), &stored);
+            let wanted = FIRST + number + 1;
+            turn_until(&event_loop, &mut app, "values", |_| stored.get() == wanted);
+        }
+        let all: Vec<_> = (1..=FIRST + LATER).collect();
+        let limit = Instant::now() + PATIENCE;
+        let is_done = |watched: &Watched| {
+            watched.revisions.last() == all.last() && watched.signals > 0 && watched.listed > 0
+        };
+        while !app.iter().all(is_done) && Instant::now() < limit {
+            event_loop.dispatch(&mut app, Some(Duration::from_millis(50))).expect("a turn");
+        }
+        for (watched, nats) in app.iter().zip(&clients) {
+            let Watched { seed, revisions, signals, begun_anew, listed, refused } = watched;
+            let what = format!(
+                "seed {seed}, begun anew {begun_anew}, {listed} listings, {refused} refused, {:?}",
+                nats.state()
+            );
+            assert!(*revisions == all, "{what}: {:?}", gaps(revisions));
+            assert_eq!(*signals, 1, "{what}");
+            assert!(*listed > 0, "{what}");
+            hits += nats.statistics().reconnects;
+        }
+        clients.iter().for_each(Client::close);
+        turn_until(&event_loop, &mut app, "the end", |_| {
+            clients.iter().all(|nats| nats.state() == State::Closed)
+        });
+    }
+    assert!(hits > 20, "faults that hit nothing prove nothing: {hits}");
+}
+
+/// Where a list of revisions does not go on with the next one.
+fn gaps(revisions: &[u64]) -> Vec<(u64, u64)> {
+    let pairs = revisions.windows(2).map(|pair| (pair[0], pair[1]));
+    pairs.filter(|(one, next)| one + 1 != *next).take(5).collect()
 }

@@ -122,3 +122,58 @@ fn lame_duck_move_loses_no_message_and_delivers_none_twice() {
     assert!(nats.statistics().duplicates > 0, "there was an overlap");
     assert_eq!(nats.state(), State::Connected);
 }
+
+fn tick(app: &mut App, publisher: &Client<App>, subject: String) {
+    if app.stops {
+        return;
+    }
+    for _ in 0..5 {
+        publisher.publish(&subject, "tick").expect("a publish");
+        app.published += 1;
+    }
+    let again = publisher.clone();
+    publisher.handle().set_timer(Duration::from_millis(1), move |app, _| {
+        tick(app, &again, subject);
+    });
+}
+
+/// Which of them is a copy of which cannot be said, so there may be some too many.
+#[test]
+fn equal_messages_are_not_lost_in_a_move() {
+    let config = "lame_duck_duration: \"30s\"\nlame_duck_grace_period: \"2s\"\n";
+    let cluster = Cluster::builder().config(config).jetstream(false).start().expect("a cluster");
+    let event_loop: EventLoop<App> = EventLoop::new().expect("an event loop");
+    let (first, second) = (cluster.server(0), cluster.server(1));
+    let nats = event_loop.connect(first.url()).expect("a client");
+    let publisher = event_loop.connect(second.url()).expect("a client");
+    nats.on_reconnect(|app: &mut App, _, _| app.moved += 1);
+    let subject = unique("ticks");
+    nats.subscribe(&subject, |app, _, _| app.answered += 1).expect("a subscription");
+    let probe = format!("{subject}.probe");
+    nats.subscribe(&probe, |app, _, _| app.plain.push(0)).expect("a subscription");
+    let mut app = App::default();
+    turn_until(&event_loop, &mut app, "the route", |app| {
+        publisher.publish(&probe, "").expect("a publish");
+        !app.plain.is_empty()
+    });
+    tick(&mut app, &publisher, subject.clone());
+    turn_until(&event_loop, &mut app, "ticks", |app| app.answered > 500);
+    first.lame_duck();
+    turn_until(&event_loop, &mut app, "the move", |app| app.moved > 0);
+    let at_the_move = app.answered;
+    turn_until(&event_loop, &mut app, "ticks after the move", |app| {
+        app.answered > at_the_move + 500
+    });
+    app.stops = true;
+    app.plain.clear();
+    // behind the last tick
+    nats.subscribe(&format!("{subject}.end"), |app: &mut App, _, _| app.plain.push(0))
+        .expect("a subscription");
+    turn_until(&event_loop, &mut app, "the end", |app| {
+        publisher.publish(&format!("{subject}.end"), "").expect("a publish");
+        !app.plain.is_empty()
+    });
+    assert!(app.answered >= app.published, "{} of {}", app.answered, app.published);
+    assert!(app.answered < app.published + 500, "{} of {}", app.answered, app.published);
+    assert!(nats.statistics().duplicates > 0, "there was an overlap");
+}

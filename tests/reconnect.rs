@@ -8,8 +8,9 @@ use evnats::{
     Client, CommandError, ConnectionError, Credentials, DisconnectReason, EventLoop, FenceError,
     Options, PendingLimits, RequestError, ServerErrorKind, State, SubscriptionId, kv,
 };
-use evnats_harness::{Cluster, FaultProxy, ReservedPort, Server};
+use evnats_harness::{Cluster, Direction, Fault, FaultProxy, ReservedPort, ScriptedServer, Server};
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use support::{Log, assert_same, finish_with, flush, note_events, steps, turn_until, unique};
@@ -723,6 +724,243 @@ fn requests_that_are_kept_are_answered_on_the_next_connection() {
     turn_until(&event_loop, &mut app, "the reply", |app| !app.outcomes.is_empty());
     assert_eq!(app.outcomes, ["kept: late"]);
     assert_eq!(replies.borrow().len(), 1, "it was sent once");
+}
+
+// ---- commands and panics in callbacks -------------------------------------------------------------
+
+#[test]
+fn a_buffer_that_was_full_when_the_connection_was_lost_has_room_again_after_it() {
+    let server = Server::builder().jetstream(false).start().expect("a server");
+    let direction = Direction::ToServer;
+    let proxy = FaultProxy::start(server.port(), move |index| match index {
+        0 => vec![Fault::Stall { direction, at: 10_000 }],
+        _ => Vec::new(),
+    });
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let options = quick(proxy.url())
+        .outgoing_limit(2 << 20, 1 << 20)
+        .keep_alive(Duration::from_millis(100), 2);
+    let nats = connect(&event_loop, options);
+    nats.on_writable(|app, _| app.outcomes.push("writable".into()));
+    turn_until(&event_loop, &mut app, "a connection", |_| nats.state() == State::Connected);
+    let payload = vec![b'x'; 100_000];
+    // until neither the sockets nor the buffer take any more
+    let is_full = (0..1000).any(|_| {
+        let published = nats.publish("nobody", &*payload);
+        matches!(published, Err(evnats::Error::Command(CommandError::BufferFull { .. })))
+    });
+    assert!(is_full, "100 MB have gone somewhere");
+    turn_until(&event_loop, &mut app, "room", |app| !app.outcomes.is_empty());
+    assert_eq!(reconnects(&nats), 1, "there is none before the next connection");
+    flush(&event_loop, &mut app, &nats);
+    assert_eq!(app.outcomes, ["writable"]);
+    assert!(!app.has("error: ") || app.count("error: ") == 1, "{:?}", app.log);
+}
+
+#[test]
+fn a_client_may_be_closed_drained_or_reconnected_in_any_of_its_callbacks() {
+    type Command = fn(&Client<App>);
+    type Expected = &'static [&'static str];
+    let server = Server::builder().jetstream(false).start().expect("a server");
+    let table: [(&str, Command, Expected); 9] = [
+        ("connect", Client::close, &["connected", "disconnected", "closed"]),
+        ("connect", Client::drain, &["connected", "disconnected", "closed"]),
+        ("connect", Client::reconnect, &["connected", "disconnected", "reconnected"]),
+        ("disconnect", Client::close, &["connected", "disconnected", "closed"]),
+        (
+            "disconnect",
+            Client::drain,
+            &["connected", "disconnected", "reconnected", "disconnected", "closed"],
+        ),
+        ("disconnect", Client::reconnect, &["connected", "disconnected", "reconnected"]),
+        (
+            "reconnect",
+            Client::close,
+            &["connected", "disconnected", "reconnected", "disconnected", "closed"],
+        ),
+        (
+            "reconnect",
+            Client::drain,
+            &["connected", "disconnected", "reconnected", "disconnected", "closed"],
+        ),
+        (
+            "reconnect",
+            Client::reconnect,
+            &["connected", "disconnected", "reconnected", "disconnected", "reconnected"],
+        ),
+    ];
+    for (place, command, expected) in table {
+        let proxy = FaultProxy::start(server.port(), |_| Vec::new());
+        let (event_loop, mut app) = (event_loop(), App::default());
+        let nats = event_loop.connect(quick(proxy.url())).expect("a client");
+        let is_first = Rc::new(Cell::new(true));
+        let step = move |app: &mut App, nats: &Client<App>, name: &str, line: &str| {
+            app.log.push(line.into());
+            if name == place && is_first.replace(false) {
+                command(nats);
+            }
+        };
+        let (one, two, three) = (step.clone(), step.clone(), step);
+        nats.on_connect(move |app, nats, _| one(app, nats, "connect", "connected"));
+        nats.on_disconnect(move |app, nats, _| two(app, nats, "disconnect", "disconnected"));
+        nats.on_reconnect(move |app, nats, _| three(app, nats, "reconnect", "reconnected"));
+        nats.on_close(|app, _, _| app.log.push("closed".into()));
+        turn_until(&event_loop, &mut app, "a connection", |app| !app.log.is_empty());
+        if place != "connect" {
+            proxy.cut_all();
+        }
+        turn_until(&event_loop, &mut app, "the steps", |app| app.log.len() >= expected.len());
+        assert_eq!(app.log, expected, "in on_{place}");
+        if expected.ends_with(&["closed"]) {
+            finish_with(&event_loop, &mut app);
+            assert_eq!(app.log, expected, "in on_{place}");
+        } else {
+            flush(&event_loop, &mut app, &nats);
+        }
+    }
+}
+
+#[test]
+fn servers_that_are_named_in_on_disconnect_are_the_ones_that_count() {
+    let [mut first, second] =
+        [0, 1].map(|_| Server::builder().jetstream(false).start().expect("a server"));
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let nats = connect(&event_loop, quick(first.url()));
+    let to = second.url();
+    nats.on_disconnect(move |_, nats, _| nats.set_servers([&to]).expect("a server"));
+    flush(&event_loop, &mut app, &nats);
+    first.stop();
+    until_reconnected(&event_loop, &mut app, &nats, 1);
+    assert_eq!(port_of(&nats), second.port());
+    assert_eq!(nats.servers().len(), 1);
+}
+
+/// Turns a loop until something is so, and lets callbacks panic.
+fn turn_through_panics(
+    event_loop: &EventLoop<App>,
+    app: &mut App,
+    what: &str,
+    mut is_so: impl FnMut(&mut App) -> bool,
+) -> usize {
+    let mut panics = 0;
+    loop {
+        let turned = catch_unwind(AssertUnwindSafe(|| {
+            turn_until(event_loop, app, what, &mut is_so);
+        }));
+        match turned {
+            Ok(()) => return panics,
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>();
+                assert_eq!(text, Some(&"a bug in the application"));
+                panics += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn panics_in_the_callbacks_of_a_connection_do_not_stop_it_nor_a_watch() {
+    watch_through_panics(Duration::from_millis(500));
+}
+
+#[test]
+fn a_watch_is_told_of_a_reconnect_even_if_on_reconnect_panics() {
+    // a heartbeat that does not come while the test waits
+    watch_through_panics(Duration::from_secs(600));
+}
+
+fn watch_through_panics(heartbeat: Duration) {
+    let mut server = Server::start();
+    let proxy = FaultProxy::start(server.port(), |_| Vec::new());
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let nats = event_loop.connect(quick(proxy.url())).expect("a client");
+    nats.on_connect(|_, _, _| panic!("a bug in the application"));
+    nats.on_disconnect(|_, _, _| panic!("a bug in the application"));
+    nats.on_reconnect(|_, _, _| panic!("a bug in the application"));
+    nats.on_error(|_, _, _| panic!("a bug in the application"));
+    let kv = nats.jetstream().key_value(&unique("bucket"));
+    kv.create_bucket(kv::Config::default(), move |_: &mut App, kv, created| {
+        created.expect("a bucket");
+        let options = kv::WatchOptions::new().heartbeat(heartbeat);
+        kv.watch(">", options, |app: &mut App, _, update| match update {
+            kv::Update::Entry(entry) => app.numbers.push(entry.revision()),
+            kv::Update::Initialised => app.outcomes.push("initialised".into()),
+            kv::Update::Ended(error) => panic!("{error}"),
+            _ => {}
+        });
+    });
+    let panics =
+        turn_through_panics(&event_loop, &mut app, "a watch", |app| !app.outcomes.is_empty());
+    assert_eq!(panics, 1, "on_connect");
+    proxy.refuse(true);
+    // it knows nothing of the watch any more
+    server.restart();
+    let panics =
+        turn_through_panics(&event_loop, &mut app, "failed attempts", |_| proxy.connections() > 4);
+    assert!(panics >= 3, "on_disconnect and on_error: {panics}");
+    proxy.refuse(false);
+    turn_through_panics(&event_loop, &mut app, "a reconnect", |_| nats.state() == State::Connected);
+    kv.put("key", "value", |app: &mut App, _, revision| {
+        app.others.push(revision.expect("a revision"));
+    });
+    turn_through_panics(&event_loop, &mut app, "the watch", |app| app.numbers.len() == 1);
+}
+
+#[test]
+fn a_panic_in_on_connect_does_not_keep_the_servers_of_the_first_info_unknown() {
+    let server = ScriptedServer::start(|mut script| {
+        script.send_info_with(r#""connect_urls":["127.0.0.1:1","127.0.0.1:2"]"#);
+        script.expect("PING");
+        script.send(b"PONG\r\n");
+        script.hold();
+    });
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let nats = event_loop.connect(quick(server.url())).expect("a client");
+    nats.on_connect(|_, _, _| panic!("a bug in the application"));
+    turn_through_panics(&event_loop, &mut app, "a connection", |_| {
+        nats.state() == State::Connected
+    });
+    assert_eq!(nats.servers().len(), 3);
+}
+
+#[test]
+fn a_panic_in_choose_server_does_not_end_the_attempts() {
+    let server = Server::start();
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let panics = Cell::new(true);
+    let options = quick(server.url()).choose_server(move |_| {
+        assert!(!panics.replace(false), "a bug in the application");
+        None
+    });
+    let nats = connect(&event_loop, options);
+    turn_until(&event_loop, &mut app, "a connection", |_| nats.state() == State::Connected);
+    nats.reconnect();
+    turn_through_panics(&event_loop, &mut app, "another connection", |_| {
+        reconnects(&nats) == 1 && nats.state() == State::Connected
+    });
+}
+
+#[test]
+fn a_reconnect_in_a_callback_loses_nothing_of_what_was_read() {
+    let server = ScriptedServer::start(|mut script| {
+        script.handshake();
+        if script.index() == 0 {
+            script.expect("SUB a");
+            script.send(b"MSG a 2 1\r\n1\r\nMSG a 2 1\r\n2\r\nMSG a 2 1\r\n3\r\n");
+        }
+        script.hold();
+    });
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let nats = connect(&event_loop, quick(server.url()));
+    nats.subscribe("a", |app, nats, message| {
+        app.numbers.push(number(message.payload()));
+        if app.numbers.len() == 1 {
+            nats.reconnect();
+        }
+    })
+    .expect("a subscription");
+    turn_until(&event_loop, &mut app, "another connection", |_| reconnects(&nats) == 1);
+    assert_eq!(app.numbers, [1, 2, 3]);
 }
 
 // ---- pausing and looking --------------------------------------------------------------------------

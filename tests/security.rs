@@ -498,7 +498,9 @@ fn exchange(event_loop: &EventLoop<App>, app: &mut App, nats: &Client<App>, dire
 
 #[test]
 fn a_megabyte_goes_both_ways_through_tls_whose_records_are_cut_into_bytes() {
-    let secured = Secured::start(ServerCertificate::Valid, &PLAIN);
+    // bytes that come alone take long on a busy machine
+    let patient = TlsOptions { timeout: Some(Duration::from_secs(60)), ..TlsOptions::default() };
+    let secured = Secured::start(ServerCertificate::Valid, &patient);
     let proxy = FaultProxy::start(secured.server.port(), |_| {
         let directions = [Direction::ToClient, Direction::ToServer];
         let faults = directions.map(|direction| {
@@ -506,9 +508,9 @@ fn a_megabyte_goes_both_ways_through_tls_whose_records_are_cut_into_bytes() {
             let hold = Duration::from_millis(20);
             [
                 // the handshake, and the borders of records
-                trickle(0, 5_000),
-                trickle(100_000, 3_000),
-                trickle(1_048_000, 3_000),
+                trickle(0, 2_500),
+                trickle(100_000, 500),
+                trickle(1_048_500, 500),
                 Fault::Delay { direction, at: 200_003, hold },
                 Fault::Delay { direction, at: 900_001, hold },
             ]
@@ -517,7 +519,8 @@ fn a_megabyte_goes_both_ways_through_tls_whose_records_are_cut_into_bytes() {
     });
     let (event_loop, mut app) = (event_loop(), App::default());
     let direct = connect(&event_loop, secured.options());
-    let nats = connect(&event_loop, quick(proxy.url()).tls(secured.trusting()));
+    let options = quick(proxy.url()).connect_timeout(Duration::from_secs(60));
+    let nats = connect(&event_loop, options.tls(secured.trusting()));
     exchange(&event_loop, &mut app, &nats, &direct);
     assert_eq!(app.failures, []);
     assert_eq!((app.connects, app.lost.len()), (2, 0));
@@ -660,7 +663,7 @@ mod websocket {
         let proxy = FaultProxy::start(port.expect("a port"), |_| {
             let directions = [Direction::ToClient, Direction::ToServer];
             let faults = directions.map(|direction| {
-                [0, 70_000].map(|from| Fault::Trickle { direction, from, until: from + 4_000 })
+                [0, 70_000].map(|from| Fault::Trickle { direction, from, until: from + 500 })
             });
             faults.concat()
         });

@@ -40,6 +40,8 @@ pub(crate) struct Held {
     messages: VecDeque<Message>,
     bytes: usize,
     dropped: u64,
+    /// Messages that were taken out because they lie beyond the maximum.
+    truncated: u64,
     /// The last message was dropped.
     is_slow: bool,
 }
@@ -69,8 +71,14 @@ impl Held {
 
     /// Keeps the first messages only.
     pub(crate) fn truncate(&mut self, count: usize) {
+        self.truncated += self.messages.len().saturating_sub(count) as u64;
         self.messages.truncate(count);
         self.bytes = self.messages.iter().map(Message::len).sum();
+    }
+
+    /// Messages that came while the subscription was paused and that were not delivered.
+    pub(crate) fn undelivered(&self) -> u64 {
+        self.messages.len() as u64 + self.dropped + self.truncated
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -85,11 +85,11 @@ impl<T> Requests<T> {
         self.slots.get_mut(decode_token(token)?)
     }
 
-    /// Ends the request on a subject that was written first, of those that begin before
-    /// `sent`.
+    /// Ends the request on a subject that was written first on this connection, of those that begin
+    /// before `sent`.
     pub(crate) fn take_first_on(&mut self, subject: &[u8], sent: u64) -> Option<Request<T>> {
         let subject = fingerprint(subject);
-        let was_sent = |request: &Request<T>| request.position.is_none_or(|at| at < sent);
+        let was_sent = |request: &Request<T>| request.position.is_some_and(|at| at < sent);
         let on_subject = self.slots.iter().filter(|(_, request)| request.subject == subject);
         let sent = on_subject.filter(|(_, request)| was_sent(request));
         let (key, _) = sent.min_by_key(|(_, request)| request.position)?;

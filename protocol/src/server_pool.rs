@@ -9,7 +9,7 @@ use crate::error::{ServerError, ServerErrorKind};
 use crate::events::DisconnectReason;
 use crate::info::ServerInfo;
 use crate::server_url::ServerUrl;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How servers are chosen and paced.
@@ -109,6 +109,9 @@ pub struct ServerPool {
     random: u64,
 }
 
+/// Most servers that are learned of at once. A cluster has not nearly so many.
+const MOST_DISCOVERED: usize = 1000;
+
 /// A connection that lasts as long as this counts as a success; before, a server that takes
 /// connections only to close them would be tried without a pause for ever.
 const LASTING: Duration = Duration::from_secs(1);
@@ -139,7 +142,8 @@ impl ServerPool {
         let servers: Vec<_> =
             urls.into_iter().map(|url| known(&url).unwrap_or_else(|| Server::new(url))).collect();
         if let Some(current) = &mut self.current {
-            current.expelled = !servers.iter().any(|server| server.url == current.url);
+            let is_named = servers.iter().any(|server| server.url == current.url);
+            (current.expelled, current.discovered) = (!is_named, current.discovered && !is_named);
         }
         let current = self.current.as_ref().map(|server| &server.url);
         self.others = servers.iter().filter(|s| Some(&s.url) != current).cloned().collect();
@@ -169,22 +173,28 @@ impl ServerPool {
     /// Makes the next server the current one. Returns how long to wait before trying it, or
     /// `None` if no server is left.
     pub fn advance(&mut self) -> Option<Duration> {
+        self.leave_current();
+        self.current = self.others.pop_front();
+        self.begin_attempt()
+    }
+
+    /// The current server stands behind the others, or leaves the pool.
+    fn leave_current(&mut self) {
         if let Some(server) = self.current.take()
             && !self.is_used_up(&server)
         {
             self.others.push_back(server);
         }
-        self.current = self.others.pop_front();
-        self.begin_attempt()
     }
 
     /// As [`advance`](Self::advance), with the server that somebody has chosen: its place in
-    /// [`servers`](Self::servers). A place that does not exist counts as the last one.
+    /// [`servers`](Self::servers). If there is no such place, or the server has just left the pool,
+    /// the usual one is taken.
     pub fn advance_to(&mut self, place: usize) -> Option<Duration> {
-        let mut all: VecDeque<_> = self.current.take().into_iter().collect();
-        all.append(&mut self.others);
-        self.current = all.remove(place.min(all.len().saturating_sub(1)));
-        self.others = all;
+        let chosen = self.servers().nth(place).map(|server| server.url.clone());
+        self.leave_current();
+        let place = self.others.iter().position(|server| Some(&server.url) == chosen.as_ref());
+        self.current = self.others.remove(place.unwrap_or(0));
         self.begin_attempt()
     }
 
@@ -220,11 +230,12 @@ impl ServerPool {
 
     /// The connection has moved to another server of the pool.
     pub fn handle_moved(&mut self, url: &ServerUrl, now: Instant) {
-        if let Some(place) = self.others.iter().position(|server| server.url == *url)
-            && let Some(next) = self.others.remove(place)
-        {
-            self.others.extend(self.current.replace(next));
-        }
+        self.leave_current();
+        let place = self.others.iter().position(|server| server.url == *url);
+        let known = place.and_then(|place| self.others.remove(place));
+        // it may have been forgotten meanwhile, and stays for as long as it is used
+        let forgotten = || Server { expelled: true, ..Server::new(url.clone()) };
+        self.current = Some(known.unwrap_or_else(forgotten));
         self.handle_connected(now);
     }
 
@@ -260,7 +271,7 @@ impl ServerPool {
 
     /// Takes note of the servers that the current one announces. Returns those that are new.
     pub fn handle_info(&mut self, info: &ServerInfo) -> Vec<String> {
-        let Some(current) = self.current.as_ref().filter(|_| self.config.discover) else {
+        let Some(current) = self.current.clone().filter(|_| self.config.discover) else {
             return Vec::new();
         };
         let announced = match current.url.scheme().is_websocket() {
@@ -270,17 +281,16 @@ impl ServerPool {
         if announced.is_empty() {
             return Vec::new();
         }
-        let is_announced = |server: &Server| announced.contains(&server.url.authority());
+        let announced: HashSet<&str> = announced.iter().map(String::as_str).collect();
+        let is_announced = |server: &Server| announced.contains(&*server.url.authority());
         self.others.retain(|server| !server.discovered || is_announced(server));
-        let mut new = Vec::new();
-        for authority in announced {
-            let is_known = self.servers().any(|server| server.url.authority() == *authority);
-            let server = self.current.as_ref().and_then(|current| current.announced(authority));
-            if let Some(server) = server.filter(|_| !is_known) {
-                new.push(authority.clone());
-                self.others.push_back(server);
-            }
-        }
+        let known: HashSet<_> = self.servers().map(|server| server.url.authority()).collect();
+        let unknown = announced.into_iter().filter(|authority| !known.contains(*authority));
+        let servers = unknown.filter_map(|authority| current.announced(authority));
+        let mut servers: Vec<_> = servers.take(MOST_DISCOVERED).collect();
+        servers.sort_by_cached_key(|server| server.url.authority());
+        let new: Vec<_> = servers.iter().map(|server| server.url.authority()).collect();
+        self.others.extend(servers);
         if !new.is_empty() {
             self.shuffle();
         }
@@ -485,9 +495,9 @@ mod tests {
         attempt(&mut pool);
         assert_eq!(
             pool.handle_info(&announces(&["a:4222", "c:4222", "[::1]:4"])),
-            ["c:4222", "[::1]:4"]
+            ["[::1]:4", "c:4222"]
         );
-        assert_eq!(hosts(&pool), ["a", "b", "c", "::1"]);
+        assert_eq!(hosts(&pool), ["a", "b", "::1", "c"]);
         assert!(pool.handle_info(&announces(&[])).is_empty());
         assert_eq!(hosts(&pool).len(), 4, "no list, no change");
         assert_eq!(pool.handle_info(&announces(&["d:1", "bad url:x", ""])), ["d:1"]);
@@ -569,6 +579,71 @@ mod tests {
         pool.hurry();
         assert_eq!(pool.advance_to(0), Some(Duration::ZERO));
         assert!(pool.advance_to(99).is_some());
-        assert_eq!(host(&pool), "b");
+        assert_eq!(host(&pool), "a", "as usual");
+    }
+
+    #[test]
+    fn a_server_that_is_no_longer_named_leaves_with_its_connection_however_that_ends() {
+        let connected = |urls: &str| {
+            let mut pool = pool(urls, |_| {});
+            attempt(&mut pool);
+            pool.handle_connected(Instant::now());
+            pool
+        };
+        let mut moved = connected("old,next");
+        moved.replace(ServerUrl::parse_list("next").unwrap());
+        let next = moved.alternative().unwrap();
+        moved.handle_moved(&next.url, Instant::now());
+        assert_eq!(hosts(&moved), ["next"]);
+
+        let mut chosen = connected("old");
+        chosen.replace(ServerUrl::parse_list("a").unwrap());
+        chosen.handle_disconnected(&DisconnectReason::ServerClosed, Instant::now());
+        chosen.advance_to(0);
+        assert_eq!(hosts(&chosen), ["a"]);
+    }
+
+    #[test]
+    fn a_server_that_was_forgotten_during_the_move_to_it_is_the_current_one() {
+        let mut pool = pool("a,b", |_| {});
+        attempt(&mut pool);
+        let next = pool.alternative().unwrap();
+        pool.replace(ServerUrl::parse_list("a,c").unwrap());
+        pool.handle_moved(&next.url, Instant::now());
+        assert_eq!(hosts(&pool), ["b", "c", "a"]);
+        attempt(&mut pool);
+        assert_eq!(hosts(&pool), ["c", "a"]);
+    }
+
+    #[test]
+    fn choosing_does_not_give_more_attempts() {
+        let mut pool = pool("a,b", |config| config.max_attempts = Some(2));
+        attempt(&mut pool);
+        let more = (0..100).take_while(|_| {
+            pool.handle_failure(&DisconnectReason::ServerClosed);
+            pool.advance_to(1).is_some()
+        });
+        assert_eq!(more.count(), 3);
+    }
+
+    #[test]
+    fn a_discovered_server_that_is_named_later_is_never_forgotten() {
+        let mut pool = pool("a", |_| {});
+        attempt(&mut pool);
+        pool.handle_info(&announces(&["a:4222", "b:4222"]));
+        attempt(&mut pool);
+        pool.replace(ServerUrl::parse_list("a,b").unwrap());
+        attempt(&mut pool);
+        pool.handle_info(&announces(&["a:4222"]));
+        assert_eq!(hosts(&pool), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_endless_list_of_servers_is_cut() {
+        let mut pool = pool("a", |_| {});
+        attempt(&mut pool);
+        let names: Vec<_> = (1..20_000).map(|port| format!("b:{port}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        assert_eq!(pool.handle_info(&announces(&names)).len(), MOST_DISCOVERED);
     }
 }

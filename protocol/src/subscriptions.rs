@@ -43,6 +43,8 @@ pub(crate) struct Subscription<T> {
     /// Where its `SUB` stands in the outgoing stream. `None` if it does not: the server knows of it
     /// from a restore, or will.
     pub(crate) position: Option<u64>,
+    /// Messages received when the server that is being moved to was told of it.
+    pub(crate) received_at_join: Option<u64>,
     /// The server of today was told of it while another one was delivering, so their counts overlap
     /// and it cannot know when the maximum is reached.
     pub(crate) has_moved: bool,
@@ -60,10 +62,8 @@ impl<T> Subscription<T> {
     /// Drops held messages beyond the maximum. Says whether some are left.
     pub(crate) fn keep_held(&mut self, max: u64) -> bool {
         let Some(held) = &mut self.held else { return false };
-        let waiting = held.pending().messages as u64;
-        let delivered = self.received - waiting;
+        let delivered = self.received.saturating_sub(held.undelivered());
         held.truncate(max.saturating_sub(delivered) as usize);
-        self.received = delivered + held.pending().messages as u64;
         !held.is_empty()
     }
 
@@ -75,7 +75,13 @@ impl<T> Subscription<T> {
 
     /// The maximum as the server of today counts.
     pub(crate) fn server_max(&self) -> Option<u64> {
-        self.max.map(|max| max - self.received_before.min(max))
+        self.max.map(|max| max.saturating_sub(self.received_before))
+    }
+
+    /// The maximum as the server counts that is being moved to.
+    pub(crate) fn next_server_max(&self) -> Option<u64> {
+        let before = self.received_at_join.unwrap_or(self.received_before);
+        self.max.map(|max| max.saturating_sub(before))
     }
 }
 
@@ -120,6 +126,7 @@ impl<T> Subscriptions<T> {
             max: None,
             draining: false,
             position,
+            received_at_join: None,
             has_moved: false,
             held: None,
             context,
@@ -151,12 +158,14 @@ impl<T> Subscriptions<T> {
         queue: Option<&str>,
         sid: Option<u64>,
     ) -> Vec<SubscriptionId> {
-        let is_meant = |id: SubscriptionId, entry: &Subscription<T>| match sid {
-            Some(sid) => id.sid() == sid,
-            None => &*entry.subject == subject && entry.queue.as_deref() == queue,
-        };
-        let all = self.slots.iter().map(|(key, entry)| (SubscriptionId(key), entry));
-        all.filter(|(id, entry)| is_meant(*id, entry)).map(|(id, _)| id).collect()
+        if let Some(sid) = sid {
+            let id = SubscriptionId::from_sid(sid);
+            return id.filter(|id| self.get(*id).is_some()).into_iter().collect();
+        }
+        let is_meant =
+            |entry: &Subscription<T>| &*entry.subject == subject && entry.queue.as_deref() == queue;
+        let meant = self.slots.iter().filter(|(_, entry)| is_meant(entry));
+        meant.map(|(key, _)| SubscriptionId(key)).collect()
     }
 
     /// Counts a message for a subscription.

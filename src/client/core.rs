@@ -86,6 +86,7 @@ impl<S: 'static> Core<S> {
             link: Link::Closed,
             next: None,
             failed_moves: 0,
+            wants_reconnect: false,
             echo,
             discovered: Vec::new(),
             capture: None,
@@ -186,6 +187,7 @@ impl<S: 'static> Core<S> {
         now: Instant,
         budget: &mut Budget,
     ) -> bool {
+        self.leave_server_if_asked();
         let found = self.go_on_with_handshake()
             || self.inner.borrow_mut().read(now, budget)
             || self.serve_next(now);
@@ -377,10 +379,14 @@ impl<S: 'static> Core<S> {
             Some(connector) if stood => connector.handle_disconnected(reason, now),
             Some(connector) => connector.handle_failure(reason, is_first),
         };
-        let choice = inner.connector.as_ref().and_then(Connector::choice);
+        let choice = inner.connector.as_mut().and_then(|connector| {
+            // the user's callbacks may panic, and then the same server is tried again
+            connector.due = now.checked_add(LEAST_DELAY);
+            connector.choice()
+        });
         drop(inner);
         let delay = match next {
-            Next::GiveUp => return self.inner.borrow_mut().session.give_up(reason.clone()),
+            Next::GiveUp => return self.inner.borrow_mut().give_up(reason.clone()),
             Next::TryOn => {
                 let choice = choice.and_then(|(choose, servers)| choose(&servers));
                 let mut inner = self.inner.borrow_mut();
@@ -388,7 +394,7 @@ impl<S: 'static> Core<S> {
             }
         };
         let Some(delay) = delay else {
-            return self.inner.borrow_mut().session.give_up(DisconnectReason::NoServers);
+            return self.inner.borrow_mut().give_up(DisconnectReason::NoServers);
         };
         let callback = self.inner.borrow().connector.as_ref().and_then(|c| c.delay(delay));
         let delay = callback.map_or(delay, |(delay, passes)| delay(passes).max(LEAST_DELAY));
@@ -401,8 +407,17 @@ impl<S: 'static> Core<S> {
 
     /// Leaves the server for another one, or goes on at once if there is none at the moment.
     pub(super) fn reconnect(self: &Rc<Self>) {
-        self.write_now();
+        self.inner.borrow_mut().wants_reconnect = true;
+        self.enqueue();
+    }
+
+    /// Leaves the server, if somebody wants that and nothing of what was read is left.
+    fn leave_server_if_asked(&self) {
         let mut inner = self.inner.borrow_mut();
+        if !std::mem::take(&mut inner.wants_reconnect) {
+            return;
+        }
+        inner.write();
         let Inner { session, connector: Some(connector), .. } = &mut *inner else { return };
         match session.phase() {
             Phase::Ready | Phase::Draining => {
@@ -412,8 +427,6 @@ impl<S: 'static> Core<S> {
             Phase::Connecting if connector.due.is_some() => connector.due = Some(Instant::now()),
             _ => {}
         }
-        drop(inner);
-        self.enqueue();
     }
 
     /// Names other servers.

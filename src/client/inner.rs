@@ -26,6 +26,8 @@ pub(super) struct Inner<S: 'static> {
     pub(super) next: Option<NextLink>,
     /// How many servers could not be moved to.
     pub(super) failed_moves: usize,
+    /// Somebody wants another server, once what has been read has had its callbacks.
+    pub(super) wants_reconnect: bool,
     /// Whether own messages come back.
     pub(super) echo: bool,
     /// Servers that were announced and that the user has not been told of.
@@ -67,10 +69,11 @@ impl<S: 'static> Inner<S> {
     fn begin_attempt(&mut self, handle: &Handle<S>, token: Token, now: Instant) {
         let Some(connector) = &mut self.connector else { return };
         connector.due = None;
-        let Some(server) =
-            connector.pool.current().filter(|_| self.session.phase() == Phase::Connecting)
-        else {
+        if self.session.phase() != Phase::Connecting {
             return;
+        }
+        let Some(server) = connector.pool.current() else {
+            return self.give_up(DisconnectReason::NoServers);
         };
         log::debug!("connecting to {}", server.url);
         self.session.handle_connecting(now);
@@ -80,6 +83,14 @@ impl<S: 'static> Inner<S> {
             Ok(link) => self.link = link,
             Err(error) => self.fail(&error),
         }
+    }
+
+    /// There will be no other connection.
+    pub(super) fn give_up(&mut self, reason: DisconnectReason) {
+        if let Some(connector) = &mut self.connector {
+            connector.due = None;
+        }
+        self.session.give_up(reason);
     }
 
     pub(super) fn advance_link(&mut self, registry: &Registry, token: Token) {
@@ -186,7 +197,7 @@ impl<S: 'static> Inner<S> {
             Link::Open(stream) => stream.is_readable(),
             _ => false,
         };
-        let has_news = has_frames || !self.discovered.is_empty();
+        let has_news = has_frames || !self.discovered.is_empty() || self.wants_reconnect;
         self.session.needs_turn() || is_readable || has_news || self.next_has_work()
     }
 

@@ -117,17 +117,19 @@ impl Link {
                     }
                 }
                 Self::Securing(mut stream) => {
-                    let finished = stream.finish_connecting();
-                    *self = Self::Securing(stream);
-                    return match finished {
+                    return match stream.finish_connecting() {
                         Ok(()) => {
-                            self.settle();
+                            *self = Self::Open(stream);
                             Ok(Progress::Secured)
                         }
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            *self = Self::Securing(stream);
                             Ok(Progress::Underway)
                         }
-                        Err(error) => Err(error),
+                        Err(error) => {
+                            stream.deregister(registry);
+                            Err(error)
+                        }
                     };
                 }
                 rest @ (Self::Open(_) | Self::Closed) => {
@@ -144,12 +146,6 @@ impl Link {
             *self = Self::Securing(stream.wrap(|transport| layer(transport))?);
         }
         Ok(())
-    }
-
-    fn settle(&mut self) {
-        if let Self::Securing(stream) = std::mem::replace(self, Self::Closed) {
-            *self = Self::Open(stream);
-        }
     }
 
     pub(super) fn stream(&mut self) -> Option<&mut Stream> {

@@ -1,6 +1,7 @@
 //! The session's commands: what a driver asks for on behalf of its user, and the checks before
 //! the first byte of it is written.
 
+use super::moving::DelayedDrain;
 use super::{DrainStage, Mux, Publish, Session, Waiting};
 use crate::encode::{self, Payload};
 use crate::error::CommandError;
@@ -78,7 +79,7 @@ impl<S, R, F> Session<S, R, F> {
             encode::subscribe(self.outgoing.buffer(), subject.as_bytes(), queue, id.sid());
             if let Some(out) = self.joined() {
                 encode::subscribe(out, subject.as_bytes(), queue, id.sid());
-                self.mark_moved(id);
+                self.mark_joined(id);
             }
         }
         Ok(id)
@@ -107,33 +108,37 @@ impl<S, R, F> Session<S, R, F> {
                 self.end_subscription(id, EndReason::MaxReached);
             }
         } else {
-            let max = entry.server_max();
-            self.write_unsubscribe(id, position, max);
+            let maximums = entry.server_max().zip(entry.next_server_max());
+            self.write_unsubscribe(id, position, maximums);
         }
         Ok(())
     }
 
     /// Without a connection, a subscription that is to be restored needs no `UNSUB`: what is
     /// restored is what there is then.
-    fn write_unsubscribe(&mut self, id: SubscriptionId, position: Option<u64>, max: Option<u64>) {
+    ///
+    /// The maximums are those of the server of today and of the one that is being moved to.
+    pub(super) fn write_unsubscribe(
+        &mut self,
+        id: SubscriptionId,
+        position: Option<u64>,
+        maximums: Option<(u64, u64)>,
+    ) {
         if self.is_open() || position.is_some() {
+            let max = maximums.map(|(max, _)| max);
             encode::unsubscribe(self.outgoing.buffer(), id.sid(), max);
         }
         if let Some(out) = self.joined() {
-            encode::unsubscribe(out, id.sid(), max);
-        }
-    }
-
-    /// Two servers know of a subscription.
-    fn mark_moved(&mut self, id: SubscriptionId) {
-        if let Some(entry) = self.subscriptions.get_mut(id) {
-            entry.has_moved = true;
+            encode::unsubscribe(out, id.sid(), maximums.map(|(_, max)| max));
         }
     }
 
     /// Ends a subscription after everything that the server sends for it. The fence's event comes
     /// behind the last message and [`Event::SubscriptionEnded`].
     pub fn drain_subscription(&mut self, id: SubscriptionId, timeout: Duration, context: F) {
+        if self.is_moving() {
+            return self.delayed_drains.push(DelayedDrain { id, timeout, context });
+        }
         let Some(entry) = self.subscriptions.get_mut(id) else {
             let outcome = Err(FenceError::Command(CommandError::UnknownSubscription));
             return self.events.push_back(Event::Fence { context, outcome });
@@ -167,7 +172,7 @@ impl<S, R, F> Session<S, R, F> {
         }
         self.drain = Some(DrainStage::Requested);
         self.drain_deadline = now.checked_add(self.config.drain_timeout);
-        if self.is_open() {
+        if self.is_open() && !self.is_moving() {
             self.begin_drain();
         }
     }

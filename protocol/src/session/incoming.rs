@@ -144,7 +144,7 @@ impl<S, R, F> Session<S, R, F> {
         let is_another_info = matches!(op, ServerOp::Info(_)) && self.peer.info_seen;
         match self.peer.handshake(op, &self.config) {
             Ok(true) => self.open(),
-            Ok(false) if is_another_info => self.report_info(),
+            Ok(false) if is_another_info => self.events.push_back(Event::InfoChanged),
             Ok(false) => {}
             Err(reason) => self.lose_connection(reason),
         }
@@ -177,9 +177,11 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Tells the server of a subscription's end, if it cannot know it.
     #[cold]
-    fn end_at_server(&mut self, id: SubscriptionId) {
-        if self.subscriptions.get(id).is_some_and(|entry| entry.has_moved) {
-            encode::unsubscribe(self.outgoing.buffer(), id.sid(), None);
+    pub(super) fn end_at_server(&mut self, id: SubscriptionId) {
+        let Some(entry) = self.subscriptions.get(id) else { return };
+        if entry.has_moved || entry.received_at_join.is_some() {
+            let position = entry.position;
+            self.write_unsubscribe(id, position, None);
         }
     }
 
@@ -205,6 +207,7 @@ impl<S, R, F> Session<S, R, F> {
         } else {
             self.events.push_back(Event::Connected);
         }
+        self.report_lame_duck();
         self.report_room();
         if self.drain.is_some() {
             self.begin_drain();
@@ -279,7 +282,7 @@ impl<S, R, F> Session<S, R, F> {
                 self.end_all_subscriptions(EndReason::Drained);
                 self.drain = Some(DrainStage::Requests);
             }
-            Purpose::Leave => self.finish_move(),
+            Purpose::Leave => self.pass_leave(),
             Purpose::Final => self.finish(DisconnectReason::Drained),
         }
     }

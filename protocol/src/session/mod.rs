@@ -29,7 +29,7 @@ use crate::op::Message;
 use crate::outgoing::Outgoing;
 use crate::requests::{Request, Requests};
 use crate::subscriptions::{SubscriptionId, Subscriptions};
-use moving::{Move, Overlap};
+use moving::{DelayedDrain, Move, Overlap};
 use peer::{Peer, Stage};
 use std::collections::VecDeque;
 use std::fmt;
@@ -214,6 +214,8 @@ pub struct Session<S, R, F> {
     /// The server that the session is moving to.
     moving: Option<Box<Move>>,
     overlap: Option<Box<Overlap>>,
+    /// Drains of subscriptions that wait for the end of a move.
+    delayed_drains: Vec<DelayedDrain<F>>,
     /// Messages that the server had sent before it took the place of another one.
     backlog: VecDeque<Message>,
     /// Subscriptions that were resumed and still hold messages.
@@ -267,6 +269,7 @@ impl<S, R, F> Session<S, R, F> {
             drain_deadline: None,
             moving: None,
             overlap: None,
+            delayed_drains: Vec::new(),
             backlog: VecDeque::new(),
             resumed: VecDeque::new(),
             finished: None,
@@ -277,7 +280,9 @@ impl<S, R, F> Session<S, R, F> {
 
     // ---- the transport ------------------------------------------------------------------------
 
-    /// The driver begins to look for the server: the connect timeout runs from now.
+    /// The driver begins an attempt to connect: the connect timeout runs from now. Every attempt
+    /// begins so, and ends with [`Event::Connected`], [`Event::Reconnected`] or
+    /// [`Event::ConnectFailed`].
     pub fn handle_connecting(&mut self, now: Instant) {
         if !self.over {
             self.peer.handle_connecting(self.config.connect_timeout, now);
@@ -431,6 +436,10 @@ impl<S, R, F> Session<S, R, F> {
 
     fn keep_alive(&mut self, now: Instant) {
         if self.peer.pings_outstanding >= self.config.max_pings_outstanding {
+            if self.peer.decoder.has_news() {
+                // the answer may be in what has been read and not been polled
+                return;
+            }
             return self.lose_connection(DisconnectReason::Stale);
         }
         self.peer.pings_outstanding += 1;
@@ -444,7 +453,7 @@ impl<S, R, F> Session<S, R, F> {
     pub fn phase(&self) -> Phase {
         match self.peer.stage {
             _ if self.over => Phase::Closed,
-            Stage::Idle => Phase::Connecting,
+            Stage::Idle | Stage::Connecting => Phase::Connecting,
             Stage::AwaitingInfo => Phase::AwaitingInfo,
             Stage::AwaitingTls => Phase::AwaitingTls,
             Stage::AwaitingAuthentication => Phase::AwaitingAuthentication,
@@ -566,8 +575,9 @@ impl<S, R, F> Session<S, R, F> {
             return;
         }
         let stood = self.is_open();
-        self.over = true;
         self.forget_move();
+        self.abandon_delayed_drains();
+        self.over = true;
         self.peer = Peer::new(&self.config);
         self.drain_deadline = None;
         if stood {

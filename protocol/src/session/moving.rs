@@ -6,37 +6,44 @@
 //! 3. it unsubscribes at the old server and sets a fence (*leaving*). Commands wait meanwhile;
 //! 4. when the fence is passed, the next server takes the place of the old one.
 //!
-//! What both servers deliver is delivered once: what the old one delivers during the overlap is
-//! remembered, and taken out of what the next one delivers, which waits for the move's end.
-//! Members of queue groups get nothing twice, so nothing of theirs waits, and no reply does.
+//! What both servers deliver is delivered once: a message of the one and an equal message of the
+//! other within a short time are the same. What the next server delivers waits for the move's end,
+//! but for the messages of queue groups, of which nobody gets two, and replies.
+//!
+//! Requests and fences do not notice. Drains wait for the end of the move.
 
 use super::peer::{Peer, Stage};
-use super::{Mux, Phase, Security, Session};
+use super::{DrainStage, Mux, Phase, Security, Session};
 use crate::encode;
-use crate::error::{ServerError, ServerErrorKind};
+use crate::error::{ProtocolError, ServerError, ServerErrorKind};
 use crate::events::{DisconnectReason, Event};
 use crate::fences::Purpose;
 use crate::info::{Authentication, ServerInfo};
 use crate::op::{Message, ServerOp};
 use crate::subscriptions::{MUX_SID, SubscriptionId};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-/// Time for a cluster to learn of new subscriptions, far more than it needs.
-const OVERLAP: Duration = Duration::from_millis(250);
-/// Time for what the old server has delivered to come from the next one too.
-const AFTERMATH: Duration = Duration::from_secs(2);
+/// Most time between the deliveries of one message by two servers, far more than there is.
+const SKEW: Duration = Duration::from_millis(500);
+/// Time for a cluster to learn of the new subscriptions, and for what was delivered before it did
+/// to be forgotten: of that, the next server delivers nothing.
+const OVERLAP: Duration = Duration::from_millis(750);
 /// Most bytes that wait for the next server to take its place.
 const MOST_WAITING: usize = 16 << 20;
+/// What a waiting message takes beside its own bytes.
+const OVERHEAD: usize = 128;
 
 pub(super) struct Move {
     peer: Peer,
     step: Step,
+    /// When the step has to be over, or, of the overlap, is.
+    deadline: Option<Instant>,
     /// What the next server has delivered and the old one may deliver too.
     arrived: VecDeque<Message>,
     arrived_bytes: usize,
-    overlap_ends: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,14 +54,88 @@ enum Step {
     Leaving,
 }
 
-/// What may be delivered twice, because two servers knew of a subscription at the same time.
+/// What may be delivered twice, because two servers knew of a subscription at the same time. Equal
+/// messages have equal numbers.
 #[derive(Debug, Default)]
 pub(super) struct Overlap {
-    /// Messages that the old server has delivered, as numbers, and how often.
-    seen: HashMap<u64, u32>,
-    /// The next server has taken the place of the old one, and the numbers are forgotten then.
-    pub(super) ends: Option<Instant>,
-    is_over: bool,
+    /// Messages that the old server has delivered, and the next one may deliver too.
+    by_old: HashMap<u64, ByOld>,
+    /// How many messages the next server has delivered and the old one has not.
+    by_next: HashMap<u64, u32>,
+    /// How many of the messages that wait have been delivered by the old server since.
+    cancelled: HashMap<u64, u32>,
+    /// The old server has been told to stop.
+    leaves: bool,
+    /// The next server has taken the place of the old one; the numbers are forgotten then.
+    ends: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct ByOld {
+    /// When they came, of those that the next server has not delivered.
+    times: VecDeque<Instant>,
+    /// There was more than one.
+    is_repeated: bool,
+}
+
+/// A drain of a subscription that waits for the end of a move.
+pub(super) struct DelayedDrain<F> {
+    pub(super) id: SubscriptionId,
+    pub(super) timeout: Duration,
+    pub(super) context: F,
+}
+
+impl Overlap {
+    /// The old server delivers a message. It is always new: what the next one delivered waits.
+    fn note_old(&mut self, number: u64, now: Instant) {
+        if self.leaves && self.by_old.get(&number).is_some_and(|known| known.is_repeated) {
+            return;
+        }
+        if take_one(&mut self.by_next, number) {
+            *self.cancelled.entry(number).or_default() += 1;
+            return;
+        }
+        match self.by_old.entry(number) {
+            Entry::Vacant(place) => {
+                place.insert(ByOld { times: [now].into(), is_repeated: false });
+            }
+            Entry::Occupied(place) => {
+                let ByOld { times, is_repeated } = place.into_mut();
+                *is_repeated = true;
+                while times.front().is_some_and(|time| now.duration_since(*time) > SKEW) {
+                    times.pop_front();
+                }
+                times.push_back(now);
+            }
+        }
+    }
+
+    /// Whether the old server has just delivered the message that the next one delivers. The
+    /// latest delivery is the one that is meant: earlier ones may have been before its time.
+    fn is_copy(&mut self, number: u64, now: Instant) -> bool {
+        let latest = self.by_old.get_mut(&number).and_then(|known| known.times.pop_back());
+        latest.is_some_and(|time| now.saturating_duration_since(time) <= SKEW)
+    }
+
+    /// Of several equal messages it cannot be said which had a copy. From here on, where a wrong
+    /// guess would lose one, they are all delivered: better some too many than one too few.
+    fn handle_leave(&mut self) {
+        self.leaves = true;
+        for (number, known) in self.by_old.iter_mut().filter(|(_, known)| known.is_repeated) {
+            known.times.clear();
+            self.by_next.remove(number);
+        }
+    }
+}
+
+fn take_one(counts: &mut HashMap<u64, u32>, number: u64) -> bool {
+    match counts.get_mut(&number) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        _ => false,
+    }
 }
 
 /// The server that a session is moving to. It has inputs and outputs of its own, which mean what
@@ -69,17 +150,19 @@ impl<S, R, F> Session<S, R, F> {
     /// Does nothing unless the session is connected and not draining. Ends with [`Event::Moved`] or
     /// [`Event::MoveFailed`].
     pub fn begin_move(&mut self, now: Instant) {
-        if self.phase() != Phase::Ready || self.moving.is_some() || self.overlap.is_some() {
+        if self.phase() != Phase::Ready || self.moving.is_some() {
             return;
         }
+        self.overlap = None;
         let mut peer = Peer::new(&self.config);
-        peer.handle_connecting(self.config.connect_timeout, now);
+        // the move has a deadline of its own, which goes on after the handshake
+        peer.handle_connecting(Duration::MAX, now);
         self.moving = Some(Box::new(Move {
             peer,
             step: Step::ShakingHands,
+            deadline: now.checked_add(self.config.connect_timeout),
             arrived: VecDeque::new(),
             arrived_bytes: 0,
-            overlap_ends: None,
         }));
     }
 
@@ -88,27 +171,40 @@ impl<S, R, F> Session<S, R, F> {
         self.moving.is_some().then_some(NextServer { session: self })
     }
 
-    /// Whether two servers know of the session, so that a subscription is to be told to both.
+    /// Whether two servers know of the session.
+    pub(super) fn is_moving(&self) -> bool {
+        self.moving.as_ref().is_some_and(|moving| moving.step != Step::ShakingHands)
+    }
+
+    /// Where a subscription is to be told to the next server as well.
     pub(super) fn joined(&mut self) -> Option<&mut Vec<u8>> {
         let moving = self.moving.as_mut()?;
         let is_joined = matches!(moving.step, Step::Joining | Step::Overlapping);
         is_joined.then_some(&mut *moving.peer.first)
     }
 
+    /// The next server has been told of a subscription.
+    pub(super) fn mark_joined(&mut self, id: SubscriptionId) {
+        if let Some(entry) = self.subscriptions.get_mut(id) {
+            entry.received_at_join = Some(entry.received);
+        }
+    }
+
     pub(super) fn move_deadline(&self) -> Option<Instant> {
-        let moving = self.moving.iter();
-        let moving = moving.flat_map(|moving| [moving.peer.connect_deadline, moving.overlap_ends]);
-        let overlap = self.overlap.iter().map(|overlap| overlap.ends);
-        moving.chain(overlap).flatten().min()
+        let moving = self.moving.as_ref().and_then(|moving| moving.deadline);
+        let overlap = self.overlap.as_ref().and_then(|overlap| overlap.ends);
+        moving.into_iter().chain(overlap).min()
     }
 
     pub(super) fn handle_move_timeout(&mut self, now: Instant) {
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if let Some(moving) = &mut self.moving {
-            if is_due(moving.peer.connect_deadline) {
-                self.fail_move(DisconnectReason::ConnectTimeout);
-            } else if is_due(moving.overlap_ends) {
-                self.leave();
+        if let Some(moving) = self.moving.as_ref().filter(|moving| is_due(moving.deadline)) {
+            match moving.step {
+                Step::ShakingHands | Step::Joining => {
+                    self.fail_move(DisconnectReason::ConnectTimeout);
+                }
+                Step::Overlapping => self.leave(now),
+                Step::Leaving => self.lose_connection(DisconnectReason::Stale),
             }
         }
         if self.overlap.as_ref().is_some_and(|overlap| is_due(overlap.ends)) {
@@ -144,8 +240,19 @@ impl<S, R, F> Session<S, R, F> {
             return self.handle_early_message(message);
         }
         let moving = self.moving.as_mut()?;
-        moving.arrived_bytes += message.len();
+        let now = moving.peer.last_read?;
+        let overlap = self.overlap.get_or_insert_default();
+        let number = number(&message);
+        if overlap.is_copy(number, now) {
+            self.statistics.duplicates += 1;
+            return None;
+        }
+        *overlap.by_next.entry(number).or_default() += 1;
+        moving.arrived_bytes += message.len() + OVERHEAD;
         moving.arrived.push_back(message.detached());
+        if moving.arrived_bytes > MOST_WAITING && moving.step != Step::Leaving {
+            self.fail_move(DisconnectReason::Unsupported("less traffic during a move"));
+        }
         None
     }
 
@@ -161,9 +268,9 @@ impl<S, R, F> Session<S, R, F> {
         match op {
             ServerOp::Pong if moving.step == Step::Joining => {
                 moving.step = Step::Overlapping;
-                moving.overlap_ends = moving.peer.last_read.map(|now| now + OVERLAP);
+                moving.deadline = moving.peer.last_read.map(|now| now + OVERLAP);
             }
-            ServerOp::Ping => moving.peer.first.extend_from_slice(encode::PONG),
+            ServerOp::Ping => moving.peer.answer_ping(self.config.max_buffered),
             ServerOp::Info(info) => moving.peer.info = *info,
             ServerOp::Error(error) => self.handle_next_error(error),
             // messages do not come here
@@ -200,9 +307,8 @@ impl<S, R, F> Session<S, R, F> {
             let sid = SubscriptionId(key).sid();
             let queue = entry.queue.as_deref().map(str::as_bytes);
             encode::subscribe(out, entry.subject.as_bytes(), queue, sid);
-            entry.received_before = entry.received;
-            entry.has_moved = true;
-            if let Some(max) = entry.server_max() {
+            entry.received_at_join = Some(entry.received);
+            if let Some(max) = entry.next_server_max() {
                 encode::unsubscribe(out, sid, Some(max));
             }
         }
@@ -211,58 +317,104 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     /// Takes leave of the old server: what it still sends is delivered before the fence is passed.
-    fn leave(&mut self) {
+    fn leave(&mut self, now: Instant) {
         let Some(moving) = &mut self.moving else { return };
         moving.step = Step::Leaving;
-        moving.overlap_ends = None;
-        for (key, entry) in self.subscriptions.slots.iter() {
+        self.overlap.get_or_insert_default().handle_leave();
+        moving.deadline = now.checked_add(self.config.connect_timeout);
+        for (key, entry) in self.subscriptions.slots.iter_mut() {
             if !entry.draining {
                 let sid = SubscriptionId(key).sid();
                 encode::unsubscribe(self.outgoing.buffer(), sid, None);
+                // the next server has been told of it
+                entry.position = None;
             }
         }
         self.push_fence(Purpose::Leave);
         self.outgoing.hold();
     }
 
+    /// The old server has answered the last fence.
+    pub(super) fn pass_leave(&mut self) {
+        if self.outgoing.writable_len() > 0 {
+            // it cannot have read what has not been written
+            let (verb, phase) = ("PONG", "a move");
+            let error = ProtocolError::Unexpected { verb, phase };
+            return self.lose_connection(DisconnectReason::Protocol(error));
+        }
+        self.finish_move();
+    }
+
     /// The old server has nothing more to say: the next one takes its place.
-    pub(super) fn finish_move(&mut self) {
+    fn finish_move(&mut self) {
         let Some(moving) = self.moving.take() else { return };
-        let now = moving.peer.last_read;
+        let now = self.peer.last_read;
         self.peer = moving.peer;
         self.outgoing.release();
-        self.backlog = moving.arrived;
-        if let Some(overlap) = &mut self.overlap {
-            overlap.is_over = true;
-            overlap.ends = now.map(|now| now + AFTERMATH);
+        let overlap = self.overlap.get_or_insert_default();
+        overlap.ends = now.map(|now| now + SKEW);
+        let cancelled = &mut overlap.cancelled;
+        let arrived = moving.arrived.len();
+        let waits = moving.arrived.into_iter();
+        self.backlog = waits.filter(|message| !take_one(cancelled, number(message))).collect();
+        self.statistics.duplicates += (arrived - self.backlog.len()) as u64;
+        for (_, entry) in self.subscriptions.slots.iter_mut() {
+            if let Some(received) = entry.received_at_join.take() {
+                entry.received_before = received;
+                entry.has_moved = true;
+            }
         }
         self.statistics.reconnects += 1;
         self.events.push_back(Event::Moved);
         self.report_lame_duck();
+        self.end_delay();
     }
 
     fn fail_move(&mut self, reason: DisconnectReason) {
-        let Some(moving) = self.moving.take() else { return };
-        self.overlap = None;
+        let Some(moving) = &self.moving else { return };
         if moving.step == Step::Leaving {
             // the old server has been told to stop
             return self.lose_connection(reason);
         }
+        self.forget_move();
         self.events.push_back(Event::MoveFailed(reason));
+        self.end_delay();
     }
 
-    /// A drain begins: there is no need to move, unless the old server has been left already.
-    pub(super) fn stop_move(&mut self) {
-        if self.moving.as_ref().is_some_and(|moving| moving.step != Step::Leaving) {
-            self.fail_move(DisconnectReason::Requested);
+    /// Drains that have waited for the end of the move begin.
+    fn end_delay(&mut self) {
+        for DelayedDrain { id, timeout, context } in std::mem::take(&mut self.delayed_drains) {
+            self.drain_subscription(id, timeout, context);
+        }
+        if self.drain == Some(DrainStage::Requested) && self.is_open() {
+            self.begin_drain();
         }
     }
 
-    /// The connection is lost: so is the move.
+    /// Drains that have waited are lost with the connection.
+    pub(super) fn abandon_delayed_drains(&mut self) {
+        for DelayedDrain { id, timeout, context } in std::mem::take(&mut self.delayed_drains) {
+            if let Some(entry) = self.subscriptions.get_mut(id) {
+                entry.draining = true;
+            }
+            self.fences.push(Purpose::Drain { subscription: id, context, timeout });
+        }
+    }
+
+    /// A drain begins before the next server knows of anything.
+    pub(super) fn stop_move(&mut self) {
+        self.fail_move(DisconnectReason::Requested);
+    }
+
+    /// Nothing is left of a move, and of what came of one.
     pub(super) fn forget_move(&mut self) {
-        self.moving = None;
+        if self.moving.take().is_some() {
+            self.subscriptions
+                .slots
+                .iter_mut()
+                .for_each(|(_, entry)| entry.received_at_join = None);
+        }
         self.overlap = None;
-        self.backlog.clear();
         self.outgoing.release();
     }
 
@@ -273,27 +425,24 @@ impl<S, R, F> Session<S, R, F> {
             .is_some_and(|moving| moving.peer.is_listening() && moving.peer.decoder.has_news())
     }
 
-    /// Whether a message is to be delivered, and has not been by the other server.
+    /// Whether a message of the server of today is to be delivered, and has not been by the one
+    /// before.
     #[cold]
     pub(super) fn is_new(&mut self, message: &Message) -> bool {
         let id = SubscriptionId::from_sid(message.sid());
         let entry = id.and_then(|id| self.subscriptions.get(id));
-        let Some(overlap) = self.overlap.as_mut() else { return true };
         // the members of a queue group share, they do not each get all
-        if entry.is_none_or(|entry| entry.queue.is_some()) {
+        let is_plain = entry.is_some_and(|entry| entry.queue.is_none());
+        let (Some(overlap), Some(now), true) = (&mut self.overlap, self.peer.last_read, is_plain)
+        else {
             return true;
-        }
-        let number = number(message);
-        if !overlap.is_over {
-            *overlap.seen.entry(number).or_default() += 1;
-            return true;
-        }
-        match overlap.seen.get_mut(&number) {
-            Some(count) if *count > 0 => {
-                *count -= 1;
-                false
+        };
+        match overlap.ends {
+            Some(_) => !overlap.is_copy(number(message), now),
+            None => {
+                overlap.note_old(number(message), now);
+                true
             }
-            _ => true,
         }
     }
 }
@@ -319,7 +468,7 @@ impl<S, R, F> NextServer<'_, S, R, F> {
     pub fn phase(&self) -> Phase {
         match self.session.moving.as_ref().map(|moving| moving.peer.stage) {
             None => Phase::Closed,
-            Some(Stage::Idle) => Phase::Connecting,
+            Some(Stage::Idle | Stage::Connecting) => Phase::Connecting,
             Some(Stage::AwaitingInfo) => Phase::AwaitingInfo,
             Some(Stage::AwaitingTls) => Phase::AwaitingTls,
             Some(Stage::AwaitingAuthentication) => Phase::AwaitingAuthentication,

@@ -7,7 +7,7 @@ use crate::error::CommandError;
 use crate::events::{EndReason, Event};
 use crate::held::{Held, Pending, PendingLimits};
 use crate::op::Message;
-use crate::subscriptions::SubscriptionId;
+use crate::subscriptions::{Subscription, SubscriptionId};
 
 impl<S, R, F> Session<S, R, F> {
     /// Holds a subscription's messages back until [`resume`](Self::resume). They count towards its
@@ -68,6 +68,9 @@ impl<S, R, F> Session<S, R, F> {
         if held.push(message) {
             let dropped = held.pending().dropped;
             self.events.push_back(Event::SlowConsumer { subscription: id, dropped });
+        }
+        if self.subscriptions.get(id).is_some_and(Subscription::has_all) {
+            self.end_at_server(id);
         }
     }
 

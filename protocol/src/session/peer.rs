@@ -33,8 +33,10 @@ pub(super) struct Peer {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// There is no transport.
+    /// There is no transport, and none is being made.
     Idle,
+    /// A transport is being made.
+    Connecting,
     AwaitingInfo,
     /// The driver is to upgrade the transport to TLS.
     AwaitingTls,
@@ -70,12 +72,14 @@ impl Peer {
 
     pub(super) fn handle_connecting(&mut self, timeout: Duration, now: Instant) {
         if self.stage == Stage::Idle {
+            self.stage = Stage::Connecting;
             self.connect_deadline = now.checked_add(timeout);
         }
     }
 
     pub(super) fn handle_connected(&mut self, security: Security) {
-        if self.stage == Stage::Idle {
+        // a transport that opens after its attempt was given up comes too late
+        if self.stage == Stage::Connecting {
             self.stage = Stage::AwaitingInfo;
             self.security = security;
         }
@@ -104,7 +108,7 @@ impl Peer {
     }
 
     /// A peer that asks and asks, and reads no answer, gets none beyond the buffer's limit.
-    fn answer_ping(&mut self, limit: usize) {
+    pub(super) fn answer_ping(&mut self, limit: usize) {
         if self.first.len() < limit {
             self.first.extend_from_slice(encode::PONG);
         }

@@ -5,7 +5,7 @@
 //! written, whole messages stay, and so do subscriptions that no server has heard of. Everything
 //! else gets its outcome: what was sent is unknown, what was cut in the middle is never continued.
 
-use super::peer::Peer;
+use super::peer::{Peer, Stage};
 use super::{DrainStage, Mux, Session, Waiting};
 use crate::encode;
 use crate::error::CommandError;
@@ -28,6 +28,10 @@ impl<S, R, F> Session<S, R, F> {
             return;
         }
         let stood = self.is_open();
+        if self.config.resume && self.peer.stage == Stage::Idle {
+            // what was lost has been reported
+            return;
+        }
         if !self.config.resume {
             if !stood {
                 self.events.push_back(Event::ConnectFailed(reason.clone()));
@@ -35,6 +39,7 @@ impl<S, R, F> Session<S, R, F> {
             return self.finish(reason);
         }
         self.forget_move();
+        self.abandon_delayed_drains();
         self.peer = Peer::new(&self.config);
         if stood {
             self.events.push_back(Event::Disconnected(reason));
@@ -182,7 +187,7 @@ impl<S, R, F> Session<S, R, F> {
             encode::subscribe(out, pattern.as_bytes(), None, MUX_SID);
         }
         for (key, entry) in self.subscriptions.slots.iter() {
-            if entry.position.is_none() && !entry.has_all() {
+            if entry.position.is_none() && !entry.draining && !entry.has_all() {
                 let sid = SubscriptionId(key).sid();
                 let queue = entry.queue.as_deref().map(str::as_bytes);
                 encode::subscribe(out, entry.subject.as_bytes(), queue, sid);

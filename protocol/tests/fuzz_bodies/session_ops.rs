@@ -388,6 +388,7 @@ impl World {
 
     fn hello(&mut self, input: &mut Reader<'_>) {
         let is_new = self.session.phase() == Phase::Connecting;
+        self.session.handle_connecting(self.now);
         self.session.handle_connected(Security::Plain);
         if is_new {
             // half an operation of the connection before went with its decoder

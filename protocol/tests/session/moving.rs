@@ -201,6 +201,7 @@ fn losing_the_old_server_in_the_middle_is_a_lost_connection() {
         assert!(driver.session.next_server().is_none());
         driver.forget_written();
         driver.publish("p", "kept");
+        driver.session.handle_connecting(driver.now);
         driver.session.handle_connected(Security::Plain);
         driver.events_after(INFO);
         driver.written();
@@ -231,7 +232,7 @@ fn a_drain_stops_the_move_or_happens_at_the_next_server() {
     let mut driver = ready();
     driver.subscribe("a", "a");
     driver.written();
-    driver.join();
+    driver.session.begin_move(driver.now);
     driver.session.drain(driver.now);
     assert_eq!(driver.events(), ["not moved: closed"]);
     assert_eq!(driver.written(), ["UNSUB 2", "PING"]);
@@ -244,7 +245,7 @@ fn a_drain_stops_the_move_or_happens_at_the_next_server() {
     driver.session.drain(driver.now);
     driver.session.publish(Publish::new("p", "last")).unwrap();
     assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
-    assert_eq!(driver.written(), ["UNSUB 2", "PING", "PUB p last"]);
+    assert_eq!(driver.written(), ["PUB p last", "UNSUB 2", "PING"]);
     assert_eq!(driver.events_after("PONG\r\n"), ["a ended: drained"]);
 }
 
@@ -267,4 +268,222 @@ fn there_is_no_move_without_a_connection_or_at_its_end() {
     driver.session.drain(driver.now);
     driver.session.begin_move(driver.now);
     assert!(driver.session.next_server().is_none());
+}
+
+#[test]
+fn a_maximum_set_after_a_failed_move_is_what_the_old_server_counts() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", None, "a").unwrap();
+    driver.written();
+    driver.events_after(msg("a", 2, "1") + &msg("a", 2, "2") + &msg("a", 2, "3"));
+    driver.join();
+    driver.session.next_server().unwrap().handle_disconnected(ServerClosed);
+    driver.events();
+    driver.session.unsubscribe_after(id, 5).unwrap();
+    assert_eq!(driver.written(), ["UNSUB 2 5"], "the old server counts from its SUB");
+}
+
+#[test]
+fn a_maximum_set_during_a_move_is_told_to_each_server_as_it_counts() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", None, "a").unwrap();
+    driver.written();
+    driver.events_after(msg("a", 2, "1") + &msg("a", 2, "2") + &msg("a", 2, "3"));
+    driver.join();
+    driver.session.unsubscribe_after(id, 5).unwrap();
+    assert_eq!(driver.next_written(), ["UNSUB 2 2"]);
+    assert_eq!(driver.written(), ["UNSUB 2 5"], "the old server counts from its SUB");
+}
+
+#[test]
+fn a_subscription_made_in_the_overlap_survives_the_loss_of_the_old_server() {
+    let mut driver = ready();
+    driver.join();
+    assert!(driver.next_receives("PONG\r\n").is_empty());
+    driver.subscribe("new", "new"); // the socket takes nothing
+    assert!(driver.wait(SECOND).is_empty()); // leave
+    driver.session.handle_disconnected(ServerClosed);
+    driver.events();
+    driver.forget_written();
+    driver.session.handle_connecting(driver.now);
+    driver.session.handle_connected(Security::Plain);
+    driver.events_after(INFO);
+    driver.written();
+    driver.events_after("PONG\r\n");
+    assert_eq!(driver.written(), ["SUB new 2"]);
+}
+
+#[test]
+fn a_next_server_that_does_not_answer_the_join_is_given_up() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.join();
+    let mut events = Vec::new();
+    for n in 0..600 {
+        driver.receive("PONG\r\n");
+        driver.receive(msg("a", 2, &n.to_string()));
+        driver.events();
+        driver.written();
+        events.extend(driver.wait(SECOND));
+    }
+    assert!(driver.session.next_server().is_none(), "after 10 minutes {events:?}");
+}
+
+#[test]
+fn a_next_server_that_floods_with_pings_does_not_make_its_buffer_grow() {
+    let mut driver = Driver::ready_with(config(|config| {
+        config.resume = true;
+        config.max_buffered = 1000;
+    }));
+    driver.join();
+    let pings = "PING\r\n".repeat(100_000);
+    driver.next_receives(&pings);
+    assert!(
+        driver.session.next_server().unwrap().chunk().len() < 2000,
+        "{}",
+        driver.session.next_server().unwrap().chunk().len()
+    );
+}
+
+#[test]
+fn an_equal_message_after_the_move_is_not_taken_for_a_copy() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.written();
+    driver.join();
+    // was on its way before the next server read the SUB: there is no copy
+    assert_eq!(driver.events_after(msg("a", 2, "tick")), ["message 2: tick"]);
+    driver.leave();
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
+    driver.wait(SECOND / 2);
+    assert_eq!(
+        driver.events_after(msg("a", 2, "tick")),
+        ["message 2: tick"],
+        "half a second later"
+    );
+}
+
+#[test]
+fn a_move_may_follow_right_after_another() {
+    let mut driver = ready();
+    driver.join();
+    driver.next_receives("INFO {\"ldm\":true,\"max_payload\":1048576}\r\n");
+    driver.leave();
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved", "lame duck"]);
+    driver.session.begin_move(driver.now);
+    assert!(driver.session.next_server().is_some(), "as the driver does on LameDuck");
+}
+
+#[test]
+fn a_subscription_drained_in_the_overlap_gets_what_the_next_server_had_sent() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", Some("q"), "a").unwrap();
+    driver.written();
+    driver.join();
+    driver.next_receives("PONG\r\n");
+    driver.session.drain_subscription(id, SECOND, "drain");
+    driver.written();
+    let mut events = driver.events_after("PONG\r\n");
+    // the next server had sent it before it read the UNSUB
+    events.extend(driver.next_receives(msg("a", 2, "x")));
+    assert!(events.contains(&"message 2: x".to_owned()), "{events:?}");
+}
+
+#[test]
+fn a_drain_in_the_overlap_waits_for_the_end_of_the_move() {
+    let mut driver = ready();
+    driver.session.subscribe("a", Some("q"), "a").unwrap();
+    driver.written();
+    driver.join();
+    driver.next_receives("PONG\r\n");
+    let now = driver.now;
+    driver.session.next_server().unwrap().handle_bytes(msg("a", 2, "x").as_bytes(), now);
+    driver.session.drain(driver.now);
+    driver.written();
+    let events = driver.events_after("PONG\r\n");
+    assert!(events.contains(&"message 2: x".to_owned()), "{events:?}");
+}
+
+#[test]
+fn a_maximum_reached_while_paused_after_a_move_is_told_to_the_server() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", Some("q"), "a").unwrap();
+    driver.session.unsubscribe_after(id, 2).unwrap();
+    driver.written();
+    driver.join();
+    driver.events_after(msg("a", 2, "1")); // by the old one, the next does not count it
+    driver.leave();
+    driver.events_after("PONG\r\n");
+    driver.session.pause(id).unwrap();
+    driver.events_after(msg("a", 2, "2"));
+    let mut w = driver.written();
+    driver.session.resume(id).unwrap();
+    assert_eq!(driver.events(), ["message 2: 2", "a ended: max"]);
+    w.extend(driver.written());
+    assert_eq!(w, ["UNSUB 2"]);
+}
+
+#[test]
+fn a_maximum_reached_in_the_overlap_is_told_to_the_next_server() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", Some("q"), "a").unwrap();
+    driver.session.unsubscribe_after(id, 1).unwrap();
+    driver.written();
+    driver.join();
+    assert_eq!(driver.events_after(msg("a", 2, "1")), ["message 2: 1", "a ended: max"]);
+    let next = driver.next_written();
+    assert_eq!(next, ["UNSUB 2"], "or it takes a message from the group");
+}
+
+#[test]
+fn copies_are_known_for_a_while_after_a_move_that_took_long() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.join();
+    driver.leave();
+    driver.wait(3 * SECOND); // the old server is slow
+    assert_eq!(driver.events_after(msg("a", 2, "1")), ["message 2: 1"]);
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
+    driver.wait(SECOND / 100);
+    assert!(driver.events_after(msg("a", 2, "1")).is_empty(), "the copy");
+}
+
+#[test]
+fn an_old_server_that_does_not_answer_the_leave_is_given_up() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.join();
+    driver.leave();
+    let stale = "disconnected: stale connection: the server stopped answering pings";
+    assert_eq!(driver.wait(5 * SECOND), [stale]);
+}
+
+#[test]
+fn a_half_written_frame_is_not_continued_at_the_next_server() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.written();
+    driver.join();
+    driver.next_receives("PONG\r\n");
+    driver.publish("p", "0123456789\r\nSUB > 99\r\n");
+    driver.session.handle_written(19);
+    assert!(driver.wait(SECOND).is_empty(), "it leaves");
+    let events = driver.events_after("PONG\r\n");
+    let reason = "disconnected: protocol violation by the server: unexpected PONG during a move";
+    assert_eq!(events[0], reason, "nobody has asked");
+    assert_eq!(driver.session.writable_len(), 0);
+}
+
+#[test]
+fn what_waits_for_the_end_of_a_move_is_limited() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.join();
+    let empty = msg("a", 2, "").repeat(1000);
+    let mut rounds = 0;
+    while driver.session.next_server().is_some() {
+        driver.next_receives(&empty);
+        rounds += 1;
+        assert!(rounds < 1000, "a million messages wait");
+    }
 }

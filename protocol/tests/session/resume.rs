@@ -4,8 +4,8 @@
 use crate::support::{Driver, INFO, SECOND, config, hmsg, msg};
 use evnats_protocol::DisconnectReason::{self, ServerClosed};
 use evnats_protocol::{
-    Authentication, ClientOp, CommandError, HeaderMap, Payload, Phase, Publish, Security,
-    SessionConfig,
+    Authentication, ClientOp, CommandError, HeaderMap, Payload, PendingLimits, Phase, Publish,
+    Security, SessionConfig,
 };
 
 const LOST: &str = "disconnected: the server closed the connection";
@@ -72,6 +72,7 @@ fn restored_subscriptions_and_waiting_messages_go_out_together() {
     driver.lose_connection();
     driver.publish("p", "waits");
     driver.forget_written();
+    driver.session.handle_connecting(driver.now);
     driver.session.handle_connected(Security::Plain);
     driver.receive(INFO);
     driver.events();
@@ -164,6 +165,7 @@ fn a_restore_that_was_cut_is_made_again_in_full() {
     for written in [0, 5, 14] {
         driver.lose_connection();
         driver.forget_written();
+        driver.session.handle_connecting(driver.now);
         driver.session.handle_connected(Security::Plain);
         driver.receive(INFO);
         driver.events();
@@ -371,6 +373,7 @@ fn the_buffer_for_the_time_without_a_connection_has_a_limit_of_its_own() {
     driver.subscribe(&"b".repeat(200), "finds no room, and is restored");
     assert!(driver.events().is_empty(), "not writable yet");
     driver.forget_written();
+    driver.session.handle_connecting(driver.now);
     driver.session.handle_connected(Security::Plain);
     driver.receive(INFO);
     assert!(driver.events().is_empty());
@@ -409,6 +412,7 @@ fn what_waits_is_checked_against_the_limits_of_the_next_server() {
     driver.lose_connection();
     driver.session.publish(Publish::new("headers", "").headers(&headers)).unwrap();
     driver.publish("small", "x");
+    driver.session.handle_connecting(driver.now);
     driver.session.handle_connected(Security::Plain);
     driver.forget_written();
     driver.receive("INFO {\"max_payload\":20}\r\n");
@@ -432,6 +436,7 @@ fn a_failed_attempt_changes_nothing() {
     driver.lose_connection();
     driver.publish("p", "kept");
     for reason in [ServerClosed, DisconnectReason::ConnectTimeout] {
+        driver.session.handle_connecting(driver.now);
         driver.session.handle_connecting(driver.now);
         driver.session.handle_connected(Security::Plain);
         driver.receive("INFO {\"max_pay");
@@ -472,6 +477,7 @@ fn giving_up_tells_everybody_once() {
 fn an_upgrade_to_tls_comes_before_anything_is_written() {
     for security in [Security::Upgradable, Security::Demanded] {
         let mut driver = Driver::new(resuming());
+        driver.session.handle_connecting(driver.now);
         driver.session.handle_connected(security);
         driver.receive("INFO {\"tls_required\":true,\"max_payload\":9}\r\n");
         assert!(driver.events().is_empty());
@@ -490,10 +496,12 @@ fn bytes_in_the_clear_do_not_count_as_bytes_through_tls() {
     let reason = "not connected: protocol violation by the server: unexpected bytes before TLS \
                   during the handshake";
     let mut driver = Driver::new(resuming());
+    driver.session.handle_connecting(driver.now);
     driver.session.handle_connected(Security::Upgradable);
     assert_eq!(driver.events_after(format!("{info}PONG\r\n")), [reason]);
 
     let mut driver = Driver::new(resuming());
+    driver.session.handle_connecting(driver.now);
     driver.session.handle_connected(Security::Upgradable);
     driver.events_after(info);
     driver.receive("PI");
@@ -504,10 +512,12 @@ fn bytes_in_the_clear_do_not_count_as_bytes_through_tls() {
 #[test]
 fn tls_that_is_demanded_and_not_offered_is_an_error() {
     let mut driver = Driver::new(resuming());
+    driver.session.handle_connecting(driver.now);
     driver.session.handle_connected(Security::Demanded);
     let expected = "not connected: TLS: the server does not offer it, and it is demanded here";
     assert_eq!(driver.events_after(INFO), [expected]);
     let mut driver = Driver::new(resuming());
+    driver.session.handle_connecting(driver.now);
     driver.session.handle_connected(Security::Demanded);
     driver.events_after(INFO.replace('{', "{\"tls_available\":true,"));
     assert_eq!(driver.session.phase(), Phase::AwaitingTls);
@@ -516,6 +526,7 @@ fn tls_that_is_demanded_and_not_offered_is_an_error() {
 #[test]
 fn tls_is_not_upgraded_twice() {
     let mut driver = Driver::new(resuming());
+    driver.session.handle_connecting(driver.now);
     driver.session.handle_connected(Security::Settled);
     driver.events_after(INFO.replace('{', "{\"tls_required\":true,"));
     assert_eq!(driver.session.phase(), Phase::AwaitingPong);
@@ -524,6 +535,7 @@ fn tls_is_not_upgraded_twice() {
 #[test]
 fn who_the_client_is_may_be_asked_for_when_the_nonce_is_known() {
     let mut driver = Driver::new(config(|config| config.ask_authentication = true));
+    driver.session.handle_connecting(driver.now);
     driver.session.handle_connected(Security::Plain);
     driver.events_after(INFO.replace('{', "{\"nonce\":\"n0nce\","));
     assert_eq!(driver.session.phase(), Phase::AwaitingAuthentication);
@@ -544,6 +556,7 @@ fn a_connect_line_that_servers_do_not_read_is_an_error_that_says_so() {
     let mut driver = Driver::new(config(|config| {
         config.connect.authentication.jwt = Some("j".repeat(4096).into());
     }));
+    driver.session.handle_connecting(driver.now);
     driver.session.handle_connected(Security::Plain);
     let events = driver.events_after(INFO);
     assert!(events[0].contains("max_control_line (4096 bytes); raise it here"), "{events:?}");
@@ -619,4 +632,62 @@ fn an_error_behind_a_503_finds_nobody() {
     driver.events_after(hmsg(&inbox, 1, "NATS/1.0 503\r\n\r\n", ""));
     let events = driver.events_after(denied("Publish to \"service\""));
     assert_eq!(events, ["server error: Permissions Violation for Publish to \"service\""]);
+}
+
+#[test]
+fn a_subscription_drained_without_a_connection_is_not_restored() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", Some("q"), "a").unwrap();
+    driver.written();
+    driver.lose_connection();
+    driver.session.drain_subscription(id, 5 * SECOND, "drain");
+    let written = driver.reconnect();
+    let events = driver.events_after("PONG\r\n");
+    assert_eq!(events, ["a ended: drained", "fence drain: 0ns"]);
+    let unsub = driver.written();
+    let all = [written, unsub].concat();
+    assert!(
+        !all.iter().any(|w| w.starts_with("SUB")) || all.iter().any(|w| w.starts_with("UNSUB")),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn a_denied_publish_is_none_of_the_requests_kept_from_another_connection() {
+    let mut driver = Driver::ready_with(config(|config| {
+        config.resume = true;
+        config.keep_requests = true;
+    }));
+    driver.inbox_of("kept");
+    driver.lose_connection();
+    driver.reconnect();
+    driver.inbox_of("now");
+    let events = driver.events_after(denied("Publish to \"service\""));
+    assert!(events[0].starts_with("no reply now"), "{events:?}");
+}
+
+#[test]
+fn a_maximum_set_while_paused_keeps_what_came_before_what_was_dropped() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", None, "a").unwrap();
+    driver.session.set_pending_limits(id, PendingLimits { messages: 1, bytes: 100 }).unwrap();
+    driver.session.pause(id).unwrap();
+    driver.events_after(msg("a", 2, "1") + &msg("a", 2, "2") + &msg("a", 2, "3"));
+    driver.session.unsubscribe_after(id, 2).unwrap();
+    let mut events = driver.events();
+    let _ = driver.session.resume(id);
+    events.extend(driver.events());
+    assert_eq!(events, ["message 2: 1", "a ended: max"]);
+}
+
+#[test]
+fn a_transport_that_opens_after_the_attempt_timed_out_comes_too_late() {
+    let mut driver = ready();
+    driver.lose_connection();
+    driver.session.handle_connecting(driver.now);
+    driver.now += 5 * SECOND;
+    driver.session.handle_timeout(driver.now);
+    driver.session.handle_connected(Security::Plain); // as Inner::begin_turn does
+    assert_eq!(driver.events().len(), 1);
+    assert_eq!(driver.session.phase(), Phase::Connecting);
 }

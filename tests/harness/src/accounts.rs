@@ -19,6 +19,8 @@ use sha2::{Digest as _, Sha512_256};
 /// An operator with its accounts: what a server trusts.
 pub struct Operator {
     key: KeyPair,
+    /// Signed once: a server that is to reload wants to see the same one again.
+    token: String,
     system: Account,
     account: Account,
 }
@@ -72,19 +74,17 @@ impl Operator {
             jetstream,
             revocations: Map::new(),
         };
-        Operator {
-            key: KeyPair::new_operator(),
-            system: account("SYS", false),
-            account: account("app", true),
-        }
+        let key = KeyPair::new_operator();
+        let claims = json!({ "type": "operator", "version": 2 });
+        let token = token(&key, &key, "operator", None, claims);
+        Operator { key, token, system: account("SYS", false), account: account("app", true) }
     }
 
     /// The text for [`Builder::config`](crate::Builder::config) that makes a server trust this
     /// operator.
     #[must_use]
     pub fn server_config(&self) -> String {
-        let claims = json!({ "type": "operator", "version": 2 });
-        let operator = token(&self.key, &self.key, "operator", None, claims);
+        let operator = &self.token;
         let accounts = [&self.system, &self.account].map(|account| {
             format!("  {}: \"{}\"\n", account.key.public_key(), account.token(&self.key))
         });
@@ -157,8 +157,12 @@ impl Account {
 
     fn user(&self, claims: &UserClaims) -> User {
         let key = KeyPair::new_user();
-        let permissions =
-            |allow: &[String], deny: &[String]| json!({ "allow": allow, "deny": deny });
+        // an empty list allows nothing, none at all allows everything
+        let permissions = |allow: &[String], deny: &[String]| {
+            let lists = [("allow", allow), ("deny", deny)];
+            let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
+            Value::Object(lists.map(|(name, list)| (name.to_owned(), json!(list))).collect())
+        };
         let nats = json!({
             "pub": permissions(&claims.publish_allow, &claims.publish_deny),
             "sub": permissions(&claims.subscribe_allow, &claims.subscribe_deny),

@@ -160,7 +160,7 @@ impl Connection {
                 return self.line("the message's payload");
             }
             if line.starts_with("HMSG ") {
-                return Err(format!("nobody listens yet: {awaited}"));
+                return Err(format!("nobody answers: {awaited}"));
             }
             match line.as_str() {
                 "PING" => self.send(b"PONG\r\n")?,
