@@ -244,7 +244,9 @@ impl<S: 'static> Client<S> {
     }
 
     /// Sends a request. The callback runs exactly once: with the reply, or with the reason why
-    /// there is none. The timeout is that of the options.
+    /// there is none. The timeout is that of the options; if it passes while there is no connection,
+    /// the request was never sent, and that is the reason
+    /// ([`RequestError::NeverSent`]).
     #[inline]
     pub fn request<'a>(
         &self,

@@ -276,16 +276,17 @@ impl Options {
     }
 
     /// Whether to move to another server, if one is known, when the server announces its shutdown
-    /// (lame duck mode). The move loses no message and delivers none twice: for a moment the client
-    /// is subscribed at both servers, and sorts out what comes from both. Default: true. A client
+    /// (lame duck mode). The move loses no message: for a moment the client is subscribed at both
+    /// servers, and delivers once what comes from both. Only of messages that are equal in everything
+    /// and come within half a second, some may be delivered twice. Default: true. A client
     /// without [`echo`](Self::echo) does not move, its own messages would come back to it.
     pub fn move_on_lame_duck(mut self, moves: bool) -> Self {
         self.move_on_lame_duck = moves;
         self
     }
 
-    /// Most bytes that wait while there is no connection; what is beyond is refused, and with zero
-    /// everything. Subscriptions are always taken. Default: 8 MiB.
+    /// Most bytes that wait while there is no connection; a message whose payload goes beyond is
+    /// refused, and with zero every message. Subscriptions are always taken. Default: 8 MiB.
     pub fn reconnect_buffer(mut self, max: usize) -> Self {
         self.session.max_unconnected = max;
         self
