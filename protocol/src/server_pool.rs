@@ -9,7 +9,7 @@ use crate::error::{ServerError, ServerErrorKind};
 use crate::events::DisconnectReason;
 use crate::info::ServerInfo;
 use crate::server_url::ServerUrl;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How servers are chosen and paced.
@@ -281,14 +281,13 @@ impl ServerPool {
         if announced.is_empty() {
             return Vec::new();
         }
-        let announced: HashSet<&str> = announced.iter().map(String::as_str).collect();
+        let announced: BTreeSet<&str> = announced.iter().map(String::as_str).collect();
         let is_announced = |server: &Server| announced.contains(&*server.url.authority());
         self.others.retain(|server| !server.discovered || is_announced(server));
-        let known: HashSet<_> = self.servers().map(|server| server.url.authority()).collect();
+        let known: BTreeSet<_> = self.servers().map(|server| server.url.authority()).collect();
         let unknown = announced.into_iter().filter(|authority| !known.contains(*authority));
         let servers = unknown.filter_map(|authority| current.announced(authority));
-        let mut servers: Vec<_> = servers.take(MOST_DISCOVERED).collect();
-        servers.sort_by_cached_key(|server| server.url.authority());
+        let servers: Vec<_> = servers.take(MOST_DISCOVERED).collect();
         let new: Vec<_> = servers.iter().map(|server| server.url.authority()).collect();
         self.others.extend(servers);
         if !new.is_empty() {

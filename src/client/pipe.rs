@@ -247,3 +247,39 @@ impl Driver {
         Ok(())
     }
 }
+
+/// The far side of a test: a server, and its end of the network.
+pub(super) trait Far {
+    /// Does what can be done without waiting.
+    fn turn(&mut self);
+    fn end(&self) -> &End;
+}
+
+/// Lets both sides work until they are done, or the client fails. A step says how many bytes the
+/// network carries.
+pub(super) fn run<F: Far>(
+    client: &mut Driver,
+    server: &mut F,
+    mut step: impl FnMut() -> usize,
+    is_done: impl Fn(&Driver, &F) -> bool,
+) -> io::Result<()> {
+    let mut idle = 0;
+    while !is_done(client, server) {
+        client.turn()?;
+        server.turn();
+        match server.end().pump(step()) {
+            true => idle = 0,
+            false => idle += 1,
+        }
+        assert!(idle < 100, "stuck");
+    }
+    Ok(())
+}
+
+/// Lets the server work until nothing is left for it.
+pub(super) fn run_server_to_the_end(server: &mut impl Far) {
+    server.turn();
+    while server.end().pump(100) {
+        server.turn();
+    }
+}

@@ -23,7 +23,7 @@ use crate::op::{Message, ServerOp};
 use crate::subscriptions::{MUX_SID, SubscriptionId};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 /// Most time between the deliveries of one message by two servers, far more than there is.
@@ -59,16 +59,19 @@ enum Step {
 #[derive(Debug, Default)]
 pub(super) struct Overlap {
     /// Messages that the old server has delivered, and the next one may deliver too.
-    by_old: HashMap<u64, ByOld>,
+    by_old: Numbers<ByOld>,
     /// How many messages the next server has delivered and the old one has not.
-    by_next: HashMap<u64, u32>,
+    by_next: Numbers<u32>,
     /// How many of the messages that wait have been delivered by the old server since.
-    cancelled: HashMap<u64, u32>,
+    cancelled: Numbers<u32>,
     /// The old server has been told to stop.
     leaves: bool,
     /// The next server has taken the place of the old one; the numbers are forgotten then.
     ends: Option<Instant>,
 }
+
+/// What is known of messages by their numbers. No randomness: the same input, the same output.
+type Numbers<T> = HashMap<u64, T, BuildHasherDefault<DefaultHasher>>;
 
 #[derive(Debug)]
 struct ByOld {
@@ -128,7 +131,7 @@ impl Overlap {
     }
 }
 
-fn take_one(counts: &mut HashMap<u64, u32>, number: u64) -> bool {
+fn take_one(counts: &mut Numbers<u32>, number: u64) -> bool {
     match counts.get_mut(&number) {
         Some(count) if *count > 0 => {
             *count -= 1;

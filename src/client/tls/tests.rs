@@ -1,7 +1,7 @@
 //! Tests of TLS over a network in memory, with rustls as the server.
 
 use super::*;
-use crate::client::pipe::{self, Driver, End};
+use crate::client::pipe::{self, Driver, End, Far, run, run_server_to_the_end};
 use evnats_protocol::{Secret, TlsErrorKind};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -81,7 +81,9 @@ impl Server {
             closed_well: false,
         }
     }
+}
 
+impl Far for Server {
     fn turn(&mut self) {
         while self.error.is_none() && self.session.read_tls(&mut self.end).is_ok_and(|n| n > 0) {
             match self.session.process_new_packets() {
@@ -97,26 +99,10 @@ impl Server {
         }
         while self.session.wants_write() && self.session.write_tls(&mut self.end).is_ok() {}
     }
-}
 
-/// Lets both sides work until they are done, or the client fails.
-fn run(
-    client: &mut Driver,
-    server: &mut Server,
-    mut step: impl FnMut() -> usize,
-    is_done: impl Fn(&Driver, &Server) -> bool,
-) -> io::Result<()> {
-    let mut idle = 0;
-    while !is_done(client, server) {
-        client.turn()?;
-        server.turn();
-        match server.end.pump(step()) {
-            true => idle = 0,
-            false => idle += 1,
-        }
-        assert!(idle < 100, "stuck");
+    fn end(&self) -> &End {
+        &self.end
     }
-    Ok(())
 }
 
 const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
@@ -182,13 +168,6 @@ fn bytes_get_through_however_the_network_cuts_them() {
         run_server_to_the_end(&mut server);
         // where there is room for it at once
         assert_eq!(server.closed_well, capacity > 1, "{capacity} {longest}");
-    }
-}
-
-fn run_server_to_the_end(server: &mut Server) {
-    server.turn();
-    while server.end.pump(100) {
-        server.turn();
     }
 }
 

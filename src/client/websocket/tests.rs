@@ -2,7 +2,7 @@
 //! socket, with a real server.
 
 use super::*;
-use crate::client::pipe::{self, Driver, End};
+use crate::client::pipe::{self, Driver, End, Far, run, run_server_to_the_end};
 use evnats_harness::{ReservedPort, Server as NatsServer};
 use std::collections::VecDeque;
 use tungstenite::handshake::server::{NoCallback, ServerHandshake};
@@ -35,7 +35,9 @@ impl Server {
             is_ended: false,
         }
     }
+}
 
+impl Far for Server {
     fn turn(&mut self) {
         if let Some(handshake) = self.handshake.take() {
             match handshake.handshake() {
@@ -66,39 +68,16 @@ impl Server {
             }
         }
     }
+
+    fn end(&self) -> &End {
+        &self.end
+    }
 }
 
 fn open(capacity: usize) -> (Driver, Server) {
     let (here, there) = pipe::pair(capacity);
     let transport = connect(Box::new(here.clone()), "demo.test:8080", "/nats?a=b").unwrap();
     (Driver::new(&here, transport), Server::new(there))
-}
-
-/// Lets both sides work until they are done, or the client fails.
-fn run(
-    client: &mut Driver,
-    server: &mut Server,
-    mut step: impl FnMut() -> usize,
-    is_done: impl Fn(&Driver, &Server) -> bool,
-) -> io::Result<()> {
-    let mut idle = 0;
-    while !is_done(client, server) {
-        client.turn()?;
-        server.turn();
-        match server.end.pump(step()) {
-            true => idle = 0,
-            false => idle += 1,
-        }
-        assert!(idle < 100, "stuck");
-    }
-    Ok(())
-}
-
-fn run_server_to_the_end(server: &mut Server) {
-    server.turn();
-    while server.end.pump(100_000) {
-        server.turn();
-    }
 }
 
 #[test]
