@@ -438,6 +438,8 @@ impl<S, R, F> Session<S, R, F> {
         if self.peer.pings_outstanding >= self.config.max_pings_outstanding {
             if self.peer.decoder.has_news() {
                 // the answer may be in what has been read and not been polled
+                let moment = self.config.ping_interval.min(Duration::from_secs(1));
+                self.peer.next_ping = now.checked_add(moment);
                 return;
             }
             return self.lose_connection(DisconnectReason::Stale);

@@ -64,6 +64,21 @@ fn messages_are_no_answer_to_a_ping() {
 }
 
 #[test]
+fn an_answer_that_was_read_and_not_polled_counts() {
+    let mut driver = Driver::ready();
+    driver.wait(2 * MINUTE);
+    driver.wait(2 * MINUTE);
+    driver.written();
+    driver.receive("PONG\r\n");
+    driver.now += 2 * MINUTE;
+    driver.session.handle_timeout(driver.now);
+    assert!(driver.events().is_empty());
+    assert_eq!(driver.session.next_deadline(), Some(driver.now + SECOND));
+    assert!(driver.wait(SECOND).is_empty());
+    assert_eq!(driver.written(), ["PING"]);
+}
+
+#[test]
 fn an_interval_of_zero_sends_none() {
     let mut driver = Driver::ready_with(config(|config| config.ping_interval = Duration::ZERO));
     assert_eq!(driver.session.next_deadline(), None);
