@@ -7,6 +7,7 @@
 use crate::headers::HeaderMap;
 use crate::info::ConnectInfo;
 use crate::op::{ClientOp, Message, ServerOp};
+use crate::subscriptions::MUX_SID;
 use bytes::Bytes;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -193,6 +194,19 @@ pub(crate) fn unsubscribe(out: &mut Vec<u8>, sid: u64, max: Option<u64>) {
 
 pub(crate) fn connect(out: &mut Vec<u8>, info: &ConnectInfo) {
     json_line(out, b"CONNECT ", info);
+}
+
+/// The subscription for all replies: `_INBOX.<id>.*`.
+pub(crate) fn subscribe_inbox(out: &mut Vec<u8>, inbox: &str) {
+    let pattern = format!("{inbox}*");
+    subscribe(out, pattern.as_bytes(), None, MUX_SID);
+}
+
+/// Answers a `PING`. A peer that asks and asks, and reads no answer, gets none beyond a limit.
+pub(crate) fn answer_ping(out: &mut Vec<u8>, limit: usize) {
+    if out.len() < limit {
+        out.extend_from_slice(PONG);
+    }
 }
 
 pub(crate) const PING: &[u8] = b"PING\r\n";

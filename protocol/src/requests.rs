@@ -23,6 +23,13 @@ pub(crate) struct Request<T> {
     pub(crate) subject: u64,
 }
 
+impl<T> Request<T> {
+    /// Whether some of it has been written, if that is so of the stream up to `sent`.
+    pub(crate) fn was_sent(&self, sent: u64) -> bool {
+        self.position.is_none_or(|position| position < sent)
+    }
+}
+
 /// A number for a subject. Equal subjects have equal numbers, different ones almost never.
 #[inline]
 pub(crate) fn fingerprint(subject: &[u8]) -> u64 {

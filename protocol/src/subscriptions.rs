@@ -3,6 +3,7 @@
 //! A sid holds the slot and its generation, so that a message for a subscription that ended is
 //! recognised and counted, and never reaches the next tenant of the slot.
 
+use crate::encode;
 use crate::held::Held;
 use crate::slots::{Key, Slots};
 
@@ -54,6 +55,15 @@ pub(crate) struct Subscription<T> {
 }
 
 impl<T> Subscription<T> {
+    /// Tells a server of it: the `SUB`, and what is left of its maximum as that server counts.
+    pub(crate) fn encode(&self, id: SubscriptionId, max: Option<u64>, out: &mut Vec<u8>) {
+        let queue = self.queue.as_deref().map(str::as_bytes);
+        encode::subscribe(out, self.subject.as_bytes(), queue, id.sid());
+        if max.is_some() {
+            encode::unsubscribe(out, id.sid(), max);
+        }
+    }
+
     /// Whether its last message has come.
     pub(crate) fn has_all(&self) -> bool {
         self.max.is_some_and(|max| self.received >= max)

@@ -117,7 +117,7 @@ impl Connector {
 
     /// Whether TLS has to come after a server's `INFO`.
     pub(super) fn security(&self, server: &Server) -> Security {
-        if server.url.scheme().is_websocket() || self.is_tls_first(&server.url) {
+        if server.url.scheme().is_websocket() || self.is_tls_first() {
             Security::Settled
         } else if self.demands_tls(&server.url) {
             Security::Demanded
@@ -132,7 +132,7 @@ impl Connector {
         self.require_tls || url.scheme().demands_tls()
     }
 
-    fn is_tls_first(&self, _url: &ServerUrl) -> bool {
+    fn is_tls_first(&self) -> bool {
         #[cfg(feature = "tls")]
         return self.tls.is_first();
         #[cfg(not(feature = "tls"))]
@@ -144,7 +144,7 @@ impl Connector {
         let url = &server.url;
         let wants_tls = match url.scheme().is_websocket() {
             true => self.demands_tls(url),
-            false => self.is_tls_first(url),
+            false => self.is_tls_first(),
         };
         let tls = self.tls_layer(server);
         let websocket = websocket_layer(url);

@@ -10,7 +10,7 @@ use crate::fences::Purpose;
 use crate::headers::HeaderMap;
 use crate::requests::TOKEN;
 use crate::subject;
-use crate::subscriptions::{MUX_SID, SubscriptionId};
+use crate::subscriptions::SubscriptionId;
 use std::time::{Duration, Instant};
 
 impl<S, R, F> Session<S, R, F> {
@@ -274,11 +274,13 @@ impl<S, R, F> Session<S, R, F> {
     fn subscribe_mux(&mut self) {
         if self.mux == Mux::Unused {
             self.mux = Mux::Subscribed;
-            let pattern = format!("{}*", self.inbox);
-            encode::subscribe(self.outgoing.buffer(), pattern.as_bytes(), None, MUX_SID);
+            encode::subscribe_inbox(self.outgoing.buffer(), &self.inbox);
+            // taken out for the time of the write, because it is written beside it
+            let inbox = std::mem::take(&mut self.inbox);
             if let Some(out) = self.joined() {
-                encode::subscribe(out, pattern.as_bytes(), None, MUX_SID);
+                encode::subscribe_inbox(out, &inbox);
             }
+            self.inbox = inbox;
         }
     }
 

@@ -133,7 +133,9 @@ impl<S, R, F> Session<S, R, F> {
         match op {
             ServerOp::Info(info) => self.handle_info(*info),
             ServerOp::Pong => self.handle_pong(),
-            ServerOp::Ping => self.answer_ping(),
+            ServerOp::Ping => {
+                encode::answer_ping(self.outgoing.buffer(), self.config.max_buffered);
+            }
             ServerOp::Error(error) => self.handle_server_error(error),
             // +OK comes to verbose connections, and messages do not come here
             ServerOp::Ok | ServerOp::Message(_) => {}
@@ -150,20 +152,8 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    /// A peer that asks and asks, and reads no answer, gets none beyond the buffer's limit.
-    fn answer_ping(&mut self) {
-        let out = self.outgoing.buffer();
-        if out.len() < self.config.max_buffered {
-            out.extend_from_slice(encode::PONG);
-        }
-    }
-
     fn handle_info(&mut self, info: ServerInfo) {
         self.peer.info = info;
-        self.report_info();
-    }
-
-    fn report_info(&mut self) {
         self.report_lame_duck();
         self.events.push_back(Event::InfoChanged);
     }
@@ -257,8 +247,7 @@ impl<S, R, F> Session<S, R, F> {
     fn lose_inbox(&mut self, error: &ServerError) {
         self.mux = Mux::Unused;
         let sent = self.outgoing.total_sent();
-        let was_sent = |request: &Request<R>| request.position.is_none_or(|at| at < sent);
-        for request in self.requests.take_if(was_sent) {
+        for request in self.requests.take_if(|request| request.was_sent(sent)) {
             self.fail_request(request.context, RequestError::Denied(error.clone()));
         }
     }

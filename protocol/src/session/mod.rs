@@ -426,7 +426,7 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     fn time_out(&mut self, request: Request<R>) {
-        let is_unsent = request.position.is_some_and(|at| at >= self.outgoing.total_sent());
+        let is_unsent = !request.was_sent(self.outgoing.total_sent());
         // without a connection, what waits is looked at again before it is sent
         let is_ghost = is_unsent && !self.is_open();
         self.waiting.ghosts |= is_ghost;
@@ -587,12 +587,12 @@ impl<S, R, F> Session<S, R, F> {
         }
         self.report_unsent();
         let sent = self.outgoing.total_sent();
-        for Request { context, position, .. } in self.requests.take_all() {
-            let error = match position {
-                Some(position) if position >= sent => RequestError::NeverSent,
-                _ => RequestError::OutcomeUnknown,
+        for request in self.requests.take_all() {
+            let error = match request.was_sent(sent) {
+                true => RequestError::OutcomeUnknown,
+                false => RequestError::NeverSent,
             };
-            self.fail_request(context, error);
+            self.fail_request(request.context, error);
         }
         self.fail_all_fences();
         self.end_all_subscriptions(EndReason::Closed);

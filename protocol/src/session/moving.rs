@@ -273,7 +273,9 @@ impl<S, R, F> Session<S, R, F> {
                 moving.step = Step::Overlapping;
                 moving.deadline = moving.peer.last_read.map(|now| now + OVERLAP);
             }
-            ServerOp::Ping => moving.peer.answer_ping(self.config.max_buffered),
+            ServerOp::Ping => {
+                encode::answer_ping(&mut moving.peer.first, self.config.max_buffered);
+            }
             ServerOp::Info(info) => moving.peer.info = *info,
             ServerOp::Error(error) => self.handle_next_error(error),
             // messages do not come here
@@ -300,20 +302,14 @@ impl<S, R, F> Session<S, R, F> {
         moving.step = Step::Joining;
         let out = &mut *moving.peer.first;
         if self.mux == Mux::Subscribed {
-            let pattern = format!("{}*", self.inbox);
-            encode::subscribe(out, pattern.as_bytes(), None, MUX_SID);
+            encode::subscribe_inbox(out, &self.inbox);
         }
         for (key, entry) in self.subscriptions.slots.iter_mut() {
             if entry.draining || entry.has_all() {
                 continue;
             }
-            let sid = SubscriptionId(key).sid();
-            let queue = entry.queue.as_deref().map(str::as_bytes);
-            encode::subscribe(out, entry.subject.as_bytes(), queue, sid);
             entry.received_at_join = Some(entry.received);
-            if let Some(max) = entry.next_server_max() {
-                encode::unsubscribe(out, sid, Some(max));
-            }
+            entry.encode(SubscriptionId(key), entry.next_server_max(), out);
         }
         out.extend_from_slice(encode::PING);
         self.overlap = Some(Box::default());

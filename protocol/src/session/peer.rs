@@ -101,17 +101,10 @@ impl Peer {
             ServerOp::Pong => return Err(unexpected("PONG")),
             ServerOp::Message(_) => return Err(unexpected("message")),
             ServerOp::Error(error) => return Err(DisconnectReason::Server(error)),
-            ServerOp::Ping => self.answer_ping(config.max_buffered),
+            ServerOp::Ping => encode::answer_ping(&mut self.first, config.max_buffered),
             ServerOp::Ok => {}
         }
         Ok(false)
-    }
-
-    /// A peer that asks and asks, and reads no answer, gets none beyond the buffer's limit.
-    pub(super) fn answer_ping(&mut self, limit: usize) {
-        if self.first.len() < limit {
-            self.first.extend_from_slice(encode::PONG);
-        }
     }
 
     fn handle_info(

@@ -13,7 +13,7 @@ use crate::events::{DisconnectReason, EndReason, Event, FenceError, RequestError
 use crate::op::{ClientOp, Message};
 use crate::outgoing::HalfWritten;
 use crate::requests::Request;
-use crate::subscriptions::{MUX_SID, SubscriptionId};
+use crate::subscriptions::SubscriptionId;
 
 impl<S, R, F> Session<S, R, F> {
     /// Ends the session because there will be no other connection.
@@ -55,7 +55,7 @@ impl<S, R, F> Session<S, R, F> {
         self.leave_subscriptions();
         self.report_half_written(half);
         let sent = self.outgoing.total_sent();
-        let was_sent = |request: &Request<R>| request.position.is_none_or(|at| at < sent);
+        let was_sent = |request: &Request<R>| request.was_sent(sent);
         if self.config.keep_requests {
             self.requests.iter_mut().filter(|r| was_sent(r)).for_each(|r| r.position = None);
         } else {
@@ -183,17 +183,11 @@ impl<S, R, F> Session<S, R, F> {
         let out = &mut *self.peer.first;
         if self.mux == Mux::ToRestore {
             self.mux = Mux::Subscribed;
-            let pattern = format!("{}*", self.inbox);
-            encode::subscribe(out, pattern.as_bytes(), None, MUX_SID);
+            encode::subscribe_inbox(out, &self.inbox);
         }
         for (key, entry) in self.subscriptions.slots.iter() {
             if entry.position.is_none() && !entry.draining && !entry.has_all() {
-                let sid = SubscriptionId(key).sid();
-                let queue = entry.queue.as_deref().map(str::as_bytes);
-                encode::subscribe(out, entry.subject.as_bytes(), queue, sid);
-                if let Some(max) = entry.server_max() {
-                    encode::unsubscribe(out, sid, Some(max));
-                }
+                entry.encode(SubscriptionId(key), entry.server_max(), out);
             }
         }
     }

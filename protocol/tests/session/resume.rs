@@ -437,7 +437,6 @@ fn a_failed_attempt_changes_nothing() {
     driver.publish("p", "kept");
     for reason in [ServerClosed, DisconnectReason::ConnectTimeout] {
         driver.session.handle_connecting(driver.now);
-        driver.session.handle_connecting(driver.now);
         driver.session.handle_connected(Security::Plain);
         driver.receive("INFO {\"max_pay");
         driver.session.handle_disconnected(reason.clone());
