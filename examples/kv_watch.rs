@@ -65,7 +65,7 @@ fn changed(app: &mut App, rooms: &Rooms, update: kv::Update) {
                 _ => {}
             }
         }
-        kv::Update::Initialised => {
+        kv::Update::Initialized => {
             println!("that is all there was");
             app.live = true;
             rooms.put("floor1.kitchen", "20 degrees", |_, _, _| {});

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     app.updates += 1;
                     println!("  watch: {} {} = {:?}", entry.operation(), entry.key(), entry.text());
                 }
-                kv::Update::Initialised => println!("  watch: that is all there was"),
+                kv::Update::Initialized => println!("  watch: that is all there was"),
                 update => println!("  watch: {update:?}"),
             });
             config.put("app.setting", "on", stored);

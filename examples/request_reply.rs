@@ -4,7 +4,7 @@
 //! `cargo run --example request_reply` starts a server of its own; with `NATS_URL` it uses that
 //! one.
 
-use evnats::{Client, EventLoop, Message, Publish, RequestError};
+use evnats::{Client, EventLoop, Message, OutgoingMessage, RequestError};
 use std::time::Duration;
 
 #[derive(Default)]
@@ -46,7 +46,7 @@ fn answered(_: &mut App, nats: &Client<App>, reply: Result<Message, RequestError
         Err(error) => println!("12 squared: {error}"),
     }
     // a request with a timeout of its own; with headers, it would be `.headers(&headers)`
-    let proof = Publish::new("math.prove.goldbach", "please");
+    let proof = OutgoingMessage::new("math.prove.goldbach", "please");
     nats.request_message(proof, Duration::from_millis(200), timed_out);
 }
 

@@ -3,7 +3,7 @@
 //!
 //! `cargo run --example resilient` always starts a server of its own, because it stops it.
 
-use evnats::{Client, EventLoop, Options, RequestError, State};
+use evnats::{Client, ConnectionState, EventLoop, Options, RequestError};
 use evnats_harness::{Release, Server};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -72,8 +72,8 @@ impl App {
     /// Publishes a reading, and again after a while.
     fn measure(&mut self) {
         match self.sensor.state() {
-            State::Draining | State::Closed => return,
-            State::Reconnecting => self.waited += 1,
+            ConnectionState::Draining | ConnectionState::Closed => return,
+            ConnectionState::Reconnecting => self.waited += 1,
             _ => {}
         }
         // without a connection it waits, up to `Options::reconnect_buffer`
@@ -92,7 +92,7 @@ impl App {
             return;
         }
         let is_back = |client: &Client<App>| {
-            client.state() == State::Connected && client.statistics().reconnects > 0
+            client.state() == ConnectionState::Connected && client.statistics().reconnects > 0
         };
         if let Some(mut server) = self.server.take() {
             println!("all 3 subscriptions get readings");

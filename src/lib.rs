@@ -104,14 +104,16 @@ mod place;
 
 #[cfg(feature = "tls")]
 pub use client::Tls;
-pub use client::{Client, Credentials, CredentialsError, Frame, Options, State, Transport};
+pub use client::{
+    Client, ConnectionState, Credentials, CredentialsError, Frame, Options, Transport,
+};
 pub use error::{ConnectionError, Error, Result};
 pub use event_loop::{EventLoop, Handle, Remote, TimerId};
 pub use evnats_protocol::{
-    ClientOp, CommandError, DisconnectReason, FenceError, HeaderError, HeaderMap, Headers, Limits,
-    Message, Payload, Pending, PendingLimits, ProtocolError, Publish, RequestError, Scheme, Secret,
-    Server, ServerError, ServerErrorKind, ServerInfo, ServerOp, ServerUrl, Statistics, Status,
-    SubscriptionId, TlsErrorKind, subject,
+    ClientOp, CommandError, DisconnectReason, FlushError, HeaderError, HeaderMap, HeaderStatus,
+    Headers, Limits, Message, OutgoingMessage, Payload, Pending, PendingLimits, PoolServer,
+    ProtocolError, RequestError, Scheme, Secret, ServerError, ServerErrorKind, ServerInfo,
+    ServerOp, ServerUrl, Statistics, SubscriptionId, TlsErrorKind, subject,
 };
 
 #[doc = include_str!("../README.md")]

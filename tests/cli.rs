@@ -385,7 +385,7 @@ fn a_watch_shows_what_there_is_and_every_change() {
     tool.text(&["kv", "put", "B", "a.x", "one"]);
     tool.text(&["kv", "put", "B", "b.x", "other"]);
     let mut watch = tool.start(&["kv", "watch", "B", "a.*", "--json", "--count", "4"], b"");
-    watch.wait_for_line("{\"initialised\":true}");
+    watch.wait_for_line("{\"initialized\":true}");
     tool.text(&["kv", "put", "B", "a.x", "two"]);
     tool.text(&["kv", "put", "B", "b.x", "not watched"]);
     tool.text(&["kv", "del", "B", "a.x"]);
@@ -398,7 +398,7 @@ fn a_watch_shows_what_there_is_and_every_change() {
     let (key, null) = (&json!("a.x"), &Value::Null);
     let [put, del, purge] = [&json!("PUT"), &json!("DEL"), &json!("PURGE")];
     assert_eq!(seen, [(key, put), (null, null), (key, put), (key, del), (key, purge)]);
-    assert_eq!(objects[1], json!({ "initialised": true }));
+    assert_eq!(objects[1], json!({ "initialized": true }));
     assert_eq!(decoded(&objects[2]["value_base64"]), b"two");
     assert_eq!((&objects[4]["revision"], &objects[4]["bucket"]), (&json!(6), &json!("B")));
 }
@@ -547,7 +547,7 @@ fn what_listens_lives_through_a_restart() {
     let reply = tool.listen(&["reply", "echo", "--echo", "--count", "1"], "Listening");
     let watch = ["kv", "watch", "B", "--json", "--count", "2"];
     let mut watch = tool.start(&watch, b"");
-    watch.wait_for_line("{\"initialised\":true}");
+    watch.wait_for_line("{\"initialized\":true}");
     tool.text(&["pub", "a", "one"]);
     let mut all = [sub, reply, watch];
 

@@ -3,8 +3,8 @@
 mod support;
 
 use evnats::{
-    Client, CommandError, ConnectionError, DisconnectReason, Error, EventLoop, HeaderMap, Options,
-    Publish, RequestError, State,
+    Client, CommandError, ConnectionError, ConnectionState, DisconnectReason, Error, EventLoop,
+    HeaderMap, Options, OutgoingMessage, RequestError,
 };
 use evnats_harness::{Script, ScriptedServer, Server};
 use std::cell::Cell;
@@ -199,7 +199,7 @@ fn draining_a_connection_loses_nothing() {
                 assert!(sender.subscribe("too.late", |_, _, _| {}).is_err());
             });
             sender.drain();
-            assert_eq!(sender.state(), State::Draining);
+            assert_eq!(sender.state(), ConnectionState::Draining);
             sender.on_close(move |log: &mut Log, _, _| {
                 log.push("sender closed".into());
                 receiver.flush(|_, receiver, _| receiver.drain());
@@ -286,10 +286,10 @@ fn max_payload_boundary_is_exact_with_headers() {
             let limit = usize::try_from(info.max_payload).expect("a limit");
             let headers = HeaderMap::new().with("A", "1");
             let fits = vec![0; limit - headers.encoded_len()];
-            let message = Publish::new(&subject, fits.as_slice()).headers(&headers);
+            let message = OutgoingMessage::new(&subject, fits.as_slice()).headers(&headers);
             nats.publish_message(message).expect("at the limit");
             let too_large = vec![0; limit - headers.encoded_len() + 1];
-            let message = Publish::new(&subject, too_large).headers(&headers);
+            let message = OutgoingMessage::new(&subject, too_large).headers(&headers);
             let error = nats.publish_message(message).expect_err("over the limit");
             assert!(matches!(
                 error,
@@ -314,7 +314,7 @@ fn bad_input_is_refused_with_a_clear_error_and_the_connection_stays_usable() {
                 nats.publish("a.>", b""),
                 nats.publish("a", vec![0; 2 << 20]),
                 nats.publish_with_headers("a", &forged, b""),
-                nats.publish_message(Publish::new("a", b"").reply("x y")),
+                nats.publish_message(OutgoingMessage::new("a", b"").reply("x y")),
                 nats.publish(&"x".repeat(5000), b""),
                 nats.subscribe("a..b", |_, _, _| {}).map(drop),
                 nats.subscribe(">.a", |_, _, _| {}).map(drop),

@@ -74,8 +74,8 @@
 mod support;
 
 use evnats::{
-    Client, CommandError, Credentials, DisconnectReason, EventLoop, HeaderMap, Limits, Options,
-    ProtocolError, Publish, RequestError, State,
+    Client, CommandError, ConnectionState, Credentials, DisconnectReason, EventLoop, HeaderMap,
+    Limits, Options, OutgoingMessage, ProtocolError, RequestError,
 };
 use evnats_harness::{Direction, Fault, FaultProxy, ReservedPort, Script, ScriptedServer, Server};
 use std::cell::Cell;
@@ -98,7 +98,7 @@ fn t_06_a_request_without_an_answer_times_out_when_it_said() {
         nats.subscribe(&subject, |log: &mut Log, _, _| log.push("asked".into()))
             .expect("a subscription");
         nats.flush(move |_: &mut Log, nats, _| {
-            let message = Publish::new(&subject, b"?");
+            let message = OutgoingMessage::new(&subject, b"?");
             began.set(Instant::now());
             nats.request_message(message, TIMEOUT, move |log: &mut Log, nats, outcome| {
                 assert_eq!(outcome, Err(RequestError::Timeout));
@@ -290,7 +290,7 @@ fn t_13_inboxes_are_unique_and_prefixed_and_subscriptions_are_counted() {
     nats.request("nobody.is.there", "", |log: &mut Log, _, _| log.push("asked".into()));
     turn_until(&event_loop, &mut log, "an outcome", |log| log.len() == 6);
     assert_eq!(nats.subscription_count(), 2, "the inbox of requests does not count");
-    assert_eq!(nats.state(), State::Connected);
+    assert_eq!(nats.state(), ConnectionState::Connected);
 }
 
 #[test]
@@ -383,11 +383,12 @@ fn defect_01_a_message_split_anywhere_keeps_its_subject_and_reply() {
     for number in 0..40 {
         let (subject, reply) = (format!("{base}.number.{number}"), format!("reply.to.{number}"));
         let headers = HeaderMap::new().with("Number", number.to_string());
-        let message = Publish::new(&subject, "x".repeat(number)).reply(&reply).headers(&headers);
+        let message =
+            OutgoingMessage::new(&subject, "x".repeat(number)).reply(&reply).headers(&headers);
         publisher.publish_message(message).expect("a publish");
     }
     turn_until(&event_loop, &mut numbers, "messages", |numbers| numbers.len() == 40);
-    assert_eq!(nats.state(), State::Connected);
+    assert_eq!(nats.state(), ConnectionState::Connected);
 }
 
 #[cfg(feature = "nkeys")]

@@ -7,7 +7,8 @@ mod support;
 use allocation_counter::{measure, opt_out};
 use evnats::jetstream::{self, MessageQuery, Storage, StreamConfig};
 use evnats::{
-    Client, CommandError, ConnectionError, EventLoop, Message, Options, RequestError, State, kv,
+    Client, CommandError, ConnectionError, ConnectionState, EventLoop, Message, Options,
+    RequestError, kv,
 };
 use evnats_harness::{Direction, Fault, FaultProxy, Server};
 use std::cell::Cell;
@@ -444,7 +445,7 @@ fn check(run: &Run, nats: &Client<App>) {
     assert!(run.outcomes.iter().all(|count| *count == 1), "seed {seed}: {:?}", run.outcomes);
     assert_eq!(run.connects, 1, "seed {seed}: on_connect is for the first connection");
     assert_eq!(run.closes, 1, "seed {seed}: on_close runs once");
-    assert_eq!(nats.state(), State::Closed, "seed {seed}");
+    assert_eq!(nats.state(), ConnectionState::Closed, "seed {seed}");
     assert_eq!(nats.request_count(), 0, "seed {seed}");
     assert_eq!(nats.subscription_count(), 0, "seed {seed}");
     if run.corrupt {
@@ -644,7 +645,9 @@ fn cut_a_write(
         }
         other => cut.errors.push(other.to_string()),
     });
-    turn_until(&event_loop, &mut cut, "a connection", |_| nats.state() == State::Connected);
+    turn_until(&event_loop, &mut cut, "a connection", |_| {
+        nats.state() == ConnectionState::Connected
+    });
     let count = (BYTES / len) as u64;
     for number in 0..count {
         send(&nats, &format!("{base}.{number}"), vec![b'x'; len], number);
@@ -737,12 +740,15 @@ fn failed_attempts_and_reconnects_leave_no_memory_behind() {
                 proxy.connections() >= attempts
             });
             proxy.refuse(false);
-            turn_until(&event_loop, &mut app, "a connection", |_| nats.state() == State::Connected);
+            turn_until(&event_loop, &mut app, "a connection", |_| {
+                nats.state() == ConnectionState::Connected
+            });
             for _ in 0..TIMES {
                 let times = nats.statistics().reconnects + 1;
                 nats.reconnect();
                 turn_until(&event_loop, &mut app, "a reconnect", |_| {
-                    nats.statistics().reconnects == times && nats.state() == State::Connected
+                    nats.statistics().reconnects == times
+                        && nats.state() == ConnectionState::Connected
                 });
             }
             flush(&event_loop, &mut app, &nats);
@@ -771,9 +777,9 @@ fn watch(kv: &kv::KeyValue<Vec<Watched>>, place: usize) {
         let watched = &mut app[place];
         match update {
             kv::Update::Entry(entry) => watched.revisions.push(entry.revision()),
-            kv::Update::Initialised => watched.signals += 1,
+            kv::Update::Initialized => watched.signals += 1,
             // once it is set up, a watch does not end; before, it is a request like others
-            kv::Update::Ended(_) if kv.client().state() == State::Closed => {}
+            kv::Update::Ended(_) if kv.client().state() == ConnectionState::Closed => {}
             kv::Update::Ended(error) => {
                 assert_eq!(watched.signals, 0, "seed {}: {error}", watched.seed);
                 assert!(error.is_timeout(), "seed {}: {error}", watched.seed);
@@ -797,7 +803,7 @@ fn list(kv: &kv::KeyValue<Vec<Watched>>, place: usize, first_keys: usize) {
             }
             Err(_) => watched.refused += 1,
         }
-        if kv.client().state() != State::Closed {
+        if kv.client().state() != ConnectionState::Closed {
             let again = kv.clone();
             kv.client().handle().set_timer(Duration::from_millis(10), move |_, _| {
                 list(&again, place, first_keys);
@@ -882,7 +888,7 @@ fn watches_under_faults_show_every_revision_once_and_in_order_and_listings_are_w
         }
         clients.iter().for_each(Client::close);
         turn_until(&event_loop, &mut app, "the end", |_| {
-            clients.iter().all(|nats| nats.state() == State::Closed)
+            clients.iter().all(|nats| nats.state() == ConnectionState::Closed)
         });
     }
     assert!(hits > 20, "faults that hit nothing prove nothing: {hits}");

@@ -446,7 +446,7 @@ fn history_is_in_order_with_tombstones() {
 fn note_updates(log: &mut Log, _: &Kv, update: Update) {
     log.push(match update {
         Update::Entry(entry) => format!("{} {}={}", entry.operation(), entry.key(), entry.text()),
-        Update::Initialised => "initialised".into(),
+        Update::Initialized => "initialized".into(),
         Update::Ended(error) => error.to_string(),
         other => format!("{other:?}"),
     });
@@ -467,9 +467,9 @@ fn watch_with(patterns: &'static [&'static str], options: WatchOptions) -> Log {
             let watcher = kv.watch_many(patterns, options, move |log: &mut Log, kv, update| {
                 assert!(!ended.get(), "nothing comes after the stop");
                 let is_last = matches!(&update, Update::Entry(entry) if entry.key() == "a.end");
-                let is_initialised = matches!(update, Update::Initialised);
+                let is_initialized = matches!(update, Update::Initialized);
                 note_updates(log, kv, update);
-                if is_initialised {
+                if is_initialized {
                     assert!(!changed.replace(true), "the signal comes once");
                     kv.put("a.1", "live", |_, _, _| {});
                 } else if changed.get() && !purged.replace(true) {
@@ -493,7 +493,7 @@ const LIVE: [&str; 3] = ["PUT a.1=live", "PURGE a.1=", "PUT a.end="];
 
 fn expect_updates(log: &[String], initial: &[&str]) {
     let expected: Vec<&str> =
-        initial.iter().chain(&["initialised"]).chain(&LIVE).copied().collect();
+        initial.iter().chain(&["initialized"]).chain(&LIVE).copied().collect();
     assert_eq!(log, expected);
 }
 
@@ -513,7 +513,7 @@ fn watch_with_history() {
 fn watch_ignoring_deletes_still_gives_the_signal() {
     requires!(server(), 2, 10);
     let log = watch_with(&["c", "a.*"], WatchOptions::new().ignore_deletes());
-    assert_eq!(log, ["PUT a.1=new", "initialised", "PUT a.1=live", "PUT a.end="]);
+    assert_eq!(log, ["PUT a.1=new", "initialized", "PUT a.1=live", "PUT a.end="]);
 }
 
 #[test]
@@ -531,7 +531,7 @@ fn watch_from_revision() {
 #[test]
 fn watch_meta_only_has_no_values() {
     let log = watch_with(&["a.>"], WatchOptions::new().meta_only());
-    assert_eq!(log, ["PUT a.1=", "initialised", "PUT a.1=", "PURGE a.1=", "PUT a.end="]);
+    assert_eq!(log, ["PUT a.1=", "initialized", "PUT a.1=", "PURGE a.1=", "PUT a.end="]);
 }
 
 #[test]
@@ -564,7 +564,7 @@ fn watch_on_an_empty_bucket_gives_the_signal() {
                 }
             });
         });
-        assert_eq!(log[0], "initialised");
+        assert_eq!(log[0], "initialized");
     }
 }
 
@@ -584,9 +584,9 @@ fn a_watch_ends_when_its_bucket_is_deleted_or_does_not_exist() {
             kv.create_bucket(Config::default(), move |_, kv, created| {
                 created.expect("a bucket");
                 kv.watch(">", later, |log: &mut Log, kv, update| {
-                    let initialised = matches!(update, Update::Initialised);
+                    let initialized = matches!(update, Update::Initialized);
                     note_updates(log, kv, update);
-                    if initialised {
+                    if initialized {
                         kv.delete_bucket(|_, _, deleted| deleted.expect("deleted"));
                     } else {
                         kv.client().close();
@@ -596,7 +596,7 @@ fn a_watch_ends_when_its_bucket_is_deleted_or_does_not_exist() {
         });
     });
     assert_eq!(log[0], format!("bucket {name:?} not found"));
-    assert_eq!(log[1], "initialised");
+    assert_eq!(log[1], "initialized");
     assert_eq!(log[2], format!("bucket {name:?} not found"));
 }
 
@@ -606,10 +606,10 @@ fn a_watch_survives_the_loss_of_its_consumer() {
     let log = with_bucket(history(5), |_, kv| {
         kv.put("k", "1", |_, kv, _| {
             kv.watch(">", options, |log: &mut Log, kv, update| {
-                let initialised = matches!(update, Update::Initialised);
+                let initialized = matches!(update, Update::Initialized);
                 let is_third = matches!(&update, Update::Entry(entry) if entry.text() == "3");
                 note_updates(log, kv, update);
-                if initialised {
+                if initialized {
                     delete_consumers(kv, |kv| {
                         kv.put("k", "2", |_, _, _| {});
                         kv.put("k", "3", |_, _, _| {});
@@ -621,7 +621,7 @@ fn a_watch_survives_the_loss_of_its_consumer() {
             });
         });
     });
-    assert_eq!(log, ["PUT k=1", "initialised", "PUT k=2", "PUT k=3", "the connection is closed"]);
+    assert_eq!(log, ["PUT k=1", "initialized", "PUT k=2", "PUT k=3", "the connection is closed"]);
 }
 
 #[test]
@@ -630,15 +630,15 @@ fn a_watch_whose_own_callback_closes_the_connection_ends_with_it() {
         kv.client().on_close(|log: &mut Log, _, _| log.push("closed".into()));
         kv.put("k", "v", |_, kv, _| {
             kv.watch(">", WatchOptions::new(), |log: &mut Log, kv, update| {
-                let initialised = matches!(update, Update::Initialised);
+                let initialized = matches!(update, Update::Initialized);
                 note_updates(log, kv, update);
-                if initialised {
+                if initialized {
                     kv.client().close();
                 }
             });
         });
     });
-    assert_eq!(log, ["PUT k=v", "initialised", "the connection is closed", "closed"]);
+    assert_eq!(log, ["PUT k=v", "initialized", "the connection is closed", "closed"]);
 }
 
 #[test]
@@ -649,10 +649,10 @@ fn a_watch_whose_callback_panics_goes_on() {
     nats.jetstream().key_value(&unique("panics")).create_bucket(config, |_, kv, created| {
         created.expect("a bucket");
         kv.watch(">", WatchOptions::new(), |log: &mut Log, kv, update| {
-            let initialised = matches!(update, Update::Initialised);
+            let initialized = matches!(update, Update::Initialized);
             note_updates(log, kv, update);
             match log.len() {
-                1 if initialised => {
+                1 if initialized => {
                     for value in ["1", "2", "3"] {
                         kv.put("k", value, |_, _, stored| assert!(stored.is_ok()));
                     }
@@ -667,7 +667,7 @@ fn a_watch_whose_callback_panics_goes_on() {
     let panicked = catch_unwind(AssertUnwindSafe(|| support::finish_with(&event_loop, &mut log)));
     assert!(panicked.is_err());
     support::finish_with(&event_loop, &mut log);
-    assert_eq!(log[..4], ["initialised", "PUT k=1", "PUT k=2", "PUT k=3"]);
+    assert_eq!(log[..4], ["initialized", "PUT k=1", "PUT k=2", "PUT k=3"]);
 }
 
 /// Deletes every consumer of a bucket, behind the back of whoever reads.

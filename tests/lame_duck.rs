@@ -2,7 +2,7 @@
 
 mod support;
 
-use evnats::{Client, EventLoop, Options, State};
+use evnats::{Client, ConnectionState, EventLoop, Options};
 use evnats_harness::Cluster;
 use std::time::Duration;
 use support::{turn_until, unique};
@@ -120,7 +120,7 @@ fn lame_duck_move_loses_no_message_and_delivers_none_twice() {
         assert!(twice.is_empty(), "{kind}: each once, {twice:?}");
     }
     assert!(nats.statistics().duplicates > 0, "there was an overlap");
-    assert_eq!(nats.state(), State::Connected);
+    assert_eq!(nats.state(), ConnectionState::Connected);
 }
 
 fn tick(app: &mut App, publisher: &Client<App>, subject: String) {

@@ -3,7 +3,7 @@
 mod support;
 
 use evnats::{
-    Client, CommandError, Error, EventLoop, Handle, Options, Payload, RequestError, State,
+    Client, CommandError, ConnectionState, Error, EventLoop, Handle, Options, Payload, RequestError,
 };
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,7 +32,7 @@ fn promise_1_a_callback_may_do_anything_to_its_client() {
             nats.subscribe(&inner, |log: &mut Log, nats, message| {
                 log.push(format!("second {}", message.text()));
                 nats.close();
-                assert_eq!(nats.state(), State::Closed);
+                assert_eq!(nats.state(), ConnectionState::Closed);
             })
             .expect("subscribes");
             nats.publish(&inner, "b").expect("publishes");
@@ -138,7 +138,7 @@ fn promise_3_every_one_shot_callback_runs_exactly_once() {
             ("refused", "not a subject", patient),
             ("closed", silent.as_str(), patient),
         ] {
-            let request = evnats::Publish::new(subject, b"");
+            let request = evnats::OutgoingMessage::new(subject, b"");
             nats.request_message(request, timeout, move |log: &mut Log, nats, reply| {
                 log.push(format!("{name}: {}", reply.expect_err("no reply")));
                 if name == "timeout" {
@@ -410,7 +410,7 @@ fn a_loop_that_has_ended_refuses_posts_and_drops_what_was_pending() {
     assert_eq!(Rc::strong_count(&pending), 1, "the callback was dropped");
     assert!(remote.post(|_, _| {}).is_err());
     nats.request("nobody", b"", |_, _, _| {});
-    assert_eq!(nats.state(), State::Closed);
+    assert_eq!(nats.state(), ConnectionState::Closed);
 }
 
 #[test]
@@ -427,9 +427,9 @@ fn stop_ends_run_and_leaves_everything_as_it_is() {
     });
     let mut count = 0;
     event_loop.run(&mut count).expect("the loop");
-    assert_eq!((count, nats.state()), (1, State::Connected));
+    assert_eq!((count, nats.state()), (1, ConnectionState::Connected));
     event_loop.run(&mut count).expect("the loop");
-    assert_eq!((count, nats.state()), (2, State::Closed));
+    assert_eq!((count, nats.state()), (2, ConnectionState::Closed));
 }
 
 #[test]

@@ -5,8 +5,9 @@ mod support;
 
 use evnats::jetstream::{MessageQuery, StreamConfig};
 use evnats::{
-    Client, CommandError, ConnectionError, Credentials, DisconnectReason, EventLoop, FenceError,
-    Options, PendingLimits, RequestError, ServerErrorKind, State, SubscriptionId, kv,
+    Client, CommandError, ConnectionError, ConnectionState, Credentials, DisconnectReason,
+    EventLoop, FlushError, Options, PendingLimits, RequestError, ServerErrorKind, SubscriptionId,
+    kv,
 };
 use evnats_harness::{Cluster, Direction, Fault, FaultProxy, ReservedPort, ScriptedServer, Server};
 use std::cell::{Cell, RefCell};
@@ -103,12 +104,12 @@ fn reconnects(nats: &Client<App>) -> u64 {
 
 fn until_reconnected(event_loop: &EventLoop<App>, app: &mut App, nats: &Client<App>, times: u64) {
     turn_until(event_loop, app, "a reconnect", |_| {
-        reconnects(nats) == times && nats.state() == State::Connected
+        reconnects(nats) == times && nats.state() == ConnectionState::Connected
     });
 }
 
 fn until_lost(event_loop: &EventLoop<App>, app: &mut App, nats: &Client<App>) {
-    turn_until(event_loop, app, "a disconnect", |_| nats.state() == State::Reconnecting);
+    turn_until(event_loop, app, "a disconnect", |_| nats.state() == ConnectionState::Reconnecting);
 }
 
 fn port_of(nats: &Client<App>) -> u16 {
@@ -218,7 +219,9 @@ fn a_request_made_while_down_that_nobody_waits_for_any_more_is_not_sent() {
     let nats = connect(&event_loop, quick(server.url()).request_timeout(SHORT));
     let service = unique("service");
     nats.subscribe(&service, |app, _, m| app.numbers.push(number(m.payload()))).expect("one");
-    turn_until(&event_loop, &mut app, "a connection", |_| nats.state() == State::Connected);
+    turn_until(&event_loop, &mut app, "a connection", |_| {
+        nats.state() == ConnectionState::Connected
+    });
     server.stop();
     until_lost(&event_loop, &mut app, &nats);
     ask(&nats, &service, "1");
@@ -294,7 +297,9 @@ fn without_a_reconnect_buffer_publishes_and_requests_fail_at_once_and_subscripti
     let (event_loop, mut app) = (event_loop(), App::default());
     let nats = connect(&event_loop, quick(server.url()).reconnect_buffer(0));
     let subject = unique("numbers");
-    turn_until(&event_loop, &mut app, "a connection", |_| nats.state() == State::Connected);
+    turn_until(&event_loop, &mut app, "a connection", |_| {
+        nats.state() == ConnectionState::Connected
+    });
     server.stop();
     until_lost(&event_loop, &mut app, &nats);
     let refused = nats.publish(&subject, b"1".to_vec()).expect_err("no buffer");
@@ -349,7 +354,7 @@ fn flush_waiters_fail_with_the_connection_and_those_set_while_down_are_passed_af
         nats.flush(move |app: &mut App, _, outcome| {
             app.outcomes.push(match outcome {
                 Ok(()) => format!("{name}: passed"),
-                Err(FenceError::Disconnected) => format!("{name}: disconnected"),
+                Err(FlushError::Disconnected) => format!("{name}: disconnected"),
                 Err(error) => format!("{name}: {error}"),
             });
         });
@@ -376,13 +381,15 @@ fn a_drain_while_down_waits_for_the_connection_and_delivers() {
     subscribe(&receiver, &subject);
     flush(&event_loop, &mut app, &receiver);
     let nats = connect(&event_loop, quick(proxy.url()));
-    turn_until(&event_loop, &mut app, "a connection", |_| nats.state() == State::Connected);
+    turn_until(&event_loop, &mut app, "a connection", |_| {
+        nats.state() == ConnectionState::Connected
+    });
     proxy.refuse(true);
     proxy.cut_all();
     until_lost(&event_loop, &mut app, &nats);
     publish(&nats, &subject, 0..50);
     nats.drain();
-    assert_eq!(nats.state(), State::Draining);
+    assert_eq!(nats.state(), ConnectionState::Draining);
     turn_until(&event_loop, &mut app, "failed attempts", |app| app.count("error: ") >= 2);
     assert!(app.numbers.is_empty());
     proxy.refuse(false);
@@ -424,7 +431,7 @@ fn closing_while_reconnecting_ends_the_loop_and_tells_everybody() {
     assert_eq!(steps(&app.log), ["connected", "disconnected", "closed"]);
     let end = &app.log[app.log.len() - 2..];
     assert_eq!(end, ["error: 3 published messages were never sent", "closed: closed"]);
-    assert_eq!(nats.state(), State::Closed);
+    assert_eq!(nats.state(), ConnectionState::Closed);
     assert!(matches!(nats.publish("x", ""), Err(evnats::Error::Command(CommandError::Closed))));
 }
 
@@ -440,12 +447,12 @@ fn the_state_is_what_the_callbacks_say() {
     nats.on_disconnect(move |app, nats, _| note(app, nats, "disconnect"));
     nats.on_reconnect(move |app, nats, _| note(app, nats, "reconnect"));
     nats.on_close(move |app, nats, _| note(app, nats, "close"));
-    assert_eq!(nats.state(), State::Connecting);
+    assert_eq!(nats.state(), ConnectionState::Connecting);
     flush(&event_loop, &mut app, &nats);
     server.restart();
     until_reconnected(&event_loop, &mut app, &nats, 1);
     nats.drain();
-    assert_eq!(nats.state(), State::Draining);
+    assert_eq!(nats.state(), ConnectionState::Draining);
     finish_with(&event_loop, &mut app);
     let expected = [
         "connect Connected",
@@ -483,7 +490,7 @@ fn retry_first_connect_waits_for_a_server_that_comes_up_later() {
     subscribe(&nats, &subject);
     publish(&nats, &subject, 0..5);
     turn_until(&event_loop, &mut app, "failed attempts", |app| app.count("error: ") >= 3);
-    assert_eq!(nats.state(), State::Connecting);
+    assert_eq!(nats.state(), ConnectionState::Connecting);
     server.start_again();
     flush(&event_loop, &mut app, &nats);
     assert_eq!(app.numbers, numbers(0..5));
@@ -742,7 +749,9 @@ fn a_buffer_that_was_full_when_the_connection_was_lost_has_room_again_after_it()
         .keep_alive(Duration::from_millis(100), 2);
     let nats = connect(&event_loop, options);
     nats.on_writable(|app, _| app.outcomes.push("writable".into()));
-    turn_until(&event_loop, &mut app, "a connection", |_| nats.state() == State::Connected);
+    turn_until(&event_loop, &mut app, "a connection", |_| {
+        nats.state() == ConnectionState::Connected
+    });
     let payload = vec![b'x'; 100_000];
     // until neither the sockets nor the buffer take any more
     let is_full = (0..1000).any(|_| {
@@ -884,7 +893,7 @@ fn watch_through_panics(heartbeat: Duration) {
         let options = kv::WatchOptions::new().heartbeat(heartbeat);
         kv.watch(">", options, |app: &mut App, _, update| match update {
             kv::Update::Entry(entry) => app.numbers.push(entry.revision()),
-            kv::Update::Initialised => app.outcomes.push("initialised".into()),
+            kv::Update::Initialized => app.outcomes.push("initialized".into()),
             kv::Update::Ended(error) => panic!("{error}"),
             _ => {}
         });
@@ -899,7 +908,9 @@ fn watch_through_panics(heartbeat: Duration) {
         turn_through_panics(&event_loop, &mut app, "failed attempts", |_| proxy.connections() > 4);
     assert!(panics >= 3, "on_disconnect and on_error: {panics}");
     proxy.refuse(false);
-    turn_through_panics(&event_loop, &mut app, "a reconnect", |_| nats.state() == State::Connected);
+    turn_through_panics(&event_loop, &mut app, "a reconnect", |_| {
+        nats.state() == ConnectionState::Connected
+    });
     kv.put("key", "value", |app: &mut App, _, revision| {
         app.others.push(revision.expect("a revision"));
     });
@@ -918,7 +929,7 @@ fn a_panic_in_on_connect_does_not_keep_the_servers_of_the_first_info_unknown() {
     let nats = event_loop.connect(quick(server.url())).expect("a client");
     nats.on_connect(|_, _, _| panic!("a bug in the application"));
     turn_through_panics(&event_loop, &mut app, "a connection", |_| {
-        nats.state() == State::Connected
+        nats.state() == ConnectionState::Connected
     });
     assert_eq!(nats.servers().len(), 3);
 }
@@ -933,10 +944,12 @@ fn a_panic_in_choose_server_does_not_end_the_attempts() {
         None
     });
     let nats = connect(&event_loop, options);
-    turn_until(&event_loop, &mut app, "a connection", |_| nats.state() == State::Connected);
+    turn_until(&event_loop, &mut app, "a connection", |_| {
+        nats.state() == ConnectionState::Connected
+    });
     nats.reconnect();
     turn_through_panics(&event_loop, &mut app, "another connection", |_| {
-        reconnects(&nats) == 1 && nats.state() == State::Connected
+        reconnects(&nats) == 1 && nats.state() == ConnectionState::Connected
     });
 }
 
@@ -1119,7 +1132,7 @@ fn servers_are_discovered_and_taken_with_the_user_of_the_url_when_the_connected_
     assert!(known(&nats).contains(&(ports[0], false)));
     assert_eq!(app.outcomes, [""; 0], "nothing new");
 
-    assert_eq!(loner.state(), State::Reconnecting, "it knows no other");
+    assert_eq!(loner.state(), ConnectionState::Reconnecting, "it knows no other");
     cluster.server_mut(0).start_again();
     until_reconnected(&event_loop, &mut app, &loner, 1);
     assert_eq!(port_of(&loner), ports[0]);
@@ -1213,7 +1226,7 @@ fn a_full_restart_of_a_cluster_under_load_loses_nothing_that_was_acknowledged() 
         turn_until(&event_loop, &mut state, "the restart", |_| restart.is_finished());
     });
     turn_until(&event_loop, &mut state, "both clients", |_| {
-        nats.state() == State::Connected && receiver.state() == State::Connected
+        nats.state() == ConnectionState::Connected && receiver.state() == ConnectionState::Connected
     });
     let after = state.acknowledged.len();
     let core_after = state.core.len();
@@ -1273,7 +1286,7 @@ fn a_watch_and_a_listing_survive_the_restart_of_the_server() {
             let options = kv::WatchOptions::new().heartbeat(Duration::from_millis(500));
             kv.watch(">", options, |app: &mut App, _, update| match update {
                 kv::Update::Entry(entry) => app.numbers.push(entry.revision()),
-                kv::Update::Initialised => app.outcomes.push("initialised".into()),
+                kv::Update::Initialized => app.outcomes.push("initialized".into()),
                 kv::Update::Ended(error) => app.outcomes.push(format!("ended: {error}")),
                 _ => {}
             });
@@ -1300,7 +1313,7 @@ fn a_watch_and_a_listing_survive_the_restart_of_the_server() {
         turn_until(&event_loop, &mut app, "entries", |app| app.numbers.len() >= wanted);
     }
     assert_eq!(app.numbers, app.others, "in order, and none twice");
-    assert_eq!(app.outcomes, ["made", "initialised"]);
+    assert_eq!(app.outcomes, ["made", "initialized"]);
     kv.keys(|app: &mut App, _, keys| app.outcomes = keys.expect("keys"));
     turn_until(&event_loop, &mut app, "keys", |app| app.outcomes.len() == 5);
     assert_eq!(app.outcomes, [0, 1, 2, 3, 4].map(|key| format!("key.{key}")));

@@ -6,8 +6,8 @@
 mod support;
 
 use evnats::{
-    Client, ConnectionError, Credentials, DisconnectReason, EventLoop, Options, RequestError,
-    ServerErrorKind, State, Tls, TlsErrorKind,
+    Client, ConnectionError, ConnectionState, Credentials, DisconnectReason, EventLoop, Options,
+    RequestError, ServerErrorKind, Tls, TlsErrorKind,
 };
 use evnats_harness::{
     Certificates, Cluster, Direction, Fault, FaultProxy, Operator, Release, Server,
@@ -563,7 +563,7 @@ fn a_tls_connection_that_ends_anywhere_is_made_again() {
             // what is lost with a connection is sent again
             fn send(nats: &Client<App>, subject: String) {
                 // a connection is lost before there is one, or the message with it
-                if nats.state() == State::Connected {
+                if nats.state() == ConnectionState::Connected {
                     nats.publish(&subject, large()).expect("a publish");
                 }
                 nats.flush(move |app: &mut App, nats, _| match app.outcomes.is_empty() {
@@ -949,7 +949,7 @@ fn a_creds_file_that_is_missing_at_a_reconnect_is_waited_for() {
         let missing = |reason: &&DisconnectReason| matches!(reason, DisconnectReason::Credentials(text) if text.contains("cannot read"));
         app.failures.iter().filter(missing).count() >= 4
     });
-    assert_eq!(nats.state(), State::Reconnecting, "it keeps trying");
+    assert_eq!(nats.state(), ConnectionState::Reconnecting, "it keeps trying");
     fs::write(&path, &text[..text.len() / 2]).expect("half a file");
     let seen = app.failures.len();
     turn_until(&event_loop, &mut app, "failures", |app| app.failures.len() > seen + 1);
@@ -1109,7 +1109,7 @@ fn what_is_not_permitted_is_told_to_whom_it_concerns_and_the_connection_stays() 
     assert_eq!(denied, [hidden, queue], "{:?}", app.errors);
     let others = app.errors.iter().filter(|error| error.to_string().contains("forbidden.c"));
     assert_eq!(others.count(), 1, "{:?}", app.errors);
-    assert_eq!((nats.state(), nats.subscription_count()), (State::Connected, 1));
+    assert_eq!((nats.state(), nats.subscription_count()), (ConnectionState::Connected, 1));
     assert_eq!((app.connects, app.lost.len()), (1, 0));
 }
 

@@ -5,7 +5,7 @@
 use evnats::jetstream;
 use evnats::kv;
 use evnats::{
-    CommandError, ConnectionError, DisconnectReason, Error, FenceError, RequestError, ServerError,
+    CommandError, ConnectionError, DisconnectReason, Error, FlushError, RequestError, ServerError,
     ServerErrorKind,
 };
 use serde_json::{Map, Value, json};
@@ -134,11 +134,11 @@ impl From<RequestError> for Failure {
     }
 }
 
-impl From<FenceError> for Failure {
-    fn from(error: FenceError) -> Self {
+impl From<FlushError> for Failure {
+    fn from(error: FlushError) -> Self {
         match error {
-            FenceError::Command(error) => error.into(),
-            FenceError::Timeout => Self::new("timeout", error.to_string()),
+            FlushError::Command(error) => error.into(),
+            FlushError::Timeout => Self::new("timeout", error.to_string()),
             error => Self::new(NOT_CONNECTED, error.to_string()),
         }
     }

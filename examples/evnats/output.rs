@@ -149,9 +149,9 @@ impl Output {
     }
 
     /// A watch has reported all that there was. People see it by the pause.
-    pub(crate) fn initialised(self) {
+    pub(crate) fn initialized(self) {
         if self.json {
-            write_json(&json!({ "initialised": true }));
+            write_json(&json!({ "initialized": true }));
         }
     }
 

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::input::{self, Header};
 use crate::session::{App, Session};
 use clap::Args;
-use evnats::{Client, CommandError, Error, FenceError, HeaderMap, Publish};
+use evnats::{Client, CommandError, Error, FlushError, HeaderMap, OutgoingMessage};
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::rc::Rc;
@@ -68,7 +68,7 @@ impl Batch {
         client.flush(move |app, client, flushed| {
             let flushed = flushed.map_err(|error| match error {
                 // the server may have some or all of them
-                FenceError::Disconnected => Failure::outcome_unknown(error),
+                FlushError::Disconnected => Failure::outcome_unknown(error),
                 error => error.into(),
             });
             if app.check(client, flushed).is_some() {
@@ -78,8 +78,8 @@ impl Batch {
         });
     }
 
-    fn message(&self) -> Publish<'_> {
-        let message = Publish::new(&self.subject, &self.body).headers(&self.headers);
+    fn message(&self) -> OutgoingMessage<'_> {
+        let message = OutgoingMessage::new(&self.subject, &self.body).headers(&self.headers);
         match &self.reply {
             Some(reply) => message.reply(reply),
             None => message,

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::output::Style;
 use crate::session::{App, Session};
 use clap::Args;
-use evnats::{Client, HeaderMap, Message, Publish};
+use evnats::{Client, HeaderMap, Message, OutgoingMessage};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
@@ -64,5 +64,5 @@ fn respond(client: &Client<App>, request: &Message, body: Option<&[u8]>) -> evna
     let headers = request.headers().iter_bytes().fold(HeaderMap::new(), |map, (name, value)| {
         map.with(&String::from_utf8_lossy(name), value)
     });
-    client.publish_message(Publish::new(&reply, request.payload()).headers(&headers))
+    client.publish_message(OutgoingMessage::new(&reply, request.payload()).headers(&headers))
 }

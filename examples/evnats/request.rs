@@ -5,7 +5,7 @@ use crate::input::{self, Header};
 use crate::output::Style;
 use crate::session::Session;
 use clap::Args;
-use evnats::Publish;
+use evnats::OutgoingMessage;
 use std::ffi::OsString;
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
                 app.output.note(&format!("Sending request on {:?}", arguments.subject));
             }
             let sent = Instant::now();
-            let request = Publish::new(&arguments.subject, &body).headers(&headers);
+            let request = OutgoingMessage::new(&arguments.subject, &body).headers(&headers);
             client.request_message(request, timeout, move |app, client, reply| {
                 if let Some(reply) = app.check(client, reply) {
                     app.output.reply(&reply, sent.elapsed(), style);

@@ -10,7 +10,9 @@ use crate::input;
 use crate::output::Output;
 use clap::Args;
 use evnats::kv::Watcher;
-use evnats::{Client, ConnectionError, EventLoop, FenceError, Options, ServerErrorKind, State};
+use evnats::{
+    Client, ConnectionError, ConnectionState, EventLoop, FlushError, Options, ServerErrorKind,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -214,7 +216,7 @@ impl App {
         }
         match client.state() {
             // a drain would wait for the next connection
-            State::Reconnecting => client.close(),
+            ConnectionState::Reconnecting => client.close(),
             _ => client.drain(),
         }
     }
@@ -267,8 +269,8 @@ impl App {
 /// Notes that the server knows of everything that was commanded before.
 fn note_when_known(client: &Client<App>, note: String) {
     client.flush(move |app, client, outcome| {
-        let is_lost = matches!(outcome, Err(FenceError::Disconnected | FenceError::Timeout));
-        if is_lost && client.state() == State::Reconnecting {
+        let is_lost = matches!(outcome, Err(FlushError::Disconnected | FlushError::Timeout));
+        if is_lost && client.state() == ConnectionState::Reconnecting {
             note_when_known(client, note);
         } else if app.check(client, outcome).is_some() {
             app.output.note(&note);

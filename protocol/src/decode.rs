@@ -48,7 +48,7 @@ impl Default for Limits {
 /// assert_eq!(decoder.next_op(), Ok(Some(ServerOp::Ping)));
 /// ```
 pub struct Decoder<Op = ServerOp> {
-    /// Initialised to its length; the first `filled` bytes have arrived.
+    /// Initialized to its length; the first `filled` bytes have arrived.
     buffer: BytesMut,
     filled: usize,
     /// How many bytes must have arrived before there is anything new to do.

@@ -60,7 +60,7 @@ pub enum Event<S, R, F> {
         /// The driver's context.
         context: F,
         /// The time from handing the `PING` to the transport to its `PONG`.
-        outcome: Result<Duration, FenceError>,
+        outcome: Result<Duration, FlushError>,
     },
     /// The server refused something (`-ERR`). If it also closes, `Disconnected` follows.
     ServerError(ServerError),
@@ -145,7 +145,7 @@ pub enum RequestError {
 /// Why a fence was not passed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum FenceError {
+pub enum FlushError {
     /// No `PONG` in time.
     #[error("no answer to a ping in time")]
     Timeout,

@@ -5,7 +5,7 @@
 //! by runs of blanks, because old servers write two where a reply subject is left out.
 
 use crate::error::{ProtocolError, excerpt};
-use crate::headers::{Status, VERSION_LINE};
+use crate::headers::{HeaderStatus, VERSION_LINE};
 use nom::bytes::complete::{tag, take_till1, take_while};
 use nom::character::complete::{digit1, space0};
 use nom::combinator::{all_consuming, cond, eof, fail, map_opt, opt, rest, value};
@@ -97,10 +97,10 @@ pub(crate) fn client_line(line: &[u8]) -> Result<ClientLine<'_>, ProtocolError> 
 }
 
 /// The inline status of a header block.
-pub(crate) fn status(block: &[u8]) -> Option<Status<'_>> {
+pub(crate) fn status(block: &[u8]) -> Option<HeaderStatus<'_>> {
     let (_, line) = header_line_end(block).ok()?;
     let (description, code) = status_code(line).ok()?;
-    Some(Status { code, description: description.trim_ascii() })
+    Some(HeaderStatus { code, description: description.trim_ascii() })
 }
 
 /// The `Name: value` lines of a header block, up to the blank line or the end of the block.

@@ -8,12 +8,12 @@
 //!   drain.
 //!
 //! ```
-//! use evnats_protocol::{Event, Publish, Security, Session, SessionConfig};
+//! use evnats_protocol::{Event, OutgoingMessage, Security, Session, SessionConfig};
 //! use std::time::{Duration, Instant};
 //!
 //! let now = Instant::now();
 //! let mut session: Session<(), &str, ()> = Session::new(SessionConfig::default(), 42);
-//! session.request(Publish::new("greet", "world"), Duration::from_secs(1), "my request");
+//! session.request(OutgoingMessage::new("greet", "world"), Duration::from_secs(1), "my request");
 //!
 //! session.handle_connecting(now);
 //! session.handle_connected(Security::Plain);
@@ -57,16 +57,16 @@ pub use decode::{Decoder, Limits};
 pub use encode::Payload;
 pub use error::{CommandError, ProtocolError, ServerError, ServerErrorKind};
 pub use events::{
-    DisconnectReason, EndReason, Event, FenceError, RequestError, Statistics, TlsErrorKind,
+    DisconnectReason, EndReason, Event, FlushError, RequestError, Statistics, TlsErrorKind,
 };
-pub use headers::{HeaderError, HeaderMap, Headers, Status};
+pub use headers::{HeaderError, HeaderMap, HeaderStatus, Headers};
 pub use held::{Pending, PendingLimits};
 pub use info::{Authentication, ConnectInfo, ServerInfo};
 pub use op::{ClientOp, Message, Operation, ServerOp};
 pub use secret::Secret;
-pub use server_pool::{PoolConfig, Server, ServerPool};
+pub use server_pool::{PoolConfig, PoolServer, ServerPool};
 pub use server_url::{Scheme, ServerUrl, UrlError, UserInfo};
-pub use session::{NextServer, Phase, Publish, Security, Session, SessionConfig};
+pub use session::{NextServer, OutgoingMessage, Phase, Security, Session, SessionConfig};
 pub use subscriptions::SubscriptionId;
 
 #[cfg(doctest)]

@@ -54,7 +54,7 @@ impl Default for PoolConfig {
 /// A server of the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Server {
+pub struct PoolServer {
     /// Where it is.
     pub url: ServerUrl,
     /// Whether a server has announced it, and not the user.
@@ -72,7 +72,7 @@ pub struct Server {
     expelled: bool,
 }
 
-impl Server {
+impl PoolServer {
     fn new(url: ServerUrl) -> Self {
         Self {
             url,
@@ -98,9 +98,9 @@ impl Server {
 #[derive(Debug)]
 pub struct ServerPool {
     config: PoolConfig,
-    current: Option<Server>,
+    current: Option<PoolServer>,
     /// In the order in which they are to be tried.
-    others: VecDeque<Server>,
+    others: VecDeque<PoolServer>,
     /// Passes over the pool since the last connection that lasted.
     passes: u32,
     connected_at: Option<Instant>,
@@ -128,7 +128,7 @@ impl ServerPool {
             at_once: false,
             random: seed,
         };
-        pool.others.extend(urls.into_iter().map(Server::new));
+        pool.others.extend(urls.into_iter().map(PoolServer::new));
         pool.shuffle();
         pool
     }
@@ -139,8 +139,10 @@ impl ServerPool {
             let mut all = self.current.iter().chain(&self.others);
             all.find(|server| server.url == *url && !server.discovered).cloned()
         };
-        let servers: Vec<_> =
-            urls.into_iter().map(|url| known(&url).unwrap_or_else(|| Server::new(url))).collect();
+        let servers: Vec<_> = urls
+            .into_iter()
+            .map(|url| known(&url).unwrap_or_else(|| PoolServer::new(url)))
+            .collect();
         if let Some(current) = &mut self.current {
             let is_named = servers.iter().any(|server| server.url == current.url);
             (current.expelled, current.discovered) = (!is_named, current.discovered && !is_named);
@@ -151,12 +153,12 @@ impl ServerPool {
     }
 
     /// The server that is being tried, or connected to.
-    pub fn current(&self) -> Option<&Server> {
+    pub fn current(&self) -> Option<&PoolServer> {
         self.current.as_ref()
     }
 
     /// All servers, the current one first.
-    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+    pub fn servers(&self) -> impl Iterator<Item = &PoolServer> {
         self.current.iter().chain(&self.others)
     }
 
@@ -223,7 +225,7 @@ impl ServerPool {
 
     /// The server to move to from the current one, and puts it behind the others: another call
     /// gives another one.
-    pub fn alternative(&mut self) -> Option<Server> {
+    pub fn alternative(&mut self) -> Option<PoolServer> {
         self.others.rotate_left(usize::from(!self.others.is_empty()));
         self.others.back().cloned()
     }
@@ -234,7 +236,7 @@ impl ServerPool {
         let place = self.others.iter().position(|server| server.url == *url);
         let known = place.and_then(|place| self.others.remove(place));
         // it may have been forgotten meanwhile, and stays for as long as it is used
-        let forgotten = || Server { expelled: true, ..Server::new(url.clone()) };
+        let forgotten = || PoolServer { expelled: true, ..PoolServer::new(url.clone()) };
         self.current = Some(known.unwrap_or_else(forgotten));
         self.handle_connected(now);
     }
@@ -282,7 +284,7 @@ impl ServerPool {
             return Vec::new();
         }
         let announced: BTreeSet<&str> = announced.iter().map(String::as_str).collect();
-        let is_announced = |server: &Server| announced.contains(&*server.url.authority());
+        let is_announced = |server: &PoolServer| announced.contains(&*server.url.authority());
         self.others.retain(|server| !server.discovered || is_announced(server));
         let known: BTreeSet<_> = self.servers().map(|server| server.url.authority()).collect();
         let unknown = announced.into_iter().filter(|authority| !known.contains(*authority));
@@ -296,11 +298,11 @@ impl ServerPool {
         new
     }
 
-    fn servers_mut(&mut self) -> impl Iterator<Item = &mut Server> {
+    fn servers_mut(&mut self) -> impl Iterator<Item = &mut PoolServer> {
         self.current.iter_mut().chain(&mut self.others)
     }
 
-    fn is_used_up(&self, server: &Server) -> bool {
+    fn is_used_up(&self, server: &PoolServer) -> bool {
         server.expelled || self.config.max_attempts.is_some_and(|max| server.failures >= max)
     }
 

@@ -5,7 +5,7 @@ use super::capture::Frame;
 use crate::error::ConnectionError;
 use crate::place::Place;
 use evnats_protocol::{
-    DisconnectReason, FenceError, Message, RequestError, ServerInfo, SubscriptionId,
+    DisconnectReason, FlushError, Message, RequestError, ServerInfo, SubscriptionId,
 };
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) enum Delivery<'a> {
 
 pub(crate) type OnDelivery<S> = Box<dyn FnMut(&mut S, &Client<S>, Delivery<'_>)>;
 pub(crate) type OnReply<S> = Box<dyn FnOnce(&mut S, &Client<S>, Result<Message, RequestError>)>;
-pub(crate) type OnFence<S> = Box<dyn FnOnce(&mut S, &Client<S>, Result<Duration, FenceError>)>;
+pub(crate) type OnFence<S> = Box<dyn FnOnce(&mut S, &Client<S>, Result<Duration, FlushError>)>;
 
 pub(crate) type Subscriber<S> = Place<OnDelivery<S>>;
 

@@ -10,7 +10,8 @@ use super::tls::Tls;
 use super::{Credentials, CredentialsError};
 use crate::error::Result;
 use evnats_protocol::{
-    Authentication, DisconnectReason, Security, Server, ServerInfo, ServerPool, ServerUrl, UserInfo,
+    Authentication, DisconnectReason, PoolServer, Security, ServerInfo, ServerPool, ServerUrl,
+    UserInfo,
 };
 use std::io;
 use std::rc::Rc;
@@ -89,7 +90,7 @@ impl Connector {
     }
 
     /// What the user chooses from, and how, if he does.
-    pub(super) fn choice(&self) -> Option<(ChoiceCallback, Vec<Server>)> {
+    pub(super) fn choice(&self) -> Option<(ChoiceCallback, Vec<PoolServer>)> {
         let choice = self.choice.clone()?;
         Some((choice, self.pool.servers().cloned().collect()))
     }
@@ -110,13 +111,13 @@ impl Connector {
     }
 
     /// The server to move to when the current one shuts down, if that is wanted and there is one.
-    pub(super) fn refuge(&mut self) -> Option<Server> {
+    pub(super) fn refuge(&mut self) -> Option<PoolServer> {
         let moves = self.move_on_lame_duck && self.reconnect;
         moves.then(|| self.pool.alternative()).flatten()
     }
 
     /// Whether TLS has to come after a server's `INFO`.
-    pub(super) fn security(&self, server: &Server) -> Security {
+    pub(super) fn security(&self, server: &PoolServer) -> Security {
         if server.url.scheme().is_websocket() || self.is_tls_first() {
             Security::Settled
         } else if self.demands_tls(&server.url) {
@@ -140,7 +141,7 @@ impl Connector {
     }
 
     /// What goes around the socket before the server speaks.
-    pub(super) fn layers(&self, server: &Server) -> Layers {
+    pub(super) fn layers(&self, server: &PoolServer) -> Layers {
         let url = &server.url;
         let wants_tls = match url.scheme().is_websocket() {
             true => self.demands_tls(url),
@@ -156,14 +157,14 @@ impl Connector {
 
     /// What goes around the socket when the server has asked for TLS.
     #[cfg(feature = "tls")]
-    pub(super) fn tls_layer(&self, server: &Server) -> Layers {
+    pub(super) fn tls_layer(&self, server: &PoolServer) -> Layers {
         let tls = self.tls.clone();
         let host = server.tls_name.clone().unwrap_or_else(|| server.url.host().to_owned());
         Rc::new(move |transport| tls.connect(transport, &host))
     }
 
     #[cfg(not(feature = "tls"))]
-    pub(super) fn tls_layer(&self, _server: &Server) -> Layers {
+    pub(super) fn tls_layer(&self, _server: &PoolServer) -> Layers {
         Rc::new(|_| Err(io::Error::other("this build has no TLS: turn on feature `tls`")))
     }
 }
@@ -189,7 +190,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(server: Option<&Server>, callback: Option<&CredentialsCallback>) -> Self {
+    pub(super) fn new(server: Option<&PoolServer>, callback: Option<&CredentialsCallback>) -> Self {
         let user_info = server.and_then(|server| server.url.user_info().cloned());
         Self { user_info, callback: callback.cloned() }
     }

@@ -32,8 +32,8 @@ use crate::jetstream::JetStream;
 use callbacks::{Hook, Hooks, Subscriber};
 use core::Core;
 use evnats_protocol::{
-    DisconnectReason, FenceError, HeaderMap, Message, Payload, Pending, PendingLimits, Phase,
-    Publish, RequestError, Server, ServerInfo, Statistics, SubscriptionId,
+    DisconnectReason, FlushError, HeaderMap, Message, OutgoingMessage, Payload, Pending,
+    PendingLimits, Phase, PoolServer, RequestError, ServerInfo, Statistics, SubscriptionId,
 };
 use std::fmt;
 use std::rc::Rc;
@@ -51,7 +51,7 @@ pub struct Client<S: 'static = ()> {
 /// Where a connection stands; see [`Client::state`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum State {
+pub enum ConnectionState {
     /// On the way to the first connection. Commands wait.
     Connecting,
     /// Connected.
@@ -91,7 +91,7 @@ impl<S: 'static> Client<S> {
     /// a connection that drains or is closed.
     #[inline]
     pub fn publish<'a>(&self, subject: &str, payload: impl Into<Payload<'a>>) -> Result<()> {
-        self.publish_message(Publish::new(subject, payload.into()))
+        self.publish_message(OutgoingMessage::new(subject, payload.into()))
     }
 
     /// Publishes a message with headers.
@@ -105,7 +105,7 @@ impl<S: 'static> Client<S> {
         headers: &HeaderMap,
         payload: impl Into<Payload<'a>>,
     ) -> Result<()> {
-        self.publish_message(Publish::new(subject, payload.into()).headers(headers))
+        self.publish_message(OutgoingMessage::new(subject, payload.into()).headers(headers))
     }
 
     /// Publishes a message, with reply subject and headers as it says.
@@ -113,7 +113,7 @@ impl<S: 'static> Client<S> {
     /// # Errors
     /// As [`publish_with_headers`](Self::publish_with_headers).
     #[inline]
-    pub fn publish_message(&self, message: Publish<'_>) -> Result<()> {
+    pub fn publish_message(&self, message: OutgoingMessage<'_>) -> Result<()> {
         Ok(self.core.command(|session| session.publish(message))?)
     }
 
@@ -234,7 +234,7 @@ impl<S: 'static> Client<S> {
     pub fn drain_subscription(
         &self,
         subscription: SubscriptionId,
-        callback: impl FnOnce(&mut S, &Client<S>, Result<(), FenceError>) + 'static,
+        callback: impl FnOnce(&mut S, &Client<S>, Result<(), FlushError>) + 'static,
     ) {
         let on_fence = Box::new(move |state: &mut S, client: &Client<S>, outcome: FenceOutcome| {
             callback(state, client, outcome.map(drop));
@@ -254,7 +254,7 @@ impl<S: 'static> Client<S> {
         payload: impl Into<Payload<'a>>,
         callback: impl FnOnce(&mut S, &Client<S>, Result<Message, RequestError>) + 'static,
     ) {
-        let message = Publish::new(subject, payload.into());
+        let message = OutgoingMessage::new(subject, payload.into());
         self.request_message(message, self.core.request_timeout, callback);
     }
 
@@ -263,7 +263,7 @@ impl<S: 'static> Client<S> {
     #[inline]
     pub fn request_message(
         &self,
-        message: Publish<'_>,
+        message: OutgoingMessage<'_>,
         timeout: Duration,
         callback: impl FnOnce(&mut S, &Client<S>, Result<Message, RequestError>) + 'static,
     ) {
@@ -277,7 +277,7 @@ impl<S: 'static> Client<S> {
     /// the acknowledgement of a JetStream publish.
     pub fn flush(
         &self,
-        callback: impl FnOnce(&mut S, &Client<S>, Result<(), FenceError>) + 'static,
+        callback: impl FnOnce(&mut S, &Client<S>, Result<(), FlushError>) + 'static,
     ) {
         self.rtt(move |state, client, outcome| callback(state, client, outcome.map(drop)));
     }
@@ -285,7 +285,7 @@ impl<S: 'static> Client<S> {
     /// Measures the time that a `PING` takes to the server and back, callbacks before it included.
     pub fn rtt(
         &self,
-        callback: impl FnOnce(&mut S, &Client<S>, Result<Duration, FenceError>) + 'static,
+        callback: impl FnOnce(&mut S, &Client<S>, Result<Duration, FlushError>) + 'static,
     ) {
         let timeout = self.core.request_timeout;
         self.core.command(|session| session.flush(timeout, Box::new(callback)));
@@ -326,7 +326,7 @@ impl<S: 'static> Client<S> {
 
     /// The servers that the client knows, the one that it is connected or connecting to first. A
     /// client on a given transport knows none.
-    pub fn servers(&self) -> Vec<Server> {
+    pub fn servers(&self) -> Vec<PoolServer> {
         let inner = self.core.inner.borrow();
         let pool = inner.connector.as_ref().map(|connector| &connector.pool);
         pool.map_or(Vec::new(), |pool| pool.servers().cloned().collect())
@@ -414,14 +414,14 @@ impl<S: 'static> Client<S> {
     }
 
     /// Where the connection stands.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ConnectionState {
         let session = &self.core.inner.borrow().session;
         match session.phase() {
-            Phase::Closed => State::Closed,
-            _ if session.is_draining() => State::Draining,
-            Phase::Ready => State::Connected,
-            _ if session.was_connected() => State::Reconnecting,
-            _ => State::Connecting,
+            Phase::Closed => ConnectionState::Closed,
+            _ if session.is_draining() => ConnectionState::Draining,
+            Phase::Ready => ConnectionState::Connected,
+            _ if session.was_connected() => ConnectionState::Reconnecting,
+            _ => ConnectionState::Connecting,
         }
     }
 
@@ -479,7 +479,7 @@ impl<S: 'static> Client<S> {
     }
 }
 
-type FenceOutcome = Result<Duration, FenceError>;
+type FenceOutcome = Result<Duration, FlushError>;
 
 /// Makes a subscription's callback of one that wants to see messages only.
 fn messages_only<S: 'static>(

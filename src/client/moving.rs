@@ -9,14 +9,14 @@ use super::inner::Inner;
 use super::link::{self, Link};
 use super::transport::{ReadOutcome, Stream};
 use crate::event_loop::Handle;
-use evnats_protocol::{DisconnectReason, Phase, Server};
+use evnats_protocol::{DisconnectReason, Phase, PoolServer};
 use mio::{Registry, Token};
 use std::io;
 use std::time::Instant;
 
 /// The way to the server that is being moved to.
 pub(super) struct NextLink {
-    server: Server,
+    server: PoolServer,
     link: Link,
 }
 

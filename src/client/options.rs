@@ -4,7 +4,7 @@ use super::credentials::Credentials;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use crate::error::{Error, Result};
-use evnats_protocol::{Limits, PoolConfig, Server, ServerInfo, ServerUrl, SessionConfig};
+use evnats_protocol::{Limits, PoolConfig, PoolServer, ServerInfo, ServerUrl, SessionConfig};
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub struct Options {
 pub(super) type CredentialsCallback =
     Rc<dyn Fn(&ServerInfo) -> Result<Credentials, Box<dyn StdError + Send + Sync>>>;
 pub(super) type DelayCallback = Rc<dyn Fn(u32) -> Duration>;
-pub(super) type ChoiceCallback = Rc<dyn Fn(&[Server]) -> Option<usize>>;
+pub(super) type ChoiceCallback = Rc<dyn Fn(&[PoolServer]) -> Option<usize>>;
 
 /// How much a client may do in one turn of the loop.
 #[derive(Debug, Clone, Copy)]
@@ -262,7 +262,7 @@ impl Options {
     /// returns a place in the slice, or `None` for the usual order.
     pub fn choose_server(
         mut self,
-        callback: impl Fn(&[Server]) -> Option<usize> + 'static,
+        callback: impl Fn(&[PoolServer]) -> Option<usize> + 'static,
     ) -> Self {
         self.choice = Some(Rc::new(callback));
         self

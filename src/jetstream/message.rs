@@ -8,7 +8,7 @@ use super::time::parse_rfc3339;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use evnats_protocol::{Headers, Message, Publish, RequestError};
+use evnats_protocol::{Headers, Message, OutgoingMessage, RequestError};
 use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
 
@@ -105,12 +105,12 @@ impl<S: 'static> JetStream<S> {
             // come with a body then
             MessageQuery::LastBySubject(subject) => {
                 let subject = format!("{prefix}.DIRECT.GET.{stream}.{subject}");
-                self.request(Publish::new(&subject, b"").allow_wildcards(), on_reply);
+                self.request(OutgoingMessage::new(&subject, b"").allow_wildcards(), on_reply);
             }
             query => {
                 let subject = format!("{prefix}.DIRECT.GET.{stream}");
                 let body = serde_json::to_vec(&query).unwrap_or_default();
-                self.request(Publish::new(&subject, body), on_reply);
+                self.request(OutgoingMessage::new(&subject, body), on_reply);
             }
         }
     }

@@ -48,7 +48,7 @@ pub(crate) use reader::{Reader, ReaderEvent};
 use crate::client::Client;
 use crate::kv::KeyValue;
 use envelope::parse_response;
-use evnats_protocol::{Message, Publish, RequestError};
+use evnats_protocol::{Message, OutgoingMessage, RequestError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -145,12 +145,15 @@ impl<S: 'static> JetStream<S> {
         let subject = format!("{}.{operation}", self.prefix);
         let js = self.clone();
         // a consumer's creation has its filter in the subject
-        self.request(Publish::new(&subject, body).allow_wildcards(), move |state, reply| {
-            let result = reply
-                .map_err(Error::from_api_request)
-                .and_then(|reply| parse_response(reply.payload()).map_err(Error::from));
-            callback(state, &js, result);
-        });
+        self.request(
+            OutgoingMessage::new(&subject, body).allow_wildcards(),
+            move |state, reply| {
+                let result = reply
+                    .map_err(Error::from_api_request)
+                    .and_then(|reply| parse_response(reply.payload()).map_err(Error::from));
+                callback(state, &js, result);
+            },
+        );
     }
 
     /// As [`api`](Self::api), with a document for a body.
@@ -171,7 +174,7 @@ impl<S: 'static> JetStream<S> {
 
     fn request(
         &self,
-        message: Publish<'_>,
+        message: OutgoingMessage<'_>,
         callback: impl FnOnce(&mut S, Result<Message, RequestError>) + 'static,
     ) {
         let on_reply = move |state: &mut S, _: &Client<S>, outcome: _| callback(state, outcome);

@@ -3,7 +3,7 @@
 use super::JetStream;
 use super::error::Error;
 use super::pub_ack::{PubAck, parse_pub_ack};
-use evnats_protocol::{HeaderMap, Message, Payload, Publish, RequestError};
+use evnats_protocol::{HeaderMap, Message, OutgoingMessage, Payload, RequestError};
 use std::time::Duration;
 
 /// Conditions and headers of an acknowledged publish.
@@ -107,7 +107,7 @@ impl<S: 'static> JetStream<S> {
         callback: impl FnOnce(&mut S, &JetStream<S>, Result<PubAck, Error>) + 'static,
     ) {
         let js = self.clone();
-        let message = Publish::new(subject, payload.into()).headers(&options.headers);
+        let message = OutgoingMessage::new(subject, payload.into()).headers(&options.headers);
         let timeout = options.timeout.unwrap_or(self.timeout());
         self.client().request_message(message, timeout, move |state, _, outcome| {
             callback(state, &js, acknowledgement(outcome));

@@ -91,7 +91,7 @@ impl<S: 'static> KeyValue<S> {
                 collected.progress += 1;
                 add(&mut collected.items, entry);
             }
-            Update::Initialised => {
+            Update::Initialized => {
                 let items = std::mem::take(&mut collecting.collected.borrow_mut().items);
                 collecting.finish(state, kv, Ok(items));
             }

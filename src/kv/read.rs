@@ -4,7 +4,7 @@ use super::entry::{Created, Entry, Said};
 use super::{Error, KeyValue, Reads};
 use crate::client::Client;
 use crate::jetstream::{self, ErrorCode, MessageQuery, StoredMessage, direct_message};
-use evnats_protocol::{Message, Publish, RequestError};
+use evnats_protocol::{Message, OutgoingMessage, RequestError};
 use smol_str::SmolStr;
 
 type Found = Result<Option<Entry>, Error>;
@@ -100,7 +100,7 @@ impl<S: 'static> KeyValue<S> {
             let on_reply = move |state: &mut S, _: &Client<S>, outcome: Result<Message, _>| {
                 kv.direct_reply(state, &kept, outcome, callback);
             };
-            self.client().request_message(Publish::new(subject, b""), timeout, on_reply);
+            self.client().request_message(OutgoingMessage::new(subject, b""), timeout, on_reply);
         });
     }
 

@@ -55,7 +55,7 @@ impl WatchOptions {
         self
     }
 
-    /// Shows only what changes from now on. [`Update::Initialised`] comes when the watch stands.
+    /// Shows only what changes from now on. [`Update::Initialized`] comes when the watch stands.
     #[must_use]
     pub fn updates_only(mut self) -> Self {
         self.start = Start::Updates;
@@ -99,7 +99,7 @@ pub enum Update {
     /// A revision, in the order of the bucket, none twice.
     Entry(Entry),
     /// Everything that there was when the watch began has been reported. Comes exactly once.
-    Initialised,
+    Initialized,
     /// The watch is over: the bucket or the connection is gone, or could not be reached in the
     /// first place. The last report. Not sent after [`Watcher::stop`].
     Ended(Error),
@@ -183,7 +183,7 @@ impl<S: 'static> KeyValue<S> {
                 }
             };
             if done && !reader.is_stopped() {
-                callback(state, &kv, Update::Initialised);
+                callback(state, &kv, Update::Initialized);
             }
         });
         Watcher { reader: Some(reader) }

@@ -7,7 +7,7 @@
 use super::{Error, KeyValue};
 use crate::client::Client;
 use crate::jetstream::{self, parse_pub_ack, publish_error, scan_sequence};
-use evnats_protocol::{HeaderMap, Message, Payload, Publish, RequestError};
+use evnats_protocol::{HeaderMap, Message, OutgoingMessage, Payload, RequestError};
 use smol_str::SmolStr;
 
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
@@ -149,7 +149,7 @@ impl<S: 'static> KeyValue<S> {
         let kv = self.clone();
         let timeout = self.bucket.js.timeout();
         self.with_subject(&self.bucket.put_subjects, key, |subject| {
-            let mut message = Publish::new(subject, value);
+            let mut message = OutgoingMessage::new(subject, value);
             if let Some(headers) = headers {
                 message = message.headers(headers);
             }

@@ -31,7 +31,7 @@ pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
                     app.finish(kv.client());
                 }
             }
-            Update::Initialised => app.output.initialised(),
+            Update::Initialized => app.output.initialized(),
             Update::Ended(error) => app.fail(kv.client(), error),
             _ => {}
         };

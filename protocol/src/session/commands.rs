@@ -2,10 +2,10 @@
 //! the first byte of it is written.
 
 use super::moving::DelayedDrain;
-use super::{DrainStage, Mux, Publish, Session, Waiting};
+use super::{DrainStage, Mux, OutgoingMessage, Session, Waiting};
 use crate::encode::{self, Payload};
 use crate::error::CommandError;
-use crate::events::{DisconnectReason, EndReason, Event, FenceError, RequestError};
+use crate::events::{DisconnectReason, EndReason, Event, FlushError, RequestError};
 use crate::fences::Purpose;
 use crate::headers::HeaderMap;
 use crate::requests::TOKEN;
@@ -20,7 +20,7 @@ impl<S, R, F> Session<S, R, F> {
     /// Whatever cannot be sent, [`CommandError::BufferFull`] included, which gives the payload
     /// back.
     #[inline]
-    pub fn publish(&mut self, message: Publish<'_>) -> Result<(), CommandError> {
+    pub fn publish(&mut self, message: OutgoingMessage<'_>) -> Result<(), CommandError> {
         if let Some(reply) = message.reply {
             subject::check_literal(reply).map_err(CommandError::ReplySubject)?;
         }
@@ -35,7 +35,7 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Sends a message to whose inbox the answer comes. Its outcome is an [`Event::Reply`], also
     /// if it cannot be sent. The timeout runs from the next [`handle_turn`](Self::handle_turn).
-    pub fn request(&mut self, message: Publish<'_>, timeout: Duration, context: R) {
+    pub fn request(&mut self, message: OutgoingMessage<'_>, timeout: Duration, context: R) {
         if let Err(error) = self.check_message(&message, self.inbox.len() + TOKEN) {
             return self.fail_request(context, error.into());
         }
@@ -140,7 +140,7 @@ impl<S, R, F> Session<S, R, F> {
             return self.delayed_drains.push(DelayedDrain { id, timeout, context });
         }
         let Some(entry) = self.subscriptions.get_mut(id) else {
-            let outcome = Err(FenceError::Command(CommandError::UnknownSubscription));
+            let outcome = Err(FlushError::Command(CommandError::UnknownSubscription));
             return self.events.push_back(Event::Fence { context, outcome });
         };
         if !std::mem::replace(&mut entry.draining, true) {
@@ -157,7 +157,7 @@ impl<S, R, F> Session<S, R, F> {
     /// stored anything.
     pub fn flush(&mut self, timeout: Duration, context: F) {
         if let Err(error) = self.check_not_over().and_then(|()| self.check_room()) {
-            let outcome = Err(FenceError::Command(error));
+            let outcome = Err(FlushError::Command(error));
             return self.events.push_back(Event::Fence { context, outcome });
         }
         self.push_fence(Purpose::Flush { context, timeout });
@@ -194,7 +194,7 @@ impl<S, R, F> Session<S, R, F> {
     #[inline(always)]
     fn check_message(
         &mut self,
-        message: &Publish<'_>,
+        message: &OutgoingMessage<'_>,
         reply_len: usize,
     ) -> Result<(), CommandError> {
         self.check_not_over()?;
@@ -259,7 +259,7 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     #[inline(always)]
-    fn write_message(&mut self, message: Publish<'_>, reply: Option<(&[u8], &[u8])>) {
+    fn write_message(&mut self, message: OutgoingMessage<'_>, reply: Option<(&[u8], &[u8])>) {
         const NO_HEADERS: &HeaderMap = &HeaderMap::new();
         let headers = message.headers.unwrap_or(NO_HEADERS);
         let len = message.payload.len();
@@ -327,7 +327,7 @@ impl<S, R, F> Session<S, R, F> {
         self.fences.push(purpose);
     }
 
-    pub(super) fn fail_fence(&mut self, purpose: Purpose<F>, error: FenceError) {
+    pub(super) fn fail_fence(&mut self, purpose: Purpose<F>, error: FlushError) {
         if let Purpose::Flush { context, .. } | Purpose::Drain { context, .. } = purpose {
             self.events.push_back(Event::Fence { context, outcome: Err(error) });
         }

@@ -21,7 +21,7 @@ pub use moving::NextServer;
 
 use crate::decode::Limits;
 use crate::encode::{self, Payload};
-use crate::events::{DisconnectReason, EndReason, Event, FenceError, RequestError, Statistics};
+use crate::events::{DisconnectReason, EndReason, Event, FlushError, RequestError, Statistics};
 use crate::fences::{Fences, Purpose};
 use crate::headers::HeaderMap;
 use crate::info::{Authentication, ConnectInfo, ServerInfo};
@@ -95,9 +95,9 @@ impl Default for SessionConfig {
     }
 }
 
-/// A message to send: `Publish::new("greet", "hello").headers(&headers)`.
+/// A message to send: `OutgoingMessage::new("greet", "hello").headers(&headers)`.
 #[derive(Debug, Clone)]
-pub struct Publish<'a> {
+pub struct OutgoingMessage<'a> {
     subject: &'a str,
     reply: Option<&'a str>,
     headers: Option<&'a HeaderMap>,
@@ -105,7 +105,7 @@ pub struct Publish<'a> {
     allow_wildcards: bool,
 }
 
-impl<'a> Publish<'a> {
+impl<'a> OutgoingMessage<'a> {
     /// A message without reply subject and headers. The subject must be literal.
     #[inline]
     pub fn new(subject: &'a str, payload: impl Into<Payload<'a>>) -> Self {
@@ -415,7 +415,7 @@ impl<S, R, F> Session<S, R, F> {
             self.time_out(request);
         }
         while let Some(purpose) = self.fences.take_due(now) {
-            self.fail_fence(purpose, FenceError::Timeout);
+            self.fail_fence(purpose, FlushError::Timeout);
         }
         self.handle_move_timeout(now);
         if is_due(self.peer.connect_deadline) {

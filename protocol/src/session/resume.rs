@@ -9,7 +9,7 @@ use super::peer::{Peer, Stage};
 use super::{DrainStage, Mux, Session, Waiting};
 use crate::encode;
 use crate::error::CommandError;
-use crate::events::{DisconnectReason, EndReason, Event, FenceError, RequestError};
+use crate::events::{DisconnectReason, EndReason, Event, FlushError, RequestError};
 use crate::op::{ClientOp, Message};
 use crate::outgoing::HalfWritten;
 use crate::requests::Request;
@@ -174,7 +174,7 @@ impl<S, R, F> Session<S, R, F> {
 
     pub(super) fn fail_all_fences(&mut self) {
         while let Some(fence) = self.fences.pop() {
-            self.fail_fence(fence.purpose, FenceError::Disconnected);
+            self.fail_fence(fence.purpose, FlushError::Disconnected);
         }
     }
 

@@ -12,8 +12,8 @@
 
 use super::reader::Reader;
 use evnats_protocol::{
-    ClientOp, CommandError, Decoder, DisconnectReason, EndReason, Event, FenceError, HeaderMap,
-    Message, Phase, Publish, RequestError, Security, ServerOp, Session, SessionConfig,
+    ClientOp, CommandError, Decoder, DisconnectReason, EndReason, Event, FlushError, HeaderMap,
+    Message, OutgoingMessage, Phase, RequestError, Security, ServerOp, Session, SessionConfig,
     SubscriptionId,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -277,7 +277,7 @@ impl World {
         let payload = self.payload(context, input);
         let headers = HeaderMap::new().with("A", "1");
         let subject = format!("p.{context}");
-        let mut message = Publish::new(&subject, payload);
+        let mut message = OutgoingMessage::new(&subject, payload);
         if input.flag() {
             message = message.headers(&headers);
         }
@@ -301,7 +301,7 @@ impl World {
         let subject = if timeout.is_some() { "service" } else { "bad subject" };
         let timeout = timeout.unwrap_or(SECOND);
         self.requests.insert(context);
-        self.session.request(Publish::new(subject, payload), timeout, context);
+        self.session.request(OutgoingMessage::new(subject, payload), timeout, context);
     }
 
     fn check_full(&mut self, context: u32, error: CommandError) {
@@ -484,8 +484,8 @@ impl World {
                     self.passed = Some(context);
                 }
                 match outcome {
-                    Err(FenceError::Command(error)) => self.count_refusal(&error),
-                    Err(FenceError::Disconnected) => assert!(self.disconnected || self.is_over()),
+                    Err(FlushError::Command(error)) => self.count_refusal(&error),
+                    Err(FlushError::Disconnected) => assert!(self.disconnected || self.is_over()),
                     _ => {}
                 }
             }
@@ -554,7 +554,7 @@ impl World {
         assert!(self.closed);
         self.request(&mut Reader::new(b""));
         self.flush(&mut Reader::new(b""));
-        assert_eq!(self.session.publish(Publish::new("a", "")), Err(CommandError::Closed));
+        assert_eq!(self.session.publish(OutgoingMessage::new("a", "")), Err(CommandError::Closed));
         while self.poll() {}
         assert!(self.subscriptions.is_empty(), "subscriptions without an end");
         assert!(self.requests.is_empty(), "requests without an outcome");

@@ -1,7 +1,7 @@
 //! The outgoing buffer at its limit: the caller gets the message back, and hears when to go on.
 
 use crate::support::{Driver, INFO, config};
-use evnats_protocol::{CommandError, Event, Payload, Publish, RequestError, Security};
+use evnats_protocol::{CommandError, Event, OutgoingMessage, Payload, RequestError, Security};
 use std::time::Duration;
 
 fn full() -> Driver {
@@ -16,12 +16,12 @@ fn full() -> Driver {
 #[test]
 fn a_full_buffer_gives_the_payload_back() {
     let mut driver = full();
-    let error = driver.session.publish(Publish::new("a", vec![b'y'; 200])).unwrap_err();
+    let error = driver.session.publish(OutgoingMessage::new("a", vec![b'y'; 200])).unwrap_err();
     let CommandError::BufferFull { payload: Payload::Owned(payload), limit: 1000 } = error else {
         panic!("{error:?}")
     };
     assert_eq!(payload, vec![b'y'; 200]);
-    let error = driver.session.publish(Publish::new("a", &[b'y'; 200])).unwrap_err();
+    let error = driver.session.publish(OutgoingMessage::new("a", &[b'y'; 200])).unwrap_err();
     assert!(matches!(error, CommandError::BufferFull { payload: Payload::Lent(&[]), .. }));
 }
 
@@ -29,7 +29,7 @@ fn a_full_buffer_gives_the_payload_back() {
 fn writable_comes_at_low_water_and_once() {
     let mut driver = full();
     let size = driver.session.writable_len();
-    assert!(driver.session.publish(Publish::new("a", &[b'y'; 200])).is_err());
+    assert!(driver.session.publish(OutgoingMessage::new("a", &[b'y'; 200])).is_err());
     driver.session.handle_written(size - 101);
     assert!(driver.events().is_empty());
     driver.session.handle_written(1);
@@ -49,7 +49,7 @@ fn a_buffer_that_refused_nothing_is_not_said_to_be_writable() {
 #[test]
 fn a_request_gets_its_payload_back_in_its_outcome() {
     let mut driver = full();
-    let request = Publish::new("a", "y".repeat(200));
+    let request = OutgoingMessage::new("a", "y".repeat(200));
     driver.session.request(request, crate::support::SECOND, "request");
     let Some(Event::Reply { context: "request", outcome: Err(error) }) =
         driver.session.poll_event()
@@ -69,7 +69,7 @@ fn a_buffer_that_the_second_look_empties_is_writable() {
     }));
     driver.session.handle_connected(Security::Plain);
     driver.publish("a", &"x".repeat(900));
-    assert!(driver.session.publish(Publish::new("a", &[b'y'; 200])).is_err());
+    assert!(driver.session.publish(OutgoingMessage::new("a", &[b'y'; 200])).is_err());
     driver.receive(INFO.replace("1048576", "200"));
     driver.events();
     assert_eq!(driver.written(), ["CONNECT", "PING"]);
@@ -83,14 +83,14 @@ fn a_buffer_that_the_second_look_empties_is_writable() {
 fn commands_before_the_handshake_fill_the_buffer_too() {
     let mut driver = Driver::new(config(|config| config.max_buffered = 1000));
     driver.publish("a", &"x".repeat(900));
-    assert!(driver.session.publish(Publish::new("a", &[b'y'; 200])).is_err());
+    assert!(driver.session.publish(OutgoingMessage::new("a", &[b'y'; 200])).is_err());
 }
 
 #[test]
 fn an_empty_buffer_takes_a_payload_over_its_limit() {
     let mut driver = Driver::ready_with(config(|config| config.max_buffered = 10));
-    driver.session.publish(Publish::new("a", [0; 100].as_slice())).unwrap();
-    assert!(driver.session.publish(Publish::new("a", "")).is_err());
+    driver.session.publish(OutgoingMessage::new("a", [0; 100].as_slice())).unwrap();
+    assert!(driver.session.publish(OutgoingMessage::new("a", "")).is_err());
     let refused = driver.session.subscribe("a", None, "sub").unwrap_err().0;
     assert!(matches!(refused, CommandError::BufferFull { limit: 10, .. }));
     driver.session.flush(Duration::from_secs(1), "flush");

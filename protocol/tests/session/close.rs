@@ -2,7 +2,7 @@
 
 use crate::support::{Driver, INFO, SECOND, msg};
 use evnats_protocol::{
-    CommandError, DisconnectReason, Event, Phase, Publish, Security, SessionConfig,
+    CommandError, DisconnectReason, Event, OutgoingMessage, Phase, Security, SessionConfig,
 };
 
 #[test]
@@ -62,7 +62,7 @@ fn commands_after_close_fail_with_an_outcome() {
     let id = driver.session.subscribe("a", None, "sub").unwrap();
     driver.session.close();
     driver.events();
-    assert_eq!(driver.session.publish(Publish::new("a", "x")), Err(CommandError::Closed));
+    assert_eq!(driver.session.publish(OutgoingMessage::new("a", "x")), Err(CommandError::Closed));
     let (error, context) = driver.session.subscribe("a", None, "late").unwrap_err();
     assert_eq!((error, context), (CommandError::Closed, "late"));
     assert_eq!(driver.session.unsubscribe(id), Err(CommandError::UnknownSubscription));
@@ -128,8 +128,8 @@ fn a_protocol_violation_ends_the_session_after_what_came_before_it() {
 #[test]
 fn a_refusal_is_forgotten_at_the_end() {
     let mut driver = Driver::ready_with(crate::support::config(|config| config.max_buffered = 10));
-    assert!(driver.session.publish(Publish::new("a", "more than ten")).is_ok());
-    assert!(driver.session.publish(Publish::new("a", "more than ten")).is_err());
+    assert!(driver.session.publish(OutgoingMessage::new("a", "more than ten")).is_ok());
+    assert!(driver.session.publish(OutgoingMessage::new("a", "more than ten")).is_err());
     driver.session.close();
     driver.session.handle_written(0);
     assert_eq!(driver.events(), ["disconnected", "1 never sent", "closed"]);

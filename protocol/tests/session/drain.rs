@@ -1,7 +1,7 @@
 //! Draining: a subscription or the whole connection ends, and nothing on its way is lost.
 
 use crate::support::{Driver, INFO, SECOND, config, msg};
-use evnats_protocol::{CommandError, Phase, Publish};
+use evnats_protocol::{CommandError, OutgoingMessage, Phase};
 
 const DISCONNECTED: &str = "disconnected: drained";
 
@@ -80,7 +80,7 @@ fn callbacks_of_drained_messages_may_still_publish() {
     driver.publish("answers", "yes");
     assert_eq!(driver.events(), ["sub ended: drained"]);
     assert_eq!(driver.written(), ["PUB answers yes", "PING"], "the answer before the last fence");
-    let refused = driver.session.publish(Publish::new("answers", "more"));
+    let refused = driver.session.publish(OutgoingMessage::new("answers", "more"));
     assert_eq!(refused, Err(CommandError::Draining));
     driver.request("s", "late");
     driver.session.flush(SECOND, "late");

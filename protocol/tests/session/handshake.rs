@@ -1,7 +1,7 @@
 //! From the open transport to `Connected`, and everything that can come instead.
 
 use crate::support::{Driver, INFO, SECOND, config, connect_info, msg};
-use evnats_protocol::{ClientOp, Phase, Publish, Security, SessionConfig};
+use evnats_protocol::{ClientOp, OutgoingMessage, Phase, Security, SessionConfig};
 use std::time::Duration;
 
 #[test]
@@ -259,6 +259,6 @@ fn a_permission_violation_is_reported_and_the_connection_stays() {
     let text = "server error: Permissions Violation for Publish to \"a\"";
     assert_eq!(driver.events_after(refused), [text]);
     assert_eq!(driver.session.phase(), Phase::Ready);
-    driver.session.publish(Publish::new("b", "x")).unwrap();
+    driver.session.publish(OutgoingMessage::new("b", "x")).unwrap();
     assert_eq!(driver.written(), ["PUB b x"]);
 }

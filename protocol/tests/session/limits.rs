@@ -1,13 +1,13 @@
 //! What a server does not take is refused before the first byte of it is written.
 
 use crate::support::{Driver, INFO, SECOND, config};
-use evnats_protocol::{CommandError, HeaderMap, Publish, Security};
+use evnats_protocol::{CommandError, HeaderMap, OutgoingMessage, Security};
 
 const SMALL: &str = "INFO {\"proto\":1,\"headers\":true,\"max_payload\":20}\r\n";
 const NO_HEADERS: &str = "INFO {\"proto\":1,\"max_payload\":1048576}\r\n";
 
-fn with_headers<'a>(headers: &'a HeaderMap, payload: &'a str) -> Publish<'a> {
-    Publish::new("a", payload).headers(headers)
+fn with_headers<'a>(headers: &'a HeaderMap, payload: &'a str) -> OutgoingMessage<'a> {
+    OutgoingMessage::new("a", payload).headers(headers)
 }
 
 #[test]
@@ -15,9 +15,9 @@ fn payload_size_boundary_matches_server() {
     let mut driver = Driver::connected();
     driver.shake_hands(SMALL);
     let twenty = "x".repeat(20);
-    assert_eq!(driver.session.publish(Publish::new("a", &twenty)), Ok(()));
+    assert_eq!(driver.session.publish(OutgoingMessage::new("a", &twenty)), Ok(()));
     let error = CommandError::PayloadTooLarge { size: 21, limit: 20 };
-    let refused = driver.session.publish(Publish::new("a", "x".repeat(21)));
+    let refused = driver.session.publish(OutgoingMessage::new("a", "x".repeat(21)));
     assert_eq!(refused, Err(error));
     assert_eq!(driver.written(), [format!("PUB a {twenty}")]);
 }
@@ -39,7 +39,7 @@ fn a_new_max_payload_counts_at_once() {
     driver.publish("a", "more than twenty bytes");
     driver.events_after(SMALL);
     let error = CommandError::PayloadTooLarge { size: 22, limit: 20 };
-    let refused = driver.session.publish(Publish::new("a", "more than twenty bytes"));
+    let refused = driver.session.publish(OutgoingMessage::new("a", "more than twenty bytes"));
     assert_eq!(refused, Err(error));
 }
 
@@ -51,7 +51,7 @@ fn messages_that_waited_are_checked_when_the_limit_is_known() {
     driver.publish("large", "this is too large for it");
     driver.publish("small.2", "2");
     driver.session.flush(9 * SECOND, "flush");
-    driver.session.publish(Publish::new("small.3", "3").reply("r")).unwrap();
+    driver.session.publish(OutgoingMessage::new("small.3", "3").reply("r")).unwrap();
     driver.request("service.large", "a request whose name is too large");
     driver.request("service.small", "small");
     driver.receive(SMALL);
@@ -79,8 +79,8 @@ fn messages_that_waited_are_checked_when_the_limit_is_known() {
 fn a_ghost_request_that_is_too_large_has_had_its_outcome() {
     let mut driver = Driver::connected();
     let payload = "this is too large for it";
-    driver.session.request(Publish::new("s", payload), SECOND, "ghost");
-    driver.session.request(Publish::new("s", "ghost 2"), SECOND, "ghost 2");
+    driver.session.request(OutgoingMessage::new("s", payload), SECOND, "ghost");
+    driver.session.request(OutgoingMessage::new("s", "ghost 2"), SECOND, "ghost 2");
     let never_sent = ["ghost", "ghost 2"]
         .map(|name| format!("no reply {name}: disconnected, the request was never sent"));
     assert_eq!(driver.wait(SECOND), never_sent);
@@ -152,10 +152,10 @@ fn what_would_forge_a_line_is_refused() {
     let mut driver = Driver::ready();
     let forged = HeaderMap::new().with("A", "1\r\nB: 2");
     assert!(driver.session.publish(with_headers(&forged, "x")).is_err());
-    assert!(driver.session.publish(Publish::new("a 1\r\nPUB b", "x")).is_err());
-    assert!(driver.session.publish(Publish::new("a.*", "x")).is_err());
-    assert!(driver.session.publish(Publish::new("a\r\n", "x").allow_wildcards()).is_err());
-    let reply = Publish::new("a", "x").reply("r 9");
+    assert!(driver.session.publish(OutgoingMessage::new("a 1\r\nPUB b", "x")).is_err());
+    assert!(driver.session.publish(OutgoingMessage::new("a.*", "x")).is_err());
+    assert!(driver.session.publish(OutgoingMessage::new("a\r\n", "x").allow_wildcards()).is_err());
+    let reply = OutgoingMessage::new("a", "x").reply("r 9");
     assert!(matches!(driver.session.publish(reply), Err(CommandError::ReplySubject(_))));
     assert!(driver.written().is_empty());
 }
@@ -165,7 +165,7 @@ fn control_lines_longer_than_servers_read_are_refused() {
     let mut driver = Driver::ready();
     let long = "x".repeat(4096 - 40);
     driver.publish(&long, "fits");
-    let reply = Publish::new(&long, "x").reply("r");
+    let reply = OutgoingMessage::new(&long, "x").reply("r");
     let error = CommandError::ControlLineTooLong { size: 4097, limit: 4096 };
     assert_eq!(driver.session.publish(reply), Err(error));
     driver.request(&long, "inbox too");
@@ -178,8 +178,8 @@ fn a_large_payload_goes_through_unharmed_and_uncopied() {
     let large: Vec<u8> = (0..300_000_u32).map(|n| n as u8).collect();
     let address = large.as_ptr();
     driver.publish("a", "before");
-    driver.session.publish(Publish::new("a", large.clone())).unwrap();
-    driver.session.publish(Publish::new("a", large)).unwrap();
+    driver.session.publish(OutgoingMessage::new("a", large.clone())).unwrap();
+    driver.session.publish(OutgoingMessage::new("a", large)).unwrap();
     driver.publish("a", "after");
     assert!(driver.session.chunks().any(|chunk| chunk.as_ptr() == address), "not copied");
     let expected = ["PUB a before", "PUB a [300000 bytes]", "PUB a [300000 bytes]", "PUB a after"];
@@ -192,7 +192,7 @@ fn a_large_payload_is_unharmed_by_writes_of_any_size() {
     for step in [1000, 4096, 65_536, 65_537, 99_999] {
         let mut driver = Driver::ready();
         driver.publish("a", "before");
-        driver.session.publish(Publish::new("a", payload.clone())).unwrap();
+        driver.session.publish(OutgoingMessage::new("a", payload.clone())).unwrap();
         driver.publish("a", "after");
         let mut wire = Vec::new();
         while driver.session.writable_len() > 0 {
@@ -212,6 +212,6 @@ fn the_limits_of_one_session_are_not_another_s() {
     let mut driver = Driver::connected();
     driver.shake_hands(INFO);
     driver.publish("a", &"x".repeat(1 << 20));
-    let too_large = driver.session.publish(Publish::new("a", "x".repeat((1 << 20) + 1)));
+    let too_large = driver.session.publish(OutgoingMessage::new("a", "x".repeat((1 << 20) + 1)));
     assert!(matches!(too_large, Err(CommandError::PayloadTooLarge { .. })));
 }

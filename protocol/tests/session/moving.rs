@@ -2,7 +2,7 @@
 
 use crate::support::{Driver, INFO, SECOND, config, msg};
 use evnats_protocol::DisconnectReason::ServerClosed;
-use evnats_protocol::{Phase, Publish, Security};
+use evnats_protocol::{OutgoingMessage, Phase, Security};
 
 fn ready() -> Driver {
     Driver::ready_with(config(|config| config.resume = true))
@@ -243,7 +243,7 @@ fn a_drain_stops_the_move_or_happens_at_the_next_server() {
     driver.join();
     driver.leave();
     driver.session.drain(driver.now);
-    driver.session.publish(Publish::new("p", "last")).unwrap();
+    driver.session.publish(OutgoingMessage::new("p", "last")).unwrap();
     assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
     assert_eq!(driver.written(), ["PUB p last", "UNSUB 2", "PING"]);
     assert_eq!(driver.events_after("PONG\r\n"), ["a ended: drained"]);

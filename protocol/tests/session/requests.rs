@@ -2,7 +2,7 @@
 
 use crate::support::{Driver, INFO, SECOND, config, hmsg, msg};
 use evnats_protocol::DisconnectReason::ServerClosed;
-use evnats_protocol::{Publish, SessionConfig};
+use evnats_protocol::{OutgoingMessage, SessionConfig};
 
 const UNKNOWN: &str = "disconnected, outcome unknown";
 const NEVER: &str = "disconnected, the request was never sent";
@@ -172,7 +172,7 @@ fn requests_before_the_handshake_were_never_sent() {
 #[test]
 fn a_request_that_waits_before_the_handshake_times_out() {
     let mut driver = Driver::connected();
-    driver.session.request(Publish::new("s", "ghost"), SECOND, "ghost");
+    driver.session.request(OutgoingMessage::new("s", "ghost"), SECOND, "ghost");
     driver.publish("p", "kept");
     driver.request("s", "alive");
     assert_eq!(driver.wait(SECOND), [format!("no reply ghost: {NEVER}")]);

@@ -4,8 +4,8 @@
 use crate::support::{Driver, INFO, SECOND, config, hmsg, msg};
 use evnats_protocol::DisconnectReason::{self, ServerClosed};
 use evnats_protocol::{
-    Authentication, ClientOp, CommandError, HeaderMap, Payload, PendingLimits, Phase, Publish,
-    Security, SessionConfig,
+    Authentication, ClientOp, CommandError, HeaderMap, OutgoingMessage, Payload, PendingLimits,
+    Phase, Security, SessionConfig,
 };
 
 const LOST: &str = "disconnected: the server closed the connection";
@@ -216,7 +216,7 @@ fn no_partial_on_reconnect() {
     let headers = HeaderMap::new().with("A", "1");
     for written in 1..40 {
         let mut driver = ready();
-        let half = Publish::new("half", "0123456789").reply("reply").headers(&headers);
+        let half = OutgoingMessage::new("half", "0123456789").reply("reply").headers(&headers);
         driver.session.publish(half).unwrap();
         driver.publish("whole", "kept");
         driver.session.handle_written(written);
@@ -233,8 +233,8 @@ fn a_large_payload_that_was_cut_is_not_continued() {
     let size = 100_000;
     for written in [1, 20, 30_000, size, size + 15] {
         let mut driver = ready();
-        driver.session.publish(Publish::new("half", vec![b'h'; size])).unwrap();
-        driver.session.publish(Publish::new("whole", vec![b'w'; size])).unwrap();
+        driver.session.publish(OutgoingMessage::new("half", vec![b'h'; size])).unwrap();
+        driver.session.publish(OutgoingMessage::new("whole", vec![b'w'; size])).unwrap();
         driver.session.handle_written(written);
         assert_eq!(driver.lose_connection().len(), 2);
         assert_eq!(driver.reconnect(), [format!("PUB whole [{size} bytes]")]);
@@ -289,7 +289,7 @@ fn without_a_connection_time_goes_on() {
 #[test]
 fn a_request_that_timed_out_before_it_was_written_is_not_sent_by_the_next_connection() {
     let mut driver = ready();
-    driver.session.request(Publish::new("s", "late"), SECOND, "late");
+    driver.session.request(OutgoingMessage::new("s", "late"), SECOND, "late");
     assert_eq!(driver.wait(SECOND), ["no reply late: no reply in time"]);
     driver.lose_connection();
     assert_eq!(driver.reconnect().len(), 1, "only the inbox");
@@ -365,7 +365,7 @@ fn the_buffer_for_the_time_without_a_connection_has_a_limit_of_its_own() {
     driver.written();
     driver.lose_connection();
     driver.publish("a", &"x".repeat(900));
-    let error = driver.session.publish(Publish::new("a", vec![b'y'; 200])).unwrap_err();
+    let error = driver.session.publish(OutgoingMessage::new("a", vec![b'y'; 200])).unwrap_err();
     let CommandError::BufferFull { payload: Payload::Owned(payload), limit: 1000 } = error else {
         panic!("{error:?}")
     };
@@ -392,7 +392,7 @@ fn the_buffer_for_the_time_without_a_connection_can_be_turned_off() {
         config.max_unconnected = 0;
     }));
     driver.lose_connection();
-    let error = driver.session.publish(Publish::new("a", vec![b'y'; 2])).unwrap_err();
+    let error = driver.session.publish(OutgoingMessage::new("a", vec![b'y'; 2])).unwrap_err();
     assert_eq!(error, CommandError::NotConnected { payload: Payload::Owned(vec![b'y'; 2]) });
     driver.request("s", "request");
     driver.session.flush(SECOND, "flush");
@@ -410,7 +410,7 @@ fn what_waits_is_checked_against_the_limits_of_the_next_server() {
     let headers = HeaderMap::new().with("A", "1");
     driver.publish("large", &"x".repeat(50));
     driver.lose_connection();
-    driver.session.publish(Publish::new("headers", "").headers(&headers)).unwrap();
+    driver.session.publish(OutgoingMessage::new("headers", "").headers(&headers)).unwrap();
     driver.publish("small", "x");
     driver.session.handle_connecting(driver.now);
     driver.session.handle_connected(Security::Plain);
@@ -569,11 +569,11 @@ fn denied(what: &str) -> String {
 #[test]
 fn a_denied_publish_fails_the_request_that_it_was() {
     let mut driver = ready();
-    driver.session.request(Publish::new("allowed", ""), 5 * SECOND, "allowed");
-    driver.session.request(Publish::new("denied", ""), 5 * SECOND, "first");
-    driver.session.request(Publish::new("denied", ""), 5 * SECOND, "second");
+    driver.session.request(OutgoingMessage::new("allowed", ""), 5 * SECOND, "allowed");
+    driver.session.request(OutgoingMessage::new("denied", ""), 5 * SECOND, "first");
+    driver.session.request(OutgoingMessage::new("denied", ""), 5 * SECOND, "second");
     driver.written();
-    driver.session.request(Publish::new("denied", ""), 5 * SECOND, "unsent");
+    driver.session.request(OutgoingMessage::new("denied", ""), 5 * SECOND, "unsent");
     let text = "server error: Permissions Violation for Publish to \"denied\"";
     let error = denied("Publish to \"denied\"");
     assert_eq!(driver.events_after(&error), [&format!("no reply first: {text}"), text]);

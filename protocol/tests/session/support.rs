@@ -1,8 +1,8 @@
 //! A driver for one session: virtual time, the server's decoder, and texts for comparison.
 
 use evnats_protocol::{
-    ClientOp, ConnectInfo, Decoder, DisconnectReason, EndReason, Event, Message, Publish, Security,
-    Session, SessionConfig,
+    ClientOp, ConnectInfo, Decoder, DisconnectReason, EndReason, Event, Message, OutgoingMessage,
+    Security, Session, SessionConfig,
 };
 use std::time::{Duration, Instant};
 
@@ -123,11 +123,11 @@ impl Driver {
     }
 
     pub(crate) fn publish(&mut self, subject: &str, payload: &str) {
-        self.session.publish(Publish::new(subject, payload)).unwrap();
+        self.session.publish(OutgoingMessage::new(subject, payload)).unwrap();
     }
 
     pub(crate) fn request(&mut self, subject: &str, name: Name) {
-        self.session.request(Publish::new(subject, name), 5 * SECOND, name);
+        self.session.request(OutgoingMessage::new(subject, name), 5 * SECOND, name);
     }
 
     /// Everything is written; the inboxes of the requests among it, in order.
