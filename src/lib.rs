@@ -99,8 +99,8 @@ pub mod callback;
 mod client;
 mod error;
 mod event_loop;
-//JS pub mod jetstream;
-//JS pub mod kv;
+pub mod jetstream;
+pub mod kv;
 
 #[cfg(feature = "tls")]
 pub use client::Tls;
