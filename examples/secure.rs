@@ -39,7 +39,7 @@ fn attempt(name: &'static str, options: Options) -> Result<(), Box<dyn Error>> {
     });
     client.subscribe("vault.>", move |(), client, message| {
         println!("{name}: got {:?} on {}", message.text(), message.subject());
-        client.drain();
+        client.client().drain();
     })?;
     client.publish("vault.door", "open")?;
     Ok(event_loop.run(&mut ())?)

@@ -65,6 +65,11 @@ pub fn turn_until<S: 'static>(
     }
 }
 
+/// Panics, as an expression of the type that a callback has to have.
+pub fn fail(text: impl std::fmt::Display) {
+    panic!("{text}")
+}
+
 /// A name that no other test uses.
 pub fn unique(name: &str) -> String {
     use std::sync::atomic::{AtomicUsize, Ordering};
