@@ -552,8 +552,7 @@ fn keep_alive_notices_a_paused_server_although_we_publish_constantly() {
     let nats = event_loop.connect(options).expect("a client");
     fn publish(log: &mut Log, nats: &Client<Log>) {
         if nats.publish("busy", b"x").is_ok() {
-            let again = nats.clone();
-            nats.handle().set_timer(Duration::from_millis(5), move |log, _| publish(log, &again));
+            nats.set_timer(Duration::from_millis(5), publish);
         } else {
             log.push("publishing ended".into());
         }
@@ -565,6 +564,7 @@ fn keep_alive_notices_a_paused_server_although_we_publish_constantly() {
         publish(log, nats);
     });
     nats.on_disconnect(|log, _, reason| log.push(reason.to_string()));
+    nats.on_close(|_, _, _| {});
     let log = finish(&event_loop);
     pid.resume();
     let expected = ["stale connection: the server stopped answering pings", "publishing ended"];

@@ -542,6 +542,7 @@ fn defect_11_long_names_and_passwords_are_sent_whole() {
                 log.push("connected".into());
                 nats.close();
             });
+            nats.on_close(|_, _, _| {});
         });
         !log.is_empty()
     };

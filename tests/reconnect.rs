@@ -858,8 +858,8 @@ fn turn_through_panics(
         match turned {
             Ok(()) => return panics,
             Err(panic) => {
-                let text = panic.downcast_ref::<&str>();
-                assert_eq!(text, Some(&"a bug in the application"));
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                assert_eq!(text, Some("a bug in the application"));
                 panics += 1;
             }
         }

@@ -37,13 +37,13 @@ use timers::Timers;
 /// #[derive(Default)]
 /// struct App { seen: u64 }
 ///
-/// fn main() -> evnats::Result<()> {
-///     let event_loop = EventLoop::new()?;
+/// fn main() -> evnats::Result {
+///     let event_loop = EventLoop::<App>::new()?;
 ///     let nats = event_loop.connect("nats://127.0.0.1:4222")?;
-///     nats.subscribe("greet.*", |app: &mut App, nats, message| {
+///     nats.subscribe("greet.*", |app, greetings, message| {
 ///         app.seen += 1;
 ///         if app.seen == 3 {
-///             nats.drain();
+///             greetings.client().drain();
 ///         }
 ///         println!("{}: {}", message.subject(), message.text());
 ///     })?;
