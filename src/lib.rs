@@ -95,25 +95,27 @@
 //! [`kv::Watcher::stop`]. Dropping the [`EventLoop`] drops every connection and every callback
 //! that was waiting, without running it.
 
+pub mod callback;
 mod client;
 mod error;
 mod event_loop;
-pub mod jetstream;
-pub mod kv;
-mod place;
+//JS pub mod jetstream;
+//JS pub mod kv;
 
 #[cfg(feature = "tls")]
 pub use client::Tls;
 pub use client::{
-    Client, ConnectionState, Credentials, CredentialsError, Frame, Options, Transport,
+    Client, ConnectionError, ConnectionState, Credentials, CredentialsError, Frame, Options,
+    SlowConsumer, Subscription, Transport,
 };
-pub use error::{ConnectionError, Error, Result};
+pub use error::{Error, LayerError, Result};
 pub use event_loop::{EventLoop, Handle, Remote, TimerId};
 pub use evnats_protocol::{
-    ClientOp, CommandError, DisconnectReason, FlushError, HeaderError, HeaderMap, HeaderStatus,
-    Headers, Limits, Message, OutgoingMessage, Payload, Pending, PendingLimits, PoolServer,
-    ProtocolError, RequestError, Scheme, Secret, ServerError, ServerErrorKind, ServerInfo,
-    ServerOp, ServerUrl, Statistics, SubscriptionId, TlsErrorKind, subject,
+    Authentication, ClientOp, CommandError, ConnectInfo, DisconnectReason, EndReason, FlushError,
+    HeaderError, HeaderMap, HeaderStatus, Headers, Limits, Message, OutgoingMessage, Payload,
+    Pending, PendingLimits, PoolServer, ProtocolError, RequestError, Scheme, Secret, ServerError,
+    ServerErrorKind, ServerInfo, ServerOp, ServerUrl, Statistics, SubscriptionId, TlsErrorKind,
+    UrlError, UserInfo, subject,
 };
 
 #[doc = include_str!("../README.md")]

@@ -9,6 +9,7 @@ use super::options::{ChoiceCallback, CredentialsCallback, DelayCallback, Options
 use super::tls::Tls;
 use super::{Credentials, CredentialsError};
 use crate::error::Result;
+use crate::event_loop::Shared;
 use evnats_protocol::{
     Authentication, DisconnectReason, PoolServer, Security, ServerInfo, ServerPool, ServerUrl,
     UserInfo,
@@ -40,10 +41,10 @@ pub(super) enum Next {
 }
 
 impl Connector {
-    pub(super) fn new(options: &Options, now: Instant) -> Result<Self> {
-        let mut pool =
-            ServerPool::new(options.parse_servers()?, options.pool.clone(), fastrand::u64(..));
-        let due = pool.advance().map(|delay| now + delay);
+    pub(super) fn new(options: &Options, event_loop: &Shared) -> Result<Self> {
+        let (servers, seed) = (options.parse_servers()?, event_loop.random());
+        let mut pool = ServerPool::new(servers, options.pool.clone(), seed);
+        let due = pool.advance().map(|delay| event_loop.now() + delay);
         Ok(Self {
             pool,
             due,
@@ -66,7 +67,7 @@ impl Connector {
         }
     }
 
-    /// For messages to people.
+    /// The server's name for logs and errors.
     pub(super) fn server(&self) -> String {
         self.pool.current().map_or_else(|| "no server".into(), |server| server.url.to_string())
     }

@@ -3,12 +3,12 @@
 //! The session decides what is said on it and when; see `NextServer` of the protocol. Both links
 //! report to the same place in the loop, which makes each of them look a little too often.
 
+use super::connection::Connection;
 use super::connector::{self, Connector, Identity};
-use super::core::Core;
-use super::inner::Inner;
+use super::driver::Driver;
 use super::link::{self, Link};
 use super::transport::{ReadOutcome, Stream};
-use crate::event_loop::Handle;
+use crate::event_loop::Shared;
 use evnats_protocol::{DisconnectReason, Phase, PoolServer};
 use mio::{Registry, Token};
 use std::io;
@@ -20,11 +20,12 @@ pub(super) struct NextLink {
     link: Link,
 }
 
-impl<S: 'static> Core<S> {
+impl Driver {
     /// Does what the next server waits for. Says whether there may be something new.
     pub(super) fn serve_next(&self, now: Instant) -> bool {
-        let mut inner = self.inner.borrow_mut();
-        let Inner { session, next: Some(next), connector: Some(connector), .. } = &mut *inner
+        let mut connection = self.connection.borrow_mut();
+        let Connection { session, next: Some(next), connector: Some(connector), .. } =
+            &mut *connection
         else {
             return false;
         };
@@ -33,32 +34,32 @@ impl<S: 'static> Core<S> {
             Phase::AwaitingTls if matches!(next.link, Link::Open(_)) => {
                 let layer = connector.tls_layer(&next.server);
                 let secured = next.link.secure(&layer);
-                inner.check_next(secured);
-                inner.advance_next(&self.handle().shared().registry, self.token());
+                connection.check_next(secured);
+                connection.advance_next(&self.event_loop().registry, self.token());
                 true
             }
             Phase::AwaitingAuthentication => {
                 let info = next_server.server_info().cloned().unwrap_or_default();
                 let identity = Identity::new(Some(&next.server), self.credentials.as_ref());
-                drop(inner);
+                drop(connection);
                 // user code
                 let answer = identity.answer(&info);
-                let mut inner = self.inner.borrow_mut();
-                match (inner.session.next_server(), answer) {
+                let mut connection = self.connection.borrow_mut();
+                match (connection.session.next_server(), answer) {
                     (Some(mut next), Ok(answer)) => next.authenticate(answer),
                     (Some(mut next), Err(reason)) => next.handle_disconnected(reason),
                     (None, _) => {}
                 }
                 true
             }
-            _ => inner.read_next(now),
+            _ => connection.read_next(now),
         }
     }
 }
 
-impl<S: 'static> Inner<S> {
+impl Connection {
     /// Sets out for another server, if one is known.
-    pub(super) fn begin_move(&mut self, handle: &Handle<S>, token: Token, now: Instant) {
+    pub(super) fn begin_move(&mut self, event_loop: &Shared, token: Token, now: Instant) {
         // own messages would come back by way of the other server
         let is_possible = self.echo && self.next.is_none();
         let Some(connector) = self.connector.as_mut().filter(|_| is_possible) else { return };
@@ -68,8 +69,8 @@ impl<S: 'static> Inner<S> {
             return;
         }
         log::info!("moving to {}", server.url);
-        let (shared, layers) = (handle.shared(), connector.layers(&server));
-        match Link::begin(&server.url, layers, shared.waker(), &shared.registry, token) {
+        let layers = connector.layers(&server);
+        match Link::begin(&server.url, layers, event_loop.waker(), &event_loop.registry, token) {
             Ok(link) => self.next = Some(NextLink { server, link }),
             Err(error) => self.check_next(Err(error)),
         }

@@ -1,69 +1,40 @@
 //! The handle: how callbacks and clients reach the loop they run on.
 
 use super::{Remote, Shared, TimerId};
-use crate::client::{Client, Options, Transport};
-use crate::error::Result;
+use crate::callback::{Outcome, Task, lend};
 use std::fmt;
+use std::marker::PhantomData;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A cheap handle to an [`EventLoop`](crate::EventLoop), for the thread that runs it.
 ///
 /// A handle does not keep the loop running. From other threads, use a [`Remote`].
 pub struct Handle<S: 'static = ()> {
-    shared: Rc<Shared<S>>,
+    shared: Rc<Shared>,
+    state: PhantomData<fn(&mut S)>,
 }
 
 impl<S: 'static> Handle<S> {
-    pub(super) fn new(shared: Shared<S>) -> Self {
-        Self { shared: Rc::new(shared) }
+    /// The shared part has to be that of a loop with states of this type.
+    pub(crate) fn new(shared: Rc<Shared>) -> Self {
+        Self { shared, state: PhantomData }
     }
 
-    pub(crate) fn shared(&self) -> &Shared<S> {
+    pub(crate) fn shared(&self) -> &Rc<Shared> {
         &self.shared
     }
 
-    /// Begins to connect to a server. Commands may be given at once, they wait for the connection.
-    ///
-    /// # Errors
-    /// A URL cannot be used. That a server cannot be reached is reported to `on_error`, that none
-    /// can to `on_close` and to the callbacks of what was commanded.
-    pub fn connect(&self, options: impl Into<Options>) -> Result<Client<S>> {
-        Client::connect(self, options.into())
-    }
-
-    /// Talks to a server over a transport that is already open: a tunnel, a connection made by a
-    /// dialer of your own, or memory. The URLs in the options are not used, their credentials are.
-    /// It cannot be made again: when it is lost, the client closes.
-    pub fn connect_over(
-        &self,
-        transport: impl Transport,
-        options: impl Into<Options>,
-    ) -> Result<Client<S>> {
-        Client::connect_over(self, Box::new(transport), options.into())
-    }
-
     /// Runs a callback once, `delay` from now.
-    pub fn set_timer(
-        &self,
-        delay: Duration,
-        callback: impl FnOnce(&mut S, &Handle<S>) + 'static,
-    ) -> TimerId {
-        let now = Instant::now();
-        // a delay beyond what the clock can express is as good as the furthest it can
-        let deadline = now.checked_add(delay).unwrap_or(now + Duration::from_secs(1 << 31));
-        self.shared.timers.borrow_mut().set(deadline, Box::new(callback))
+    pub fn set_timer(&self, delay: Duration, callback: impl Task<S, Handle<S>>) -> TimerId {
+        let handle = self.clone();
+        let callback = move |state: &mut _| callback(lend(state), &handle).into_result();
+        self.shared.set_timer(delay, Box::new(callback))
     }
 
     /// Cancels a timer. Says whether it was still waiting.
     pub fn cancel_timer(&self, timer: TimerId) -> bool {
-        let cancelled = self.shared.timers.borrow_mut().cancel(timer);
-        cancelled.is_some()
-    }
-
-    /// When the current turn began. Reading it costs no system call.
-    pub(crate) fn turn_time(&self) -> Instant {
-        self.shared.turn_time.get()
+        self.shared.cancel_timer(timer)
     }
 
     /// Has [`EventLoop::run`](crate::EventLoop::run) return after the current turn, with clients
@@ -74,13 +45,13 @@ impl<S: 'static> Handle<S> {
 
     /// A handle for other threads.
     pub fn remote(&self) -> Remote<S> {
-        self.shared.inbox.remote()
+        Remote::new(&self.shared.inbox)
     }
 }
 
 impl<S> Clone for Handle<S> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone() }
+        Self { shared: self.shared.clone(), state: PhantomData }
     }
 }
 

@@ -13,9 +13,10 @@ mod timers;
 pub use handle::Handle;
 pub use remote::Remote;
 pub(crate) use remote::Waker;
+pub(crate) use timers::Callback as TimerTask;
 pub use timers::TimerId;
 
-use crate::client::{Client, Options};
+use crate::callback::State;
 use crate::error::{Error, Result};
 use remote::Inbox;
 use slab::Slab;
@@ -51,18 +52,18 @@ use timers::Timers;
 /// ```
 pub struct EventLoop<S: 'static = ()> {
     handle: Handle<S>,
-    events: RefCell<mio::Events>,
 }
 
 /// What the loop's handles share.
-pub(crate) struct Shared<S: 'static> {
+pub(crate) struct Shared {
     poll: RefCell<mio::Poll>,
+    events: RefCell<mio::Events>,
     pub(crate) registry: mio::Registry,
-    inbox: Inbox<S>,
-    sources: RefCell<Slab<Rc<dyn Source<S>>>>,
+    inbox: Inbox,
+    sources: RefCell<Slab<Rc<dyn Source>>>,
     /// Sources that have something to do without waiting.
     queue: RefCell<VecDeque<usize>>,
-    timers: RefCell<Timers<S>>,
+    timers: RefCell<Timers>,
     dispatching: Cell<bool>,
     stopped: Cell<bool>,
     /// When the current turn began: the clock for what need not know the time to the microsecond.
@@ -70,11 +71,12 @@ pub(crate) struct Shared<S: 'static> {
 }
 
 /// Something with a file descriptor and deadlines that the loop turns: a client.
-pub(crate) trait Source<S> {
+pub(crate) trait Source {
     /// The file descriptor became ready. Only takes note.
     fn handle_ready(&self, event: &mio::event::Event);
-    /// Runs callbacks, within a budget, and writes what they left. Says whether more is waiting.
-    fn turn(self: Rc<Self>, state: &mut S, now: Instant) -> Progress;
+    /// Runs callbacks, within a budget, and writes what they left. Returns whether more is waiting,
+    /// and the error that a callback returned, which ends the turn.
+    fn turn(self: Rc<Self>, state: &mut State, now: Instant) -> (Progress, Result<()>);
     /// Writes what was commanded, and starts its clocks. Runs no callback.
     fn settle(&self, now: Instant);
     /// Whether callbacks are waiting to be run.
@@ -112,6 +114,7 @@ impl<S: 'static> EventLoop<S> {
         let waker = mio::Waker::new(&registry, WAKE).map_err(Error::EventLoop)?;
         let shared = Shared {
             poll: RefCell::new(poll),
+            events: RefCell::new(mio::Events::with_capacity(256)),
             registry,
             inbox: Inbox::new(waker),
             sources: RefCell::default(),
@@ -121,18 +124,12 @@ impl<S: 'static> EventLoop<S> {
             stopped: Cell::new(false),
             turn_time: Cell::new(Instant::now()),
         };
-        let events = RefCell::new(mio::Events::with_capacity(256));
-        Ok(Self { handle: Handle::new(shared), events })
+        Ok(Self { handle: Handle::new(Rc::new(shared)) })
     }
 
     /// The handle through which callbacks reach the loop.
     pub fn handle(&self) -> &Handle<S> {
         &self.handle
-    }
-
-    /// Connects to a server; see [`Handle::connect`].
-    pub fn connect(&self, options: impl Into<Options>) -> Result<Client<S>> {
-        self.handle.connect(options)
     }
 
     /// Runs until no client and no timer is left, or until [`Handle::stop`].
@@ -141,14 +138,7 @@ impl<S: 'static> EventLoop<S> {
     /// The system's selector failed, or the call came from inside a callback
     /// ([`Error::Reentrant`]). What goes wrong with a connection is reported to its callbacks.
     pub fn run(&self, state: &mut S) -> Result<()> {
-        if self.shared().dispatching.get() {
-            return Err(Error::Reentrant);
-        }
-        self.shared().stopped.set(false);
-        while !self.shared().stopped.get() && !self.is_empty() {
-            self.dispatch(state, None)?;
-        }
-        Ok(())
+        self.shared().run(state)
     }
 
     /// One turn: writes what was commanded, waits for at most `timeout` (`None`: until something
@@ -158,21 +148,7 @@ impl<S: 'static> EventLoop<S> {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn dispatch(&self, state: &mut S, timeout: Option<Duration>) -> Result<bool> {
-        let shared = self.shared();
-        let _turn = Turn::begin(&shared.dispatching)?;
-        let now = Instant::now();
-        shared.queue_due(now);
-        shared.settle_queued(now);
-        self.wait(timeout)?;
-        let now = Instant::now();
-        shared.turn_time.set(now);
-        self.take_note_of_events();
-        shared.queue_due(now);
-        shared.inbox.run(state, &self.handle);
-        Timers::run_due(&shared.timers, now, state, &self.handle);
-        shared.turn_queued(state, now);
-        shared.settle_queued(Instant::now());
-        Ok(shared.has_work())
+        self.shared().dispatch(state, timeout)
     }
 
     /// When [`dispatch`](Self::dispatch) is to be called at the latest; `None` if nothing is
@@ -187,44 +163,11 @@ impl<S: 'static> EventLoop<S> {
 
     /// Whether nothing is left that could run a callback: no client and no timer.
     pub fn is_empty(&self) -> bool {
-        let shared = self.shared();
-        shared.sources.borrow().is_empty()
-            && shared.timers.borrow().is_empty()
-            && shared.inbox.is_empty()
+        self.shared().is_empty()
     }
 
-    fn shared(&self) -> &Shared<S> {
+    fn shared(&self) -> &Rc<Shared> {
         self.handle.shared()
-    }
-
-    fn wait(&self, timeout: Option<Duration>) -> Result<()> {
-        let shared = self.shared();
-        let until_deadline =
-            || Some(shared.next_deadline()?.saturating_duration_since(Instant::now()));
-        let wait = if shared.has_work() {
-            Some(Duration::ZERO)
-        } else {
-            [timeout, until_deadline()].into_iter().flatten().min()
-        };
-        match shared.poll.borrow_mut().poll(&mut self.events.borrow_mut(), wait) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
-                self.events.borrow_mut().clear();
-                Ok(())
-            }
-            result => result.map_err(Error::EventLoop),
-        }
-    }
-
-    fn take_note_of_events(&self) {
-        let shared = self.shared();
-        for event in self.events.borrow().iter() {
-            if event.token() == WAKE {
-                shared.wake_sources();
-            } else if let Some(source) = shared.source(event.token().0) {
-                source.handle_ready(event);
-                shared.enqueue(event.token().0, &*source);
-            }
-        }
     }
 }
 
@@ -275,9 +218,99 @@ impl Drop for Turn<'_> {
     }
 }
 
-impl<S: 'static> Shared<S> {
+impl Shared {
+    fn run(self: &Rc<Self>, state: &mut State) -> Result<()> {
+        if self.dispatching.get() {
+            return Err(Error::Reentrant);
+        }
+        self.stopped.set(false);
+        while !self.stopped.get() && !self.is_empty() {
+            self.dispatch(state, None)?;
+        }
+        Ok(())
+    }
+
+    fn dispatch(self: &Rc<Self>, state: &mut State, timeout: Option<Duration>) -> Result<bool> {
+        let _turn = Turn::begin(&self.dispatching)?;
+        let now = Instant::now();
+        self.queue_due(now);
+        self.settle_queued(now);
+        self.wait(timeout)?;
+        let now = Instant::now();
+        self.turn_time.set(now);
+        self.take_note_of_events();
+        self.queue_due(now);
+        self.inbox.run(state, self)?;
+        Timers::run_due(&self.timers, now, state)?;
+        self.turn_queued(state, now)?;
+        self.settle_queued(Instant::now());
+        Ok(self.has_work())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sources.borrow().is_empty() && self.timers.borrow().is_empty() && self.inbox.is_empty()
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> Result<()> {
+        let until_deadline =
+            || Some(self.next_deadline()?.saturating_duration_since(Instant::now()));
+        let wait = if self.has_work() {
+            Some(Duration::ZERO)
+        } else {
+            [timeout, until_deadline()].into_iter().flatten().min()
+        };
+        let mut events = self.events.borrow_mut();
+        let waited = self.poll.borrow_mut().poll(&mut events, wait);
+        match waited {
+            // a signal was handled: a turn without events
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            result => result.map_err(Error::EventLoop),
+        }
+    }
+
+    fn take_note_of_events(&self) {
+        for event in self.events.borrow().iter() {
+            if event.token() == WAKE {
+                self.wake_sources();
+            } else if let Some(source) = self.source(event.token().0) {
+                source.handle_ready(event);
+                self.enqueue(event.token().0, &*source);
+            }
+        }
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        fastrand::u64(..)
+    }
+
+    /// When the current turn began. Reading it costs no system call.
+    pub(crate) fn turn_time(&self) -> Instant {
+        self.turn_time.get()
+    }
+
+    pub(crate) fn set_timer(&self, delay: Duration, callback: TimerTask) -> TimerId {
+        let now = Instant::now();
+        // a delay beyond what the clock can express is as good as the furthest it can
+        let deadline = now.checked_add(delay).unwrap_or(now + Duration::from_secs(1 << 31));
+        self.timers.borrow_mut().set(deadline, callback)
+    }
+
+    /// Cancels a timer. Returns whether it was still waiting.
+    pub(crate) fn cancel_timer(&self, timer: TimerId) -> bool {
+        let cancelled = self.timers.borrow_mut().cancel(timer);
+        cancelled.is_some()
+    }
+
     /// Takes a source into the loop, and gives it a turn. A loop that has ended drops it.
-    pub(crate) fn adopt(&self, source: Rc<dyn Source<S>>) {
+    pub(crate) fn adopt(&self, source: Rc<dyn Source>) {
         if self.inbox.is_abandoned() {
             return source.abandon();
         }
@@ -292,17 +325,17 @@ impl<S: 'static> Shared<S> {
     }
 
     /// Has a source turned in this or the next turn.
-    pub(crate) fn enqueue(&self, token: usize, source: &dyn Source<S>) {
+    pub(crate) fn enqueue(&self, token: usize, source: &dyn Source) {
         if !source.set_queued(true) {
             self.queue.borrow_mut().push_back(token);
         }
     }
 
-    fn source(&self, token: usize) -> Option<Rc<dyn Source<S>>> {
+    fn source(&self, token: usize) -> Option<Rc<dyn Source>> {
         self.sources.borrow().get(token).cloned()
     }
 
-    fn dequeue(&self) -> Option<(usize, Rc<dyn Source<S>>)> {
+    fn dequeue(&self) -> Option<(usize, Rc<dyn Source>)> {
         loop {
             let token = self.queue.borrow_mut().pop_front()?;
             if let Some(source) = self.source(token) {
@@ -313,11 +346,12 @@ impl<S: 'static> Shared<S> {
     }
 
     /// Every source that is queued now has its turn; those queued meanwhile have the next one.
-    fn turn_queued(&self, state: &mut S, now: Instant) {
+    fn turn_queued(&self, state: &mut State, now: Instant) -> Result<()> {
         let count = self.queue.borrow().len();
         for _ in 0..count {
-            let Some((token, source)) = self.dequeue() else { return };
-            match source.clone().turn(state, now) {
+            let Some((token, source)) = self.dequeue() else { return Ok(()) };
+            let (progress, outcome) = source.clone().turn(state, now);
+            match progress {
                 Progress::Idle => {}
                 Progress::More => self.enqueue(token, &*source),
                 Progress::Over => {
@@ -325,7 +359,9 @@ impl<S: 'static> Shared<S> {
                     source.abandon();
                 }
             }
+            outcome?;
         }
+        Ok(())
     }
 
     /// Writes what callbacks and the host have commanded. Sources that need no more than that

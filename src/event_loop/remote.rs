@@ -1,20 +1,27 @@
 //! The way in from other threads: closures posted to the loop, which runs them in its next turn.
 
-use super::Handle;
+use super::{Handle, Shared};
+use crate::callback::{State, Task, lend};
+use crate::error::Result;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::marker::PhantomData;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
 
-type Posted<S> = Box<dyn FnOnce(&mut S, &Handle<S>) + Send>;
+use crate::callback::Outcome;
+
+type Posted = Box<dyn FnOnce(&mut State, &Rc<Shared>) -> Result<()> + Send>;
 
 /// A handle to an [`EventLoop`](crate::EventLoop) for other threads.
 ///
 /// It does not keep the loop running: what is posted to a loop that has ended is dropped.
 pub struct Remote<S: 'static = ()> {
-    sender: Sender<Posted<S>>,
+    sender: Sender<Posted>,
     waker: Arc<Waker>,
+    state: PhantomData<fn(&mut S)>,
 }
 
 /// Wakes the loop from another thread, and tells it that something was posted.
@@ -24,17 +31,21 @@ pub(crate) struct Waker {
     posted: AtomicUsize,
 }
 
-impl<S> Remote<S> {
+impl<S: 'static> Remote<S> {
+    pub(super) fn new(inbox: &Inbox) -> Self {
+        Self { sender: inbox.sender.clone(), waker: inbox.waker.clone(), state: PhantomData }
+    }
+
     /// Has the loop's thread run a closure in its next turn.
     ///
     /// # Errors
     /// The loop is gone, and the closure dropped, or it could not be woken.
-    pub fn post(
-        &self,
-        closure: impl FnOnce(&mut S, &Handle<S>) + Send + 'static,
-    ) -> io::Result<()> {
+    pub fn post(&self, closure: impl Task<S, Handle<S>> + Send) -> io::Result<()> {
         self.waker.posted.fetch_add(1, Ordering::Release);
-        if self.sender.send(Box::new(closure)).is_err() {
+        let posted: Posted = Box::new(move |state, shared| {
+            closure(lend(state), &Handle::new(shared.clone())).into_result()
+        });
+        if self.sender.send(posted).is_err() {
             return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the event loop is gone"));
         }
         self.waker.wake()
@@ -49,7 +60,7 @@ impl Waker {
 
 impl<S> Clone for Remote<S> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), waker: self.waker.clone() }
+        Self { sender: self.sender.clone(), waker: self.waker.clone(), state: PhantomData }
     }
 }
 
@@ -60,22 +71,18 @@ impl<S> fmt::Debug for Remote<S> {
 }
 
 /// The loop's end of its remotes.
-pub(super) struct Inbox<S: 'static> {
+pub(super) struct Inbox {
     /// Taken when the loop ends, so that remotes learn of it.
-    receiver: RefCell<Option<Receiver<Posted<S>>>>,
-    sender: Sender<Posted<S>>,
+    receiver: RefCell<Option<Receiver<Posted>>>,
+    sender: Sender<Posted>,
     waker: Arc<Waker>,
 }
 
-impl<S: 'static> Inbox<S> {
+impl Inbox {
     pub(super) fn new(waker: mio::Waker) -> Self {
         let (sender, receiver) = channel();
         let waker = Arc::new(Waker { waker, posted: AtomicUsize::new(0) });
         Self { receiver: RefCell::new(Some(receiver)), sender, waker }
-    }
-
-    pub(super) fn remote(&self) -> Remote<S> {
-        Remote { sender: self.sender.clone(), waker: self.waker.clone() }
     }
 
     pub(super) fn waker(&self) -> Arc<Waker> {
@@ -87,13 +94,14 @@ impl<S: 'static> Inbox<S> {
     }
 
     /// Runs what had been posted when the call came; what is posted meanwhile has the next turn.
-    pub(super) fn run(&self, state: &mut S, handle: &Handle<S>) {
+    pub(super) fn run(&self, state: &mut State, shared: &Rc<Shared>) -> Result<()> {
         for _ in 0..self.waker.posted.load(Ordering::Acquire) {
             let posted = self.receiver.borrow().as_ref().and_then(|inbox| inbox.try_recv().ok());
-            let Some(closure) = posted else { return };
+            let Some(closure) = posted else { return Ok(()) };
             self.waker.posted.fetch_sub(1, Ordering::AcqRel);
-            closure(state, handle);
+            closure(state, shared)?;
         }
+        Ok(())
     }
 
     pub(super) fn is_abandoned(&self) -> bool {

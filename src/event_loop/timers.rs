@@ -1,6 +1,7 @@
 //! Timers: callbacks at a point in time, in order of their deadlines.
 
-use super::Handle;
+use crate::callback::State;
+use crate::error::Result;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -13,21 +14,16 @@ pub struct TimerId {
     serial: u64,
 }
 
-type Callback<S> = Box<dyn FnOnce(&mut S, &Handle<S>)>;
+pub(crate) type Callback = Box<dyn FnOnce(&mut State) -> Result<()>>;
 
-pub(super) struct Timers<S: 'static> {
-    waiting: BTreeMap<TimerId, Callback<S>>,
+#[derive(Default)]
+pub(super) struct Timers {
+    waiting: BTreeMap<TimerId, Callback>,
     next_serial: u64,
 }
 
-impl<S> Default for Timers<S> {
-    fn default() -> Self {
-        Self { waiting: BTreeMap::new(), next_serial: 0 }
-    }
-}
-
-impl<S: 'static> Timers<S> {
-    pub(super) fn set(&mut self, deadline: Instant, callback: Callback<S>) -> TimerId {
+impl Timers {
+    pub(super) fn set(&mut self, deadline: Instant, callback: Callback) -> TimerId {
         let id = TimerId { deadline, serial: self.next_serial };
         self.next_serial += 1;
         self.waiting.insert(id, callback);
@@ -35,7 +31,7 @@ impl<S: 'static> Timers<S> {
     }
 
     /// The callback comes back, to be dropped where no borrow is alive.
-    pub(super) fn cancel(&mut self, id: TimerId) -> Option<Callback<S>> {
+    pub(super) fn cancel(&mut self, id: TimerId) -> Option<Callback> {
         self.waiting.remove(&id)
     }
 
@@ -53,18 +49,18 @@ impl<S: 'static> Timers<S> {
 
     /// Runs the timers that are due. One that a callback sets for now has the next turn, so that
     /// a timer that sets itself again does not keep the loop.
-    pub(super) fn run_due(timers: &RefCell<Self>, now: Instant, state: &mut S, handle: &Handle<S>) {
+    pub(super) fn run_due(timers: &RefCell<Self>, now: Instant, state: &mut State) -> Result<()> {
         let end = timers.borrow().next_serial;
         loop {
             let callback = timers.borrow_mut().pop_due(now, end);
             match callback {
-                Some(callback) => callback(state, handle),
-                None => return,
+                Some(callback) => callback(state)?,
+                None => return Ok(()),
             }
         }
     }
 
-    fn pop_due(&mut self, now: Instant, before: u64) -> Option<Callback<S>> {
+    fn pop_due(&mut self, now: Instant, before: u64) -> Option<Callback> {
         let due = self.waiting.range(..=TimerId { deadline: now, serial: u64::MAX });
         let id = due.map(|(id, _)| *id).find(|id| id.serial < before)?;
         self.waiting.remove(&id)

@@ -1,24 +1,36 @@
-//! The inside of a client: the session, its link, and the bytes between the two.
+//! The connection of a client: the session, its link, and the bytes between the two.
 //!
 //! No user code runs here: what has happened waits in the session as an event.
 
-use super::callbacks::{Hooks, OnFence, OnReply, Subscriber};
 use super::capture::Capture;
 use super::connector::{self, Connector};
+use super::error::ConnectionError;
+use super::hooks::{Hooks, OnEnd, OnFence, OnObserved, OnReply, Subscriber};
 use super::link::{self, Link};
 use super::moving::NextLink;
 use super::transport::ReadOutcome;
-use crate::event_loop::Handle;
-use evnats_protocol::{DisconnectReason, Phase, Security, Session};
+use crate::callback::CallbackSlot;
+use crate::event_loop::Shared;
+use evnats_protocol::{DisconnectReason, Phase, Security, Session, SubscriptionId};
 use mio::{Registry, Token};
+use slab::Slab;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::time::Instant;
 
-pub(crate) type ClientSession<S> = Session<Subscriber<S>, OnReply<S>, OnFence<S>>;
+pub(crate) type ClientSession = Session<Subscriber, OnReply, OnFence>;
 
-pub(super) struct Inner<S: 'static> {
-    pub(super) session: ClientSession<S>,
-    pub(super) hooks: Hooks<S>,
+pub(super) struct Connection {
+    pub(super) session: ClientSession,
+    pub(super) hooks: Hooks,
+    /// Layers above that are told of losses and of new connections.
+    pub(super) observers: Slab<CallbackSlot<OnObserved>>,
+    /// The user's callbacks for the ends of subscriptions.
+    pub(super) on_end: HashMap<SubscriptionId, OnEnd>,
+    /// Errors that no call has returned, and that the user has not been told of.
+    pub(super) reports: VecDeque<ConnectionError>,
+    /// Answers that could not be sent.
+    pub(super) answers_failed: u64,
     /// `None` for a transport that was given, and cannot be made again.
     pub(super) connector: Option<Connector>,
     pub(super) link: Link,
@@ -26,7 +38,7 @@ pub(super) struct Inner<S: 'static> {
     pub(super) next: Option<NextLink>,
     /// How many servers could not be moved to.
     pub(super) failed_moves: usize,
-    /// Somebody wants another server, once what has been read has had its callbacks.
+    /// A reconnect was requested; it happens after the data already read has been dispatched.
     pub(super) wants_reconnect: bool,
     /// Whether own messages come back.
     pub(super) echo: bool,
@@ -48,25 +60,25 @@ pub(super) struct Budget {
     pub(super) bytes: usize,
 }
 
-impl<S: 'static> Inner<S> {
-    /// For messages to people.
+impl Connection {
+    /// The server's name for logs and errors.
     pub(super) fn server(&self) -> String {
         self.connector.as_ref().map_or_else(|| "the given transport".into(), Connector::server)
     }
 
-    pub(super) fn begin_turn(&mut self, handle: &Handle<S>, token: Token, now: Instant) {
+    pub(super) fn begin_turn(&mut self, event_loop: &Shared, token: Token, now: Instant) {
         if self.session.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.session.handle_timeout(now);
         }
         if self.connector.as_ref().is_some_and(|c| c.due.is_some_and(|due| due <= now)) {
-            self.begin_attempt(handle, token, now);
+            self.begin_attempt(event_loop, token, now);
         }
-        self.advance_link(&handle.shared().registry, token);
-        self.advance_next(&handle.shared().registry, token);
+        self.advance_link(&event_loop.registry, token);
+        self.advance_next(&event_loop.registry, token);
     }
 
     /// Sets out for the current server.
-    fn begin_attempt(&mut self, handle: &Handle<S>, token: Token, now: Instant) {
+    fn begin_attempt(&mut self, event_loop: &Shared, token: Token, now: Instant) {
         let Some(connector) = &mut self.connector else { return };
         connector.due = None;
         if self.session.phase() != Phase::Connecting {
@@ -77,9 +89,8 @@ impl<S: 'static> Inner<S> {
         };
         log::debug!("connecting to {}", server.url);
         self.session.handle_connecting(now);
-        let shared = handle.shared();
         let layers = connector.layers(server);
-        match Link::begin(&server.url, layers, shared.waker(), &shared.registry, token) {
+        match Link::begin(&server.url, layers, event_loop.waker(), &event_loop.registry, token) {
             Ok(link) => self.link = link,
             Err(error) => self.fail(&error),
         }
@@ -132,7 +143,7 @@ impl<S: 'static> Inner<S> {
         self.capture.get_or_insert_default();
     }
 
-    /// Reads once, if the stream and the budget allow it. Says whether there is something new.
+    /// Reads once, if the stream and the budget allow it. Returns whether there is something new.
     pub(super) fn read(&mut self, now: Instant, budget: &mut Budget) -> bool {
         let Link::Open(stream) = &mut self.link else { return false };
         let is_listening = !matches!(self.session.phase(), Phase::Connecting | Phase::Closed);
@@ -197,7 +208,10 @@ impl<S: 'static> Inner<S> {
             Link::Open(stream) => stream.is_readable(),
             _ => false,
         };
-        let has_news = has_frames || !self.discovered.is_empty() || self.wants_reconnect;
+        let has_news = has_frames
+            || !self.discovered.is_empty()
+            || !self.reports.is_empty()
+            || self.wants_reconnect;
         self.session.needs_turn() || is_readable || has_news || self.next_has_work()
     }
 

@@ -1,0 +1,453 @@
+//! The driver of a client: the turn that moves bytes and runs callbacks.
+//!
+//! Invariant: the connection is never borrowed while user code runs, and user code includes the drop
+//! of a callback. So events are taken out of the session one at a time, and a callback is taken out
+//! of its slot while it runs.
+
+use super::connection::{Budget, ClientSession, Connection, WRITE_MARK};
+use super::connector::{Connector, Identity, Next};
+use super::error::ConnectionError;
+use super::hooks::{Delivery, Hooks, OnEnd, OnObserved};
+use super::link::Link;
+use super::options::{CredentialsCallback, Options, TurnLimits};
+use super::port::{ObserverId, Port};
+use super::transport::Transport;
+use crate::callback::{CallbackSlot, State};
+use crate::error::Result;
+use crate::event_loop::{Progress, Shared, Source};
+use evnats_protocol::{
+    CommandError, DisconnectReason, Event, Phase, Security, ServerInfo, ServerUrl, Session,
+    SubscriptionId, subject,
+};
+use mio::Token;
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+pub(crate) struct Driver {
+    event_loop: Rc<Shared>,
+    /// The driver's place in the loop; another one if it comes back after its end.
+    token: Cell<Token>,
+    queued: Cell<bool>,
+    /// The driver has left the loop, because nothing was left to do.
+    over: Cell<bool>,
+    pub(super) request_timeout: Duration,
+    turn: TurnLimits,
+    pub(super) credentials: Option<CredentialsCallback>,
+    pub(super) connection: RefCell<Connection>,
+}
+
+/// Shortest pause that a user's callback can ask for: with none, a server that is down would keep
+/// the loop busy.
+const LEAST_DELAY: Duration = Duration::from_millis(1);
+
+/// What goes into every request's subject has to be one.
+fn check_options(options: &Options) -> Result<()> {
+    let checked = subject::check_literal(&options.session.inbox_prefix);
+    checked.map_err(|error| CommandError::ReplySubject(error).into())
+}
+
+impl Driver {
+    /// A client on its way to the servers that its options name.
+    pub(super) fn connect(event_loop: &Rc<Shared>, options: Options) -> Result<Rc<Self>> {
+        check_options(&options)?;
+        let connector = Connector::new(&options, event_loop)?;
+        Ok(Self::start(event_loop, options, Some(connector)))
+    }
+
+    /// A client on a transport that is open.
+    pub(super) fn connect_over(
+        event_loop: &Rc<Shared>,
+        transport: Box<dyn Transport>,
+        options: Options,
+    ) -> Result<Rc<Self>> {
+        check_options(&options)?;
+        let driver = Self::start(event_loop, options, None);
+        let mut connection = driver.connection.borrow_mut();
+        connection.session.handle_connecting(event_loop.now());
+        match Link::open(transport, &event_loop.registry, driver.token.get()) {
+            Ok(link) => {
+                connection.link = link;
+                connection.session.handle_connected(Security::Plain);
+            }
+            Err(error) => connection.fail(&error),
+        }
+        drop(connection);
+        Ok(driver)
+    }
+
+    fn start(event_loop: &Rc<Shared>, options: Options, connector: Option<Connector>) -> Rc<Self> {
+        let mut config = options.session;
+        let echo = config.connect.echo;
+        let random = || u128::from(event_loop.random());
+        let seed = random() << 64 | random();
+        config.resume = true;
+        config.ask_authentication = true;
+        let connection = Connection {
+            session: Session::new(config, seed),
+            hooks: Hooks::default(),
+            connector,
+            link: Link::Closed,
+            next: None,
+            failed_moves: 0,
+            wants_reconnect: false,
+            echo,
+            discovered: Vec::new(),
+            observers: Slab::new(),
+            on_end: HashMap::new(),
+            reports: VecDeque::new(),
+            answers_failed: 0,
+            capture: None,
+            write_mark: WRITE_MARK,
+            write_error: None,
+        };
+        let driver = Rc::new(Driver {
+            event_loop: event_loop.clone(),
+            token: Cell::new(Token(0)),
+            queued: Cell::new(false),
+            over: Cell::new(false),
+            request_timeout: options.request_timeout,
+            turn: options.turn,
+            credentials: options.credentials,
+            connection: RefCell::new(connection),
+        });
+        event_loop.adopt(driver.clone());
+        driver
+    }
+
+    pub(super) fn event_loop(&self) -> &Rc<Shared> {
+        &self.event_loop
+    }
+
+    pub(super) fn token(&self) -> Token {
+        self.token.get()
+    }
+
+    /// Gives a command to the session. If much is waiting then, it is written at once, so that a
+    /// loop of many commands streams out.
+    #[inline]
+    pub(super) fn command<T>(self: &Rc<Self>, command: impl FnOnce(&mut ClientSession) -> T) -> T {
+        let mut connection = self.connection.borrow_mut();
+        let result = command(&mut connection.session);
+        if connection.session.buffered_len() >= connection.write_mark {
+            connection.write();
+        }
+        drop(connection);
+        if !self.queued.get() {
+            self.enqueue();
+        }
+        result
+    }
+
+    /// Writes what the stream takes, now.
+    pub(super) fn write_now(&self) {
+        self.connection.borrow_mut().write();
+    }
+
+    /// Ends a subscription at once.
+    pub(super) fn unsubscribe(self: &Rc<Self>, id: SubscriptionId) -> Result<(), CommandError> {
+        let ended = self.command(|session| session.unsubscribe(id))?;
+        let on_end = self.connection.borrow_mut().on_end.remove(&id);
+        // user code, which may use the client: what the callbacks have captured is dropped
+        drop((ended.take(), ended, on_end));
+        Ok(())
+    }
+
+    /// Has a callback run when a subscription ends otherwise than by an unsubscribe.
+    pub(super) fn set_on_end(&self, id: SubscriptionId, callback: OnEnd) {
+        let mut connection = self.connection.borrow_mut();
+        let replaced = match connection.session.subscription_mut(id).is_some() {
+            true => connection.on_end.insert(id, callback),
+            false => Some(callback),
+        };
+        drop(connection);
+        drop(replaced);
+    }
+
+    pub(super) fn observe(&self, callback: OnObserved) -> ObserverId {
+        let observers = &mut self.connection.borrow_mut().observers;
+        ObserverId(observers.insert(CallbackSlot::new(callback)))
+    }
+
+    pub(super) fn stop_observing(&self, observer: ObserverId) {
+        let observer = self.connection.borrow_mut().observers.try_remove(observer.0);
+        drop(observer);
+    }
+
+    /// Reports something that no call returns, in the next turn.
+    pub(super) fn report_later(self: &Rc<Self>, error: ConnectionError) {
+        self.connection.borrow_mut().reports.push_back(error);
+        self.enqueue();
+    }
+
+    /// An answer could not be sent, which is not the caller's fault.
+    #[cold]
+    pub(super) fn fail_answer(self: &Rc<Self>, subject: String, error: CommandError) {
+        self.connection.borrow_mut().answers_failed += 1;
+        self.report_later(ConnectionError::AnswerFailed { subject, error });
+    }
+
+    pub(super) fn new_inbox(&self) -> String {
+        let prefix = self.connection.borrow().session.inbox_prefix().to_owned();
+        format!("{prefix}.{:016x}{:06x}", self.event_loop.random(), self.event_loop.random() >> 40)
+    }
+
+    pub(super) fn server_info(&self) -> Option<ServerInfo> {
+        self.connection.borrow().session.server_info().cloned()
+    }
+
+    /// Asks the loop for a turn. A driver that has left the loop comes back to it, because
+    /// a command on a closed client has a callback too.
+    fn enqueue(self: &Rc<Self>) {
+        let event_loop = &self.event_loop;
+        if self.over.replace(false) {
+            event_loop.adopt(self.clone());
+        } else {
+            event_loop.enqueue(self.token.get().0, &**self);
+        }
+    }
+
+    /// Runs the callback of one event, or reads more bytes if there is none. Returns whether there
+    /// may be more to do.
+    #[inline(always)]
+    fn step(
+        &self,
+        state: &mut State,
+        port: &Port,
+        now: Instant,
+        budget: &mut Budget,
+    ) -> Result<bool> {
+        let mut connection = self.connection.borrow_mut();
+        // looked at where it is: a message is large, and every one passes here
+        let event = connection.session.poll_event();
+        budget.events -= 1;
+        let ran = match &event {
+            Some(Event::Message { subscription, message }) => {
+                let subscriber =
+                    connection.session.subscription_mut(*subscription).map(|s| s.share());
+                drop(connection);
+                match subscriber {
+                    Some(subscriber) => {
+                        subscriber.run(|callback| callback(state, Delivery::Message(message)))
+                    }
+                    None => Ok(()),
+                }
+            }
+            None => {
+                drop(connection);
+                budget.events += 1;
+                return self.look_for_more(state, port, now, budget);
+            }
+            Some(_) => {
+                drop(connection);
+                event.map_or(Ok(()), |event| self.run_event(state, port, event, now))
+            }
+        };
+        ran.map(|()| budget.events > 0)
+    }
+
+    /// Looks for more work: the handshake, reads, the second server. Returns whether more events
+    /// may follow.
+    #[inline(never)]
+    fn look_for_more(
+        &self,
+        state: &mut State,
+        port: &Port,
+        now: Instant,
+        budget: &mut Budget,
+    ) -> Result<bool> {
+        self.leave_server_if_asked();
+        let found = self.continue_handshake()
+            || self.connection.borrow_mut().read(now, budget)
+            || self.serve_next(now);
+        self.run_frames(state, port)?;
+        self.run_reports(state, port)?;
+        Ok(found)
+    }
+
+    /// Performs the handshake step that the session is blocked on. Returns whether it made progress.
+    fn continue_handshake(&self) -> bool {
+        let mut connection = self.connection.borrow_mut();
+        match connection.session.phase() {
+            Phase::AwaitingTls if matches!(connection.link, Link::Open(_)) => {
+                connection.begin_tls();
+                connection.advance_link(&self.event_loop.registry, self.token.get());
+            }
+            Phase::AwaitingAuthentication => {
+                let info = connection.session.server_info().cloned().unwrap_or_default();
+                let server = connection.connector.as_ref().and_then(|own| own.pool.current());
+                let identity = Identity::new(server, self.credentials.as_ref());
+                drop(connection);
+                let answer = identity.answer(&info);
+                let mut connection = self.connection.borrow_mut();
+                match answer {
+                    Ok(answer) => connection.session.authenticate(answer),
+                    Err(reason) => connection.session.handle_disconnected(reason),
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// A connection, or an attempt to make one, has ended: sets the time for the next attempt, or
+    /// gives up.
+    pub(super) fn plan_next(&self, reason: &DisconnectReason, stood: bool, now: Instant) {
+        let mut connection = self.connection.borrow_mut();
+        connection.close_link(&self.event_loop.registry);
+        connection.close_next(&self.event_loop.registry);
+        if connection.session.phase() == Phase::Closed {
+            return;
+        }
+        let is_first = !connection.session.was_connected();
+        let next = match &mut connection.connector {
+            None => Next::GiveUp,
+            Some(connector) if stood => connector.handle_disconnected(reason, now),
+            Some(connector) => connector.handle_failure(reason, is_first),
+        };
+        let choice = connection.connector.as_mut().and_then(|connector| {
+            // the user's callbacks may panic, and then the same server is tried again
+            connector.due = now.checked_add(LEAST_DELAY);
+            connector.choice()
+        });
+        drop(connection);
+        let delay = match next {
+            Next::GiveUp => return self.connection.borrow_mut().give_up(reason.clone()),
+            Next::TryOn => {
+                let choice = choice.and_then(|(choose, servers)| choose(&servers));
+                let mut connection = self.connection.borrow_mut();
+                connection.connector.as_mut().and_then(|connector| connector.advance(choice))
+            }
+        };
+        let Some(delay) = delay else {
+            return self.connection.borrow_mut().give_up(DisconnectReason::NoServers);
+        };
+        let callback = self.connection.borrow().connector.as_ref().and_then(|c| c.delay(delay));
+        let delay = callback.map_or(delay, |(delay, passes)| delay(passes).max(LEAST_DELAY));
+        let mut connection = self.connection.borrow_mut();
+        log::debug!("next attempt: {} in {delay:?}", connection.server());
+        if let Some(connector) = &mut connection.connector {
+            connector.due = now.checked_add(delay);
+        }
+    }
+
+    /// Leaves the server for another one, or goes on at once if there is none at the moment.
+    pub(super) fn reconnect(self: &Rc<Self>) {
+        self.connection.borrow_mut().wants_reconnect = true;
+        self.enqueue();
+    }
+
+    /// Leaves the server if a reconnect was requested and nothing of what was read is left.
+    fn leave_server_if_asked(&self) {
+        let mut connection = self.connection.borrow_mut();
+        if !std::mem::take(&mut connection.wants_reconnect) {
+            return;
+        }
+        connection.write();
+        let Connection { session, connector: Some(connector), .. } = &mut *connection else {
+            return;
+        };
+        match session.phase() {
+            Phase::Ready | Phase::Draining => {
+                connector.pool.hurry();
+                session.handle_disconnected(DisconnectReason::Reconnect);
+            }
+            Phase::Connecting if connector.due.is_some() => {
+                connector.due = Some(self.event_loop.now())
+            }
+            _ => {}
+        }
+    }
+
+    /// Names other servers.
+    pub(super) fn set_servers(self: &Rc<Self>, servers: Vec<ServerUrl>) {
+        if let Some(connector) = &mut self.connection.borrow_mut().connector {
+            connector.replace_servers(servers, self.event_loop.now());
+        }
+        self.enqueue();
+    }
+}
+
+impl Source for Driver {
+    fn handle_ready(&self, event: &mio::event::Event) {
+        let mut connection = self.connection.borrow_mut();
+        if let Some(stream) = connection.link.stream() {
+            stream.handle_ready(event);
+        }
+        // which of the two it is for is not said
+        if let Some(stream) = connection.next_stream() {
+            stream.handle_ready(event);
+        }
+    }
+
+    fn turn(self: Rc<Self>, state: &mut State, now: Instant) -> (Progress, Result<()>) {
+        let port = Port::new(self.clone());
+        let mut budget = Budget { events: self.turn.events, bytes: self.turn.bytes };
+        self.connection.borrow_mut().begin_turn(&self.event_loop, self.token.get(), now);
+        let outcome = loop {
+            match self.step(state, &port, now, &mut budget) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        // callbacks may have taken long: clocks of what they asked for start after them
+        self.settle(self.event_loop.now());
+        let mut connection = self.connection.borrow_mut();
+        let progress = if connection.has_work() {
+            Progress::More
+        } else if connection.session.phase() == Phase::Closed {
+            self.over.set(true);
+            Progress::Over
+        } else {
+            Progress::Idle
+        };
+        (progress, outcome)
+    }
+
+    fn settle(&self, now: Instant) {
+        let mut connection = self.connection.borrow_mut();
+        connection.session.handle_turn(now);
+        if connection.session.writable_len() > 0 {
+            connection.write();
+        }
+        connection.flush();
+        connection.write_next();
+    }
+
+    fn has_work(&self) -> bool {
+        self.connection.borrow_mut().has_work()
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let mut connection = self.connection.borrow_mut();
+        let due = connection.connector.as_ref().and_then(|connector| connector.due);
+        connection.session.next_deadline().into_iter().chain(due).min()
+    }
+
+    fn set_queued(&self, queued: bool) -> bool {
+        self.queued.replace(queued)
+    }
+
+    fn set_token(&self, token: Token) {
+        self.token.set(token);
+    }
+
+    fn abandon(&self) {
+        let mut connection = self.connection.borrow_mut();
+        connection.session.close();
+        let hooks = std::mem::take(&mut connection.hooks);
+        let observers = std::mem::take(&mut connection.observers);
+        let on_end = std::mem::take(&mut connection.on_end);
+        let mut events = Vec::new();
+        while let Some(event) = connection.session.poll_event() {
+            events.push(event);
+        }
+        connection.link.close(&self.event_loop.registry);
+        connection.close_next(&self.event_loop.registry);
+        drop(connection);
+        drop((hooks, observers, on_end, events));
+    }
+}

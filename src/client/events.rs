@@ -1,0 +1,235 @@
+//! What happened: from an event of the session to the callback that it belongs to.
+//!
+//! Everything that has to be done about an event is done before user code runs, because user code
+//! may panic or return an error, and then nothing but the event at hand is lost.
+
+use super::capture::Capture;
+use super::connection::Connection;
+use super::driver::Driver;
+use super::error::ConnectionError;
+use super::hooks::{Delivery, Hook, Hooks, Observed, OnFence, OnReply, SlowConsumer, Subscriber};
+use super::port::Port;
+use crate::callback::State;
+use crate::error::{Error, Result};
+use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId};
+use std::time::Instant;
+
+pub(super) type ClientEvent = Event<Subscriber, OnReply, OnFence>;
+
+impl Driver {
+    /// Runs the callback that an event belongs to.
+    #[inline(never)]
+    pub(super) fn run_event(
+        &self,
+        state: &mut State,
+        port: &Port,
+        event: ClientEvent,
+        now: Instant,
+    ) -> Result<()> {
+        match event {
+            Event::Reply { context, outcome } => context(state, port, outcome),
+            Event::Fence { context, outcome } => context(state, port, outcome),
+            Event::SubscriptionEnded { subscription, context, reason } => {
+                self.end_subscription(state, subscription, &context, reason)
+            }
+            Event::ServerError(error) => self.report(state, port, ConnectionError::Server(error)),
+            Event::SubscriptionDenied { subscription, error } => {
+                let error = ConnectionError::SubscriptionDenied { subscription, error };
+                self.report(state, port, error)
+            }
+            Event::PublishFailed { subject, error } => {
+                self.report(state, port, ConnectionError::PublishFailed { subject, error })
+            }
+            Event::Unsent { messages } => {
+                self.report(state, port, ConnectionError::Unsent { messages })
+            }
+            Event::SlowConsumer { subscription, dropped } => {
+                let server = self.connection.borrow().server();
+                log::warn!("{server}: slow consumer {}: {dropped} dropped", subscription.sid());
+                let slow = SlowConsumer { subscription, dropped };
+                self.run_hook(state, port, |hooks| &hooks.slow_consumer, &slow)
+            }
+            Event::Writable => self.run_hook(state, port, |hooks| &hooks.writable, &()),
+            event => self.run_connection_event(state, port, event, now),
+        }
+    }
+
+    /// Deals with what happened to the connection as a whole.
+    fn run_connection_event(
+        &self,
+        state: &mut State,
+        port: &Port,
+        event: ClientEvent,
+        now: Instant,
+    ) -> Result<()> {
+        match event {
+            Event::Connected => {
+                let info = self.note_connected(now);
+                self.run_hook(state, port, |hooks| &hooks.connect, &info)
+            }
+            Event::Reconnected => {
+                let info = self.note_connected(now);
+                let observed = self.tell_observers(state, Observed::Reconnected);
+                observed.and(self.run_hook(state, port, |hooks| &hooks.reconnect, &info))
+            }
+            Event::InfoChanged => {
+                self.note_info();
+                Ok(())
+            }
+            Event::ConnectFailed(reason) => {
+                let server = self.connection.borrow().server();
+                self.plan_next(&reason, false, now);
+                self.report(state, port, ConnectionError::ConnectFailed { server, reason })
+            }
+            Event::Disconnected(reason) => {
+                self.log_disconnect(&reason);
+                self.plan_next(&reason, true, now);
+                let observed = self.tell_observers(state, Observed::Disconnected);
+                observed.and(self.run_hook(state, port, |hooks| &hooks.disconnect, &reason))
+            }
+            Event::LameDuck => {
+                log::warn!("the server at {} is shutting down", self.connection.borrow().server());
+                self.connection.borrow_mut().failed_moves = 0;
+                self.begin_move(now);
+                self.run_hook(state, port, |hooks| &hooks.lame_duck, &())
+            }
+            Event::Moved => {
+                self.connection.borrow_mut().finish_move(&self.event_loop().registry, now);
+                let info = self.note_connected(now);
+                self.run_hook(state, port, |hooks| &hooks.reconnect, &info)
+            }
+            Event::MoveFailed(reason) => {
+                self.try_another_move(&reason, now);
+                Ok(())
+            }
+            Event::Closed(reason) => self.end(state, port, &reason),
+            _ => {
+                debug_assert!(false, "an event of the session is not handled");
+                log::error!("an event of the session is not handled");
+                Ok(())
+            }
+        }
+    }
+
+    fn end_subscription(
+        &self,
+        state: &mut State,
+        id: SubscriptionId,
+        subscriber: &Subscriber,
+        reason: EndReason,
+    ) -> Result<()> {
+        let on_end = self.connection.borrow_mut().on_end.remove(&id);
+        let delivered = subscriber.run(|callback| callback(state, Delivery::Ended(reason)));
+        delivered.and(on_end.map_or(Ok(()), |on_end| on_end(state, reason)))
+    }
+
+    /// The client is over.
+    fn end(&self, state: &mut State, port: &Port, reason: &DisconnectReason) -> Result<()> {
+        let mut connection = self.connection.borrow_mut();
+        connection.close_link(&self.event_loop().registry);
+        connection.close_next(&self.event_loop().registry);
+        let is_heard = !connection.hooks.close.is_empty();
+        drop(connection);
+        match reason {
+            DisconnectReason::Requested | DisconnectReason::Drained => {}
+            // no callback would learn of it
+            _ if !is_heard => return Err(Error::Ended(reason.clone())),
+            _ => {}
+        }
+        self.run_hook(state, port, |hooks| &hooks.close, reason)
+    }
+
+    fn try_another_move(&self, reason: &DisconnectReason, now: Instant) {
+        let mut connection = self.connection.borrow_mut();
+        connection.close_next(&self.event_loop().registry);
+        log::warn!("{}: could not move: {reason}", connection.server());
+        connection.failed_moves += 1;
+        let may_move = connection.may_move_elsewhere(connection.failed_moves);
+        drop(connection);
+        if may_move {
+            self.begin_move(now);
+        }
+    }
+
+    fn begin_move(&self, now: Instant) {
+        self.connection.borrow_mut().begin_move(self.event_loop(), self.token(), now);
+    }
+
+    fn note_connected(&self, now: Instant) -> ServerInfo {
+        let mut connection = self.connection.borrow_mut();
+        let info = connection.session.server_info().cloned().unwrap_or_default();
+        log::info!("connected to {} ({})", info.server_name, connection.server());
+        if let Some(connector) = &mut connection.connector {
+            connector.pool.handle_connected(now);
+        }
+        drop(connection);
+        self.note_info();
+        info
+    }
+
+    /// The server has described itself, and perhaps its cluster.
+    fn note_info(&self) {
+        let mut connection = self.connection.borrow_mut();
+        let Connection { session, connector, discovered, .. } = &mut *connection;
+        if let (Some(info), Some(connector)) = (session.server_info(), connector) {
+            discovered.append(&mut connector.pool.handle_info(info));
+        }
+    }
+
+    /// Tells the layers above, all of them, and returns the first error.
+    fn tell_observers(&self, state: &mut State, observed: Observed) -> Result<()> {
+        let all: Vec<_> =
+            self.connection.borrow().observers.iter().map(|(_, slot)| slot.share()).collect();
+        let told = all.into_iter().map(|slot| slot.run(|callback| callback(state, observed)));
+        told.fold(Ok(()), Result::and)
+    }
+
+    /// Runs the hook of the frames that were captured.
+    pub(super) fn run_frames(&self, state: &mut State, port: &Port) -> Result<()> {
+        loop {
+            let frame = self.connection.borrow_mut().capture.as_mut().and_then(Capture::next_frame);
+            let Some(frame) = frame else { return Ok(()) };
+            self.run_hook(state, port, |hooks| &hooks.frame, &frame)?;
+        }
+    }
+
+    /// Reports servers that were announced, and what no call returned.
+    pub(super) fn run_reports(&self, state: &mut State, port: &Port) -> Result<()> {
+        let discovered = std::mem::take(&mut self.connection.borrow_mut().discovered);
+        if !discovered.is_empty() {
+            log::debug!("discovered servers: {}", discovered.join(", "));
+            self.run_hook(state, port, |hooks| &hooks.discover, &discovered)?;
+        }
+        loop {
+            let report = self.connection.borrow_mut().reports.pop_front();
+            let Some(report) = report else { return Ok(()) };
+            self.report(state, port, report)?;
+        }
+    }
+
+    fn report(&self, state: &mut State, port: &Port, error: ConnectionError) -> Result<()> {
+        log::warn!("{}: {error}", self.connection.borrow().server());
+        self.run_hook(state, port, |hooks| &hooks.error, &error)
+    }
+
+    fn log_disconnect(&self, reason: &DisconnectReason) {
+        let server = self.connection.borrow().server();
+        match reason {
+            DisconnectReason::Requested
+            | DisconnectReason::Drained
+            | DisconnectReason::Reconnect => log::info!("disconnected from {server}: {reason}"),
+            _ => log::warn!("disconnected from {server}: {reason}"),
+        }
+    }
+
+    fn run_hook<T>(
+        &self,
+        state: &mut State,
+        port: &Port,
+        pick: impl FnOnce(&Hooks) -> &Hook<T>,
+        argument: &T,
+    ) -> Result<()> {
+        let hook = pick(&self.connection.borrow().hooks).share();
+        hook.run(|hook| hook(state, port, argument))
+    }
+}

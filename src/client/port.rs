@@ -1,0 +1,142 @@
+//! The port: all that JetStream and the layers above need of a client.
+//!
+//! Publish, request, subscribe (messages, and an end with its reason), observe the connection,
+//! timers, time, randomness. It is the client with the type of the user's state erased, so that
+//! what stands on it is compiled once; hooks and `on_writable` stay the user's own.
+
+use super::driver::Driver;
+use super::hooks::{OnDelivery, OnFence, OnObserved, OnReply};
+use crate::callback::State;
+use crate::error::Result;
+use crate::event_loop::{TimerId, TimerTask};
+use evnats_protocol::{CommandError, OutgoingMessage, ServerInfo, SubscriptionId};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// A client, for the layers above. Clones are the same client.
+#[derive(Clone)]
+pub(crate) struct Port {
+    pub(super) driver: Rc<Driver>,
+}
+
+/// An observer that was added; see [`Port::observe`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ObserverId(pub(super) usize);
+
+impl Port {
+    pub(super) fn new(driver: Rc<Driver>) -> Self {
+        Self { driver }
+    }
+
+    #[inline]
+    pub(crate) fn publish(&self, message: OutgoingMessage<'_>) -> Result<(), CommandError> {
+        self.driver.command(|session| session.publish(message))
+    }
+
+    /// Sends a request. The callback runs exactly once.
+    #[inline]
+    pub(crate) fn request(
+        &self,
+        message: OutgoingMessage<'_>,
+        timeout: Duration,
+        callback: impl FnOnce(
+            &mut State,
+            &Port,
+            Result<evnats_protocol::Message, evnats_protocol::RequestError>,
+        ) -> Result<()>
+        + 'static,
+    ) {
+        let callback: OnReply = Box::new(callback);
+        self.driver.command(|session| session.request(message, timeout, callback));
+    }
+
+    /// Sets a fence; see [`Client::flush`](super::Client::flush).
+    pub(crate) fn fence(&self, callback: OnFence) {
+        let timeout = self.driver.request_timeout;
+        self.driver.command(|session| session.flush(timeout, callback));
+    }
+
+    /// Subscribes. The callback is given the subscription's end, too.
+    pub(crate) fn subscribe(
+        &self,
+        subject: &str,
+        queue_group: Option<&str>,
+        callback: OnDelivery,
+    ) -> Result<SubscriptionId, CommandError> {
+        self.subscribe_with(subject, queue_group, |_| callback)
+    }
+
+    /// As [`subscribe`](Self::subscribe), with a callback that knows the subscription.
+    pub(super) fn subscribe_with(
+        &self,
+        subject: &str,
+        queue_group: Option<&str>,
+        callback: impl FnOnce(SubscriptionId) -> OnDelivery,
+    ) -> Result<SubscriptionId, CommandError> {
+        let subscriber = super::hooks::Subscriber::default();
+        let context = subscriber.share();
+        let subscribed = self.driver.command(|s| s.subscribe(subject, queue_group, context));
+        match subscribed {
+            Ok(id) => {
+                subscriber.replace(callback(id));
+                Ok(id)
+            }
+            Err((error, _empty)) => Err(error),
+        }
+    }
+
+    /// Ends a subscription at once; one that has ended already is none of the caller's concern.
+    pub(crate) fn unsubscribe(&self, id: SubscriptionId) {
+        let _ = self.driver.unsubscribe(id);
+    }
+
+    /// Has a callback run when the connection is lost and when it is made again, until
+    /// [`stop_observing`](Self::stop_observing) or the client's end.
+    pub(crate) fn observe(&self, callback: OnObserved) -> ObserverId {
+        self.driver.observe(callback)
+    }
+
+    pub(crate) fn stop_observing(&self, observer: ObserverId) {
+        self.driver.stop_observing(observer);
+    }
+
+    /// Runs a callback in the next turn: how misuse is reported that is noticed at once.
+    pub(crate) fn defer(&self, callback: impl FnOnce(&mut State) -> Result<()> + 'static) {
+        self.set_timer(Duration::ZERO, Box::new(callback));
+    }
+
+    pub(crate) fn set_timer(&self, delay: Duration, callback: TimerTask) -> TimerId {
+        self.driver.event_loop().set_timer(delay, callback)
+    }
+
+    pub(crate) fn cancel_timer(&self, timer: TimerId) {
+        self.driver.event_loop().cancel_timer(timer);
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Instant {
+        self.driver.event_loop().now()
+    }
+
+    /// When the current turn began. Costs no system call.
+    pub(crate) fn turn_time(&self) -> Instant {
+        self.driver.event_loop().turn_time()
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        self.driver.event_loop().random()
+    }
+
+    /// A subject that nobody else uses, outside the inbox of requests.
+    pub(crate) fn new_inbox(&self) -> String {
+        self.driver.new_inbox()
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.driver.request_timeout
+    }
+
+    pub(crate) fn server_info(&self) -> Option<ServerInfo> {
+        self.driver.server_info()
+    }
+}
