@@ -2,14 +2,14 @@
 
 use super::alarm::Alarm;
 use super::shared::Shared;
+use crate::callback::State;
 use crate::error::Result;
-use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) type Posted = Box<dyn FnOnce(&mut dyn Any, &Rc<Shared>) -> Result<()> + Send>;
+pub(crate) type Posted = Box<dyn FnOnce(&mut State, &Rc<Shared>) -> Result<()> + Send>;
 
 /// Why a closure could not be posted, and the closure.
 #[derive(Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Inbox {
         Self { queue: Mutex::default(), limit, alarm }
     }
 
-    pub(super) fn alarm(&self) -> &Alarm {
+    pub(super) fn alarm(&self) -> &Arc<Alarm> {
         &self.alarm
     }
 
@@ -97,12 +97,7 @@ impl Inbox {
 
     /// Runs what had been posted when the call came, `budget` at most; what is posted meanwhile has
     /// the next turn.
-    pub(super) fn run(
-        &self,
-        budget: usize,
-        state: &mut dyn Any,
-        shared: &Rc<Shared>,
-    ) -> Result<()> {
+    pub(super) fn run(&self, budget: usize, state: &mut State, shared: &Rc<Shared>) -> Result<()> {
         let count = self.queue().posted.len().min(budget);
         for _ in 0..count {
             let closure = self.queue().posted.pop_front();

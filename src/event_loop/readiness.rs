@@ -146,9 +146,11 @@ impl Reported {
     /// Takes what has been reported. `taken` is an empty buffer, for the loop to use again.
     pub(super) fn take(&self, taken: &mut Vec<(Token, Readiness)>) {
         let mut signals = self.signals();
-        taken.extend(signals.drain(..).map(|signal| {
-            (signal.token, Readiness(signal.pending.swap(0, Ordering::SeqCst)))
-        }));
+        taken.extend(
+            signals
+                .drain(..)
+                .map(|signal| (signal.token, Readiness(signal.pending.swap(0, Ordering::SeqCst)))),
+        );
     }
 
     /// A push or a drain leaves the list whole also when it panics.

@@ -87,6 +87,11 @@ impl Schedule {
         true
     }
 
+    /// The source of a slot, as long as somebody holds it.
+    pub(super) fn source(&self, id: SlotId) -> Option<Rc<dyn Source>> {
+        self.slots.get(id.0)?.source.upgrade()
+    }
+
     /// Takes the next source for its turn.
     pub(super) fn begin(&mut self) -> Option<(SlotId, Rc<dyn Source>)> {
         loop {
@@ -199,9 +204,9 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::callback::State;
     use crate::error::Result;
     use crate::event_loop::Readiness;
-    use std::any::Any;
     use std::time::Duration;
 
     struct Nothing;
@@ -209,7 +214,7 @@ mod tests {
     impl Source for Nothing {
         fn handle_ready(&self, _: mio::Token, _: Readiness) {}
 
-        fn turn(self: Rc<Self>, _: &mut dyn Any, _: Instant) -> Result<()> {
+        fn turn(self: Rc<Self>, _: &mut State, _: Instant) -> Result<()> {
             Ok(())
         }
 

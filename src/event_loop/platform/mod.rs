@@ -96,10 +96,4 @@ impl dyn Platform {
         self.fill_random(&mut bytes);
         u64::from_ne_bytes(bytes)
     }
-
-    pub(crate) fn random_u128(&self) -> u128 {
-        let mut bytes = [0; 16];
-        self.fill_random(&mut bytes);
-        u128::from_ne_bytes(bytes)
-    }
 }

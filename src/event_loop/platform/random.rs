@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::mem;
 
 pub(super) struct Random(RefCell<Block>);
 
@@ -22,16 +23,21 @@ impl Random {
     pub(super) fn fill(&self, room: &mut [u8]) {
         let mut block = self.0.borrow_mut();
         for byte in room {
-            if block.used == block.bytes.len() {
-                block.refill();
-            }
-            *byte = std::mem::take(&mut block.bytes[block.used]);
-            block.used += 1;
+            *byte = block.next();
         }
     }
 }
 
 impl Block {
+    /// Nothing that was given is kept.
+    fn next(&mut self) -> u8 {
+        if self.used == self.bytes.len() {
+            self.refill();
+        }
+        self.used += 1;
+        mem::take(&mut self.bytes[self.used - 1])
+    }
+
     /// A source that has given once goes on to give.
     #[cold]
     fn refill(&mut self) {
