@@ -74,6 +74,7 @@ pub trait LayerError: StdError + Send + Sync + sealed::Sealed + 'static {
 }
 
 pub(crate) mod sealed {
+    #[expect(unnameable_types, reason = "that is what seals it")]
     pub trait Sealed {}
 }
 

@@ -99,9 +99,9 @@ pub mod callback;
 mod client;
 mod error;
 mod event_loop;
+pub mod jetstream;
+pub mod kv;
 pub mod simulation;
-//JS pub mod jetstream;
-//JS pub mod kv;
 
 #[cfg(feature = "tls")]
 pub use client::Tls;

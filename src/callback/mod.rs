@@ -41,6 +41,7 @@ impl Outcome for Result<(), Error> {
 }
 
 mod sealed {
+    #[expect(unnameable_types, reason = "that is what seals it")]
     pub trait Sealed {}
     impl Sealed for () {}
     impl Sealed for Result<(), crate::error::Error> {}

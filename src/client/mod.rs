@@ -25,7 +25,7 @@ pub use capture::Frame;
 pub use credentials::{Credentials, CredentialsError};
 pub use error::ConnectionError;
 pub use hooks::SlowConsumer;
-pub(crate) use hooks::{Delivery, Observed, OnDelivery};
+pub(crate) use hooks::{Delivery, Observed};
 pub use options::Options;
 pub(crate) use port::{ObserverId, Port};
 pub use subscription::Subscription;

@@ -8,7 +8,7 @@ use super::driver::Driver;
 use super::hooks::{OnDelivery, OnFence, OnObserved, OnReply};
 use crate::callback::State;
 use crate::error::Result;
-use crate::event_loop::{TimerId, TimerTask};
+use crate::event_loop::{Shared, TimerId, TimerTask};
 use evnats_protocol::{CommandError, OutgoingMessage, ServerInfo, SubscriptionId};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -26,6 +26,10 @@ pub(crate) struct ObserverId(pub(super) usize);
 impl Port {
     pub(super) fn new(driver: Rc<Driver>) -> Self {
         Self { driver }
+    }
+
+    pub(crate) fn event_loop(&self) -> &Rc<Shared> {
+        self.driver.event_loop()
     }
 
     #[inline]
@@ -106,25 +110,25 @@ impl Port {
     }
 
     pub(crate) fn set_timer(&self, delay: Duration, callback: TimerTask) -> TimerId {
-        self.driver.event_loop().set_timer(delay, callback)
+        self.event_loop().set_timer(delay, callback)
     }
 
     pub(crate) fn cancel_timer(&self, timer: TimerId) {
-        self.driver.event_loop().cancel_timer(timer);
+        self.event_loop().cancel_timer(timer);
     }
 
     /// The time now.
     pub(crate) fn now(&self) -> Instant {
-        self.driver.event_loop().now()
+        self.event_loop().now()
     }
 
     /// When the current turn began. Costs no system call.
     pub(crate) fn turn_time(&self) -> Instant {
-        self.driver.event_loop().turn_time()
+        self.event_loop().turn_time()
     }
 
     pub(crate) fn random(&self) -> u64 {
-        self.driver.event_loop().random()
+        self.event_loop().random()
     }
 
     /// A subject that nobody else uses, outside the inbox of requests.

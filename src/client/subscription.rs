@@ -125,7 +125,7 @@ impl<S: 'static> Subscription<S> {
     }
 }
 
-timers_on!(Subscription, |subscription| subscription.port().driver.event_loop());
+timers_on!(Subscription, |subscription| subscription.port().event_loop());
 
 impl<S> Clone for Subscription<S> {
     fn clone(&self) -> Self {

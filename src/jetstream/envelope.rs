@@ -4,9 +4,8 @@
 //! whatever else it contains (failed publishes carry `stream` and `seq` too). This file does not
 //! look at message headers or statuses; a reply without a body is malformed here.
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer};
-
 use super::api_error::ApiError;
+use serde::de::DeserializeOwned;
 
 /// Why a reply held no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,15 +40,6 @@ pub(crate) fn parse_response<T: DeserializeOwned>(body: &[u8]) -> Result<T, Resp
     Ok(serde_json::from_slice(body)?)
 }
 
-/// Decodes `null` like an absent member. Go servers write empty lists and maps that way.
-pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
 #[derive(serde::Deserialize)]
 struct Envelope {
     error: Option<ApiError>,
@@ -65,9 +55,9 @@ fn may_have_error(body: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
+    use super::super::wire::null_as_default;
     use super::*;
+    use serde::Deserialize;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(default)]

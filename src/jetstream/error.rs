@@ -2,8 +2,9 @@
 
 use super::api_error::ApiError;
 use super::envelope::ResponseError;
-use super::ordered::OrderedError;
-use evnats_protocol::{CommandError, RequestError};
+use crate::error::{LayerError, sealed};
+use evnats_protocol::{CommandError, EndReason, RequestError};
+use std::error::Error as StdError;
 use thiserror::Error;
 
 /// Why a JetStream call failed.
@@ -39,9 +40,34 @@ pub enum Error {
     /// An ordered consumer ended for good.
     #[error(transparent)]
     Ordered(#[from] OrderedError),
-    /// The connection was closed while a reader was open.
+    /// The client was closed or drained while a reader was open.
     #[error("the connection is closed")]
     Closed,
+    /// The server does not permit the subscription to the inbox that deliveries come to.
+    #[error("the server does not permit the inbox for deliveries; see the client's on_error")]
+    InboxDenied,
+}
+
+/// Why an ordered consumer ended for good.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum OrderedError {
+    /// The stream does not exist, or was deleted while being read.
+    #[error("the stream is gone: {0}")]
+    StreamNotFound(#[source] ApiError),
+    /// The server refuses such a consumer, and asking again will not help.
+    #[error("cannot create the consumer: {0}")]
+    Rejected(#[source] ApiError),
+    /// The stream was deleted and created again: its sequences start over, so there is no "next
+    /// message" any more.
+    #[error("the stream was created anew while it was read")]
+    StreamRecreated,
+    /// The server (before 2.10) ignored the filters and would deliver everything.
+    #[error("the server does not support several filter subjects")]
+    FiltersUnsupported,
+    /// The reply to a create request could not be decoded.
+    #[error("malformed reply to the create request: {0}")]
+    Malformed(String),
 }
 
 impl Error {
@@ -65,6 +91,38 @@ impl Error {
         matches!(self, Self::Request(RequestError::Timeout))
     }
 
+    /// Whether the client is over, or draining.
+    pub fn is_closed(&self) -> bool {
+        matches!(
+            self,
+            Self::Closed
+                | Self::Request(RequestError::Command(
+                    CommandError::Closed | CommandError::Draining
+                ))
+        )
+    }
+
+    /// Whether nobody listens: no stream on the subject that was published to, nobody on the API.
+    pub fn is_no_responders(&self) -> bool {
+        matches!(self, Self::NoStream | Self::NotAvailable)
+    }
+
+    /// Whether the server does not permit it.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::InboxDenied | Self::Request(RequestError::Denied(_)))
+    }
+
+    /// Whether the same call may well succeed a moment later: there is no leader at the moment, no
+    /// connection, or no answer in time.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Api(error) => error.is_temporary(),
+            Self::NotAvailable | Self::NoStream => true,
+            Self::Request(error) => crate::Error::Request(error.clone()).is_temporary(),
+            _ => false,
+        }
+    }
+
     /// The server's refusal, if it is one.
     pub fn api(&self) -> Option<&ApiError> {
         match self {
@@ -73,6 +131,14 @@ impl Error {
                 Some(error)
             }
             _ => None,
+        }
+    }
+
+    /// What the end of an inbox means to its reader.
+    pub(super) fn from_inbox_end(reason: EndReason) -> Self {
+        match reason {
+            EndReason::Denied => Self::InboxDenied,
+            _ => Self::Closed,
         }
     }
 
@@ -97,5 +163,35 @@ impl From<ResponseError> for Error {
 impl From<CommandError> for Error {
     fn from(error: CommandError) -> Self {
         Self::Request(error.into())
+    }
+}
+
+impl From<Error> for crate::Error {
+    fn from(error: Error) -> Self {
+        Self::Layer(Box::new(error))
+    }
+}
+
+impl sealed::Sealed for Error {}
+
+impl LayerError for Error {
+    fn is_not_found(&self) -> bool {
+        self.is_not_found()
+    }
+
+    fn request_error(&self) -> Option<&RequestError> {
+        match self {
+            Self::Request(error) => Some(error),
+            Self::NoStream | Self::NotAvailable => Some(&RequestError::NoResponders),
+            _ => None,
+        }
+    }
+
+    fn is_temporary(&self) -> bool {
+        self.is_temporary()
+    }
+
+    fn as_std(&self) -> &(dyn StdError + 'static) {
+        self
     }
 }

@@ -1,14 +1,16 @@
 //! How a bucket is configured, and the stream that this makes.
 
 use super::error::Error;
+use crate::jetstream::wire::setters;
 use crate::jetstream::{Compression, Discard, Placement, Republish, Storage, StreamConfig};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How a bucket stores its values. Start from [`Config::default`] and set what differs.
+/// How a bucket stores its values: `Config::new().history(5)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
-    /// A text for humans.
+    /// A description for people.
     pub description: Option<String>,
     /// How many values are kept for each key, 1 to 64. Default: 1.
     pub history: u8,
@@ -28,7 +30,7 @@ pub struct Config {
     pub republish: Option<Republish>,
     /// Whether values are compressed (server 2.10). Default: they are not.
     pub compression: bool,
-    /// Texts of one's own (server 2.10).
+    /// User-defined metadata (server 2.10).
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -50,10 +52,30 @@ impl Default for Config {
     }
 }
 
+setters!(Config {
+    some_text description: String,
+    value history: u8,
+    some ttl: Duration,
+    some max_bytes: u64,
+    some max_value_size: u64,
+    value storage: Storage,
+    value replicas: u32,
+    some placement: Placement,
+    some republish: Republish,
+    value compression: bool,
+    pair metadata: String,
+});
+
 /// The server's default; it must not be longer than the values live.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 impl Config {
+    /// A bucket with a history of one value, in files, without limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     pub(super) fn to_stream(&self, bucket: &str) -> Result<StreamConfig, Error> {
         if !(1..=64).contains(&self.history) {
             return Err(Error::InvalidConfig("the history is 1 to 64 values"));
@@ -104,6 +126,7 @@ pub(super) fn check_settings(made: &StreamConfig, wanted: &StreamConfig) -> Resu
 pub(super) fn differs_by_age_only(found: &StreamConfig, wanted: &StreamConfig) -> bool {
     let mut found = found.clone();
     found.remove_server_metadata();
+    found.unknown.clear();
     let updated = StreamConfig {
         discard: wanted.discard.clone(),
         allow_direct: wanted.allow_direct,

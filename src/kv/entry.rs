@@ -5,7 +5,7 @@ use bytes::Bytes;
 use evnats_protocol::Headers;
 use std::borrow::Cow;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// One revision of a key.
@@ -13,7 +13,7 @@ use std::time::SystemTime;
 /// Cloning is cheap. An entry from a watch keeps a piece of the read buffer alive, up to 128 KiB.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
-    pub(super) bucket: Rc<str>,
+    pub(super) bucket: Arc<str>,
     pub(super) key: Bytes,
     pub(super) value: Bytes,
     pub(super) revision: u64,
@@ -46,20 +46,20 @@ impl Operation {
     /// Reads it from a message's headers. Something unknown that a later client writes as an
     /// operation is taken for a deletion: it is no value in any case.
     pub(super) fn of(headers: Headers<'_>) -> Self {
-        let mut said = Said::default();
-        headers.iter_bytes().for_each(|(name, value)| said.note(name, value));
-        said.operation()
+        let mut operation = OperationHeaders::default();
+        headers.iter_bytes().for_each(|(name, value)| operation.note(name, value));
+        operation.operation()
     }
 }
 
 /// What a message's headers say of its operation, one header at a time.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct OperationHeaders {
     by_client: Option<Operation>,
     by_server: Option<Operation>,
 }
 
-impl Said {
+impl OperationHeaders {
     pub(super) fn note(&mut self, name: &[u8], value: &[u8]) {
         match (name, value) {
             (b"KV-Operation", b"PURGE") => self.by_client = Some(Operation::Purge),
@@ -148,7 +148,7 @@ impl Entry {
     }
 
     /// An entry read from the leader. `prefix` is what the bucket's subjects begin with.
-    pub(super) fn from_stored(bucket: &Rc<str>, prefix: &str, stored: StoredMessage) -> Self {
+    pub(super) fn from_stored(bucket: &Arc<str>, prefix: &str, stored: StoredMessage) -> Self {
         let operation = Operation::of(stored.headers());
         let mut key = Bytes::from(stored.subject);
         if key.starts_with(prefix.as_bytes()) {

@@ -1,7 +1,9 @@
 //! What can go wrong in Key-Value.
 
+use crate::error::{LayerError, sealed};
 use crate::jetstream::{self, ErrorCode};
 use evnats_protocol::{CommandError, RequestError};
+use std::error::Error as StdError;
 use thiserror::Error;
 
 /// Why a Key-Value operation failed.
@@ -69,7 +71,7 @@ pub enum Error {
         /// Which limit.
         reason: String,
     },
-    /// What JetStream says.
+    /// What JetStream reports.
     #[error(transparent)]
     JetStream(jetstream::Error),
 }
@@ -94,7 +96,37 @@ impl Error {
         matches!(self, Self::JetStream(error) if error.is_timeout())
     }
 
-    /// Sorts what JetStream says into what it means here.
+    /// Whether what was asked for does not exist: the bucket.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::BucketNotFound { .. } => true,
+            Self::JetStream(error) => error.is_not_found(),
+            _ => false,
+        }
+    }
+
+    /// Whether the client is over, or draining.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::JetStream(error) if error.is_closed())
+    }
+
+    /// Whether nobody answers for the bucket's stream.
+    pub fn is_no_responders(&self) -> bool {
+        matches!(self, Self::JetStream(error) if error.is_no_responders())
+    }
+
+    /// Whether the server does not permit it.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::JetStream(error) if error.is_denied())
+    }
+
+    /// Whether the same call may well succeed a moment later: there is no leader at the moment, no
+    /// connection, or no answer in time.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::JetStream(error) if error.is_temporary())
+    }
+
+    /// Sorts what JetStream reports into what it means here.
     pub(super) fn from_jetstream(error: jetstream::Error) -> Self {
         use jetstream::Error::{Api, Request};
         match &error {
@@ -112,4 +144,33 @@ impl Error {
 pub(super) fn is_stream_not_found(error: &jetstream::Error) -> bool {
     error.api().is_some_and(|api| api.err_code() == ErrorCode::STREAM_NOT_FOUND)
         || *error == jetstream::Error::NoStream
+}
+
+impl From<Error> for crate::Error {
+    fn from(error: Error) -> Self {
+        Self::Layer(Box::new(error))
+    }
+}
+
+impl sealed::Sealed for Error {}
+
+impl LayerError for Error {
+    fn is_not_found(&self) -> bool {
+        self.is_not_found()
+    }
+
+    fn request_error(&self) -> Option<&RequestError> {
+        match self {
+            Self::JetStream(error) => error.request_error(),
+            _ => None,
+        }
+    }
+
+    fn is_temporary(&self) -> bool {
+        self.is_temporary()
+    }
+
+    fn as_std(&self) -> &(dyn StdError + 'static) {
+        self
+    }
 }

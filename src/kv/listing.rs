@@ -1,10 +1,13 @@
 //! Listing: what a watch shows up to its signal, collected.
 
+use super::bucket::Bucket;
 use super::entry::Entry;
-use super::watch::{Update, WatchOptions, Watcher};
-use super::{Error, KeyValue};
+use super::error::Error;
+use super::handle::KeyValue;
+use super::watch::{Update, WatchOptions};
+use crate::callback::{Answer, Callback, State, answer};
 use crate::event_loop::TimerId;
-use crate::jetstream;
+use crate::jetstream::{self, Reader};
 use evnats_protocol::RequestError;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -18,12 +21,10 @@ impl<S: 'static> KeyValue<S> {
     /// Lists the keys that have a value, in alphabetical order.
     ///
     /// # Errors
-    /// [`Error::BucketNotFound`], or what JetStream says. A timeout when nothing was heard for the
+    /// [`Error::BucketNotFound`], or what JetStream reports. A timeout when nothing was heard for the
     /// time of a request.
-    pub fn keys(
-        &self,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<Vec<String>, Error>) + 'static,
-    ) {
+    #[doc(alias = "Keys")]
+    pub fn keys(&self, callback: impl Callback<S, KeyValue<S>, Result<Vec<String>, Error>>) {
         self.keys_matching(&[">"], callback);
     }
 
@@ -34,20 +35,14 @@ impl<S: 'static> KeyValue<S> {
     pub fn keys_matching(
         &self,
         patterns: &[&str],
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<Vec<String>, Error>) + 'static,
+        callback: impl Callback<S, KeyValue<S>, Result<Vec<String>, Error>>,
     ) {
-        // a key that is written or deleted during the listing comes again
-        let note = |keys: &mut BTreeSet<String>, entry: Entry| {
-            if entry.operation().is_tombstone() {
-                keys.remove(&*entry.key());
-            } else {
-                keys.insert(entry.key().into_owned());
-            }
+        let answer = answer(self, callback);
+        let on_keys = move |state: &mut State, keys: Result<BTreeSet<String>, Error>| {
+            answer(state, keys.map(|keys| keys.into_iter().collect()))
         };
         let options = WatchOptions::new().meta_only();
-        self.collect(patterns, options, note, move |state, kv, keys: Result<BTreeSet<_>, _>| {
-            callback(state, kv, keys.map(|keys| keys.into_iter().collect()));
-        });
+        Listing::collect(self.shared_bucket(), patterns, options, add_key, Box::new(on_keys));
     }
 
     /// Reads every revision of a key that the bucket holds, the oldest first, tombstones included.
@@ -55,98 +50,106 @@ impl<S: 'static> KeyValue<S> {
     ///
     /// # Errors
     /// As [`keys`](Self::keys).
+    #[doc(alias = "History")]
     pub fn history(
         &self,
         key: &str,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<Vec<Entry>, Error>) + 'static,
+        callback: impl Callback<S, KeyValue<S>, Result<Vec<Entry>, Error>>,
     ) {
-        if let Err(error) = self.check_key(key) {
-            return self.defer(move |state, kv| callback(state, kv, Err(error)));
+        let (bucket, answer) = (self.shared_bucket(), answer(self, callback));
+        if let Err(error) = bucket.check_key(key) {
+            return bucket.defer(answer, Err(error));
         }
         let options = WatchOptions::new().include_history();
-        self.collect(&[key], options, Vec::push, callback);
-    }
-
-    /// Watches until the signal, and gives a collection of it to the callback.
-    fn collect<C: Default + 'static>(
-        &self,
-        patterns: &[&str],
-        options: WatchOptions,
-        add: impl Fn(&mut C, Entry) + 'static,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<C, Error>) + 'static,
-    ) {
-        let listing = Rc::new(Listing {
-            collected: RefCell::default(),
-            callback: RefCell::new(Some(Box::new(callback))),
-            watcher: RefCell::new(None),
-            timer: Cell::new(None),
-        });
-        // an idle consumer has to be heard of well before the listing counts as stuck
-        let heartbeat = self.jetstream().timeout() / 4;
-        let options = options.heartbeat(heartbeat.clamp(LEAST_HEARTBEAT, Duration::from_secs(5)));
-        let collecting = listing.clone();
-        let watcher = self.watch_many(patterns, options, move |state, kv, update| match update {
-            Update::Entry(entry) => {
-                let collected = &mut *collecting.collected.borrow_mut();
-                collected.progress += 1;
-                add(&mut collected.items, entry);
-            }
-            Update::Initialized => {
-                let items = std::mem::take(&mut collecting.collected.borrow_mut().items);
-                collecting.finish(state, kv, Ok(items));
-            }
-            Update::Ended(error) => collecting.finish(state, kv, Err(error)),
-        });
-        *listing.watcher.borrow_mut() = Some(watcher);
-        listing.watch_over(self, 0);
+        Listing::collect(bucket, &[key], options, Vec::push, answer);
     }
 }
 
-type OnCollected<S, C> = Box<dyn FnOnce(&mut S, &KeyValue<S>, Result<C, Error>)>;
+/// A key that is written or deleted during the listing comes again.
+fn add_key(keys: &mut BTreeSet<String>, entry: Entry) {
+    if entry.operation().is_tombstone() {
+        keys.remove(&*entry.key());
+    } else {
+        keys.insert(entry.key().into_owned());
+    }
+}
 
-/// A collection in the making.
-struct Listing<S: 'static, C> {
-    collected: RefCell<Collected<C>>,
+/// A collection in the making. It does not own the watch that feeds it, which owns it.
+struct Listing<C> {
+    bucket: Rc<Bucket>,
+    items: RefCell<C>,
+    /// Counts entries, to tell a listing that is long from one that is stuck.
+    progress: Cell<u64>,
     /// Taken when it runs, which is once.
-    callback: RefCell<Option<OnCollected<S, C>>>,
-    watcher: RefCell<Option<Watcher<S>>>,
+    answer: Cell<Option<Answer<Result<C, Error>>>>,
     timer: Cell<Option<TimerId>>,
 }
 
-#[derive(Default)]
-struct Collected<C> {
-    items: C,
-    /// Counts entries, to tell a listing that is long from one that is stuck.
-    progress: u64,
-}
-
-impl<S: 'static, C: 'static> Listing<S, C> {
-    fn finish(&self, state: &mut S, kv: &KeyValue<S>, result: Result<C, Error>) {
-        let watcher = self.watcher.borrow_mut().take();
-        if let Some(watcher) = watcher {
-            watcher.stop();
-        }
-        if let Some(timer) = self.timer.take() {
-            kv.client().handle().cancel_timer(timer);
-        }
-        let callback = self.callback.borrow_mut().take();
-        if let Some(callback) = callback {
-            callback(state, kv, result);
+impl<C: Default + 'static> Listing<C> {
+    /// Watches until the signal, and answers with what has come.
+    fn collect(
+        bucket: &Rc<Bucket>,
+        patterns: &[&str],
+        options: WatchOptions,
+        add: fn(&mut C, Entry),
+        answer: Answer<Result<C, Error>>,
+    ) {
+        let listing = Rc::new(Self {
+            bucket: bucket.clone(),
+            items: RefCell::default(),
+            progress: Cell::new(0),
+            answer: Cell::new(Some(answer)),
+            timer: Cell::new(None),
+        });
+        // an idle consumer has to be heard of well before the listing counts as stuck
+        let heartbeat = bucket.api.timeout() / 4;
+        let options = options.heartbeat(heartbeat.clamp(LEAST_HEARTBEAT, Duration::from_secs(5)));
+        let collecting = listing.clone();
+        let reader = bucket.watch(patterns, options, move |state, reader, update| match update {
+            Update::Entry(entry) => {
+                collecting.progress.set(collecting.progress.get() + 1);
+                add(&mut collecting.items.borrow_mut(), entry);
+                Ok(())
+            }
+            Update::Initialized => {
+                let items = std::mem::take(&mut *collecting.items.borrow_mut());
+                collecting.finish(state, reader, Ok(items))
+            }
+            Update::Ended(error) => collecting.finish(state, reader, Err(error)),
+        });
+        if let Some(reader) = reader {
+            listing.watch_over(reader, 0);
         }
     }
 
+    fn finish(
+        &self,
+        state: &mut State,
+        reader: Option<&Reader>,
+        result: Result<C, Error>,
+    ) -> crate::Result<()> {
+        if let Some(reader) = reader {
+            reader.stop();
+        }
+        if let Some(timer) = self.timer.take() {
+            self.bucket.api.port().cancel_timer(timer);
+        }
+        self.answer.take().map_or(Ok(()), |answer| answer(state, result))
+    }
+
     /// Ends the listing when nothing has come for the time of a request.
-    fn watch_over(self: Rc<Self>, kv: &KeyValue<S>, seen: u64) {
-        let (listing, watched) = (self.clone(), kv.clone());
-        let timeout = kv.jetstream().timeout();
-        let timer = kv.client().handle().set_timer(timeout, move |state, _| {
-            let progress = listing.collected.borrow().progress;
+    fn watch_over(self: Rc<Self>, reader: Reader, seen: u64) {
+        let listing = self.clone();
+        let on_time = move |state: &mut State| {
+            let progress = listing.progress.get();
             if progress > seen {
-                return listing.watch_over(&watched, progress);
+                listing.watch_over(reader, progress);
+                return Ok(());
             }
             let timeout = jetstream::Error::Request(RequestError::Timeout);
-            listing.finish(state, &watched, Err(Error::JetStream(timeout)));
-        });
-        self.timer.set(Some(timer));
+            listing.finish(state, Some(&reader), Err(Error::JetStream(timeout)))
+        };
+        let timeout = self.bucket.api.timeout();
+        self.timer.set(Some(self.bucket.api.port().set_timer(timeout, Box::new(on_time))));
     }
 }

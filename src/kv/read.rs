@@ -1,24 +1,30 @@
 //! Reading single values.
 
-use super::entry::{Created, Entry, Said};
-use super::{Error, KeyValue, Reads};
-use crate::client::Client;
-use crate::jetstream::{self, ErrorCode, MessageQuery, StoredMessage, direct_message};
-use evnats_protocol::{Message, OutgoingMessage, RequestError};
+use super::bucket::Bucket;
+use super::entry::{Created, Entry, OperationHeaders};
+use super::error::Error;
+use super::handle::{KeyValue, Reads};
+use crate::callback::{Answer, Callback, Outcome, answer, lend};
+use crate::jetstream::{
+    self, ApiRequest, ErrorCode, MessageQuery, StoredMessage, read_direct_headers,
+};
+use evnats_protocol::{Message, RequestError};
 use smol_str::SmolStr;
+use std::rc::Rc;
 
-type Found = Result<Option<Entry>, Error>;
+pub(super) type Found = Result<Option<Entry>, Error>;
 
 impl<S: 'static> KeyValue<S> {
     /// Reads a key's value. `Ok(None)`: it has none, because it was never written, or was deleted.
     ///
     /// # Errors
-    /// [`Error::InvalidKey`], [`Error::BucketNotFound`], or what JetStream says.
+    /// [`Error::InvalidKey`], [`Error::BucketNotFound`], or what JetStream reports.
     #[inline]
-    pub fn get(&self, key: &str, callback: impl FnOnce(&mut S, &KeyValue<S>, Found) + 'static) {
-        self.get_raw(key, |state, kv, found| {
+    #[doc(alias = "Get")]
+    pub fn get(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Found>) {
+        self.get_raw(key, |state: &mut S, kv: &KeyValue<S>, found: Found| {
             let value = found.map(|entry| entry.filter(|entry| !entry.operation.is_tombstone()));
-            callback(state, kv, value);
+            callback(state, kv, value).into_result()
         });
     }
 
@@ -26,12 +32,13 @@ impl<S: 'static> KeyValue<S> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn get_raw(&self, key: &str, callback: impl FnOnce(&mut S, &KeyValue<S>, Found) + 'static) {
-        if let Err(error) = self.check_key(key) {
-            return self.defer(move |state, kv| callback(state, kv, Err(error)));
+    pub fn get_raw(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Found>) {
+        let bucket = self.shared_bucket();
+        if let Err(error) = bucket.check_key(key) {
+            return bucket.defer(answer(self, callback), Err(error));
         }
-        match self.reads {
-            Reads::Leader => self.get_from_leader(key, callback),
+        match self.reads() {
+            Reads::Leader => bucket.get_from_leader(key, answer(self, callback)),
             Reads::Direct => self.get_direct(key, callback),
         }
     }
@@ -41,111 +48,110 @@ impl<S: 'static> KeyValue<S> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
+    #[doc(alias = "GetRevision")]
     pub fn get_revision(
         &self,
         key: &str,
         revision: u64,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Found) + 'static,
+        callback: impl Callback<S, KeyValue<S>, Found>,
     ) {
-        if let Err(error) = self.check_key(key) {
-            return self.defer(move |state, kv| callback(state, kv, Err(error)));
+        let (bucket, answer) = (self.shared_bucket(), answer(self, callback));
+        if let Err(error) = bucket.check_key(key) {
+            return bucket.defer(answer, Err(error));
         }
         let key = key.to_owned();
-        self.read_from_leader(MessageQuery::Sequence(revision), move |state, kv, found| {
+        let on_found = move |state: &mut _, found: Found| {
             let is_it = |entry: &Entry| entry.key == key && !entry.operation.is_tombstone();
-            callback(state, kv, found.map(|entry| entry.filter(is_it)));
-        });
+            answer(state, found.map(|entry| entry.filter(is_it)))
+        };
+        bucket.read_from_leader(MessageQuery::Sequence(revision), Box::new(on_found));
     }
 
-    /// Reads a key's last revision from the leader, whatever the handle's own choice is.
-    pub(super) fn get_from_leader(
-        &self,
-        key: &str,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Found) + 'static,
-    ) {
-        self.with_subject(&self.bucket.subjects, key, |subject| {
-            self.read_from_leader(MessageQuery::LastBySubject(subject), callback);
-        });
-    }
-
-    fn read_from_leader(
-        &self,
-        query: MessageQuery<'_>,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Found) + 'static,
-    ) {
+    fn get_direct(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Found>) {
         let kv = self.clone();
-        self.bucket.js.message(&self.bucket.stream, query, move |state, _, result| {
-            let found = kv.found(result);
-            callback(state, &kv, found);
+        // kept for the case that the leader has to be asked; short ones take no memory of their own
+        let kept = SmolStr::new(key);
+        let bucket = self.shared_bucket();
+        bucket.direct_reads.last(&bucket.api, key, move |state, outcome| {
+            let bucket = kv.shared_bucket();
+            match bucket.direct_reply(kept.len(), outcome) {
+                DirectReply::Found(found) => callback(lend(state), &kv, found).into_result(),
+                DirectReply::AskLeader => {
+                    bucket.get_from_leader(&kept, answer(&kv, callback));
+                    Ok(())
+                }
+            }
+        });
+    }
+}
+
+/// What a direct read has brought.
+enum DirectReply {
+    Found(Found),
+    /// The bucket does not allow direct reads.
+    AskLeader,
+}
+
+impl Bucket {
+    /// Reads a key's last revision from the leader, whatever a handle's own choice is.
+    pub(super) fn get_from_leader(self: &Rc<Self>, key: &str, answer: Answer<Found>) {
+        self.key_subject.with(key, |subject| {
+            self.read_from_leader(MessageQuery::LastBySubject(subject), answer);
         });
     }
 
-    fn found(&self, result: Result<StoredMessage, jetstream::Error>) -> Found {
-        match result {
-            Ok(stored) => {
-                let bucket = &self.bucket;
-                Ok(Some(Entry::from_stored(&bucket.name, &bucket.subjects, stored)))
-            }
+    fn read_from_leader(self: &Rc<Self>, query: MessageQuery<'_>, answer: Answer<Found>) {
+        let bucket = self.clone();
+        let request = ApiRequest::stored_message(&self.stream, query);
+        let on_stored = move |state: &mut _, stored: Result<StoredMessage, jetstream::Error>| {
+            answer(state, bucket.found(stored))
+        };
+        self.api.call(request, Box::new(on_stored));
+    }
+
+    fn found(&self, stored: Result<StoredMessage, jetstream::Error>) -> Found {
+        match stored {
+            Ok(stored) => Ok(Some(Entry::from_stored(&self.name, &self.subjects, stored))),
             Err(error) if is_no_message(&error) => Ok(None),
             Err(error) => Err(self.error(error)),
         }
     }
 
-    fn get_direct(&self, key: &str, callback: impl FnOnce(&mut S, &KeyValue<S>, Found) + 'static) {
-        let kv = self.clone();
-        let timeout = self.bucket.js.timeout();
-        // kept for the case that the leader has to be asked; short ones take no memory of their own
-        let kept = SmolStr::new(key);
-        self.with_subject(&self.bucket.direct_subjects, key, |subject| {
-            let on_reply = move |state: &mut S, _: &Client<S>, outcome: Result<Message, _>| {
-                kv.direct_reply(state, &kept, outcome, callback);
-            };
-            self.client().request_message(OutgoingMessage::new(subject, b""), timeout, on_reply);
-        });
-    }
-
-    fn direct_reply(
-        &self,
-        state: &mut S,
-        key: &str,
-        outcome: Result<Message, RequestError>,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Found) + 'static,
-    ) {
-        let found = match outcome {
-            Ok(reply) => match self.direct_entry(&reply, key.len()) {
+    fn direct_reply(&self, key_len: usize, outcome: Result<Message, RequestError>) -> DirectReply {
+        DirectReply::Found(match outcome {
+            Ok(reply) => match self.direct_entry(&reply, key_len) {
                 Err(error) if is_no_message(&error) => Ok(None),
                 entry => entry.map(Some).map_err(|error| self.error(error)),
             },
             // the bucket does not allow direct reads, as other clients may make them
-            Err(RequestError::NoResponders) => return self.get_from_leader(key, callback),
+            Err(RequestError::NoResponders) => return DirectReply::AskLeader,
             // and server 2.9 says nothing at all then
             Err(RequestError::Timeout) if self.is_silent_server() => {
-                return self.get_from_leader(key, callback);
+                return DirectReply::AskLeader;
             }
             Err(error) => Err(Error::JetStream(error.into())),
-        };
-        callback(state, self, found);
+        })
     }
 
     fn is_silent_server(&self) -> bool {
-        self.client().server_info().is_some_and(|info| info.version.starts_with("2.9."))
+        self.api.port().server_info().is_some_and(|info| info.version.starts_with("2.9."))
     }
 
     fn direct_entry(&self, reply: &Message, key_len: usize) -> Result<Entry, jetstream::Error> {
-        let mut said = Said::default();
-        let direct = direct_message(reply, |name, value| said.note(name, value))?;
+        let mut headers = OperationHeaders::default();
+        let direct = read_direct_headers(reply, |name, value| headers.note(name, value))?;
         let payload = reply.payload_to_bytes();
-        let headers = reply.headers_to_bytes();
+        let block = reply.headers_to_bytes();
         // the subject ends with the key, and lies in the header block
         let key_start = direct.subject.len().saturating_sub(key_len);
         Ok(Entry {
-            bucket: self.bucket.name.clone(),
-            key: headers.slice_ref(&direct.subject[key_start..]),
+            bucket: self.name.clone(),
+            key: block.slice_ref(&direct.subject[key_start..]),
             value: payload,
             revision: direct.sequence,
             delta: 0,
-            operation: said.operation(),
-            created: Created::Text(headers.slice_ref(direct.time)),
+            operation: headers.operation(),
+            created: Created::Text(block.slice_ref(direct.time)),
         })
     }
 }

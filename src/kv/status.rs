@@ -1,18 +1,18 @@
 //! A bucket in numbers.
 
 use crate::jetstream::{Compression, StreamInfo};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A bucket's configuration and contents, as of the time of asking.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
-    bucket: Rc<str>,
+    bucket: Arc<str>,
     info: StreamInfo,
 }
 
 impl Status {
-    pub(super) fn new(bucket: &Rc<str>, info: StreamInfo) -> Self {
+    pub(super) fn new(bucket: &Arc<str>, info: StreamInfo) -> Self {
         Self { bucket: bucket.clone(), info }
     }
 

@@ -4,32 +4,48 @@
 //! Tombstones have a fence (`PING`) behind the acknowledgement, so that a core subscriber that
 //! the caller asks afterwards has seen them too.
 
-use super::{Error, KeyValue};
-use crate::client::Client;
-use crate::jetstream::{self, parse_pub_ack, publish_error, scan_sequence};
+use super::bucket::Bucket;
+use super::error::Error;
+use super::handle::KeyValue;
+use super::read::Found;
+use crate::callback::{Answer, Callback, Outcome, State, answer, lend};
+use crate::jetstream::{self, acknowledged_sequence};
 use evnats_protocol::{HeaderMap, Message, OutgoingMessage, Payload, RequestError};
 use smol_str::SmolStr;
+use std::rc::Rc;
 
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 
 /// How often a creation is tried again when tombstones come and go under it.
 const CREATE_ATTEMPTS: u32 = 3;
 
+/// The callback of a write: the new revision, or why there is none.
+type OnWritten = Answer<Result<u64, Error>>;
+
 impl<S: 'static> KeyValue<S> {
     /// Gives a key a value. The callback gets the new revision.
     ///
     /// # Errors
     /// [`Error::InvalidKey`], [`Error::BucketNotFound`], [`Error::ValueTooLarge`], or what
-    /// JetStream says. Without an acknowledgement (timeout, disconnect) the value may have been
+    /// JetStream reports. Without an acknowledgement (timeout, disconnect) the value may have been
     /// stored.
     #[inline]
+    #[doc(alias = "Put")]
     pub fn put<'a>(
         &self,
         key: &str,
         value: impl Into<Payload<'a>>,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
+        callback: impl Callback<S, KeyValue<S>, Result<u64, Error>>,
     ) {
-        self.write(key, value.into(), None, callback);
+        let bucket = self.shared_bucket();
+        if let Err(error) = bucket.check_key(key) {
+            return bucket.defer(answer(self, callback), Err(error));
+        }
+        let kv = self.clone();
+        bucket.send(key, value.into(), None, move |state, outcome| {
+            let revision = kv.shared_bucket().revision(outcome);
+            callback(lend(state), &kv, revision).into_result()
+        });
     }
 
     /// Gives a key a value if it has none: if it was never written, or was deleted. The callback
@@ -37,19 +53,21 @@ impl<S: 'static> KeyValue<S> {
     ///
     /// # Errors
     /// [`Error::KeyExists`], or as [`put`](Self::put).
+    #[doc(alias = "Create")]
     pub fn create<'a>(
         &self,
         key: &str,
         value: impl Into<Payload<'a>>,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
+        callback: impl Callback<S, KeyValue<S>, Result<u64, Error>>,
     ) {
-        let attempt = Creation {
+        let creation = Creation {
+            bucket: self.shared_bucket().clone(),
             key: key.into(),
             value: Payload::Shared(value.into().into_bytes()),
             expected: 0,
             attempts: CREATE_ATTEMPTS,
         };
-        attempt.try_on(self, callback);
+        creation.attempt(answer(self, callback));
     }
 
     /// Gives a key a value if its last revision is `revision` (compare and set); 0: if it was
@@ -57,14 +75,16 @@ impl<S: 'static> KeyValue<S> {
     ///
     /// # Errors
     /// [`Error::WrongRevision`], or as [`put`](Self::put).
+    #[doc(alias = "Update")]
     pub fn update<'a>(
         &self,
         key: &str,
         value: impl Into<Payload<'a>>,
         revision: u64,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
+        callback: impl Callback<S, KeyValue<S>, Result<u64, Error>>,
     ) {
-        self.write_at(key, value.into(), HeaderMap::new(), revision, callback);
+        let bucket = self.shared_bucket();
+        bucket.write_at(key, value.into(), HeaderMap::new(), revision, answer(self, callback));
     }
 
     /// Takes a key's value away; its history stays. A key that has none gets a tombstone too. The
@@ -72,12 +92,9 @@ impl<S: 'static> KeyValue<S> {
     ///
     /// # Errors
     /// As [`put`](Self::put).
-    pub fn delete(
-        &self,
-        key: &str,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
-    ) {
-        self.write(key, Payload::default(), Some(&delete_headers()), fenced(callback));
+    #[doc(alias = "Delete")]
+    pub fn delete(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Result<u64, Error>>) {
+        self.shared_bucket().remove(key, delete_headers(), None, answer(self, callback));
     }
 
     /// As [`delete`](Self::delete), if the key's last revision is `revision`.
@@ -88,21 +105,19 @@ impl<S: 'static> KeyValue<S> {
         &self,
         key: &str,
         revision: u64,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
+        callback: impl Callback<S, KeyValue<S>, Result<u64, Error>>,
     ) {
-        self.write_at(key, Payload::default(), delete_headers(), revision, fenced(callback));
+        let answer = answer(self, callback);
+        self.shared_bucket().remove(key, delete_headers(), Some(revision), answer);
     }
 
     /// Takes a key's value away, with its history.
     ///
     /// # Errors
     /// As [`put`](Self::put).
-    pub fn purge(
-        &self,
-        key: &str,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
-    ) {
-        self.write(key, Payload::default(), Some(&purge_headers()), fenced(callback));
+    #[doc(alias = "Purge")]
+    pub fn purge(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Result<u64, Error>>) {
+        self.shared_bucket().remove(key, purge_headers(), None, answer(self, callback));
     }
 
     /// As [`purge`](Self::purge), if the key's last revision is `revision`.
@@ -113,71 +128,105 @@ impl<S: 'static> KeyValue<S> {
         &self,
         key: &str,
         revision: u64,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
+        callback: impl Callback<S, KeyValue<S>, Result<u64, Error>>,
     ) {
-        self.write_at(key, Payload::default(), purge_headers(), revision, fenced(callback));
+        let answer = answer(self, callback);
+        self.shared_bucket().remove(key, purge_headers(), Some(revision), answer);
     }
+}
 
-    /// Writes if the key's last revision is the expected one.
-    fn write_at(
-        &self,
-        key: &str,
-        value: Payload<'_>,
-        headers: HeaderMap,
-        expected: u64,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
-    ) {
-        let headers = headers.with(EXPECTED, itoa::Buffer::new().format(expected));
-        let kept = SmolStr::new(key);
-        self.write(key, value, Some(&headers), move |state, kv, written| {
-            let written = written.map_err(|error| wrong_revision(error, &kept, expected));
-            callback(state, kv, written);
-        });
-    }
-
+impl Bucket {
+    /// Publishes a key's next revision.
     #[inline]
-    fn write(
+    fn send(
         &self,
         key: &str,
         value: Payload<'_>,
         headers: Option<&HeaderMap>,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
+        callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> crate::Result<()> + 'static,
     ) {
-        if let Err(error) = self.check_key(key) {
-            return self.defer(move |state, kv| callback(state, kv, Err(error)));
-        }
-        let kv = self.clone();
-        let timeout = self.bucket.js.timeout();
-        self.with_subject(&self.bucket.put_subjects, key, |subject| {
+        self.put_subject.with(key, |subject| {
             let mut message = OutgoingMessage::new(subject, value);
             if let Some(headers) = headers {
                 message = message.headers(headers);
             }
-            let on_reply = move |state: &mut S, _: &Client<S>, outcome: Result<Message, _>| {
-                let revision = kv.revision(outcome);
-                callback(state, &kv, revision);
-            };
-            self.client().request_message(message, timeout, on_reply);
+            self.api.request(message, callback);
         });
     }
 
     /// Reads the revision out of an acknowledgement.
     #[inline]
     fn revision(&self, outcome: Result<Message, RequestError>) -> Result<u64, Error> {
-        let reply = outcome.map_err(|error| self.error(publish_error(error)))?;
-        match scan_sequence(reply.payload()) {
-            Some(sequence) => Ok(sequence),
-            None => match parse_pub_ack(reply.payload()) {
-                Ok(ack) => Ok(ack.sequence),
-                Err(error) => Err(self.error(error.into())),
-            },
+        acknowledged_sequence(outcome).map_err(|error| self.error(error))
+    }
+
+    fn write(
+        self: &Rc<Self>,
+        key: &str,
+        value: Payload<'_>,
+        headers: &HeaderMap,
+        answer: OnWritten,
+    ) {
+        if let Err(error) = self.check_key(key) {
+            return self.defer(answer, Err(error));
         }
+        let bucket = self.clone();
+        self.send(key, value, Some(headers), move |state, outcome| {
+            answer(state, bucket.revision(outcome))
+        });
+    }
+
+    /// Writes if the key's last revision is the expected one.
+    fn write_at(
+        self: &Rc<Self>,
+        key: &str,
+        value: Payload<'_>,
+        headers: HeaderMap,
+        expected: u64,
+        answer: OnWritten,
+    ) {
+        let headers = headers.with(EXPECTED, itoa::Buffer::new().format(expected));
+        let kept = SmolStr::new(key);
+        let on_written = move |state: &mut State, written: Result<u64, Error>| {
+            answer(state, written.map_err(|error| wrong_revision(error, &kept, expected)))
+        };
+        self.write(key, value, &headers, Box::new(on_written));
+    }
+
+    /// Writes a tombstone, and sets a fence behind its acknowledgement.
+    fn remove(
+        self: &Rc<Self>,
+        key: &str,
+        headers: HeaderMap,
+        expected: Option<u64>,
+        answer: OnWritten,
+    ) {
+        let answer = self.fenced(answer);
+        match expected {
+            Some(expected) => self.write_at(key, Payload::default(), headers, expected, answer),
+            None => self.write(key, Payload::default(), &headers, answer),
+        }
+    }
+
+    /// Puts a fence between a tombstone's acknowledgement and the callback. The tombstone is stored
+    /// whatever becomes of the fence.
+    fn fenced(self: &Rc<Self>, answer: OnWritten) -> OnWritten {
+        let bucket = self.clone();
+        Box::new(move |state, written| match written {
+            Ok(revision) => {
+                let on_fence = move |state: &mut State, _: &_, _| answer(state, Ok(revision));
+                bucket.api.port().fence(Box::new(on_fence));
+                Ok(())
+            }
+            Err(error) => answer(state, Err(error)),
+        })
     }
 }
 
 /// A creation that may take several attempts, because a tombstone counts as a message: then the
 /// key is created over the tombstone's revision.
 struct Creation {
+    bucket: Rc<Bucket>,
     key: String,
     value: Payload<'static>,
     /// 0, or the revision of the tombstone that was found.
@@ -186,47 +235,43 @@ struct Creation {
 }
 
 impl Creation {
-    fn try_on<S: 'static>(
-        self,
-        kv: &KeyValue<S>,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
-    ) {
+    fn attempt(self, answer: OnWritten) {
         let headers = HeaderMap::new().with(EXPECTED, itoa::Buffer::new().format(self.expected));
-        let (key, value) = (self.key.clone(), self.value.clone());
-        kv.write(&key, value, Some(&headers), move |state, kv, written| match written {
+        let (bucket, key) = (self.bucket.clone(), self.key.clone());
+        let value = self.value.clone();
+        let on_written = move |state: &mut State, written| match written {
             Err(Error::JetStream(error)) if error.is_wrong_last_sequence() => {
-                self.look_again(kv, error, callback);
+                self.look_again(error, answer);
+                Ok(())
             }
-            written => callback(state, kv, written),
-        });
+            written => answer(state, written),
+        };
+        bucket.write(&key, value, &headers, Box::new(on_written));
     }
 
     /// Something is there: the leader knows whether it is a value. A replica might still show the
     /// one before the tombstone.
-    fn look_again<S: 'static>(
-        mut self,
-        kv: &KeyValue<S>,
-        refusal: jetstream::Error,
-        callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
-    ) {
-        let key = self.key.clone();
-        kv.get_from_leader(&key, move |state, kv, found| match found {
+    fn look_again(mut self, refusal: jetstream::Error, answer: OnWritten) {
+        let (bucket, key) = (self.bucket.clone(), self.key.clone());
+        let on_found = move |state: &mut State, found: Found| match found {
             Ok(Some(entry)) if !entry.operation().is_tombstone() => {
                 let revision = Some(entry.revision());
-                callback(state, kv, Err(Error::KeyExists { key: self.key, revision }));
+                answer(state, Err(Error::KeyExists { key: self.key, revision }))
             }
             Ok(_) if self.attempts == 0 => {
                 let revision = refusal.api().and_then(|api| api.current_sequence());
-                callback(state, kv, Err(Error::KeyExists { key: self.key, revision }));
+                answer(state, Err(Error::KeyExists { key: self.key, revision }))
             }
             // over the tombstone, or from the beginning if it has expired meanwhile
             Ok(found) => {
                 self.expected = found.map_or(0, |entry| entry.revision());
                 self.attempts -= 1;
-                self.try_on(kv, callback);
+                self.attempt(answer);
+                Ok(())
             }
-            Err(error) => callback(state, kv, Err(error)),
-        });
+            Err(error) => answer(state, Err(error)),
+        };
+        bucket.get_from_leader(&key, Box::new(on_found));
     }
 }
 
@@ -245,19 +290,5 @@ fn wrong_revision(error: Error, key: &str, expected: u64) -> Error {
             Error::WrongRevision { key: key.to_owned(), expected, actual }
         }
         error => error,
-    }
-}
-
-/// Puts a fence between a tombstone's acknowledgement and the callback. The tombstone is stored
-/// whatever becomes of the fence.
-fn fenced<S: 'static>(
-    callback: impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static,
-) -> impl FnOnce(&mut S, &KeyValue<S>, Result<u64, Error>) + 'static {
-    move |state, kv, written| match written {
-        Ok(revision) => {
-            let fenced = kv.clone();
-            kv.client().flush(move |state, _, _| callback(state, &fenced, Ok(revision)));
-        }
-        Err(error) => callback(state, kv, Err(error)),
     }
 }

@@ -4,15 +4,13 @@
 //! for empty lists and year 1 for "no time", so everything has a default. These types are only
 //! read; they describe the moment of the reply.
 
+use super::stream_config::{External, StreamConfig, SubjectTransform};
+use crate::jetstream::api_error::ApiError;
+use crate::jetstream::time::{elapsed_nanos, rfc3339};
+use crate::jetstream::wire::{non_zero, null_as_default};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
-
-use serde::Deserialize;
-
-use super::api_error::ApiError;
-use super::envelope::null_as_default;
-use super::stream_config::{External, StreamConfig, SubjectTransform, non_zero};
-use super::time::{elapsed_nanos, rfc3339};
 
 /// A stream at the moment of the reply.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]

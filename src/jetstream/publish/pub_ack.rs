@@ -1,13 +1,13 @@
 //! The publish acknowledgement: the proof that a stream stored a message.
 //!
-//! Two readers for one format. `parse_pub_ack` reads everything. `scan_sequence` reads only the
-//! sequence, without allocating, out of the shapes that servers write in practice; it gives up
-//! (`None`) on anything else and never accepts a body which the full reader would read differently.
+//! Two readers for one format. `parse_pub_ack` reads everything. `scan_pub_ack` reads, without
+//! allocating, the shapes that servers write in practice; it gives up (`None`) on anything else and
+//! never accepts a body which the full reader would read differently.
 //! Neither looks at message headers: a `503` status without a body has to be caught before.
 
+use crate::jetstream::envelope::{ResponseError, parse_response};
+use crate::jetstream::wire::null_as_default;
 use serde::Deserialize;
-
-use super::envelope::{ResponseError, null_as_default, parse_response};
 
 /// What a stream answers once it has stored a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -51,38 +51,60 @@ pub(crate) fn parse_pub_ack(body: &[u8]) -> Result<PubAck, ResponseError> {
     Ok(ack)
 }
 
-/// The sequence of a successful acknowledgement in one of the usual shapes, else `None`.
-///
-/// `None` says nothing about the body; [`parse_pub_ack`] has to be asked.
-pub(crate) fn scan_sequence(body: &[u8]) -> Option<u64> {
+/// A successful acknowledgement in one of the usual shapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ScannedAck<'a> {
+    stream: &'a str,
+    pub(crate) sequence: u64,
+    domain: Option<&'a str>,
+    duplicate: bool,
+}
+
+impl From<ScannedAck<'_>> for PubAck {
+    fn from(scanned: ScannedAck<'_>) -> Self {
+        Self {
+            stream: scanned.stream.to_owned(),
+            sequence: scanned.sequence,
+            domain: scanned.domain.map(str::to_owned),
+            duplicate: scanned.duplicate,
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads a successful acknowledgement in one of the usual shapes, else `None`, which says nothing
+/// about the body: [`parse_pub_ack`] has to be asked.
+pub(crate) fn scan_pub_ack(body: &[u8]) -> Option<ScannedAck<'_>> {
     let mut scan = Scan(body);
     scan.literal(b"{\"stream\":")?;
     scan.spaces();
-    if scan.string()?.is_empty() {
-        return None;
-    }
+    let stream = scan.string().filter(|stream| !stream.is_empty())?;
     scan.literal(b",")?;
     scan.spaces();
     scan.literal(b"\"seq\":")?;
     scan.spaces();
     let sequence = scan.number()?;
-    // Each member at most once: the full reader rejects a repeated one.
-    let (mut domain, mut duplicate) = (false, false);
+    // each member at most once: the full reader rejects a repeated one
+    let (mut domain, mut duplicate) = (None, None);
     loop {
         scan.spaces();
         if scan.literal(b"}").is_some() {
-            return scan.0.is_empty().then_some(sequence);
+            let duplicate = duplicate.unwrap_or(false);
+            let ack = ScannedAck { stream, sequence, domain, duplicate };
+            return scan.0.is_empty().then_some(ack);
         }
         scan.literal(b",")?;
         scan.spaces();
-        if !domain && scan.literal(b"\"domain\":").is_some() {
-            domain = true;
+        if domain.is_none() && scan.literal(b"\"domain\":").is_some() {
             scan.spaces();
-            scan.string()?;
-        } else if !duplicate && scan.literal(b"\"duplicate\":").is_some() {
-            duplicate = true;
+            domain = Some(scan.string()?);
+        } else if duplicate.is_none() && scan.literal(b"\"duplicate\":").is_some() {
             scan.spaces();
-            scan.literal(b"true").or_else(|| scan.literal(b"false"))?;
+            let is_true = scan.literal(b"true").is_some();
+            if !is_true {
+                scan.literal(b"false")?;
+            }
+            duplicate = Some(is_true);
         } else {
             return None;
         }
@@ -105,13 +127,13 @@ impl<'a> Scan<'a> {
     }
 
     /// A string of printable ASCII without escapes: its bytes are its value, and valid UTF-8.
-    fn string(&mut self) -> Option<&'a [u8]> {
+    fn string(&mut self) -> Option<&'a str> {
         self.literal(b"\"")?;
         let end = self.0.iter().position(|byte| !matches!(byte, b' '..=b'~') || *byte == b'"')?;
         let (value, rest) = self.0.split_at(end);
         self.0 = rest;
         self.literal(b"\"")?;
-        if value.contains(&b'\\') { None } else { Some(value) }
+        if value.contains(&b'\\') { None } else { std::str::from_utf8(value).ok() }
     }
 
     fn number(&mut self) -> Option<u64> {
@@ -144,8 +166,9 @@ mod tests {
             (r#"{"stream":"T","seq":5,"domain":"hub","duplicate":true}"#, 5),
             (r#"{"stream":"T","seq":18446744073709551615}"#, u64::MAX),
         ] {
-            assert_eq!(scan_sequence(body.as_bytes()), Some(sequence), "{body}");
-            assert_eq!(parse_pub_ack(body.as_bytes()).unwrap().sequence, sequence, "{body}");
+            let scanned = scan_pub_ack(body.as_bytes()).expect(body);
+            assert_eq!(scanned.sequence, sequence, "{body}");
+            assert_eq!(parse_pub_ack(body.as_bytes()), Ok(scanned.into()), "{body}");
         }
     }
 
@@ -172,7 +195,7 @@ mod tests {
             r#"{"error":{"code":400,"err_code":10071},"stream":"T","seq":0}"#,
             r#"{"stream":"T","seq":0,"error":{"code":400}}"#,
         ] {
-            assert_eq!(scan_sequence(body.as_bytes()), None, "{body}");
+            assert_eq!(scan_pub_ack(body.as_bytes()), None, "{body}");
         }
     }
 
@@ -249,9 +272,8 @@ mod tests {
     }
 
     fn agrees(body: &[u8]) -> Result<(), TestCaseError> {
-        if let Some(sequence) = scan_sequence(body) {
-            let ack = parse_pub_ack(body);
-            prop_assert_eq!(ack.map(|ack| ack.sequence), Ok(sequence), "{:?}", body);
+        if let Some(scanned) = scan_pub_ack(body) {
+            prop_assert_eq!(parse_pub_ack(body), Ok(scanned.into()), "{:?}", body);
         }
         Ok(())
     }

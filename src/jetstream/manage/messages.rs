@@ -1,10 +1,14 @@
 //! Reading single stored messages, from the stream's leader or from any replica.
 
-use super::JetStream;
-use super::api_error::{ApiError, ErrorCode};
-use super::error::Error;
-use super::streams::check_name;
-use super::time::parse_rfc3339;
+use crate::callback::{Answer, Callback, State, answer};
+use crate::jetstream::JetStream;
+use crate::jetstream::api::{Api, ApiReply, ApiRequest};
+use crate::jetstream::api_error::{ApiError, ErrorCode};
+use crate::jetstream::envelope::parse_response;
+use crate::jetstream::error::Error;
+use crate::jetstream::joined::JoinedSubject;
+use crate::jetstream::name::check_name;
+use crate::jetstream::time::parse_rfc3339;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -52,67 +56,106 @@ impl StoredMessage {
     }
 }
 
-impl<S: 'static> JetStream<S> {
-    /// Reads a message from the stream's leader: it sees everything that was acknowledged before
-    /// (`STREAM.MSG.GET`).
-    ///
-    /// # Errors
-    /// [`Error::is_not_found`]: no such message, or no such stream (the code tells).
-    pub fn message(
-        &self,
-        stream: &str,
-        query: MessageQuery<'_>,
-        callback: impl FnOnce(&mut S, &JetStream<S>, Result<StoredMessage, Error>) + 'static,
-    ) {
-        if let Err(error) = check_name(stream) {
-            return self.defer(move |state, js| callback(state, js, Err(error)));
-        }
-        let operation = format!("STREAM.MSG.GET.{stream}");
-        self.api_with(&operation, &query, |state, js, result| {
-            let message = result.and_then(|StoredReply { message }| message.try_into());
-            callback(state, js, message);
-        });
-    }
+/// Who answers a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ReadFrom {
+    /// The stream's leader: it sees everything that was acknowledged before (`STREAM.MSG.GET`).
+    #[default]
+    Leader,
+    /// Whichever replica answers first (`DIRECT.GET`), of a stream that has `allow_direct`. With more
+    /// than one replica it may not see what was just stored, not even by the caller.
+    Direct,
+}
 
-    /// Reads a message from whichever replica answers first (`DIRECT.GET`), of a stream that has
-    /// `allow_direct`. With more than one replica it may not see what was just stored, not even by
-    /// the caller.
+impl<S: 'static> JetStream<S> {
+    /// Reads a stored message.
     ///
     /// # Errors
-    /// [`Error::is_not_found`]: no such message. [`Error::NotAvailable`]: no such stream, or it
-    /// does not allow direct reads.
-    pub fn direct_message(
+    /// [`Error::is_not_found`]: no such message, or, from the leader, no such stream (the code
+    /// tells). [`Error::NotAvailable`] of a direct read: no such stream, or it does not allow them.
+    #[doc(alias = "GetMsg")]
+    #[doc(alias = "GetLastMsg")]
+    pub fn stored_message(
         &self,
         stream: &str,
         query: MessageQuery<'_>,
-        callback: impl FnOnce(&mut S, &JetStream<S>, Result<StoredMessage, Error>) + 'static,
+        from: ReadFrom,
+        callback: impl Callback<S, JetStream<S>, Result<StoredMessage, Error>>,
+    ) {
+        let (api, answer) = (self.api(), answer(self, callback));
+        match from {
+            ReadFrom::Leader => api.call(ApiRequest::stored_message(stream, query), answer),
+            ReadFrom::Direct => api.read_direct(stream, query, answer),
+        }
+    }
+}
+
+impl ApiRequest {
+    pub(crate) fn stored_message(stream: &str, query: MessageQuery<'_>) -> Result<Self, Error> {
+        Self::stream("MSG.GET", stream)?.with(&query)
+    }
+}
+
+impl ApiReply for StoredMessage {
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        let StoredReply { message } = parse_response(body)?;
+        message.try_into()
+    }
+}
+
+impl Api {
+    fn read_direct(
+        &self,
+        stream: &str,
+        query: MessageQuery<'_>,
+        answer: Answer<Result<StoredMessage, Error>>,
     ) {
         if let Err(error) = check_name(stream) {
-            return self.defer(move |state, js| callback(state, js, Err(error)));
+            return self.port().defer(move |state| answer(state, Err(error)));
         }
-        let js = self.clone();
-        let on_reply = move |state: &mut S, outcome: Result<Message, RequestError>| {
+        let on_reply = move |state: &mut State, outcome: Result<Message, RequestError>| {
             let reply = outcome.map_err(Error::from_api_request);
-            callback(
-                state,
-                &js,
-                reply.and_then(|reply| direct_message(&reply, |_, _| {})?.try_into()),
-            );
+            let stored = reply.and_then(|reply| read_direct_headers(&reply, |_, _| {})?.try_into());
+            answer(state, stored)
         };
-        let prefix = self.prefix();
         match query {
-            // the subject in the request's own subject spares the server a document; it must not
-            // come with a body then
             MessageQuery::LastBySubject(subject) => {
-                let subject = format!("{prefix}.DIRECT.GET.{stream}.{subject}");
-                self.request(OutgoingMessage::new(&subject, b"").allow_wildcards(), on_reply);
+                DirectReads::new(self, stream, "").last(self, subject, on_reply);
             }
             query => {
-                let subject = format!("{prefix}.DIRECT.GET.{stream}");
+                let subject = format!("{}.DIRECT.GET.{stream}", self.prefix());
                 let body = serde_json::to_vec(&query).unwrap_or_default();
                 self.request(OutgoingMessage::new(&subject, body), on_reply);
             }
         }
+    }
+}
+
+/// Direct reads of the last message on subjects with a common start.
+///
+/// The subject is part of the request's own subject, which spares the server a document; the request
+/// must not have a body then.
+pub(crate) struct DirectReads(JoinedSubject);
+
+impl DirectReads {
+    pub(crate) fn new(api: &Api, stream: &str, subjects: &str) -> Self {
+        let prefix = api.prefix();
+        Self(JoinedSubject::new(format!("{prefix}.DIRECT.GET.{stream}.{subjects}")))
+    }
+
+    /// Reads the last message on the subject that ends so. The reply is for
+    /// [`read_direct_headers`].
+    #[inline]
+    pub(crate) fn last(
+        &self,
+        api: &Api,
+        end: &str,
+        callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> crate::Result<()> + 'static,
+    ) {
+        self.0.with(end, |subject| {
+            api.request(OutgoingMessage::new(subject, b"").allow_wildcards(), callback);
+        });
     }
 }
 
@@ -124,9 +167,9 @@ pub(crate) struct DirectMessage<'a> {
     pub(crate) time: &'a [u8],
 }
 
-/// Reads the server's headers of a direct read, and shows the others to `note`. The last occurrence counts, because a publisher
-/// may have stored headers of the same names.
-pub(crate) fn direct_message(
+/// Reads the server's headers of a direct read, and shows the others to `note`. The last occurrence
+/// counts, because a publisher may have stored headers of the same names.
+pub(crate) fn read_direct_headers(
     message: &Message,
     mut note: impl FnMut(&[u8], &[u8]),
 ) -> Result<DirectMessage<'_>, Error> {

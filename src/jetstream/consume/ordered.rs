@@ -14,16 +14,16 @@
 //! `Ordered::handle_status` and the configuration it asks for. The driver owns request timeouts
 //! and subscriptions, and empties `Ordered::poll_action` after every input.
 
+use super::delivery_info::DeliveryInfo;
+use crate::jetstream::api_error::{ApiError, ErrorCode};
+use crate::jetstream::envelope::ResponseError;
+use crate::jetstream::error::OrderedError;
+use crate::jetstream::manage::{
+    AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, ReplayPolicy,
+};
 use std::collections::VecDeque;
 use std::mem;
 use std::time::{Duration, Instant};
-
-use super::ack_subject::Delivery;
-use super::api_error::{ApiError, ErrorCode};
-use super::consumer_config::{
-    AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, ReplayPolicy,
-};
-use super::envelope::ResponseError;
 
 /// After this many idle heartbeats without any sign of it, a consumer is given up.
 const MISSED_HEARTBEATS: u32 = 3;
@@ -73,28 +73,6 @@ impl Default for OrderedConfig {
     }
 }
 
-/// Why an ordered consumer ended for good.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OrderedError {
-    /// The stream does not exist, or was deleted while being read.
-    #[error("the stream is gone: {0}")]
-    StreamNotFound(#[source] ApiError),
-    /// The server refuses such a consumer, and asking again will not help.
-    #[error("cannot create the consumer: {0}")]
-    Rejected(#[source] ApiError),
-    /// The stream was deleted and created again: its sequences start over, so there is no "next
-    /// message" any more.
-    #[error("the stream was created anew while it was read")]
-    StreamRecreated,
-    /// The server (before 2.10) ignored the filters and would deliver everything.
-    #[error("the server does not support several filter subjects")]
-    FiltersUnsupported,
-    /// The reply to a create request could not be decoded.
-    #[error("malformed reply to the create request: {0}")]
-    Malformed(String),
-}
-
 /// How a create request can fail, seen from the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CreateError {
@@ -142,7 +120,7 @@ pub(crate) enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict<'a> {
     /// It is the next one: hand it on.
-    Deliver(Delivery<'a>),
+    Deliver(DeliveryInfo<'a>),
     /// Drop it: it was delivered before, belongs to an incarnation that was left, or is not from
     /// JetStream.
     Ignore,
@@ -291,7 +269,7 @@ impl Ordered {
         if !self.is_current(incarnation) {
             return Verdict::Ignore;
         }
-        let Some(delivery) = Delivery::parse(reply) else { return Verdict::Ignore };
+        let Some(delivery) = DeliveryInfo::parse(reply) else { return Verdict::Ignore };
         match self.position.advance(&delivery) {
             Step::Next => {
                 self.note_life(now);
@@ -548,7 +526,7 @@ enum Step {
 }
 
 impl Position {
-    fn advance(&mut self, delivery: &Delivery<'_>) -> Step {
+    fn advance(&mut self, delivery: &DeliveryInfo<'_>) -> Step {
         let next = self.consumer_sequence.saturating_add(1);
         if delivery.consumer_sequence > next {
             return Step::Gap;

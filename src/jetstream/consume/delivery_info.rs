@@ -1,7 +1,7 @@
 //! The reply subject of a delivered message, which is where JetStream puts the delivery's metadata.
 //!
 //! Reads both layouts: nine tokens, and eleven or more with domain and account (servers 2.14+ can
-//! be told to write it). The invariant: a [`Delivery`] is complete or absent; a subject with any
+//! be told to write it). The invariant: a [`DeliveryInfo`] is complete or absent; a subject with any
 //! other number of tokens, or with a number that is none, is not JetStream's. Nothing is allocated,
 //! and nothing is acknowledged here: the whole subject, verbatim, is the address to acknowledge to.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 /// What JetStream says about one delivery of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub(crate) struct Delivery<'a> {
+pub(crate) struct DeliveryInfo<'a> {
     /// The stream's domain, if the server names one.
     pub(crate) domain: Option<&'a str>,
     /// The stream that holds the message.
@@ -29,7 +29,7 @@ pub(crate) struct Delivery<'a> {
     pub(crate) pending: u64,
 }
 
-impl<'a> Delivery<'a> {
+impl<'a> DeliveryInfo<'a> {
     /// Reads a reply subject; `None` if it is not an acknowledgement subject of JetStream.
     pub(crate) fn parse(reply: &'a [u8]) -> Option<Self> {
         let rest = reply.strip_prefix(b"$JS.ACK.")?;
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Delivery<'_> = Delivery {
+    const PLAIN: DeliveryInfo<'_> = DeliveryInfo {
         domain: None,
         stream: "ORDERS",
         consumer: "worker",
@@ -98,8 +98,8 @@ mod tests {
         pending: 4,
     };
 
-    fn parse(reply: &str) -> Option<Delivery<'_>> {
-        Delivery::parse(reply.as_bytes())
+    fn parse(reply: &str) -> Option<DeliveryInfo<'_>> {
+        DeliveryInfo::parse(reply.as_bytes())
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
         let none = "$JS.ACK._.ACCHASH.ORDERS.worker.1.22.3.1700000000123456789.4";
         assert_eq!(parse(none), Some(PLAIN));
         let hub = "$JS.ACK.hub.ACCHASH.ORDERS.worker.1.22.3.1700000000123456789.4.rnd.more";
-        assert_eq!(parse(hub), Some(Delivery { domain: Some("hub"), ..PLAIN }));
+        assert_eq!(parse(hub), Some(DeliveryInfo { domain: Some("hub"), ..PLAIN }));
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         ] {
             assert_eq!(parse(reply), None, "{reply}");
         }
-        assert_eq!(Delivery::parse(b"$JS.ACK.\xff.worker.1.22.3.17.4"), None);
+        assert_eq!(DeliveryInfo::parse(b"$JS.ACK.\xff.worker.1.22.3.17.4"), None);
     }
 
     #[test]
@@ -151,8 +151,8 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(reply in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Delivery::parse(&reply);
-            let _ = Delivery::parse(&[b"$JS.ACK.", &reply[..]].concat());
+            let _ = DeliveryInfo::parse(&reply);
+            let _ = DeliveryInfo::parse(&[b"$JS.ACK.", &reply[..]].concat());
         }
 
         #[test]

@@ -2,8 +2,8 @@
 
 mod simulation;
 
-use super::super::consumer_config::SequenceInfo;
 use super::*;
+use crate::jetstream::manage::SequenceInfo;
 
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// A base for the clock; [`Instant`] has no zero.

@@ -5,21 +5,21 @@
 //! cannot contradict each other. Nothing is validated against a server version: 2.9 silently drops
 //! `filter_subjects`, so compare what it returns.
 
+use super::stream_info::ClusterInfo;
+use crate::jetstream::time::{nanos, nanos_list, rfc3339};
+use crate::jetstream::wire::{
+    Unknown, is_default, limit, non_zero, null_as_default, remove_server_metadata, setters,
+};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
-
-use super::envelope::null_as_default;
-use super::stream_config::{is_default, limit, non_zero, remove_server_metadata};
-use super::stream_info::ClusterInfo;
-use super::time::{nanos, nanos_list, rfc3339};
-
-/// How a consumer delivers a stream. Start from [`ConsumerConfig::default`] and set what differs.
+/// How a consumer delivers a stream: `ConsumerConfig::new("worker").filter_subject("orders.new")`.
 ///
 /// An unset option leaves the choice to the server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ConsumerConfig {
     /// The name of a consumer that outlives inactivity; equal to `name` if both are set.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,9 +113,52 @@ pub struct ConsumerConfig {
     /// Push consumers: the most bits per second. `None`: unlimited.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "non_zero")]
     pub rate_limit_bps: Option<u64>,
+    #[serde(flatten)]
+    pub(crate) unknown: Unknown,
 }
 
+setters!(ConsumerConfig {
+    some_text durable_name: String,
+    some_text name: String,
+    some_text description: String,
+    value deliver_policy: DeliverPolicy,
+    value ack_policy: AckPolicy,
+    some ack_wait: Duration,
+    some max_deliver: u64,
+    list backoff: Duration,
+    some_text filter_subject: String,
+    list filter_subjects: String,
+    value replay_policy: ReplayPolicy,
+    some_text sample_freq: String,
+    some max_waiting: u64,
+    some max_ack_pending: i64,
+    value headers_only: bool,
+    some max_batch: u64,
+    some max_expires: Duration,
+    some max_bytes: u64,
+    some inactive_threshold: Duration,
+    value num_replicas: u32,
+    value mem_storage: bool,
+    pair metadata: String,
+    some pause_until: SystemTime,
+    list priority_groups: String,
+    value priority_policy: PriorityPolicy,
+    some priority_timeout: Duration,
+    some_text deliver_subject: String,
+    some_text deliver_group: String,
+    some idle_heartbeat: Duration,
+    value flow_control: bool,
+    some rate_limit_bps: u64,
+});
+
 impl ConsumerConfig {
+    /// A consumer of this name, with the server's defaults. One that is to outlive inactivity has
+    /// the same [`durable_name`](Self::durable_name).
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..Self::default() }
+    }
+
     /// Removes the metadata that the server added (`_nats…`), which must not be sent back and would
     /// make equal configurations differ.
     pub fn remove_server_metadata(&mut self) {

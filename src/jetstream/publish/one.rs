@@ -1,8 +1,9 @@
-//! Publishing to streams, acknowledged: stored is what has a [`PubAck`].
+//! One message, published and acknowledged.
 
-use super::JetStream;
-use super::error::Error;
-use super::pub_ack::{PubAck, parse_pub_ack};
+use super::pub_ack::{PubAck, parse_pub_ack, scan_pub_ack};
+use crate::callback::{Callback, Outcome, lend};
+use crate::jetstream::JetStream;
+use crate::jetstream::error::Error;
 use evnats_protocol::{HeaderMap, Message, OutgoingMessage, Payload, RequestError};
 use std::time::Duration;
 
@@ -90,7 +91,7 @@ impl<S: 'static> JetStream<S> {
         &self,
         subject: &str,
         payload: impl Into<Payload<'a>>,
-        callback: impl FnOnce(&mut S, &JetStream<S>, Result<PubAck, Error>) + 'static,
+        callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>,
     ) {
         self.publish_with(subject, payload, &PublishOptions::default(), callback);
     }
@@ -104,23 +105,37 @@ impl<S: 'static> JetStream<S> {
         subject: &str,
         payload: impl Into<Payload<'a>>,
         options: &PublishOptions,
-        callback: impl FnOnce(&mut S, &JetStream<S>, Result<PubAck, Error>) + 'static,
+        callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>,
     ) {
         let js = self.clone();
         let message = OutgoingMessage::new(subject, payload.into()).headers(&options.headers);
-        let timeout = options.timeout.unwrap_or(self.timeout());
-        self.client().request_message(message, timeout, move |state, _, outcome| {
-            callback(state, &js, acknowledgement(outcome));
+        let timeout = options.timeout.unwrap_or(self.api().timeout());
+        self.api().port().request(message, timeout, move |state, _, outcome| {
+            callback(lend(state), &js, acknowledgement(outcome)).into_result()
         });
     }
 }
 
 fn acknowledgement(outcome: Result<Message, RequestError>) -> Result<PubAck, Error> {
-    Ok(parse_pub_ack(outcome.map_err(publish_error)?.payload())?)
+    let reply = outcome.map_err(publish_error)?;
+    match scan_pub_ack(reply.payload()) {
+        Some(scanned) => Ok(scanned.into()),
+        None => Ok(parse_pub_ack(reply.payload())?),
+    }
+}
+
+/// Reads no more than the sequence out of an acknowledgement.
+#[inline]
+pub(crate) fn acknowledged_sequence(outcome: Result<Message, RequestError>) -> Result<u64, Error> {
+    let reply = outcome.map_err(publish_error)?;
+    match scan_pub_ack(reply.payload()) {
+        Some(scanned) => Ok(scanned.sequence),
+        None => Ok(parse_pub_ack(reply.payload())?.sequence),
+    }
 }
 
 /// A publish that got no acknowledgement. A 503 says that nobody listens: no stream does.
-pub(crate) fn publish_error(error: RequestError) -> Error {
+fn publish_error(error: RequestError) -> Error {
     match error {
         RequestError::NoResponders => Error::NoStream,
         error => Error::Request(error),

@@ -5,21 +5,21 @@
 //! absent members, `null`, limits of −1 or 0, and words for enumerations that this version does not
 //! know, which are kept. Nothing is validated here; the server's rules differ by version.
 
+use crate::jetstream::time::{nanos, rfc3339};
+use crate::jetstream::wire::{
+    Unknown, is_default, limit, non_zero, null_as_default, remove_server_metadata, setters,
+};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use serde::de::Deserializer;
-use serde::{Deserialize, Serialize};
-
-use super::envelope::null_as_default;
-use super::time::{nanos, rfc3339};
-
-/// How a stream stores its messages. Start from [`StreamConfig::default`] and set what differs.
+/// How a stream stores its messages: `StreamConfig::new("ORDERS").subjects(["orders.>"])`.
 ///
 /// An unset option leaves the choice to the server. To change a stream, start from the
 /// configuration that the server returned: an update replaces all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct StreamConfig {
     /// The name: required, without spaces, dots, wildcards and slashes.
     pub name: String,
@@ -132,15 +132,64 @@ pub struct StreamConfig {
     /// Allow fast-ingest batches (2.14).
     #[serde(skip_serializing_if = "is_default")]
     pub allow_batched: bool,
+    #[serde(flatten)]
+    pub(crate) unknown: Unknown,
 }
 
 impl StreamConfig {
+    /// A stream of this name, with the server's defaults.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
     /// Removes the metadata that the server added (`_nats…`), which must not be sent back and would
     /// make equal configurations differ.
     pub fn remove_server_metadata(&mut self) {
         remove_server_metadata(&mut self.metadata);
     }
 }
+
+setters!(StreamConfig {
+    text name: String,
+    some_text description: String,
+    list subjects: String,
+    value retention: Retention,
+    some max_consumers: u64,
+    some max_msgs: u64,
+    some max_bytes: u64,
+    some max_msgs_per_subject: u64,
+    some max_msg_size: u64,
+    some max_age: Duration,
+    value discard: Discard,
+    value discard_new_per_subject: bool,
+    value storage: Storage,
+    value num_replicas: u32,
+    value no_ack: bool,
+    some duplicate_window: Duration,
+    some placement: Placement,
+    some mirror: Source,
+    list sources: Source,
+    value compression: Compression,
+    some first_seq: u64,
+    some subject_transform: SubjectTransform,
+    some republish: Republish,
+    value allow_direct: bool,
+    value mirror_direct: bool,
+    value sealed: bool,
+    value deny_delete: bool,
+    value deny_purge: bool,
+    value allow_rollup_hdrs: bool,
+    value consumer_limits: ConsumerLimits,
+    pair metadata: String,
+    value allow_msg_ttl: bool,
+    some subject_delete_marker_ttl: Duration,
+    value allow_msg_counter: bool,
+    value allow_atomic: bool,
+    value allow_msg_schedules: bool,
+    value persist_mode: PersistMode,
+    value allow_batched: bool,
+});
 
 impl Default for StreamConfig {
     fn default() -> Self {
@@ -183,6 +232,7 @@ impl Default for StreamConfig {
             allow_msg_schedules: false,
             persist_mode: PersistMode::default(),
             allow_batched: false,
+            unknown: Unknown::new(),
         }
     }
 }
@@ -267,6 +317,7 @@ pub enum PersistMode {
 /// Where in a cluster a stream may live.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Placement {
     /// The name of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -277,11 +328,28 @@ pub struct Placement {
     /// The server that should lead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred: Option<String>,
+    #[serde(flatten)]
+    pub(crate) unknown: Unknown,
 }
+
+impl Placement {
+    /// Anywhere.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+setters!(Placement {
+    some_text cluster: String,
+    list tags: String,
+    some_text preferred: String,
+});
 
 /// A stream to copy messages from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Source {
     /// The name of the stream.
     pub name: String,
@@ -303,41 +371,110 @@ pub struct Source {
     /// A durable consumer to copy through (2.14).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consumer: Option<SourceConsumer>,
+    #[serde(flatten)]
+    pub(crate) unknown: Unknown,
 }
+
+impl Source {
+    /// All of the stream of this name.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
+setters!(Source {
+    text name: String,
+    some opt_start_seq: u64,
+    some opt_start_time: SystemTime,
+    some_text filter_subject: String,
+    list subject_transforms: SubjectTransform,
+    some external: External,
+    some consumer: SourceConsumer,
+});
 
 /// The way to a stream in another account or domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct External {
     /// The prefix of its JetStream API, as `$JS.D.API` for the domain `D`.
     pub api: String,
     /// The prefix of the subjects it delivers to. May be empty.
     pub deliver: String,
+    #[serde(flatten)]
+    pub(crate) unknown: Unknown,
 }
+
+impl External {
+    /// The stream's API has this prefix.
+    #[must_use]
+    pub fn new(api: impl Into<String>) -> Self {
+        Self { api: api.into(), ..Self::default() }
+    }
+}
+
+setters!(External {
+    text api: String,
+    text deliver: String,
+});
 
 /// The durable consumer that a source copies through (2.14).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct SourceConsumer {
     /// The consumer's name.
     pub name: String,
     /// The subject it delivers to.
     pub deliver_subject: String,
+    #[serde(flatten)]
+    pub(crate) unknown: Unknown,
 }
+
+impl SourceConsumer {
+    /// The consumer of this name.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
+setters!(SourceConsumer {
+    text name: String,
+    text deliver_subject: String,
+});
 
 /// A change of subjects by pattern.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct SubjectTransform {
     /// The pattern to match.
     pub src: String,
     /// What to make of it; `{{wildcard(1)}}` and the like are replaced.
     pub dest: String,
+    #[serde(flatten)]
+    pub(crate) unknown: Unknown,
 }
+
+impl SubjectTransform {
+    /// From a pattern to what is made of it.
+    #[must_use]
+    pub fn new(src: impl Into<String>, dest: impl Into<String>) -> Self {
+        Self { src: src.into(), dest: dest.into(), ..Self::default() }
+    }
+}
+
+setters!(SubjectTransform {
+    text src: String,
+    text dest: String,
+});
 
 /// Publishing stored messages again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Republish {
     /// The pattern to match. `None`: all subjects.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -347,11 +484,28 @@ pub struct Republish {
     /// Leave out the payload.
     #[serde(skip_serializing_if = "is_default")]
     pub headers_only: bool,
+    #[serde(flatten)]
+    pub(crate) unknown: Unknown,
 }
+
+impl Republish {
+    /// Everything, to this subject.
+    #[must_use]
+    pub fn new(dest: impl Into<String>) -> Self {
+        Self { dest: dest.into(), ..Self::default() }
+    }
+}
+
+setters!(Republish {
+    some_text src: String,
+    text dest: String,
+    value headers_only: bool,
+});
 
 /// Defaults and limits for the consumers of a stream (2.10).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ConsumerLimits {
     /// The longest inactivity before a consumer is removed.
     #[serde(skip_serializing_if = "Option::is_none", with = "nanos")]
@@ -359,28 +513,22 @@ pub struct ConsumerLimits {
     /// The most unacknowledged messages of a consumer.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "limit")]
     pub max_ack_pending: Option<u64>,
+    #[serde(flatten)]
+    pub(crate) unknown: Unknown,
 }
 
-/// Decodes a limit: −1, 0 and absence all mean unlimited.
-pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let limit = Option::<i64>::deserialize(deserializer)?;
-    Ok(limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0))
+impl ConsumerLimits {
+    /// No limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
 }
 
-/// Decodes a number that is not set if it is 0.
-pub(super) fn non_zero<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<u64>, D::Error> {
-    Ok(Option::<u64>::deserialize(deserializer)?.filter(|number| *number > 0))
-}
-
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-pub(super) fn remove_server_metadata(metadata: &mut BTreeMap<String, String>) {
-    metadata.retain(|key, _| !key.starts_with("_nats"));
-}
+setters!(ConsumerLimits {
+    some inactive_threshold: Duration,
+    some max_ack_pending: u64,
+});
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,377 @@
+//! The driver of an ordered consumer: does what the state machine [`Ordered`] asks for, with
+//! subscriptions, requests and one timer.
+//!
+//! The machine decides, this file carries out. Its state is never borrowed while a callback runs.
+
+use super::delivery_info::DeliveryInfo;
+use super::ordered::{Action, CreateError, Ordered, OrderedConfig, Status, Verdict};
+use crate::callback::{CallbackSlot, State};
+use crate::client::{Delivery, Observed, ObserverId, Port};
+use crate::event_loop::TimerId;
+use crate::jetstream::api::{Api, ApiRequest};
+use crate::jetstream::api_error::ErrorCode;
+use crate::jetstream::error::{Error, OrderedError};
+use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo};
+use evnats_protocol::{Message, OutgoingMessage, RequestError, SubscriptionId};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+type Ran = crate::Result<()>;
+
+/// An ordered consumer that is being read. A handle; dropping it does not stop the reading.
+#[derive(Clone)]
+pub(crate) struct Reader(Rc<Shared>);
+
+struct Shared {
+    api: Api,
+    stream: String,
+    several_filters: bool,
+    progress: RefCell<Progress>,
+}
+
+/// What changes while a reader reads.
+struct Progress {
+    machine: Ordered,
+    /// The inbox of the current incarnation.
+    inbox: Option<(String, SubscriptionId)>,
+    timer: Option<(TimerId, Instant)>,
+    observer: Option<ObserverId>,
+    /// Empty for good once the reader has ended.
+    callback: CallbackSlot<OnEvent>,
+    ended: bool,
+    /// Whether a consumer has ever been created: before, errors are the user's to know.
+    opened: bool,
+}
+
+type OnEvent = Box<dyn FnMut(&mut State, &Reader, ReaderEvent<'_>) -> Ran>;
+
+/// What a reader tells its user.
+pub(crate) enum ReaderEvent<'a> {
+    /// The next message.
+    Message(&'a Message, DeliveryInfo<'a>),
+    /// A consumer was created, which has `initial` messages to deliver to be where the stream was
+    /// then; `received` of them have come already. Comes again after every reset.
+    Created { initial: u64, received: u64 },
+    /// The consumer has nothing to deliver at the moment.
+    Idle,
+    /// What [`Reader::call_again`] asked for.
+    Again,
+    /// The end, with its reason. Not sent for [`Reader::stop`].
+    Failed(Error),
+}
+
+impl Reader {
+    /// Begins to read. The callback runs for every event until the reader fails or is stopped.
+    pub(crate) fn start(
+        api: &Api,
+        config: OrderedConfig,
+        callback: impl FnMut(&mut State, &Reader, ReaderEvent<'_>) -> Ran + 'static,
+    ) -> Self {
+        let stream = config.stream.clone();
+        let several_filters = config.filter_subjects.len() > 1;
+        let callback: OnEvent = Box::new(callback);
+        let progress = Progress {
+            machine: Ordered::new(config, api.port().random()),
+            inbox: None,
+            timer: None,
+            observer: None,
+            callback: CallbackSlot::new(callback),
+            ended: false,
+            opened: false,
+        };
+        let progress = RefCell::new(progress);
+        let reader = Self(Rc::new(Shared { api: api.clone(), stream, several_filters, progress }));
+        reader.observe();
+        // from the loop, where the state is at hand for what may go wrong at once
+        let starting = reader.clone();
+        api.port().defer(move |state| starting.pump(state));
+        reader
+    }
+
+    /// Ends the reading: the callback does not run again. The consumer is deleted.
+    pub(crate) fn stop(&self) {
+        let mut progress = self.0.progress.borrow_mut();
+        if progress.ended {
+            return;
+        }
+        progress.ended = true;
+        progress.machine.stop();
+        let callback = progress.callback.take();
+        drop(progress);
+        self.carry_out_the_rest();
+        self.release();
+        drop(callback);
+    }
+
+    /// Has the callback run once more, in the next turn, with [`ReaderEvent::Again`].
+    pub(crate) fn call_again(&self) {
+        let reader = self.clone();
+        self.port().defer(move |state| match reader.is_stopped() {
+            true => Ok(()),
+            false => reader.emit(state, ReaderEvent::Again),
+        });
+    }
+
+    /// Whether the callback will not run again.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.progress.borrow().ended
+    }
+
+    /// Does what the machine asks for, until it asks for nothing. The user's callback comes last,
+    /// because it may panic or return an error.
+    fn pump(&self, state: &mut State) -> Ran {
+        let mut created = None;
+        loop {
+            let action = self.0.progress.borrow_mut().machine.poll_action();
+            match action {
+                None => break,
+                Some(Action::Subscribe { incarnation }) => {
+                    if let Err(error) = self.subscribe(incarnation) {
+                        return self.fail(state, error);
+                    }
+                }
+                Some(Action::Create { incarnation, config }) => self.create(incarnation, *config),
+                Some(Action::Created { initial, received, .. }) => {
+                    self.0.progress.borrow_mut().opened = true;
+                    created = Some(ReaderEvent::Created { initial, received });
+                }
+                Some(Action::Delete { name }) => self.delete(&name),
+                Some(Action::Reply { subject }) => self.reply(&subject),
+                Some(Action::Failed(error)) => return self.fail(state, error.into()),
+            }
+        }
+        self.arm_timer();
+        created.map_or(Ok(()), |created| self.emit(state, created))
+    }
+
+    /// What is left to do after the end: deletions. Nothing of it concerns the user.
+    fn carry_out_the_rest(&self) {
+        loop {
+            let action = self.0.progress.borrow_mut().machine.poll_action();
+            match action {
+                Some(Action::Delete { name }) => self.delete(&name),
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    fn port(&self) -> &Port {
+        self.0.api.port()
+    }
+
+    fn observe(&self) {
+        let reader = self.clone();
+        let observer = self.port().observe(Box::new(move |state, observed| {
+            let mut progress = reader.0.progress.borrow_mut();
+            match observed {
+                Observed::Disconnected => progress.machine.handle_disconnected(),
+                Observed::Reconnected => progress.machine.handle_reconnected(),
+            }
+            drop(progress);
+            reader.pump(state)
+        }));
+        self.0.progress.borrow_mut().observer = Some(observer);
+    }
+
+    fn subscribe(&self, incarnation: u64) -> Result<(), Error> {
+        self.unsubscribe();
+        let inbox = self.port().new_inbox();
+        let reader = self.clone();
+        let on_delivery =
+            Box::new(move |state: &mut State, delivery: Delivery<'_>| match delivery {
+                Delivery::Message(message) => reader.receive(state, incarnation, message),
+                Delivery::Ended(reason) => reader.fail(state, Error::from_inbox_end(reason)),
+            });
+        let subscribed = self.port().subscribe(&inbox, None, on_delivery);
+        let id = subscribed.map_err(|_| Error::Closed)?;
+        self.0.progress.borrow_mut().inbox = Some((inbox, id));
+        Ok(())
+    }
+
+    fn unsubscribe(&self) {
+        let inbox = self.0.progress.borrow_mut().inbox.take();
+        if let Some((_, id)) = inbox {
+            self.port().unsubscribe(id);
+        }
+    }
+
+    fn create(&self, incarnation: u64, config: ConsumerConfig) {
+        let deliver_subject =
+            self.0.progress.borrow().inbox.as_ref().map(|(inbox, _)| inbox.clone());
+        let config = ConsumerConfig { deliver_subject, ..config };
+        let reader = self.clone();
+        let request = ApiRequest::create_consumer(&self.0.stream, &config);
+        let created = move |state: &mut State, result| reader.created(state, incarnation, result);
+        self.0.api.call(request, Box::new(created));
+    }
+
+    fn created(
+        &self,
+        state: &mut State,
+        incarnation: u64,
+        result: Result<ConsumerInfo, Error>,
+    ) -> Ran {
+        let outcome = match &result {
+            Ok(info) => Ok(info),
+            Err(Error::Api(error)) => Err(CreateError::Api(error.clone())),
+            Err(Error::NotAvailable) => Err(CreateError::NoResponders),
+            Err(Error::Malformed(text)) => Err(CreateError::Malformed(text.clone())),
+            Err(_) => Err(CreateError::Unanswered),
+        };
+        let now = self.port().turn_time();
+        let mut progress = self.0.progress.borrow_mut();
+        let ended = progress.ended;
+        progress.machine.handle_created(incarnation, outcome, now);
+        // later, a reader that was open waits for better times; a first attempt is a plain request,
+        // but a lost connection is no answer to it: the next one asks again
+        let first_error = result.err().filter(|error| !progress.opened && !is_disconnect(error));
+        drop(progress);
+        match first_error {
+            _ if ended => {
+                self.carry_out_the_rest();
+                Ok(())
+            }
+            // a server before 2.10 saw none of several filters, and misses the one it needs
+            Some(error) if self.0.several_filters && is_without_filter(&error) => {
+                self.fail(state, OrderedError::FiltersUnsupported.into())
+            }
+            Some(error) => self.fail(state, error),
+            None => self.pump(state),
+        }
+    }
+
+    fn delete(&self, name: &str) {
+        // best effort: a consumer that nobody listens to is removed by the server in time
+        let request = ApiRequest::delete_consumer(&self.0.stream, name);
+        self.0.api.call::<()>(request, Box::new(|_, _| Ok(())));
+    }
+
+    fn reply(&self, subject: &[u8]) {
+        let sent = match std::str::from_utf8(subject) {
+            Ok(subject) => self.port().publish(OutgoingMessage::new(subject, b"")),
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = sent {
+            // the server holds messages back then, and the missing heartbeats bring a new consumer
+            log::warn!("flow control reply not sent: {error}");
+        }
+    }
+
+    fn receive(&self, state: &mut State, incarnation: u64, message: &Message) -> Ran {
+        let now = self.port().turn_time();
+        if let Some(code) = message.control_status() {
+            let resets = self.resets();
+            let is_idle = self.receive_status(incarnation, message, code, now);
+            let pumped = self.pump(state);
+            return match is_idle && self.resets() == resets {
+                true => pumped.and(self.emit(state, ReaderEvent::Idle)),
+                false => pumped,
+            };
+        }
+        let reply = message.reply_bytes().unwrap_or_default();
+        let verdict = self.0.progress.borrow_mut().machine.handle_message(incarnation, reply, now);
+        match verdict {
+            Verdict::Deliver(delivery) => self.emit(state, ReaderEvent::Message(message, delivery)),
+            Verdict::Ignore => Ok(()),
+            Verdict::Gap => {
+                log::info!("messages of stream {} are missing, reading them again", self.0.stream);
+                self.pump(state)
+            }
+        }
+    }
+
+    /// Returns whether the status is the heartbeat of a consumer that has nothing to deliver.
+    fn receive_status(&self, incarnation: u64, message: &Message, code: u16, now: Instant) -> bool {
+        let headers = message.headers();
+        let status = headers.status();
+        let description = String::from_utf8_lossy(status.map_or(&[], |s| s.description));
+        let stalled = headers.last("Nats-Consumer-Stalled");
+        let status = Status {
+            code,
+            description: &description,
+            last_consumer_sequence: headers.last_number("Nats-Last-Consumer"),
+            stalled: stalled.as_ref().map(|subject| subject.as_bytes()),
+            reply: message.reply_bytes(),
+        };
+        self.0.progress.borrow_mut().machine.handle_status(incarnation, &status, now);
+        code == 100 && status.reply.is_none() && status.stalled.is_none()
+    }
+
+    fn resets(&self) -> u64 {
+        self.0.progress.borrow().machine.resets()
+    }
+
+    /// Runs the user's callback, which may stop the reader.
+    fn emit(&self, state: &mut State, event: ReaderEvent<'_>) -> Ran {
+        let callback = self.0.progress.borrow().callback.share();
+        let ran = callback.run(|callback| callback(state, self, event));
+        if self.is_stopped() {
+            // it could not be dropped while it ran
+            drop(callback.take());
+        }
+        ran
+    }
+
+    fn fail(&self, state: &mut State, error: Error) -> Ran {
+        let mut progress = self.0.progress.borrow_mut();
+        if std::mem::replace(&mut progress.ended, true) {
+            return Ok(());
+        }
+        progress.machine.stop();
+        let callback = progress.callback.take();
+        drop(progress);
+        self.carry_out_the_rest();
+        self.release();
+        callback.map_or(Ok(()), |mut callback| callback(state, self, ReaderEvent::Failed(error)))
+    }
+
+    /// Ends the subscription, the timer and the observation.
+    fn release(&self) {
+        self.unsubscribe();
+        let mut progress = self.0.progress.borrow_mut();
+        let (timer, observer) = (progress.timer.take(), progress.observer.take());
+        drop(progress);
+        if let Some((timer, _)) = timer {
+            self.port().cancel_timer(timer);
+        }
+        if let Some(observer) = observer {
+            self.port().stop_observing(observer);
+        }
+    }
+
+    /// Has the timer fire no later than the machine's deadline. Most messages move the deadline
+    /// further away: then the timer stays, and asks again when it fires.
+    fn arm_timer(&self) {
+        let mut progress = self.0.progress.borrow_mut();
+        let Some(deadline) = progress.machine.next_deadline().filter(|_| !progress.ended) else {
+            return;
+        };
+        if progress.timer.is_some_and(|(_, armed)| armed <= deadline) {
+            return;
+        }
+        if let Some((timer, _)) = progress.timer.take() {
+            self.port().cancel_timer(timer);
+        }
+        let reader = self.clone();
+        let delay = deadline.saturating_duration_since(self.port().now());
+        let on_time = move |state: &mut State| {
+            let now = reader.port().turn_time();
+            let mut progress = reader.0.progress.borrow_mut();
+            progress.timer = None;
+            progress.machine.handle_timeout(now);
+            drop(progress);
+            reader.pump(state)
+        };
+        progress.timer = Some((self.port().set_timer(delay, Box::new(on_time)), deadline));
+    }
+}
+
+fn is_disconnect(error: &Error) -> bool {
+    matches!(error, Error::Request(RequestError::OutcomeUnknown | RequestError::NeverSent))
+}
+
+fn is_without_filter(error: &Error) -> bool {
+    error.api().is_some_and(|api| api.err_code() == ErrorCode::DELIVER_POLICY_CONFLICT)
+}

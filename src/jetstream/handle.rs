@@ -1,0 +1,98 @@
+//! The handle of JetStream, and the door to it from a client.
+
+use super::api::{Api, ApiReply, ApiRequest};
+use super::error::Error;
+use crate::callback::{Callback, answer, timers_on};
+use crate::client::Client;
+use std::fmt;
+use std::time::Duration;
+
+/// JetStream over a connection. A cheap handle.
+///
+/// ```no_run
+/// use evnats::{EventLoop, jetstream::StreamConfig};
+///
+/// let event_loop = EventLoop::<()>::new()?;
+/// let js = event_loop.connect("nats://127.0.0.1:4222")?.jetstream();
+/// let config = StreamConfig::new("ORDERS").subjects(["orders.>"]);
+/// js.create_stream(&config, |_, js, created| {
+///     created?;
+///     js.publish("orders.new", "42", |_, js, stored| {
+///         println!("stored at {}", stored?.sequence);
+///         js.client().drain();
+///         Ok(())
+///     });
+///     Ok(())
+/// });
+/// event_loop.run(&mut ())?;
+/// # Ok::<(), evnats::Error>(())
+/// ```
+pub struct JetStream<S: 'static = ()> {
+    client: Client<S>,
+    api: Api,
+}
+
+impl<S: 'static> Client<S> {
+    /// JetStream, and with it Key-Value, over this connection.
+    #[must_use]
+    #[doc(alias = "JetStream")]
+    pub fn jetstream(&self) -> JetStream<S> {
+        JetStream { client: self.clone(), api: Api::new(self.port().clone()) }
+    }
+}
+
+impl<S: 'static> JetStream<S> {
+    /// The same connection with the API of another domain (`$JS.<domain>.API`).
+    #[must_use]
+    pub fn with_domain(&self, domain: &str) -> Self {
+        self.with_prefix(&format!("$JS.{domain}.API"))
+    }
+
+    /// The same connection with the API under another prefix, for an account that imports it.
+    #[must_use]
+    pub fn with_prefix(&self, prefix: &str) -> Self {
+        Self { client: self.client.clone(), api: self.api.with_prefix(prefix) }
+    }
+
+    /// The same connection with another timeout for its requests. Default: that of the
+    /// connection's options.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { client: self.client.clone(), api: self.api.with_timeout(timeout) }
+    }
+
+    /// The connection.
+    pub fn client(&self) -> &Client<S> {
+        &self.client
+    }
+
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Sends a request, unless it could not be made, and calls back with its reply and this handle.
+    pub(crate) fn call<T: ApiReply>(
+        &self,
+        request: Result<ApiRequest, Error>,
+        callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
+    ) {
+        self.api.call(request, answer(self, callback));
+    }
+}
+
+timers_on!(JetStream, |js| js.client.port().event_loop());
+
+impl<S> Clone for JetStream<S> {
+    fn clone(&self) -> Self {
+        Self { client: self.client.clone(), api: self.api.clone() }
+    }
+}
+
+impl<S> fmt::Debug for JetStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JetStream")
+            .field("client", &self.client)
+            .field("prefix", &self.api.prefix())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! Consumers: created, asked about and deleted. What they deliver is read elsewhere.
+
+use super::consumer_config::{ConsumerConfig, ConsumerInfo, CreateAction, CreateConsumer};
+use crate::callback::Callback;
+use crate::jetstream::JetStream;
+use crate::jetstream::api::{ApiRequest, json_replies};
+use crate::jetstream::error::Error;
+use crate::jetstream::name::check_name;
+
+json_replies!(ConsumerInfo);
+
+impl ApiRequest {
+    pub(crate) fn create_consumer(stream: &str, config: &ConsumerConfig) -> Result<Self, Error> {
+        Self::put_consumer(stream, config, CreateAction::Create)
+    }
+
+    pub(crate) fn delete_consumer(stream: &str, consumer: &str) -> Result<Self, Error> {
+        Self::consumer("DELETE", stream, consumer)
+    }
+
+    fn put_consumer(
+        stream: &str,
+        config: &ConsumerConfig,
+        action: CreateAction,
+    ) -> Result<Self, Error> {
+        check_name(stream)?;
+        check_name(config.name.as_deref().unwrap_or_default())?;
+        let request = CreateConsumer { stream_name: stream, config, action };
+        Self::new(request.operation()).with(&request)
+    }
+}
+
+impl<S: 'static> JetStream<S> {
+    /// Creates a consumer. One that exists with the same configuration counts as created. The
+    /// configuration must have a `name`, and for a durable consumer the same `durable_name`.
+    ///
+    /// # Errors
+    /// [`Error::Api`] with 10148 if it exists with another configuration (server 2.10; before, it
+    /// is updated), [`Error::is_not_found`] if there is no such stream.
+    #[doc(alias = "CreateConsumer")]
+    #[doc(alias = "AddConsumer")]
+    pub fn create_consumer(
+        &self,
+        stream: &str,
+        config: &ConsumerConfig,
+        callback: impl Callback<S, JetStream<S>, Result<ConsumerInfo, Error>>,
+    ) {
+        self.call(ApiRequest::create_consumer(stream, config), callback);
+    }
+
+    /// Changes a consumer's configuration. All of it is replaced.
+    ///
+    /// # Errors
+    /// [`Error::Api`] with 10149 if there is no such consumer (server 2.10; before, it is
+    /// created), 10012 for a change that is not possible.
+    #[doc(alias = "UpdateConsumer")]
+    pub fn update_consumer(
+        &self,
+        stream: &str,
+        config: &ConsumerConfig,
+        callback: impl Callback<S, JetStream<S>, Result<ConsumerInfo, Error>>,
+    ) {
+        self.call(ApiRequest::put_consumer(stream, config, CreateAction::Update), callback);
+    }
+
+    /// Asks for a consumer's configuration and state.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if there is no such consumer or stream.
+    #[doc(alias = "ConsumerInfo")]
+    pub fn consumer_info(
+        &self,
+        stream: &str,
+        consumer: &str,
+        callback: impl Callback<S, JetStream<S>, Result<ConsumerInfo, Error>>,
+    ) {
+        self.call(ApiRequest::consumer("INFO", stream, consumer), callback);
+    }
+
+    /// Deletes a consumer.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if there is no such consumer or stream.
+    #[doc(alias = "DeleteConsumer")]
+    pub fn delete_consumer(
+        &self,
+        stream: &str,
+        consumer: &str,
+        callback: impl Callback<S, JetStream<S>, Result<(), Error>>,
+    ) {
+        self.call(ApiRequest::delete_consumer(stream, consumer), callback);
+    }
+}

@@ -1,0 +1,87 @@
+//! What all handles of a bucket share: its names, put together once, and the way to its stream.
+
+use super::error::{self, Error};
+use super::name;
+use crate::callback::Answer;
+use crate::jetstream::{self, Api, ApiReply, ApiRequest, DirectReads, JoinedSubject};
+use std::sync::Arc;
+
+pub(super) struct Bucket {
+    pub(super) api: Api,
+    pub(super) name: Arc<str>,
+    /// `KV_<bucket>`.
+    pub(super) stream: String,
+    /// `$KV.<bucket>.`: what every key's subject begins with.
+    pub(super) subjects: String,
+    /// A key's subject.
+    pub(super) key_subject: JoinedSubject,
+    /// A key's subject for publishing, with the API prefix where there is one.
+    pub(super) put_subject: JoinedSubject,
+    pub(super) direct_reads: DirectReads,
+    /// Why the bucket's name cannot be one.
+    invalid: Option<Error>,
+}
+
+impl Bucket {
+    pub(super) fn new(api: &Api, name: &str) -> Self {
+        let stream = format!("KV_{name}");
+        let subjects = format!("$KV.{name}.");
+        let put_subjects = match api.has_default_prefix() {
+            true => subjects.clone(),
+            false => format!("{}.{subjects}", api.prefix()),
+        };
+        Self {
+            name: name.into(),
+            key_subject: JoinedSubject::new(subjects.clone()),
+            put_subject: JoinedSubject::new(put_subjects),
+            direct_reads: DirectReads::new(api, &stream, &subjects),
+            stream,
+            subjects,
+            invalid: name::check_bucket(name).err(),
+            api: api.clone(),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.invalid.clone().map_or(Ok(()), Err)
+    }
+
+    #[inline]
+    pub(super) fn check_key(&self, key: &str) -> Result<(), Error> {
+        if let Some(error) = &self.invalid {
+            return Err(error.clone());
+        }
+        name::check_key(key)
+    }
+
+    /// Gives JetStream's "stream not found" its meaning here.
+    pub(super) fn error(&self, error: jetstream::Error) -> Error {
+        match Error::from_jetstream(error) {
+            Error::JetStream(error) if error::is_stream_not_found(&error) => {
+                Error::BucketNotFound { bucket: self.name.to_string() }
+            }
+            error => error,
+        }
+    }
+
+    /// Answers in the next turn: how misuse is reported that is noticed at once.
+    pub(super) fn defer<T: 'static>(&self, answer: Answer<T>, outcome: T) {
+        self.api.port().defer(move |state| answer(state, outcome));
+    }
+
+    /// Sends a request to the API, unless it could not be made, and answers in terms of buckets.
+    pub(super) fn call<T: ApiReply>(
+        self: &std::rc::Rc<Self>,
+        request: Result<ApiRequest, jetstream::Error>,
+        answer: Answer<Result<T, Error>>,
+    ) {
+        if let Err(error) = self.check() {
+            return self.defer(answer, Err(error));
+        }
+        let bucket = self.clone();
+        let answer = move |state: &mut _, reply: Result<T, jetstream::Error>| {
+            answer(state, reply.map_err(|error| bucket.error(error)))
+        };
+        self.api.call(request, Box::new(answer));
+    }
+}
