@@ -53,7 +53,8 @@ fn again(turns: &mut u64, handle: &Handle<u64>) {
 
 fn main() -> evnats::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let mut number = |default| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let mut number =
+        |default| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (clients, wanted): (u64, u64) = (number(1000), number(10_000));
     let event_loop = EventLoop::<u64>::new()?;
     let before = resident();
