@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let event_loop = EventLoop::new()?;
     let prices = event_loop.connect(url)?.jetstream().key_value("example_prices");
     prices.client().on_close(|_, _, reason| println!("closed: {reason}"));
-    let config = kv::Config { history: 5, ..kv::Config::default() };
+    let config = kv::Config::new().history(5);
     prices.create_bucket(config, |app: &mut App, prices, created| {
         let Some(status) = app.check(prices, created) else { return };
         println!("bucket {} keeps {:?} values per key", status.bucket(), status.history());

@@ -9,7 +9,6 @@ type Rooms = kv::KeyValue<App>;
 
 #[derive(Default)]
 struct App {
-    watcher: Option<kv::Watcher<App>>,
     live: bool,
     /// What ended it all too early.
     failure: Option<kv::Error>,
@@ -29,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     rooms.client().on_close(|_, _, reason| println!("closed: {reason}"));
     // a watch sees every change that the history still holds: with the default of one value, a
     // change that is followed at once by another may go unseen
-    let config = kv::Config { history: 5, ..kv::Config::default() };
+    let config = kv::Config::new().history(5);
     rooms.create_bucket(config, |app: &mut App, rooms, created| {
         if let Err(error) = created {
             return app.fail(rooms, error);
@@ -37,8 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         rooms.put("floor1.kitchen", "19 degrees", |_, _, _| {});
         rooms.put("floor2.attic", "not watched", |_, _, _| {});
         rooms.put("floor1.bath", "23 degrees", |app, rooms, stored| match stored {
-            // the handle of the watch lives in the state, where the callback finds it
-            Ok(_) => app.watcher = Some(rooms.watch("floor1.*", kv::WatchOptions::new(), changed)),
+            Ok(_) => drop(rooms.watch("floor1.*", kv::WatchOptions::new(), changed)),
             Err(error) => app.fail(rooms, error),
         });
     });
@@ -47,7 +45,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(app.failure.map_or(Ok(()), Err)?)
 }
 
-fn changed(app: &mut App, rooms: &Rooms, update: kv::Update) {
+fn changed(app: &mut App, watch: &kv::Watcher<App>, update: kv::Update) {
+    let rooms = watch.bucket();
     match update {
         kv::Update::Entry(entry) => {
             let when = if app.live { "now" } else { "initially" };
@@ -61,7 +60,7 @@ fn changed(app: &mut App, rooms: &Rooms, update: kv::Update) {
             match entry.operation() {
                 // once the others are seen: a purge makes server 2.9 skip what is on its way
                 kv::Operation::Delete => rooms.purge("floor1.bath", |_, _, _| {}),
-                kv::Operation::Purge => stop(app, rooms),
+                kv::Operation::Purge => stop(watch),
                 _ => {}
             }
         }
@@ -76,10 +75,9 @@ fn changed(app: &mut App, rooms: &Rooms, update: kv::Update) {
     }
 }
 
-fn stop(app: &mut App, rooms: &Rooms) {
-    if let Some(watcher) = app.watcher.take() {
-        watcher.stop();
-    }
+fn stop(watch: &kv::Watcher<App>) {
+    watch.stop();
+    let rooms = watch.bucket();
     println!("watch stopped");
     rooms.put("floor1.kitchen", "nobody sees this", |_, rooms, stored| {
         println!("stored, unseen: {}", stored.is_ok());

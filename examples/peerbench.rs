@@ -87,7 +87,7 @@ fn subscribe(nats: &Client<Bench>) -> Result<(), Error> {
                 Some(Usage { at: Instant::now(), ..bench.start.take().unwrap_or_default() });
         }
         assert_eq!(message.payload().len(), bench.payload.len());
-        bench.count_one(nats);
+        bench.count_one(nats.client());
     })?;
     nats.flush(|bench, nats, _| {
         bench.start = Some(Usage::now());
@@ -98,7 +98,7 @@ fn subscribe(nats: &Client<Bench>) -> Result<(), Error> {
 
 /// Publishes and receives on one connection, both directions kept busy.
 fn echo(nats: &Client<Bench>) -> Result<(), Error> {
-    nats.subscribe("bench.echo", |bench, nats, _| bench.count_one(nats))?;
+    nats.subscribe("bench.echo", |bench, echo, _| bench.count_one(echo.client()))?;
     nats.flush(|bench, nats, _| {
         bench.start = Some(Usage::now());
         send_all(bench, nats, "bench.echo");

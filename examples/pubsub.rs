@@ -3,7 +3,7 @@
 //!
 //! `cargo run --example pubsub` starts a server of its own; with `NATS_URL` it uses that one.
 
-use evnats::{Client, EventLoop, Message};
+use evnats::{EventLoop, Message, Subscription};
 
 #[derive(Default)]
 struct App {
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         app.previewed += 1;
         println!("preview: {}", order.text());
     })?;
-    nats.unsubscribe_after(preview, 2)?;
+    preview.unsubscribe_after(2)?;
 
     for (subject, order) in [
         ("shop.orders.de", "a lamp"),
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn audit(app: &mut App, _: &Client<App>, order: &Message) {
+fn audit(app: &mut App, _: &Subscription<App>, order: &Message) {
     app.audited += 1;
     println!("audit: {} on {}", order.text(), order.subject());
 }

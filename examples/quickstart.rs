@@ -16,24 +16,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     nats.on_close(|_, _, reason| println!("closed: {reason}"));
 
     let config = nats.jetstream().key_value("config");
-    config.create_bucket(
-        kv::Config { history: 5, ..kv::Config::default() },
-        |_, config, created| {
-            match created {
-                Ok(status) => println!("bucket {:?} is ready", status.bucket()),
-                Err(error) => return fail(config, error),
+    config.create_bucket(kv::Config::new().history(5), |_, config, created| {
+        match created {
+            Ok(status) => println!("bucket {:?} is ready", status.bucket()),
+            Err(error) => return fail(config, error),
+        }
+        config.watch(">", kv::WatchOptions::new(), |app: &mut App, _, update| match update {
+            kv::Update::Entry(entry) => {
+                app.updates += 1;
+                println!("  watch: {} {} = {:?}", entry.operation(), entry.key(), entry.text());
             }
-            config.watch(">", kv::WatchOptions::new(), |app: &mut App, _, update| match update {
-                kv::Update::Entry(entry) => {
-                    app.updates += 1;
-                    println!("  watch: {} {} = {:?}", entry.operation(), entry.key(), entry.text());
-                }
-                kv::Update::Initialized => println!("  watch: that is all there was"),
-                update => println!("  watch: {update:?}"),
-            });
-            config.put("app.setting", "on", stored);
-        },
-    );
+            kv::Update::Initialized => println!("  watch: that is all there was"),
+            update => println!("  watch: {update:?}"),
+        });
+        config.put("app.setting", "on", stored);
+    });
 
     let mut app = App::default();
     event_loop.run(&mut app)?;

@@ -4,7 +4,7 @@
 //! `cargo run --example request_reply` starts a server of its own; with `NATS_URL` it uses that
 //! one.
 
-use evnats::{Client, EventLoop, Message, OutgoingMessage, RequestError};
+use evnats::{Client, EventLoop, Message, OutgoingMessage, RequestError, Subscription};
 use std::time::Duration;
 
 #[derive(Default)]
@@ -29,15 +29,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn square(app: &mut App, nats: &Client<App>, request: &Message) {
+fn square(app: &mut App, squares: &Subscription<App>, request: &Message) -> evnats::Result {
     app.served += 1;
     let answer = match request.text().parse::<i64>() {
         Ok(number) => (number * number).to_string(),
         Err(error) => error.to_string(),
     };
-    if let Err(error) = nats.respond(request, answer) {
-        println!("cannot respond: {error}");
-    }
+    squares.client().respond(request, answer)
 }
 
 fn answered(_: &mut App, nats: &Client<App>, reply: Result<Message, RequestError>) {
@@ -47,7 +45,7 @@ fn answered(_: &mut App, nats: &Client<App>, reply: Result<Message, RequestError
     }
     // a request with a timeout of its own; with headers, it would be `.headers(&headers)`
     let proof = OutgoingMessage::new("math.prove.goldbach", "please");
-    nats.request_message(proof, Duration::from_millis(200), timed_out);
+    nats.send_request(proof, Duration::from_millis(200), timed_out);
 }
 
 fn timed_out(_: &mut App, nats: &Client<App>, reply: Result<Message, RequestError>) {

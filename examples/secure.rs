@@ -37,9 +37,10 @@ fn attempt(name: &'static str, options: Options) -> Result<(), Box<dyn Error>> {
         ConnectionError::ConnectFailed { reason, .. } => println!("{name}: {reason}"),
         error => println!("{name}: {error}"),
     });
-    client.subscribe("vault.>", move |(), client, message| {
+    client.on_close(move |(), _, reason| println!("{name}: closed: {reason}"));
+    client.subscribe("vault.>", move |(), vault, message| {
         println!("{name}: got {:?} on {}", message.text(), message.subject());
-        client.drain();
+        vault.client().drain();
     })?;
     client.publish("vault.door", "open")?;
     Ok(event_loop.run(&mut ())?)

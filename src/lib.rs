@@ -7,19 +7,26 @@
 //! #[derive(Default)]
 //! struct App { stored: u64 }
 //!
-//! let event_loop = EventLoop::new()?;
-//! let nats = event_loop.connect("nats://127.0.0.1:4222")?;
-//! let config = nats.jetstream().key_value("config");
-//! config.create_bucket(kv::Config::default(), |_, config, created| {
-//!     created.expect("the bucket");
-//!     config.put("app.setting", "on", |app: &mut App, config, revision| {
-//!         app.stored += 1;
-//!         println!("stored at {revision:?}");
-//!         config.client().drain();
+//! fn main() -> evnats::Result {
+//!     let event_loop = EventLoop::<App>::new()?;
+//!     let nats = event_loop.connect("nats://127.0.0.1:4222")?;
+//!     let config = nats.jetstream().key_value("config");
+//!
+//!     config.create_bucket(kv::Config::new(), |_, config, created| {
+//!         created?; // an error leaves `run`
+//!         config.put("app.setting", "on", |app, config, revision| {
+//!             app.stored = revision?;
+//!             config.get("app.setting", |_, config, entry| {
+//!                 println!("got {:?}", entry?);
+//!                 config.client().drain();
+//!                 Ok(())
+//!             });
+//!             Ok(())
+//!         });
+//!         Ok(())
 //!     });
-//! });
-//! event_loop.run(&mut App::default())?; // returns when no client and no timer is left
-//! # Ok::<(), evnats::Error>(())
+//!     event_loop.run(&mut App::default()) // returns when no client and no timer is left
+//! }
 //! ```
 //!
 //! # Three doors
@@ -32,8 +39,12 @@
 //!
 //! # Callbacks
 //!
-//! * Every callback gets the user's state, the handle it was called on, and the outcome. The state
-//!   is lent by [`run`](EventLoop::run) or [`dispatch`](EventLoop::dispatch).
+//! * Every callback gets the user's state, the thing it was asked of (a [`Subscription`], a
+//!   [`kv::Watcher`], else the handle that the call was made on), and the outcome. The state is lent
+//!   by [`run`](EventLoop::run) or [`dispatch`](EventLoop::dispatch).
+//! * A callback returns nothing or a [`Result`]. An error ends `run` or `dispatch` with it after the
+//!   callback; the loop can be run again, and nothing is lost. What a peer, a server or an outage can
+//!   cause is no error of [`Client::respond`].
 //! * Commands return before anything is called back, also when they fail at once. What is wrong
 //!   with a call that has a callback is told to the callback, in the next turn.
 //! * A one-shot callback runs exactly once: with a result, an error of the server, a timeout, or

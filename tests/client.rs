@@ -7,7 +7,6 @@ use evnats::{
     HeaderMap, Options, OutgoingMessage, RequestError,
 };
 use evnats_harness::{Script, ScriptedServer, Server};
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 use support::{Log, finish, run, run_with, server, unique};
@@ -60,17 +59,15 @@ fn auto_unsubscribe_is_exact_also_when_already_exceeded() {
     let subject = unique("auto");
     let log: Log = run(|nats| {
         let three = nats.subscribe(&subject, |log: &mut Log, _, _| log.push("three".into()));
-        nats.unsubscribe_after(three.expect("a subscription"), 3).expect("limited");
-        let cell = Rc::new(Cell::new(None));
-        let own = cell.clone();
+        three.expect("a subscription").unsubscribe_after(3).expect("limited");
         let exceeded = nats.subscribe(&subject, move |log: &mut Log, nats, _| {
             log.push("two".into());
             if log.iter().filter(|line| *line == "two").count() == 2 {
                 // a total of one is behind us: it ends now
-                nats.unsubscribe_after(own.get().expect("set"), 1).expect("limited");
+                nats.unsubscribe_after(1).expect("limited");
             }
         });
-        cell.set(Some(exceeded.expect("a subscription")));
+        exceeded.expect("a subscription");
         for _ in 0..10 {
             nats.publish(&subject, b"").expect("a publish");
         }
@@ -91,11 +88,11 @@ fn headers_travel_and_keep_their_case_and_order() {
         nats.subscribe(&subject, |log: &mut Log, nats, message| {
             log.extend(message.headers().iter().map(|(name, value)| format!("{name}={value}")));
             assert_eq!(message.text(), "body");
-            nats.close();
+            nats.client().close();
         })
         .expect("a subscription");
         let headers = HeaderMap::new().with("Trace", "1").with("trace", "2").with("Trace", "ü");
-        nats.publish_with_headers(&subject, &headers, "body").expect("a publish");
+        nats.send(OutgoingMessage::new(&subject, "body").headers(&headers)).expect("a publish");
     });
     assert_eq!(log, ["Trace=1", "trace=2", "Trace=ü"]);
 }
@@ -105,7 +102,7 @@ fn requests_are_answered_and_no_responders_is_an_error_of_its_own() {
     let subject = unique("service");
     let log: Log = run(|nats| {
         nats.subscribe(&subject, |_, nats, message| {
-            nats.respond(message, format!("hello {}", message.text())).expect("an answer");
+            nats.client().respond(message, format!("hello {}", message.text())).expect("an answer");
         })
         .expect("a subscription");
         nats.request(&subject, "world", |log: &mut Log, nats, reply| {
@@ -132,7 +129,7 @@ fn a_hundred_thousand_requests_in_flight_all_answer_exactly_once() {
     let app: App =
         run_with(Options::new(server().url()).request_timeout(Duration::from_secs(60)), |nats| {
             nats.subscribe(&subject, |_, nats, message| {
-                nats.respond(message, message.payload()).expect("an answer");
+                nats.client().respond(message, message.payload()).expect("an answer");
             })
             .expect("a subscription");
             nats.flush(move |app: &mut App, nats, _| {
@@ -164,12 +161,12 @@ fn draining_a_subscription_delivers_what_is_pending() {
         for n in 0..3 {
             nats.publish(&subject, n.to_string()).expect("a publish");
         }
-        nats.drain_subscription(id, move |log: &mut Log, nats, drained| {
-            log.push(format!("{drained:?}"));
-            nats.publish("after", b"").expect("the connection stays");
-            nats.drain_subscription(id, |log: &mut Log, nats, drained| {
-                log.push(format!("again: {}", drained.expect_err("it is gone")));
-                nats.close();
+        id.drain(|log: &mut Log, drained, outcome| {
+            log.push(format!("{outcome:?}"));
+            drained.client().publish("after", b"").expect("the connection stays");
+            drained.drain(|log: &mut Log, again, outcome| {
+                log.push(format!("again: {}", outcome.expect_err("it is gone")));
+                again.client().close();
             });
         });
     });
@@ -220,7 +217,7 @@ fn a_drain_before_the_connection_stands_still_sends_everything() {
     receiver
         .subscribe(&subject, |log: &mut Log, receiver, m| {
             log.push(m.text().into_owned());
-            receiver.close();
+            receiver.client().close();
         })
         .expect("a subscription");
     receiver.flush(move |_, receiver, _| {
@@ -264,7 +261,7 @@ fn payloads_of_all_sizes_arrive_unharmed() {
             log.push(format!("{} {same}", message.payload().len()));
             assert_eq!(message.payload().len(), expected);
             if log.len() == sizes.len() {
-                nats.close();
+                nats.client().close();
             }
         })
         .expect("a subscription");
@@ -287,10 +284,10 @@ fn max_payload_boundary_is_exact_with_headers() {
             let headers = HeaderMap::new().with("A", "1");
             let fits = vec![0; limit - headers.encoded_len()];
             let message = OutgoingMessage::new(&subject, fits.as_slice()).headers(&headers);
-            nats.publish_message(message).expect("at the limit");
+            nats.send(message).expect("at the limit");
             let too_large = vec![0; limit - headers.encoded_len() + 1];
             let message = OutgoingMessage::new(&subject, too_large).headers(&headers);
-            let error = nats.publish_message(message).expect_err("over the limit");
+            let error = nats.send(message).expect_err("over the limit");
             assert!(matches!(
                 error,
                 Error::Command(CommandError::PayloadTooLarge { size, limit: l })
@@ -313,8 +310,8 @@ fn bad_input_is_refused_with_a_clear_error_and_the_connection_stays_usable() {
                 nats.publish("a.*", b""),
                 nats.publish("a.>", b""),
                 nats.publish("a", vec![0; 2 << 20]),
-                nats.publish_with_headers("a", &forged, b""),
-                nats.publish_message(OutgoingMessage::new("a", b"").reply("x y")),
+                nats.send(OutgoingMessage::new("a", b"").headers(&forged)),
+                nats.send(OutgoingMessage::new("a", b"").reply("x y")),
                 nats.publish(&"x".repeat(5000), b""),
                 nats.subscribe("a..b", |_, _, _| {}).map(drop),
                 nats.subscribe(">.a", |_, _, _| {}).map(drop),
@@ -428,7 +425,7 @@ fn unix_sockets_carry_everything() {
     let log: Log = run_with(Options::unix(&path), |nats| {
         nats.subscribe(&subject, |log: &mut Log, nats, message| {
             log.push(message.payload().len().to_string());
-            nats.close();
+            nats.client().close();
         })
         .expect("a subscription");
         nats.publish(&subject, vec![1; 500_000]).expect("a publish");
@@ -555,8 +552,7 @@ fn keep_alive_notices_a_paused_server_although_we_publish_constantly() {
     let nats = event_loop.connect(options).expect("a client");
     fn publish(log: &mut Log, nats: &Client<Log>) {
         if nats.publish("busy", b"x").is_ok() {
-            let again = nats.clone();
-            nats.handle().set_timer(Duration::from_millis(5), move |log, _| publish(log, &again));
+            nats.set_timer(Duration::from_millis(5), publish);
         } else {
             log.push("publishing ended".into());
         }
@@ -568,6 +564,7 @@ fn keep_alive_notices_a_paused_server_although_we_publish_constantly() {
         publish(log, nats);
     });
     nats.on_disconnect(|log, _, reason| log.push(reason.to_string()));
+    nats.on_close(|_, _, _| {});
     let log = finish(&event_loop);
     pid.resume();
     let expected = ["stale connection: the server stopped answering pings", "publishing ended"];

@@ -84,7 +84,7 @@ use std::process::{Child, Command};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use support::{
-    Log, assert_same, finish, finish_with, flush, run, run_with, server, turn_until, unique,
+    Log, assert_same, fail, finish, finish_with, flush, run, run_with, server, turn_until, unique,
 };
 
 // ---- its tests ------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ fn t_06_a_request_without_an_answer_times_out_when_it_said() {
         nats.flush(move |_: &mut Log, nats, _| {
             let message = OutgoingMessage::new(&subject, b"?");
             began.set(Instant::now());
-            nats.request_message(message, TIMEOUT, move |log: &mut Log, nats, outcome| {
+            nats.send_request(message, TIMEOUT, move |log: &mut Log, nats, outcome| {
                 assert_eq!(outcome, Err(RequestError::Timeout));
                 let took = began.get().elapsed();
                 assert!(took >= TIMEOUT, "{took:?}");
@@ -161,7 +161,7 @@ fn t_11_three_connections_on_one_loop_fan_out_and_ask_each_other() {
     log.clear();
     clients[1]
         .subscribe(&service, |_, nats, message| {
-            nats.respond(message, format!("{}!", message.text())).expect("an answer");
+            nats.client().respond(message, format!("{}!", message.text())).expect("an answer");
         })
         .expect("a subscription");
     flush(&event_loop, &mut log, &clients[1]);
@@ -193,14 +193,14 @@ fn child_that_works() {
             .expect("a subscription");
         nats.queue_subscribe(&format!("{base}.queue"), "workers", move |_, nats, message| {
             some.set(some.get() + 1);
-            nats.respond(message, "done").expect("an answer");
+            nats.client().respond(message, "done").expect("an answer");
         })
         .expect("a subscription");
         let ready = format!("{base}.ready");
         nats.subscribe(&format!("{base}.report"), move |_, nats, _| {
             let report = format!("{} {}", fanned.get(), queued.get());
-            nats.publish(&format!("{base}.reported"), report).expect("a publish");
-            nats.drain();
+            nats.client().publish(&format!("{base}.reported"), report).expect("a publish");
+            nats.client().drain();
         })
         .expect("a subscription");
         // the server knows of the subscriptions before anybody hears that this one is ready
@@ -331,7 +331,7 @@ fn xt_08_a_drain_in_mid_stream_delivers_what_it_must_and_ends() {
     nats.subscribe(&subject, |app: &mut App, nats, message| {
         app.received.push(message.text().parse().expect("a number"));
         if app.received.len() == 1000 {
-            nats.drain();
+            nats.client().drain();
             app.drained = true;
         }
     })
@@ -385,7 +385,7 @@ fn defect_01_a_message_split_anywhere_keeps_its_subject_and_reply() {
         let headers = HeaderMap::new().with("Number", number.to_string());
         let message =
             OutgoingMessage::new(&subject, "x".repeat(number)).reply(&reply).headers(&headers);
-        publisher.publish_message(message).expect("a publish");
+        publisher.send(message).expect("a publish");
     }
     turn_until(&event_loop, &mut numbers, "messages", |numbers| numbers.len() == 40);
     assert_eq!(nats.state(), ConnectionState::Connected);
@@ -434,7 +434,7 @@ fn leaves(
     let server = ScriptedServer::start(script);
     let options = change(Options::new(server.url()).reconnect(false));
     let mut reasons: Vec<DisconnectReason> = run_with(options, |nats| {
-        nats.subscribe("a", |_, _, message| panic!("{:?} is none", message.text()))
+        nats.subscribe("a", |_, _, message| fail(format!("{:?} is none", message.text())))
             .expect("a subscription");
         nats.on_close(|reasons: &mut Vec<_>, _, reason| reasons.push(reason.clone()));
     });
@@ -542,6 +542,7 @@ fn defect_11_long_names_and_passwords_are_sent_whole() {
                 log.push("connected".into());
                 nats.close();
             });
+            nats.on_close(|_, _, _| {});
         });
         !log.is_empty()
     };
@@ -561,7 +562,7 @@ fn defect_13_whatever_is_asked_during_a_disconnect_is_answered_after_it() {
         .expect("a subscription");
     let subject = service.clone();
     nats.subscribe(&service, |log: &mut Log, nats, message| match message.reply() {
-        Some(_) => nats.respond(message, message.payload()).expect("an answer"),
+        Some(_) => nats.client().respond(message, message.payload()).expect("an answer"),
         None => log.push(format!("published {}", message.text())),
     })
     .expect("a subscription");
@@ -608,7 +609,7 @@ fn defect_14_a_panic_in_the_middle_of_publishing_stops_no_later_write() {
         for number in 0..3 {
             nats.publish(&to, number.to_string()).expect("a publish");
         }
-        panic!("a bug in the application");
+        fail("a bug in the application");
     });
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         turn_until(&event_loop, &mut log, "a panic", |log| log.len() == 3);
@@ -680,10 +681,10 @@ fn defect_26_a_drained_subscription_does_not_come_back_with_the_connection() {
         nats.subscribe(subject, move |log: &mut Log, _, _| log.push(text.clone())).expect("one")
     };
     let [first, second, _] = [&drained, &draining, &kept].map(|subject| subscribe(subject));
-    nats.drain_subscription(first, |log, _, outcome| log.push(format!("drained {outcome:?}")));
+    first.drain(|log, _, outcome| log.push(format!("drained {outcome:?}")));
     turn_until(&event_loop, &mut log, "a drain", |log| !log.is_empty());
     proxy.stall_all();
-    nats.drain_subscription(second, |log, _, outcome| log.push(format!("draining {outcome:?}")));
+    second.drain(|log, _, outcome| log.push(format!("draining {outcome:?}")));
     turn_until(&event_loop, &mut log, "a write", |_| nats.buffered() == 0);
     proxy.cut_all();
     turn_until(&event_loop, &mut log, "a reconnect", |_| nats.statistics().reconnects == 1);

@@ -5,7 +5,7 @@
 mod support;
 
 use allocation_counter::{measure, opt_out};
-use evnats::jetstream::{self, MessageQuery, Storage, StreamConfig};
+use evnats::jetstream::{self, MessageQuery, ReadFrom, Storage, StreamConfig};
 use evnats::{
     Client, CommandError, ConnectionError, ConnectionState, EventLoop, Message, Options,
     RequestError, kv,
@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::{flush, turn_until, unique};
+use support::{fail, flush, turn_until, unique};
 
 /// Clients that work side by side in a round.
 const CLIENTS: usize = 32;
@@ -310,7 +310,9 @@ impl Setup {
         let event_loop = EventLoop::new().expect("an event loop");
         let options = dress(Options::new(server.url()).request_timeout(PATIENCE));
         let sound = event_loop.connect(options).expect("a client");
-        sound.on_disconnect(|_, _, reason| panic!("the sound client is disconnected: {reason}"));
+        sound.on_disconnect(|_, _, reason| {
+            fail(format!("the sound client is disconnected: {reason}"))
+        });
         let scheme = if url.starts_with("ws://") { "ws" } else { "nats" };
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
         Self { wire, port, scheme, dress: Box::new(dress), event_loop, sound, _server: server }
@@ -355,7 +357,7 @@ fn round(setup: &Setup, first_seed: u64, tally: &mut Tally) {
         listening.push(sent.expect("a subscription"));
     }
     let echo = sound.subscribe(&shared.subject("echo", 0), move |_, nats, message| {
-        let answered = nats.respond(message, message.payload());
+        let answered = nats.client().respond(message, message.payload());
         assert!(corrupt || answered.is_ok(), "{answered:?}");
     });
     listening.push(echo.expect("a subscription"));
@@ -392,7 +394,7 @@ fn round(setup: &Setup, first_seed: u64, tally: &mut Tally) {
     }
     for subscription in listening {
         flush(event_loop, &mut app, sound);
-        sound.unsubscribe(subscription).expect("it was alive");
+        assert!(subscription.unsubscribe(), "it was alive");
     }
     for (run, nats) in app.runs.iter().zip(&clients) {
         check(run, nats);
@@ -411,14 +413,11 @@ fn round(setup: &Setup, first_seed: u64, tally: &mut Tally) {
 
 fn prepare(event_loop: &EventLoop<App>, app: &mut App, shared: &Shared) {
     let js = shared.sound.jetstream();
-    let config = StreamConfig {
-        name: shared.stream.clone(),
-        subjects: vec![format!("js.{}.*", shared.round)],
-        storage: Storage::Memory,
-        ..StreamConfig::default()
-    };
+    let config = StreamConfig::new(shared.stream.clone())
+        .subjects([format!("js.{}.*", shared.round)])
+        .storage(Storage::Memory);
     js.create_stream(&config, |_: &mut App, _, created| drop(created.expect("a stream")));
-    let config = kv::Config { history: 64, storage: Storage::Memory, ..kv::Config::default() };
+    let config = kv::Config::new().history(64).storage(Storage::Memory);
     js.key_value(&shared.bucket).create_bucket(config, |app: &mut App, _, created| {
         created.expect("a bucket");
         app.runs.push(Run::default());
@@ -477,7 +476,7 @@ fn check_stream(event_loop: &EventLoop<App>, app: &mut App, shared: &Shared) {
         for sequence in 1..=info.state.last_sequence {
             let (found, count) = (found.clone(), count.clone());
             let query = MessageQuery::Sequence(sequence);
-            js.message(&info.config.name, query, move |_, _, message| {
+            js.stored_message(&info.config.name, query, ReadFrom::Leader, move |_, _, message| {
                 let message = message.expect("a message");
                 let place = message.subject.rsplit('.').next().and_then(|place| place.parse().ok());
                 let text = String::from_utf8_lossy(&message.payload).into_owned();
@@ -531,8 +530,10 @@ fn check_clean_connection(setup: &Setup) {
     let proxy = FaultProxy::start(setup.port, |_| Vec::new());
     let mut app = App::default();
     let nats = setup.event_loop.connect(setup.options(&proxy)).expect("a client");
-    nats.subscribe("clean", |_, nats, message| nats.respond(message, "yes").expect("an answer"))
-        .expect("a subscription");
+    nats.subscribe("clean", |_, nats, message| {
+        nats.client().respond(message, "yes").expect("an answer")
+    })
+    .expect("a subscription");
     nats.request("clean", "?", |app: &mut App, nats, reply| {
         assert_eq!(reply.expect("a reply").text(), "yes");
         app.runs.push(Run::default());
@@ -630,7 +631,7 @@ fn cut_a_write(
         .subscribe(&format!("{base}.*"), move |cut: &mut Cut, sound, message| {
             assert!(message.payload().len() == len, "{} bytes", message.payload().len());
             cut.received.push(last_number(&message.subject()));
-            sound.respond(message, "got it").expect("an answer");
+            sound.client().respond(message, "got it").expect("an answer");
         })
         .expect("a subscription");
     flush(&event_loop, &mut cut, &sound);
@@ -779,13 +780,13 @@ fn watch(kv: &kv::KeyValue<Vec<Watched>>, place: usize) {
             kv::Update::Entry(entry) => watched.revisions.push(entry.revision()),
             kv::Update::Initialized => watched.signals += 1,
             // once it is set up, a watch does not end; before, it is a request like others
-            kv::Update::Ended(_) if kv.client().state() == ConnectionState::Closed => {}
+            kv::Update::Ended(_) if kv.bucket().client().state() == ConnectionState::Closed => {}
             kv::Update::Ended(error) => {
                 assert_eq!(watched.signals, 0, "seed {}: {error}", watched.seed);
                 assert!(error.is_timeout(), "seed {}: {error}", watched.seed);
                 watched.revisions.clear();
                 watched.begun_anew += 1;
-                watch(kv, place);
+                watch(kv.bucket(), place);
             }
             _ => {}
         }
@@ -828,7 +829,7 @@ fn watches_under_faults_show_every_revision_once_and_in_order_and_listings_are_w
         let bucket = unique("watched");
         let write = sound.jetstream().key_value(&bucket);
         let stored = Rc::new(Cell::new(0));
-        let config = kv::Config { storage: Storage::Memory, ..kv::Config::default() };
+        let config = kv::Config::new().storage(Storage::Memory);
         let put = |kv: &kv::KeyValue<Vec<Watched>>, key: String, stored: &Rc<Cell<u64>>| {
             let stored = stored.clone();
             kv.put(&key, payload(0), move |_, _, revision| {

@@ -4,8 +4,8 @@ mod support;
 
 use evnats::HeaderMap;
 use evnats::jetstream::{
-    ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PublishOptions, StoredMessage,
-    StreamConfig,
+    ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PublishOptions, ReadFrom,
+    StoredMessage, StreamConfig,
 };
 use evnats_harness::requires;
 use std::time::Duration;
@@ -17,12 +17,7 @@ type Js = JetStream<Log>;
 fn with_stream(go_on: impl FnOnce(&mut Log, &Js, &'static str) + 'static) -> Log {
     let name: &'static str = unique("S").leak();
     run(|nats: &evnats::Client<Log>| {
-        let config = StreamConfig {
-            name: name.into(),
-            subjects: vec![format!("{name}.>")],
-            allow_direct: true,
-            ..StreamConfig::default()
-        };
+        let config = StreamConfig::new(name).subjects([format!("{name}.>")]).allow_direct(true);
         nats.jetstream().create_stream(&config, move |log, js, created| {
             let info = created.expect("a stream");
             assert_eq!((info.config.name.as_str(), info.state.messages), (name, 0));
@@ -81,11 +76,7 @@ fn streams_are_created_asked_about_updated_and_deleted() {
 #[test]
 fn a_stream_name_in_use_is_told_apart() {
     with_stream(|_, js, stream| {
-        let other = StreamConfig {
-            name: stream.into(),
-            subjects: vec![format!("{stream}.other")],
-            ..StreamConfig::default()
-        };
+        let other = StreamConfig::new(stream).subjects([format!("{stream}.other")]);
         js.create_stream(&other, move |_, js, created| {
             assert!(created.expect_err("in use").is_stream_name_in_use());
             end(js, stream);
@@ -99,7 +90,7 @@ fn names_are_checked_before_they_become_subjects() {
         let js = nats.jetstream();
         js.stream_info("a b", note(|_, _| {}));
         js.delete_stream("a.b", note(|_, _| {}));
-        js.message("", MessageQuery::Sequence(1), note(|_, _| {}));
+        js.stored_message("", MessageQuery::Sequence(1), ReadFrom::Leader, note(|_, _| {}));
         js.create_stream(&StreamConfig::default(), note(|_, js| js.client().close()));
     });
     let expected = [
@@ -193,15 +184,25 @@ fn messages_are_read_by_sequence_and_by_subject_from_leader_and_replica() {
         };
         let read_all = move |_: &mut Log, js: &Js, _| {
             use MessageQuery::{LastBySubject, NextBySubject, Sequence};
-            js.message(stream, Sequence(2), check("b", 2, "2"));
-            js.direct_message(stream, Sequence(2), check("b", 2, "2"));
-            js.message(stream, LastBySubject(a), check("a", 3, "3"));
-            js.direct_message(stream, LastBySubject(a), check("a", 3, "3"));
-            js.message(stream, NextBySubject { subject: a, from: 2 }, check("a", 3, "3"));
-            js.direct_message(stream, NextBySubject { subject: any, from: 2 }, check("b", 2, "2"));
-            js.message(stream, Sequence(99), not_found);
-            js.direct_message(stream, Sequence(99), not_found);
-            js.direct_message(stream, LastBySubject("other"), not_found);
+            js.stored_message(stream, Sequence(2), ReadFrom::Leader, check("b", 2, "2"));
+            js.stored_message(stream, Sequence(2), ReadFrom::Direct, check("b", 2, "2"));
+            js.stored_message(stream, LastBySubject(a), ReadFrom::Leader, check("a", 3, "3"));
+            js.stored_message(stream, LastBySubject(a), ReadFrom::Direct, check("a", 3, "3"));
+            js.stored_message(
+                stream,
+                NextBySubject { subject: a, from: 2 },
+                ReadFrom::Leader,
+                check("a", 3, "3"),
+            );
+            js.stored_message(
+                stream,
+                NextBySubject { subject: any, from: 2 },
+                ReadFrom::Direct,
+                check("b", 2, "2"),
+            );
+            js.stored_message(stream, Sequence(99), ReadFrom::Leader, not_found);
+            js.stored_message(stream, Sequence(99), ReadFrom::Direct, not_found);
+            js.stored_message(stream, LastBySubject("other"), ReadFrom::Direct, not_found);
             // the answers come in any order, and all of them before the connection closes
             js.client().drain();
         };
@@ -221,7 +222,12 @@ fn direct_get_no_stream() {
     requires!(support::server(), 2, 10);
     let log: Log = run(|nats| {
         let js = nats.jetstream();
-        js.direct_message("NONE", MessageQuery::Sequence(1), note(|_, js| js.client().close()));
+        js.stored_message(
+            "NONE",
+            MessageQuery::Sequence(1),
+            ReadFrom::Direct,
+            note(|_, js| js.client().close()),
+        );
     });
     assert_eq!(log, ["JetStream is not available: nobody answers on its API"]);
 }
@@ -229,12 +235,9 @@ fn direct_get_no_stream() {
 #[test]
 fn consumers_are_created_asked_about_and_deleted() {
     with_stream(|_, js, stream| {
-        let config = ConsumerConfig {
-            name: Some("reader".into()),
-            durable_name: Some("reader".into()),
-            filter_subject: Some(format!("{stream}.a")),
-            ..ConsumerConfig::default()
-        };
+        let config = ConsumerConfig::new("reader")
+            .durable_name("reader")
+            .filter_subject(format!("{stream}.a"));
         js.create_consumer(stream, &config, move |_, js, created| {
             assert_eq!(created.expect("a consumer").name, "reader");
             js.consumer_info(stream, "reader", move |_, js, info| {

@@ -3,7 +3,7 @@
 mod support;
 
 use evnats::jetstream::{ConsumerInfo, Discard, PublishOptions, Storage, StreamConfig};
-use evnats::kv::{Config, Error, KeyValue, Operation, Reads, Update, WatchOptions};
+use evnats::kv::{Config, Error, KeyValue, Operation, Reads, Update, WatchOptions, Watcher};
 use evnats::{Client, EventLoop, HeaderMap, Options};
 use evnats_harness::requires;
 use std::cell::{Cell, RefCell};
@@ -18,7 +18,7 @@ type Kv = KeyValue<Log>;
 ///
 /// It is in memory: now and then server 2.9 fails to make a file store when many come and go.
 fn with_bucket(config: Config, go_on: impl FnOnce(&mut Log, &Kv) + 'static) -> Log {
-    let config = Config { storage: Storage::Memory, ..config };
+    let config = config.storage(Storage::Memory);
     run(|nats: &Client<Log>| {
         nats.jetstream().key_value(&unique("bucket")).create_bucket(config, |log, kv, created| {
             created.expect("a bucket");
@@ -28,7 +28,7 @@ fn with_bucket(config: Config, go_on: impl FnOnce(&mut Log, &Kv) + 'static) -> L
 }
 
 fn history(count: u8) -> Config {
-    Config { history: count, ..Config::default() }
+    Config::new().history(count)
 }
 
 /// Ends the test by deleting the bucket and closing.
@@ -236,25 +236,22 @@ fn create_after_a_marker_that_the_server_left() {
     requires!(server(), 2, 11);
     let bucket = unique("bucket");
     let log: Log = run(|nats| {
-        let config = StreamConfig {
-            name: format!("KV_{bucket}"),
-            subjects: vec![format!("$KV.{bucket}.>")],
-            max_msgs_per_subject: Some(1),
-            max_age: Some(Duration::from_secs(1)),
-            duplicate_window: Some(Duration::from_secs(1)),
-            subject_delete_marker_ttl: Some(Duration::from_secs(60)),
-            allow_msg_ttl: true,
-            allow_rollup_hdrs: true,
-            allow_direct: true,
-            ..StreamConfig::default()
-        };
+        let config = StreamConfig::new(format!("KV_{bucket}"))
+            .subjects([format!("$KV.{bucket}.>")])
+            .max_msgs_per_subject(1)
+            .max_age(Duration::from_secs(1))
+            .duplicate_window(Duration::from_secs(1))
+            .subject_delete_marker_ttl(Duration::from_secs(60))
+            .allow_msg_ttl(true)
+            .allow_rollup_hdrs(true)
+            .allow_direct(true);
         let kv = nats.jetstream().key_value(&bucket);
         nats.jetstream().create_stream(&config, move |_, _, created| {
             created.expect("a stream with markers");
             kv.watch(">", WatchOptions::new(), |log: &mut Log, kv, update| match update {
                 Update::Entry(entry) if entry.operation() == Operation::Expire => {
                     log.push("expired".into());
-                    kv.get(
+                    kv.bucket().get(
                         "k",
                         note_entry(|_, kv| {
                             kv.keys(note(|_, kv| kv.create("k", "anew", note(|_, kv| end(kv)))));
@@ -443,7 +440,7 @@ fn history_is_in_order_with_tombstones() {
 }
 
 /// Notes a watch's reports until the bucket is gone.
-fn note_updates(log: &mut Log, _: &Kv, update: Update) {
+fn note_updates(log: &mut Log, _: &Watcher<Log>, update: Update) {
     log.push(match update {
         Update::Entry(entry) => format!("{} {}={}", entry.operation(), entry.key(), entry.text()),
         Update::Initialized => "initialized".into(),
@@ -471,17 +468,19 @@ fn watch_with(patterns: &'static [&'static str], options: WatchOptions) -> Log {
                 note_updates(log, kv, update);
                 if is_initialized {
                     assert!(!changed.replace(true), "the signal comes once");
-                    kv.put("a.1", "live", |_, _, _| {});
+                    kv.bucket().put("a.1", "live", |_, _, _| {});
                 } else if changed.get() && !purged.replace(true) {
                     // once it was seen, because a purge takes away what was not delivered yet
-                    kv.purge("a.1", |_, _, _| {});
-                    kv.put("a.end", "", |_, _, _| {});
+                    kv.bucket().purge("a.1", |_, _, _| {});
+                    kv.bucket().put("a.end", "", |_, _, _| {});
                 }
                 if is_last {
                     ended.set(true);
                     let watcher: Option<evnats::kv::Watcher<Log>> = own.borrow_mut().take();
                     watcher.expect("set").stop();
-                    kv.put("a.after", "", |_, kv, _| kv.client().flush(|_, nats, _| nats.close()));
+                    kv.bucket().put("a.after", "", |_, kv, _| {
+                        kv.client().flush(|_, nats, _| nats.close())
+                    });
                 }
             });
             *stop.borrow_mut() = Some(watcher);
@@ -542,7 +541,7 @@ fn several_patterns_on_an_old_server_are_an_error_and_not_everything() {
     let log = with_bucket(history(1), |_, kv| {
         kv.watch_many(&["a", "b"], WatchOptions::new(), |log: &mut Log, kv, update| {
             note_updates(log, kv, update);
-            kv.client().close();
+            kv.bucket().client().close();
         });
     });
     assert_eq!(log, ["the server does not support several filter subjects"]);
@@ -560,7 +559,7 @@ fn watch_on_an_empty_bucket_gives_the_signal() {
             kv.watch(">", options, |log: &mut Log, kv, update| {
                 note_updates(log, kv, update);
                 if log.len() == 1 {
-                    end(kv);
+                    end(kv.bucket());
                 }
             });
         });
@@ -581,15 +580,15 @@ fn a_watch_ends_when_its_bucket_is_deleted_or_does_not_exist() {
             assert!(error.is_bucket_not_found());
             log.push(error.to_string());
             let later = later.clone();
-            kv.create_bucket(Config::default(), move |_, kv, created| {
+            kv.bucket().create_bucket(Config::default(), move |_, kv, created| {
                 created.expect("a bucket");
                 kv.watch(">", later, |log: &mut Log, kv, update| {
                     let initialized = matches!(update, Update::Initialized);
                     note_updates(log, kv, update);
                     if initialized {
-                        kv.delete_bucket(|_, _, deleted| deleted.expect("deleted"));
+                        kv.bucket().delete_bucket(|_, _, deleted| deleted.expect("deleted"));
                     } else {
-                        kv.client().close();
+                        kv.bucket().client().close();
                     }
                 });
             });
@@ -610,13 +609,13 @@ fn a_watch_survives_the_loss_of_its_consumer() {
                 let is_third = matches!(&update, Update::Entry(entry) if entry.text() == "3");
                 note_updates(log, kv, update);
                 if initialized {
-                    delete_consumers(kv, |kv| {
+                    delete_consumers(kv.bucket(), |kv| {
                         kv.put("k", "2", |_, _, _| {});
                         kv.put("k", "3", |_, _, _| {});
                     });
                 }
                 if is_third {
-                    kv.client().close();
+                    kv.bucket().client().close();
                 }
             });
         });
@@ -633,7 +632,7 @@ fn a_watch_whose_own_callback_closes_the_connection_ends_with_it() {
                 let initialized = matches!(update, Update::Initialized);
                 note_updates(log, kv, update);
                 if initialized {
-                    kv.client().close();
+                    kv.bucket().client().close();
                 }
             });
         });
@@ -645,7 +644,7 @@ fn a_watch_whose_own_callback_closes_the_connection_ends_with_it() {
 fn a_watch_whose_callback_panics_goes_on() {
     let event_loop = EventLoop::new().expect("an event loop");
     let nats = event_loop.connect(server().url()).expect("a client");
-    let config = Config { storage: Storage::Memory, ..history(5) };
+    let config = history(5).storage(Storage::Memory);
     nats.jetstream().key_value(&unique("panics")).create_bucket(config, |_, kv, created| {
         created.expect("a bucket");
         kv.watch(">", WatchOptions::new(), |log: &mut Log, kv, update| {
@@ -654,11 +653,11 @@ fn a_watch_whose_callback_panics_goes_on() {
             match log.len() {
                 1 if initialized => {
                     for value in ["1", "2", "3"] {
-                        kv.put("k", value, |_, _, stored| assert!(stored.is_ok()));
+                        kv.bucket().put("k", value, |_, _, stored| assert!(stored.is_ok()));
                     }
                 }
                 3 => panic!("a bug in the application"),
-                4 => kv.client().drain(),
+                4 => kv.bucket().client().drain(),
                 _ => {}
             }
         });
@@ -741,7 +740,7 @@ fn operations_on_a_missing_bucket_say_so() {
 
 #[test]
 fn values_over_the_limits_are_refused_as_such() {
-    let config = Config { max_value_size: Some(100), ..Config::default() };
+    let config = Config::new().max_value_size(100);
     let log = with_bucket(config, |_, kv| {
         kv.put("k", vec![0; 101], |log: &mut Log, kv, stored| {
             let error = stored.expect_err("over the bucket's limit");
@@ -760,7 +759,7 @@ fn values_over_the_limits_are_refused_as_such() {
 
 #[test]
 fn a_full_bucket_refuses_with_the_servers_words() {
-    let config = Config { max_bytes: Some(1000), ..Config::default() };
+    let config = Config::new().max_bytes(1000);
     let log = with_bucket(config, |_, kv| {
         kv.put(
             "a",
@@ -780,7 +779,7 @@ fn a_full_bucket_refuses_with_the_servers_words() {
 
 #[test]
 fn status_tells_configuration_and_contents() {
-    let config = Config { history: 4, ttl: Some(Duration::from_secs(3600)), ..Config::default() };
+    let config = Config::new().history(4).ttl(Duration::from_secs(3600));
     with_bucket(config, |_, kv| {
         kv.put("a", "1", |_, _, _| {});
         kv.put("a", "2", |_, kv, _| {
@@ -801,7 +800,7 @@ fn status_tells_configuration_and_contents() {
 #[test]
 fn creating_a_bucket_again_is_fine_with_the_same_configuration_only() {
     let log = with_bucket(history(2), |_, kv| {
-        let in_memory = |count| Config { storage: Storage::Memory, ..history(count) };
+        let in_memory = |count| history(count).storage(Storage::Memory);
         kv.create_bucket(in_memory(2), move |log: &mut Log, kv, again| {
             log.push(format!("{}", again.is_ok()));
             kv.create_bucket(in_memory(3), |log: &mut Log, kv, other| {
@@ -819,8 +818,8 @@ fn creating_a_bucket_again_is_fine_with_the_same_configuration_only() {
 fn settings_that_an_old_server_passes_over_are_an_error() {
     let supported = server().version() >= evnats_harness::Version::new(2, 10, 0);
     for (setting, config) in [
-        ("compression", Config { compression: true, ..Config::default() }),
-        ("metadata", Config { metadata: [("a".into(), "b".into())].into(), ..Config::default() }),
+        ("compression", Config::new().compression(true)),
+        ("metadata", Config::new().metadata("a", "b")),
     ] {
         run(|nats: &Client<Log>| {
             let kv = nats.jetstream().key_value(&unique("settings"));
@@ -842,16 +841,13 @@ fn settings_that_an_old_server_passes_over_are_an_error() {
 fn an_old_bucket_is_repaired_and_read_from_the_leader_until_then() {
     let bucket = unique("old");
     let log: Log = run(|nats| {
-        let config = StreamConfig {
-            name: format!("KV_{bucket}"),
-            subjects: vec![format!("$KV.{bucket}.>")],
-            max_msgs_per_subject: Some(1),
-            discard: Discard::Old,
-            duplicate_window: Some(Duration::from_secs(120)),
-            allow_rollup_hdrs: true,
-            deny_delete: true,
-            ..StreamConfig::default()
-        };
+        let config = StreamConfig::new(format!("KV_{bucket}"))
+            .subjects([format!("$KV.{bucket}.>")])
+            .max_msgs_per_subject(1)
+            .discard(Discard::Old)
+            .duplicate_window(Duration::from_secs(120))
+            .allow_rollup_hdrs(true)
+            .deny_delete(true);
         let kv = nats.jetstream().key_value(&bucket).with_reads(Reads::Direct);
         nats.jetstream().create_stream(&config, move |_, _, created| {
             created.expect("a stream");
@@ -961,7 +957,7 @@ fn ten_thousand_nested_puts_and_gets() {
     }
     let count: u64 = run(|nats| {
         let kv = nats.jetstream().key_value(&unique("nested"));
-        let config = Config { storage: Storage::Memory, ..Config::default() };
+        let config = Config::new().storage(Storage::Memory);
         kv.create_bucket(config, |_, kv, created| {
             created.expect("a bucket");
             link(kv);

@@ -76,7 +76,9 @@ fn lame_duck_move_loses_no_message_and_delivers_none_twice() {
     })
     .expect("a subscription");
     publisher
-        .subscribe(&service, |_, nats, message| nats.respond(message, b"!").expect("an answer"))
+        .subscribe(&service, |_, nats, message| {
+            nats.client().respond(message, b"!").expect("an answer")
+        })
         .expect("a subscription");
 
     let mut app = App::default();

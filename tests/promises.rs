@@ -10,13 +10,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use support::memory::{InMemory, MemoryServer};
-use support::{Log, finish, finish_with, run, server, unique};
+use support::{Log, fail, finish, finish_with, run, server, unique};
 
 /// A client over a transport in memory.
 fn in_memory<S: 'static>(options: Options) -> (EventLoop<S>, Client<S>) {
     let event_loop = EventLoop::new().expect("an event loop");
-    let client =
-        event_loop.handle().connect_over(InMemory(MemoryServer::new()), options).expect("a client");
+    let client = event_loop
+        .handle()
+        .connect_over(InMemory::new(MemoryServer::new()), options)
+        .expect("a client");
     (event_loop, client)
 }
 
@@ -24,20 +26,20 @@ fn in_memory<S: 'static>(options: Options) -> (EventLoop<S>, Client<S>) {
 fn promise_1_a_callback_may_do_anything_to_its_client() {
     let subject = unique("anything");
     let log: Log = run(|nats| {
-        let own = Rc::new(Cell::new(None));
-        let (id, inner) = (own.clone(), subject.clone());
-        let subscription = nats.subscribe(&subject, move |log: &mut Log, nats, message| {
+        let inner = subject.clone();
+        let subscribed = nats.subscribe(&subject, move |log: &mut Log, nats, message| {
             log.push(format!("first {}", message.text()));
-            nats.unsubscribe(id.get().expect("set")).expect("unsubscribes itself");
-            nats.subscribe(&inner, |log: &mut Log, nats, message| {
-                log.push(format!("second {}", message.text()));
-                nats.close();
-                assert_eq!(nats.state(), ConnectionState::Closed);
-            })
-            .expect("subscribes");
-            nats.publish(&inner, "b").expect("publishes");
+            assert!(nats.unsubscribe(), "unsubscribes itself");
+            nats.client()
+                .subscribe(&inner, |log: &mut Log, nats, message| {
+                    log.push(format!("second {}", message.text()));
+                    nats.client().close();
+                    assert_eq!(nats.client().state(), ConnectionState::Closed);
+                })
+                .expect("subscribes");
+            nats.client().publish(&inner, "b").expect("publishes");
         });
-        own.set(Some(subscription.expect("a subscription")));
+        subscribed.expect("a subscription");
         nats.publish(&subject, "a").expect("a publish");
     });
     assert_eq!(log, ["first a", "second b"]);
@@ -82,7 +84,7 @@ fn promise_1_what_a_callback_captured_may_use_the_client_when_it_is_dropped() {
             let _ = &captured;
         });
         nats.on_error(|_, _, _| {});
-        nats.unsubscribe(id.expect("a subscription")).expect("unsubscribed");
+        assert!(id.expect("a subscription").unsubscribe());
         nats.flush(|_, nats, _| nats.close());
     });
 }
@@ -139,7 +141,7 @@ fn promise_3_every_one_shot_callback_runs_exactly_once() {
             ("closed", silent.as_str(), patient),
         ] {
             let request = evnats::OutgoingMessage::new(subject, b"");
-            nats.request_message(request, timeout, move |log: &mut Log, nats, reply| {
+            nats.send_request(request, timeout, move |log: &mut Log, nats, reply| {
                 log.push(format!("{name}: {}", reply.expect_err("no reply")));
                 if name == "timeout" {
                     nats.close();
@@ -192,7 +194,7 @@ fn promise_5_letting_go_of_a_subscription_does_not_unsubscribe() {
     let log: Log = run(|nats| {
         let _ = nats.subscribe(&subject, |log: &mut Log, nats, message| {
             log.push(message.text().into_owned());
-            nats.close();
+            nats.client().close();
         });
         nats.publish(&subject, "still here").expect("a publish");
     });
@@ -215,12 +217,12 @@ fn promise_6_a_firehose_starves_neither_timers_nor_other_clients() {
     nats.subscribe(&subject, |app: &mut App, nats, _| {
         app.received += 1;
         if app.received == 1 {
-            nats.handle().set_timer(Duration::ZERO, |app, _| {
+            nats.client().handle().set_timer(Duration::ZERO, |app, _| {
                 app.received_at_timer = Some(app.received);
             });
         }
         if app.received == COUNT {
-            nats.close();
+            nats.client().close();
         }
     })
     .expect("a subscription");
@@ -248,7 +250,7 @@ fn promise_7_a_panic_in_a_callback_leaves_the_client_consistent() {
         log.push(message.text().into_owned());
         match &*message.text() {
             "2" => panic!("a bug in the application"),
-            "4" => nats.close(),
+            "4" => nats.client().close(),
             _ => {}
         }
     })
@@ -270,17 +272,16 @@ fn promise_8_a_late_message_for_a_dead_subscription_is_counted_and_not_delivered
     let counted = Rc::new(Cell::new(0));
     let seen = counted.clone();
     let log: Log = run(|nats| {
-        let id = Rc::new(Cell::new(None));
-        let own = id.clone();
         let other = unique("other");
         let subscription = nats.subscribe(&subject, move |log: &mut Log, nats, message| {
             log.push(message.text().into_owned());
             // the second message is under way already, and the slot gets another tenant
-            nats.unsubscribe(own.get().expect("set")).expect("unsubscribed");
-            nats.subscribe(&other, |log: &mut Log, _, _| log.push("confused".into()))
+            assert!(nats.unsubscribe());
+            nats.client()
+                .subscribe(&other, |log: &mut Log, _, _| log.push("confused".into()))
                 .expect("a subscription");
         });
-        id.set(Some(subscription.expect("a subscription")));
+        subscription.expect("a subscription");
         nats.publish(&subject, "one").expect("a publish");
         nats.publish(&subject, "two").expect("a publish");
         nats.flush(move |_, nats, _| {
@@ -383,7 +384,7 @@ fn a_timer_that_sets_itself_again_does_not_keep_the_loop() {
 fn other_threads_post_to_the_loop() {
     let event_loop: EventLoop<Log> = EventLoop::new().expect("an event loop");
     let remote = event_loop.handle().remote();
-    let guard = event_loop.handle().set_timer(Duration::from_secs(60), |_, _| panic!("no post"));
+    let guard = event_loop.handle().set_timer(Duration::from_secs(60), |_, _| fail("no post"));
     let thread = std::thread::spawn(move || {
         for n in 0..100 {
             remote.post(move |log: &mut Log, _| log.push(n.to_string())).expect("a post");
@@ -450,8 +451,7 @@ fn the_loop_can_be_embedded_in_another_poll() {
     let limit = Instant::now() + Duration::from_secs(30);
     while !event_loop.is_empty() {
         let more = event_loop.dispatch(&mut log, Some(Duration::ZERO)).expect("a turn");
-        let deadline = event_loop.next_deadline();
-        let wait = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let wait = event_loop.next_deadline().timeout(Instant::now());
         let wait = if more || event_loop.is_empty() { Some(Duration::ZERO) } else { wait };
         host.poll(&mut events, wait).expect("a poll");
         assert!(Instant::now() < limit, "the loop has not come to an end");

@@ -3,18 +3,17 @@
 
 mod support;
 
-use evnats::jetstream::{MessageQuery, StreamConfig};
+use evnats::jetstream::{MessageQuery, ReadFrom, StreamConfig};
 use evnats::{
     Client, CommandError, ConnectionError, ConnectionState, Credentials, DisconnectReason,
-    EventLoop, FlushError, Options, PendingLimits, RequestError, ServerErrorKind, SubscriptionId,
-    kv,
+    EventLoop, FlushError, Options, PendingLimits, RequestError, ServerErrorKind, Subscription, kv,
 };
 use evnats_harness::{Cluster, Direction, Fault, FaultProxy, ReservedPort, ScriptedServer, Server};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use support::{Log, assert_same, finish_with, flush, note_events, steps, turn_until, unique};
+use support::{Log, assert_same, fail, finish_with, flush, note_events, steps, turn_until, unique};
 
 #[derive(Default)]
 struct App {
@@ -71,7 +70,7 @@ fn publish(nats: &Client<App>, subject: &str, numbers: std::ops::Range<u64>) {
     }
 }
 
-fn subscribe(nats: &Client<App>, subject: &str) -> SubscriptionId {
+fn subscribe(nats: &Client<App>, subject: &str) -> Subscription<App> {
     let subscription =
         nats.subscribe(subject, |app, _, message| app.numbers.push(number(message.payload())));
     subscription.expect("a subscription")
@@ -79,7 +78,7 @@ fn subscribe(nats: &Client<App>, subject: &str) -> SubscriptionId {
 
 fn echo(nats: &Client<App>, subject: &str) {
     nats.subscribe(subject, |_, nats, message| {
-        nats.respond(message, message.payload()).expect("an answer");
+        nats.client().respond(message, message.payload()).expect("an answer");
     })
     .expect("a subscription");
 }
@@ -134,8 +133,8 @@ fn everything_survives(away: impl FnOnce(&mut Server, &EventLoop<App>, &mut App,
         })
         .expect("a subscription");
     }
-    let ended = nats.subscribe(&subject, |_, _, _| panic!("it has ended")).expect("one more");
-    nats.unsubscribe(ended).expect("unsubscribed");
+    let ended = nats.subscribe(&subject, |_, _, _| fail("it has ended")).expect("one more");
+    assert!(ended.unsubscribe());
     echo(&nats, &service);
     ask(&nats, &service, "before");
     publish(&nats, &subject, 0..10);
@@ -325,14 +324,14 @@ fn auto_unsubscribe_counts_what_came_before_and_after_a_restart() {
     let nats = connect(&event_loop, quick(server.url()));
     let subject = unique("numbers");
     let early = subscribe(&nats, &subject);
-    nats.unsubscribe_after(early, 10).expect("limited");
+    early.unsubscribe_after(10).expect("limited");
     let late = nats.subscribe(&subject, |app, _, m| app.others.push(number(m.payload())));
     let late = late.expect("a subscription");
     publish(&nats, &subject, 0..4);
     flush(&event_loop, &mut app, &nats);
     server.stop();
     until_lost(&event_loop, &mut app, &nats);
-    nats.unsubscribe_after(late, 7).expect("limited while down");
+    late.unsubscribe_after(7).expect("limited while down");
     server.start_again();
     until_reconnected(&event_loop, &mut app, &nats, 1);
     publish(&nats, &subject, 4..30);
@@ -859,8 +858,8 @@ fn turn_through_panics(
         match turned {
             Ok(()) => return panics,
             Err(panic) => {
-                let text = panic.downcast_ref::<&str>();
-                assert_eq!(text, Some(&"a bug in the application"));
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                assert_eq!(text, Some("a bug in the application"));
                 panics += 1;
             }
         }
@@ -883,10 +882,10 @@ fn watch_through_panics(heartbeat: Duration) {
     let proxy = FaultProxy::start(server.port(), |_| Vec::new());
     let (event_loop, mut app) = (event_loop(), App::default());
     let nats = event_loop.connect(quick(proxy.url())).expect("a client");
-    nats.on_connect(|_, _, _| panic!("a bug in the application"));
-    nats.on_disconnect(|_, _, _| panic!("a bug in the application"));
-    nats.on_reconnect(|_, _, _| panic!("a bug in the application"));
-    nats.on_error(|_, _, _| panic!("a bug in the application"));
+    nats.on_connect(|_, _, _| fail("a bug in the application"));
+    nats.on_disconnect(|_, _, _| fail("a bug in the application"));
+    nats.on_reconnect(|_, _, _| fail("a bug in the application"));
+    nats.on_error(|_, _, _| fail("a bug in the application"));
     let kv = nats.jetstream().key_value(&unique("bucket"));
     kv.create_bucket(kv::Config::default(), move |_: &mut App, kv, created| {
         created.expect("a bucket");
@@ -927,7 +926,7 @@ fn a_panic_in_on_connect_does_not_keep_the_servers_of_the_first_info_unknown() {
     });
     let (event_loop, mut app) = (event_loop(), App::default());
     let nats = event_loop.connect(quick(server.url())).expect("a client");
-    nats.on_connect(|_, _, _| panic!("a bug in the application"));
+    nats.on_connect(|_, _, _| fail("a bug in the application"));
     turn_through_panics(&event_loop, &mut app, "a connection", |_| {
         nats.state() == ConnectionState::Connected
     });
@@ -968,7 +967,7 @@ fn a_reconnect_in_a_callback_loses_nothing_of_what_was_read() {
     nats.subscribe("a", |app, nats, message| {
         app.numbers.push(number(message.payload()));
         if app.numbers.len() == 1 {
-            nats.reconnect();
+            nats.client().reconnect();
         }
     })
     .expect("a subscription");
@@ -986,28 +985,29 @@ fn a_paused_subscription_is_a_slow_consumer_once_an_episode_and_nobody_else_suff
     let subject = unique("numbers");
     let slow = subscribe(&nats, &subject);
     nats.subscribe(&subject, |app, _, m| app.others.push(number(m.payload()))).expect("the other");
-    nats.on_slow_consumer(move |app, _, subscription, dropped| {
-        assert_eq!(subscription, slow);
-        app.outcomes.push(format!("slow, {dropped} dropped"));
+    let id = slow.id();
+    nats.on_slow_consumer(move |app, _, slow| {
+        assert_eq!(slow.subscription, id);
+        app.outcomes.push(format!("slow, {} dropped", slow.dropped));
     });
     let limits = PendingLimits { messages: 10, ..PendingLimits::default() };
-    nats.set_pending_limits(slow, limits).expect("limits");
+    slow.set_pending_limits(limits).expect("limits");
     flush(&event_loop, &mut app, &nats);
 
     let mut first = 0;
     for dropped in [1, 16] {
-        nats.pause(slow).expect("paused");
+        slow.pause().expect("paused");
         publish(&publisher, &subject, first..first + 25);
         turn_until(&event_loop, &mut app, "messages", |app| {
             app.others.last() == Some(&(first + 24))
         });
         assert_eq!(app.outcomes.last(), Some(&format!("slow, {dropped} dropped")));
-        let pending = nats.pending(slow).expect("it is alive");
+        let pending = slow.pending().expect("it is alive");
         assert_eq!((pending.messages, pending.dropped), (10, dropped + 14));
         assert!(!app.numbers.contains(&first), "it is paused");
-        nats.resume(slow).expect("resumed");
+        slow.resume().expect("resumed");
         flush(&event_loop, &mut app, &nats);
-        assert_eq!(nats.pending(slow).map(|pending| pending.messages), Some(0));
+        assert_eq!(slow.pending().map(|pending| pending.messages), Some(0));
         first += 25;
     }
     assert_eq!(app.numbers, [numbers(0..10), numbers(25..35)].concat());
@@ -1023,8 +1023,8 @@ fn a_subscription_that_is_paused_while_the_server_restarts_loses_nothing_it_has_
     let nats = connect(&event_loop, quick(server.url()));
     let subject = unique("numbers");
     let paused = subscribe(&nats, &subject);
-    nats.unsubscribe_after(paused, 8).expect("limited");
-    nats.pause(paused).expect("paused");
+    paused.unsubscribe_after(8).expect("limited");
+    paused.pause().expect("paused");
     publish(&nats, &subject, 0..5);
     flush(&event_loop, &mut app, &nats);
     server.restart();
@@ -1032,7 +1032,7 @@ fn a_subscription_that_is_paused_while_the_server_restarts_loses_nothing_it_has_
     publish(&nats, &subject, 5..12);
     flush(&event_loop, &mut app, &nats);
     assert!(app.numbers.is_empty());
-    nats.resume(paused).expect("resumed");
+    paused.resume().expect("resumed");
     flush(&event_loop, &mut app, &nats);
     assert_eq!(app.numbers, numbers(0..8));
     assert_eq!(nats.subscription_count(), 0);
@@ -1095,7 +1095,7 @@ fn servers_are_discovered_and_taken_with_the_user_of_the_url_when_the_connected_
     let nats = connect(&event_loop, quick(&url));
     nats.on_discovered_servers(|app, _, new| app.outcomes.extend_from_slice(new));
     let loner = event_loop.connect(quick(&url).discover_servers(false)).expect("a client");
-    loner.on_discovered_servers(|_, _, new| panic!("{new:?}"));
+    loner.on_discovered_servers(|_, _, new| fail(format!("{new:?}")));
     let subject = unique("numbers");
     subscribe(&nats, &subject);
     flush(&event_loop, &mut app, &nats);
@@ -1203,15 +1203,12 @@ fn a_full_restart_of_a_cluster_under_load_loses_nothing_that_was_acknowledged() 
         .expect("a subscription");
     let limited = receiver.subscribe(&core, |state: &mut Load, _, _| state.limited += 1);
     let limited = limited.expect("a subscription");
-    receiver.unsubscribe_after(limited, 100_000).expect("limited");
+    limited.unsubscribe_after(100_000).expect("limited");
     flush(&event_loop, &mut state, &receiver);
-    let config = StreamConfig {
-        name: stream.clone(),
-        subjects: vec![subject.clone()],
-        num_replicas: 3,
-        allow_direct: true,
-        ..StreamConfig::default()
-    };
+    let config = StreamConfig::new(stream.clone())
+        .subjects([subject.clone()])
+        .num_replicas(3)
+        .allow_direct(true);
     let (publisher, from, beside) = (nats.clone(), subject.clone(), core.clone());
     nats.jetstream().create_stream(&config, move |state: &mut Load, _, created| {
         created.expect("a stream");
@@ -1232,7 +1229,7 @@ fn a_full_restart_of_a_cluster_under_load_loses_nothing_that_was_acknowledged() 
     let core_after = state.core.len();
     // what is left of it is exact, whatever has come meanwhile
     let max = state.limited + 30;
-    receiver.unsubscribe_after(limited, max).expect("limited again");
+    limited.unsubscribe_after(max).expect("limited again");
     turn_until(&event_loop, &mut state, "acknowledgements after the restart", |state| {
         state.acknowledged.len() > after + 50 && state.core.len() > core_after + 50
     });
@@ -1248,10 +1245,15 @@ fn a_full_restart_of_a_cluster_under_load_loses_nothing_that_was_acknowledged() 
         let info = info.expect("the stream");
         for sequence in 1..=info.state.last_sequence {
             let query = MessageQuery::Sequence(sequence);
-            js.message(&info.config.name, query, move |state: &mut Load, _, message| {
-                state.in_flight -= 1;
-                state.stored.push((sequence, number(&message.expect("a message").payload)));
-            });
+            js.stored_message(
+                &info.config.name,
+                query,
+                ReadFrom::Leader,
+                move |state: &mut Load, _, message| {
+                    state.in_flight -= 1;
+                    state.stored.push((sequence, number(&message.expect("a message").payload)));
+                },
+            );
             state.in_flight += 1;
         }
     });
@@ -1279,20 +1281,17 @@ fn a_watch_and_a_listing_survive_the_restart_of_the_server() {
     let writer = event_loop.connect(quick(server.url())).expect("a client");
     let bucket = unique("bucket");
     let (kv, write) = (nats.jetstream().key_value(&bucket), writer.jetstream().key_value(&bucket));
-    kv.create_bucket(
-        kv::Config { history: 5, ..kv::Config::default() },
-        |app: &mut App, kv, made| {
-            made.expect("a bucket");
-            let options = kv::WatchOptions::new().heartbeat(Duration::from_millis(500));
-            kv.watch(">", options, |app: &mut App, _, update| match update {
-                kv::Update::Entry(entry) => app.numbers.push(entry.revision()),
-                kv::Update::Initialized => app.outcomes.push("initialized".into()),
-                kv::Update::Ended(error) => app.outcomes.push(format!("ended: {error}")),
-                _ => {}
-            });
-            app.outcomes.push("made".into());
-        },
-    );
+    kv.create_bucket(kv::Config::new().history(5), |app: &mut App, kv, made| {
+        made.expect("a bucket");
+        let options = kv::WatchOptions::new().heartbeat(Duration::from_millis(500));
+        kv.watch(">", options, |app: &mut App, _, update| match update {
+            kv::Update::Entry(entry) => app.numbers.push(entry.revision()),
+            kv::Update::Initialized => app.outcomes.push("initialized".into()),
+            kv::Update::Ended(error) => app.outcomes.push(format!("ended: {error}")),
+            _ => {}
+        });
+        app.outcomes.push("made".into());
+    });
     turn_until(&event_loop, &mut app, "the signal", |app| app.outcomes.len() == 2);
     let put = |app: &mut App, keys: std::ops::Range<u64>| {
         let wanted = app.others.len() + (keys.end - keys.start) as usize;

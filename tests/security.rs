@@ -19,7 +19,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-use support::{finish_with, flush, server, turn_until, unique};
+use support::{fail, finish_with, flush, server, turn_until, unique};
 
 // ---- what all tests share -------------------------------------------------------------------------
 
@@ -483,7 +483,7 @@ fn exchange(event_loop: &EventLoop<App>, app: &mut App, nats: &Client<App>, dire
     let to = back.clone();
     direct
         .subscribe(&there, move |_, direct, message| {
-            direct.publish(&to, message.payload()).expect("a publish");
+            direct.client().publish(&to, message.payload()).expect("a publish");
         })
         .expect("a subscription");
     flush(event_loop, app, direct);
@@ -1067,8 +1067,10 @@ fn what_is_not_permitted_is_told_to_whom_it_concerns_and_the_connection_stays() 
     let url = server.url().replace("nats://", "nats://jo:pass@");
     let (event_loop, mut app) = (event_loop(), App::default());
     let nats = connect(&event_loop, quick(url));
-    nats.subscribe("open", |_, nats, message| nats.respond(message, "yes").expect("an answer"))
-        .expect("a subscription");
+    nats.subscribe("open", |_, nats, message| {
+        nats.client().respond(message, "yes").expect("an answer")
+    })
+    .expect("a subscription");
     let ask = |subject: &'static str| {
         nats.request(subject, "", move |app: &mut App, _, outcome| {
             app.outcomes.push(match outcome {
@@ -1085,8 +1087,8 @@ fn what_is_not_permitted_is_told_to_whom_it_concerns_and_the_connection_stays() 
     ask("forbidden.b");
     ask("open");
     nats.publish("forbidden.c", "").expect("a publish");
-    let hidden = nats.subscribe("hidden.a", |_, _, _| panic!("it is hidden")).expect("one");
-    let queue = nats.queue_subscribe("hidden.q", "group", |_, _, _| panic!("it is hidden"));
+    let hidden = nats.subscribe("hidden.a", |_, _, _| fail("it is hidden")).expect("one");
+    let queue = nats.queue_subscribe("hidden.q", "group", |_, _, _| fail("it is hidden"));
     let queue = queue.expect("a subscription");
     turn_until(&event_loop, &mut app, "outcomes", |app| app.outcomes.len() == 4);
     flush(&event_loop, &mut app, &nats);
@@ -1106,7 +1108,7 @@ fn what_is_not_permitted_is_told_to_whom_it_concerns_and_the_connection_stays() 
             _ => None,
         })
         .collect();
-    assert_eq!(denied, [hidden, queue], "{:?}", app.errors);
+    assert_eq!(denied, [hidden.id(), queue.id()], "{:?}", app.errors);
     let others = app.errors.iter().filter(|error| error.to_string().contains("forbidden.c"));
     assert_eq!(others.count(), 1, "{:?}", app.errors);
     assert_eq!((nats.state(), nats.subscription_count()), (ConnectionState::Connected, 1));
@@ -1129,7 +1131,7 @@ fn permissions_that_are_taken_away_end_the_subscriptions_they_were_for() {
     let ConnectionError::SubscriptionDenied { subscription, error } = &app.errors[0] else {
         panic!("{:?}", app.errors);
     };
-    assert_eq!((*subscription, error.subject()), (secret, Some("secret")));
+    assert_eq!((*subscription, error.subject()), (secret.id(), Some("secret")));
     assert_eq!(nats.subscription_count(), 1);
     nats.publish("secret", "2").expect("a publish");
     nats.publish("open", "3").expect("a publish");
@@ -1147,7 +1149,7 @@ fn requests_whose_inbox_is_not_permitted_fail_at_once_and_another_prefix_helps()
         let long = Duration::from_secs(3600);
         let options = quick(&url).inbox_prefix(prefix).request_timeout(long);
         let nats = connect(&event_loop, options);
-        nats.subscribe("service", |_, nats, m| nats.respond(m, "yes").expect("an answer"))
+        nats.subscribe("service", |_, nats, m| nats.client().respond(m, "yes").expect("an answer"))
             .expect("a subscription");
         nats.request("service", "", |app: &mut App, nats, outcome| {
             app.outcomes.push(match outcome {

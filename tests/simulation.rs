@@ -1,17 +1,16 @@
 //! Clients in a simulation: time that passes in no time, faults of the network, and runs that can be
 //! repeated exactly. No test here sleeps or opens a socket.
 
-#[path = "support/simulated.rs"]
-mod simulated;
+mod support;
 
 use evnats::kv::{self, Update, WatchOptions};
 use evnats::simulation::Simulation;
 use evnats::{Client, EventLoop, Options, RequestError};
-use simulated::SimulatedServer;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use support::simulated::SimulatedServer;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);

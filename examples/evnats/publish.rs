@@ -58,7 +58,7 @@ impl Batch {
     /// Publishes what the outgoing buffer takes. The rest follows when it is writable again.
     fn send(&self, app: &mut App, client: &Client<App>) {
         while self.unsent.get() > 0 {
-            match client.publish_message(self.message()) {
+            match client.send(self.message()) {
                 Ok(()) => self.unsent.set(self.unsent.get() - 1),
                 Err(Error::Command(CommandError::BufferFull { .. })) => return,
                 Err(error) => return app.fail(client, error),

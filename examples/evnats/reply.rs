@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::output::Style;
 use crate::session::{App, Session};
 use clap::Args;
-use evnats::{Client, HeaderMap, Message, OutgoingMessage};
+use evnats::{Client, HeaderMap, Message, OutgoingMessage, Subscription};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
@@ -35,7 +35,8 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
     }
     session.living_on().run(|app, client| {
         let mut received = 0;
-        let serve = move |app: &mut App, client: &Client<App>, request: &Message| {
+        let serve = move |app: &mut App, requests: &Subscription<App>, request: &Message| {
+            let client = requests.client();
             received += 1;
             app.output.message(received, request, Style::Full);
             if let Err(error) = respond(client, request, body.as_deref()) {
@@ -48,7 +49,7 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
         let subscription = client.queue_subscribe(&subject, &queue, serve)?;
         if let Some(count) = count {
             // what comes beyond is for others of the group
-            client.unsubscribe_after(subscription, count)?;
+            subscription.unsubscribe_after(count)?;
         }
         app.listen(client, format!("Listening on {subject:?} in group {queue:?}"));
         Ok(())
@@ -64,5 +65,5 @@ fn respond(client: &Client<App>, request: &Message, body: Option<&[u8]>) -> evna
     let headers = request.headers().iter_bytes().fold(HeaderMap::new(), |map, (name, value)| {
         map.with(&String::from_utf8_lossy(name), value)
     });
-    client.publish_message(OutgoingMessage::new(&reply, request.payload()).headers(&headers))
+    client.send(OutgoingMessage::new(&reply, request.payload()).headers(&headers))
 }

@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
             }
             let sent = Instant::now();
             let request = OutgoingMessage::new(&arguments.subject, &body).headers(&headers);
-            client.request_message(request, timeout, move |app, client, reply| {
+            client.send_request(request, timeout, move |app, client, reply| {
                 if let Some(reply) = app.check(client, reply) {
                     app.output.reply(&reply, sent.elapsed(), style);
                     app.finish(client);

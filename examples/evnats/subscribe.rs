@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::output::Style;
 use crate::session::{App, Session};
 use clap::Args;
-use evnats::{Client, Message};
+use evnats::{Message, Subscription};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -33,11 +33,11 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
     let Arguments { subject, queue, count, .. } = arguments;
     session.living_on().run(|app, client| {
         let mut received = 0;
-        let show = move |app: &mut App, client: &Client<App>, message: &Message| {
+        let show = move |app: &mut App, subscription: &Subscription<App>, message: &Message| {
             received += 1;
             app.output.message(received, message, style);
             if Some(received) == count {
-                app.finish(client);
+                app.finish(subscription.client());
             }
         };
         let subscription = match &queue {
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
         };
         if let Some(count) = count {
             // what comes beyond is for others
-            client.unsubscribe_after(subscription, count)?;
+            subscription.unsubscribe_after(count)?;
         }
         app.listen(client, format!("Subscribing on {subject}"));
         Ok(())

@@ -4,7 +4,7 @@
 //! blocks without looking into them, so the reader accepts anything and never fails: a line
 //! without a name is passed over, a status that is not three digits is none. The builder is
 //! strict, because a CR or LF in a value would let its writer forge headers. Inline status and
-//! headers stay apart: a user's header named `HeaderStatus` is never taken for one.
+//! headers stay apart: a user's header named `Status` is never taken for one.
 
 use crate::grammar;
 use std::borrow::Cow;
@@ -229,7 +229,7 @@ mod tests {
     fn status_and_headers_stay_apart() {
         let headers = Headers::new(b"NATS/1.0 503\r\nStatus: 200\r\n\r\n");
         assert_eq!(headers.status().unwrap().code, 503);
-        assert_eq!(headers.get("HeaderStatus").as_deref(), Some("200"));
+        assert_eq!(headers.get("Status").as_deref(), Some("200"));
         assert_eq!(Headers::new(b"NATS/1.0\r\nStatus: 503\r\n\r\n").status(), None);
     }
 

@@ -74,7 +74,10 @@ mod tests {
     fn counting() -> (Alarm, Arc<AtomicUsize>) {
         let count = Arc::new(AtomicUsize::new(0));
         let counted = count.clone();
-        (Alarm::new(Box::new(move || drop(counted.fetch_add(1, Ordering::SeqCst)))), count)
+        let wake = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        };
+        (Alarm::new(Box::new(wake)), count)
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use shared::NextDeadline;
 pub(crate) use shared::{Shared, Slot};
 pub(crate) use source::{Progress, Source};
 pub use timers::TimerId;
-pub(crate) use timers::{IntervalTask, TimerTask};
+pub(crate) use timers::TimerTask;
 
 use crate::error::{Error, Result};
 use mio::Registry;
@@ -52,10 +52,10 @@ use std::time::Duration;
 /// #[derive(Default)]
 /// struct App { seen: u64 }
 ///
-/// fn main() -> evnats::Result<()> {
-///     let event_loop = EventLoop::new()?;
+/// fn main() -> evnats::Result {
+///     let event_loop = EventLoop::<App>::new()?;
 ///     let nats = event_loop.connect("nats://127.0.0.1:4222")?;
-///     nats.subscribe("greet.*", |app: &mut App, greetings, message| {
+///     nats.subscribe("greet.*", |app, greetings, message| {
 ///         app.seen += 1;
 ///         if app.seen == 3 {
 ///             greetings.client().drain();

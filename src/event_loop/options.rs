@@ -20,7 +20,7 @@ pub struct LoopOptions {
 /// Which platform the loop stands on.
 pub(super) enum Choice {
     Mio,
-    Lent(io::Result<Lent>),
+    Lent(io::Result<Rc<Lent>>),
     Simulated(Simulation),
 }
 
@@ -46,7 +46,7 @@ impl LoopOptions {
         tokens: Range<usize>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        self.platform = Choice::Lent(Lent::new(registry, tokens, wake));
+        self.platform = Choice::Lent(Lent::new(registry, tokens, wake).map(Rc::new));
         self
     }
 
@@ -68,7 +68,7 @@ impl Choice {
     pub(super) fn make(self) -> io::Result<Rc<dyn Platform>> {
         Ok(match self {
             Self::Mio => Rc::new(Mio::new()?),
-            Self::Lent(lent) => Rc::new(lent?),
+            Self::Lent(lent) => lent?,
             Self::Simulated(simulation) => Rc::new(Simulated::new(simulation)?),
         })
     }

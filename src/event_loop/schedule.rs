@@ -225,8 +225,10 @@ mod tests {
         fn abandon(&self) {}
     }
 
+    type Sources = Vec<(SlotId, Rc<dyn Source>)>;
+
     /// A schedule and some sources in it.
-    fn schedule(count: usize) -> (Schedule, Vec<(SlotId, Rc<dyn Source>)>) {
+    fn schedule(count: usize) -> (Schedule, Sources) {
         let mut schedule = Schedule::default();
         let sources = (0..count).map(|_| {
             let source: Rc<dyn Source> = Rc::new(Nothing);

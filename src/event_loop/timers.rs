@@ -342,7 +342,9 @@ mod tests {
     #[test]
     fn a_turn_runs_no_more_than_its_budget() {
         let clock = Clock::new();
-        (0..250).for_each(|_| drop(clock.set(1, None, "")));
+        for _ in 0..250 {
+            clock.set(1, None, "");
+        }
         assert_eq!([1, 1, 1, 1].map(|ms| clock.run(ms).len()), [100, 100, 50, 0]);
     }
 

@@ -41,8 +41,8 @@ pub(crate) type Unknown = serde_json::Map<String, serde_json::Value>;
 /// Gives a configuration a setter for each of its members, so that it is built in a chain and a new
 /// member breaks nobody.
 ///
-/// The kind says what a setter takes: `value` the member's type, `some` what is inside its
-/// `Option`, `text` anything that becomes its `String`, `some_text` the same inside an `Option`,
+/// The kind says what a setter takes: `value` the member's type, `some` the same or what is
+/// inside its `Option`, `text` anything that becomes its `String`, `some_text` the same inside an `Option`,
 /// `list` anything that can be iterated over whose items become the member's, `pair` a key and a
 /// value to add to the member's map.
 macro_rules! setters {
@@ -62,8 +62,8 @@ macro_rules! setters {
     (@ some $member:ident $of:ty) => {
         #[doc = concat!("Sets [`", stringify!($member), "`](Self#structfield.", stringify!($member), ").")]
         #[must_use]
-        pub fn $member(mut self, $member: $of) -> Self {
-            self.$member = Some($member);
+        pub fn $member(mut self, $member: impl Into<Option<$of>>) -> Self {
+            self.$member = $member.into();
             self
         }
     };

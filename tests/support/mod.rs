@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 pub mod memory;
+pub mod simulated;
 
 use evnats::{Client, EventLoop, Options};
 use evnats_harness::Server;
@@ -63,6 +64,11 @@ pub fn turn_until<S: 'static>(
         event_loop.dispatch(state, Some(Duration::from_millis(50))).expect("a turn");
         assert!(Instant::now() < limit, "not within a minute: {what}");
     }
+}
+
+/// Panics, as an expression of the type that a callback has to have.
+pub fn fail(text: impl std::fmt::Display) {
+    panic!("{text}")
 }
 
 /// A name that no other test uses.

@@ -69,20 +69,18 @@ impl Remove {
 }
 
 pub(crate) fn add(arguments: Add, session: Session) -> Result<(), Failure> {
-    let config = Config {
-        description: arguments.description,
-        history: arguments.history,
-        ttl: arguments.ttl,
-        max_bytes: arguments.max_bucket_size,
-        max_value_size: arguments.max_value_size,
-        storage: match arguments.storage {
+    let mut config = Config::new()
+        .history(arguments.history)
+        .ttl(arguments.ttl)
+        .max_bytes(arguments.max_bucket_size)
+        .max_value_size(arguments.max_value_size)
+        .storage(match arguments.storage {
             Place::File => Storage::File,
             Place::Memory => Storage::Memory,
-        },
-        replicas: arguments.replicas,
-        compression: arguments.compress,
-        ..Config::default()
-    };
+        })
+        .replicas(arguments.replicas)
+        .compression(arguments.compress);
+    config.description = arguments.description;
     session.run(|_, client| {
         bucket(client, &arguments.bucket).create_bucket(config, show);
         Ok(())

@@ -1,11 +1,11 @@
 //! `kv watch`: shows what there is and then every change, until it is stopped, has shown enough,
 //! or its time is over.
 
-use super::{Bucket, bucket};
+use super::bucket;
 use crate::failure::Failure;
 use crate::session::{App, Session};
 use clap::Args;
-use evnats::kv::{Update, WatchOptions};
+use evnats::kv::{Update, WatchOptions, Watcher};
 
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
@@ -23,16 +23,16 @@ pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
     let Watch { bucket: name, pattern, count } = arguments;
     session.living_on().run(|app, client| {
         let mut shown = 0;
-        let show = move |app: &mut App, kv: &Bucket, update| match update {
+        let show = move |app: &mut App, watch: &Watcher<App>, update| match update {
             Update::Entry(entry) => {
                 shown += 1;
                 app.output.change(&entry);
                 if Some(shown) == count {
-                    app.finish(kv.client());
+                    app.finish(watch.bucket().client());
                 }
             }
             Update::Initialized => app.output.initialized(),
-            Update::Ended(error) => app.fail(kv.client(), error),
+            Update::Ended(error) => app.fail(watch.bucket().client(), error),
             _ => {}
         };
         app.watcher = Some(bucket(client, &name).watch(&pattern, WatchOptions::new(), show));

@@ -145,7 +145,7 @@ mod tests {
     fn readiness() -> (SetReadiness, Receiver<()>) {
         let (sender, woken) = channel();
         let sender = Mutex::new(sender);
-        let alarm = Alarm::new(Box::new(move || drop(sender.lock().unwrap().send(()))));
+        let alarm = Alarm::new(Box::new(move || sender.lock().unwrap().send(()).unwrap_or(())));
         (SetReadiness::new(Token(0), Arc::new(Reported::new(Arc::new(alarm)))), woken)
     }
 

@@ -472,11 +472,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_newer_server_has_set_survives_a_change() {
+        let newer = json!({"deliver_policy": "by_start_sequence", "opt_start_seq": 7,
+            "ack_policy": "explicit", "replay_policy": "instant", "future": [1, {"a": 2}]});
+        let changed = decode(newer.clone()).description("changed");
+        let mut expected = newer;
+        expected["description"] = json!("changed");
+        assert_eq!(serde_json::to_value(changed).unwrap(), expected);
+    }
+
+    #[test]
     fn null_unknown_and_unlimited() {
         let config = decode(json!({"deliver_policy": "all", "ack_policy": "explicit",
             "replay_policy": "instant", "filter_subjects": null, "backoff": null,
             "metadata": null, "priority_groups": null, "max_deliver": -1, "max_waiting": 0,
-            "num_replicas": 0, "direct": true, "future": [1, {"a": 2}]}));
+            "num_replicas": 0}));
         assert_eq!(config, ConsumerConfig::default());
         let config = decode(json!({"ack_policy": "maybe", "replay_policy": "backwards",
             "priority_policy": "loudest"}));

@@ -590,10 +590,22 @@ mod tests {
     }
 
     #[test]
-    fn null_and_unknown_members() {
+    fn null_members() {
         let config = decode(json!({"name": "S", "subjects": null, "sources": null, "mirror": null,
-            "metadata": null, "placement": null, "template_owner": "x", "future": {"a": [1]}}));
+            "metadata": null, "placement": null}));
         assert_eq!(config, StreamConfig { name: "S".into(), ..StreamConfig::default() });
+    }
+
+    #[test]
+    fn what_a_newer_server_has_set_survives_a_change() {
+        let newer = json!({"name": "S", "retention": "limits", "discard": "old",
+            "storage": "file", "num_replicas": 1, "future": {"a": [1]},
+            "placement": {"cluster": "c", "planet": "mars"},
+            "sources": [{"name": "T", "speed": 9.5}]});
+        let changed = decode(newer.clone()).max_msgs(10);
+        let mut expected = newer;
+        expected["max_msgs"] = json!(10);
+        assert_eq!(serde_json::to_value(changed).unwrap(), expected);
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Peer {
     }
 
     /// The answer. Tries again until there is one: while a leader is being elected, requests get
-    /// lost.
+    /// lost or are refused.
     #[track_caller]
     fn request(&mut self, subject: &str, payload: &str) -> String {
         self.stream.get_ref().set_read_timeout(Some(Duration::from_secs(2))).unwrap();
@@ -70,7 +70,11 @@ impl Peer {
         while !line.starts_with("MSG reply 1 ") {
             line.clear();
             self.stream.read_line(&mut line).ok()?;
-            assert!(!line.is_empty() && !line.starts_with("HMSG"), "{line:?}");
+            assert!(!line.is_empty(), "the server has closed");
+            if line.starts_with("HMSG") {
+                // a 503: nobody leads at the moment; what follows of it is passed over later
+                return None;
+            }
         }
         let length: usize = line.trim_end().split(' ').next_back().unwrap().parse().unwrap();
         let mut answer = vec![0; length + 2];
