@@ -37,6 +37,9 @@ pub enum Error {
     /// The loop was run from inside one of its callbacks.
     #[error("the event loop is running already")]
     Reentrant,
+    /// The loop has been dropped, and nothing can be added to it.
+    #[error("the event loop has ended")]
+    LoopEnded,
     /// The command cannot be carried out; nothing was sent.
     #[error(transparent)]
     Command(#[from] CommandError),

@@ -112,6 +112,7 @@ mod error;
 mod event_loop;
 pub mod jetstream;
 pub mod kv;
+pub mod simulation;
 
 #[cfg(feature = "tls")]
 pub use client::Tls;
@@ -120,7 +121,12 @@ pub use client::{
     SlowConsumer, Subscription, Transport,
 };
 pub use error::{Error, LayerError, Result};
-pub use event_loop::{EventLoop, Handle, Remote, TimerId};
+#[cfg(unix)]
+pub use event_loop::Descriptor;
+pub use event_loop::{
+    EventLoop, ForeignSource, Handle, KeepRunning, LoopOptions, NextDeadline, PostError, Readiness,
+    Registration, Remote, SetReadiness, TimerId,
+};
 pub use evnats_protocol::{
     Authentication, ClientOp, CommandError, ConnectInfo, DisconnectReason, EndReason, FlushError,
     HeaderError, HeaderMap, HeaderStatus, Headers, Limits, Message, OutgoingMessage, Payload,

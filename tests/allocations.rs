@@ -6,7 +6,7 @@ mod support;
 
 use allocation_counter::measure;
 use evnats::kv::{KeyValue, Reads};
-use evnats::{Client, EventLoop, Options};
+use evnats::{Client, EventLoop, Options, Readiness, SetReadiness};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -20,17 +20,27 @@ const SLACK: u64 = 100;
 
 /// A server that says what the test puts into its mouth, and listens to nothing.
 #[derive(Clone, Default)]
-struct Canned(Rc<RefCell<VecDeque<u8>>>);
+struct Canned(Rc<RefCell<Words>>);
+
+#[derive(Default)]
+struct Words {
+    waiting: VecDeque<u8>,
+    readiness: Option<SetReadiness>,
+}
 
 impl Canned {
     fn say(&self, bytes: &[u8]) {
-        self.0.borrow_mut().extend(bytes);
+        let words = &mut *self.0.borrow_mut();
+        words.waiting.extend(bytes);
+        if let Some(readiness) = &words.readiness {
+            readiness.set_readiness(Readiness::READABLE);
+        }
     }
 }
 
 impl Read for Canned {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        match self.0.borrow_mut().read(room)? {
+        match self.0.borrow_mut().waiting.read(room)? {
             0 => Err(io::ErrorKind::WouldBlock.into()),
             count => Ok(count),
         }
@@ -49,7 +59,11 @@ impl Write for Canned {
 
 impl Speaker for Canned {
     fn has_more(&self) -> bool {
-        !self.0.borrow().is_empty()
+        !self.0.borrow().waiting.is_empty()
+    }
+
+    fn register(&mut self, readiness: SetReadiness) {
+        self.0.borrow_mut().readiness = Some(readiness);
     }
 }
 
@@ -65,8 +79,10 @@ impl Fixture {
         server.say(b"INFO {\"max_payload\":1048576,\"headers\":true,\"proto\":1}\r\nPONG\r\n");
         let event_loop = EventLoop::new().expect("an event loop");
         let options = Options::new("memory").request_timeout(Duration::from_secs(3600));
-        let nats =
-            event_loop.handle().connect_over(InMemory(server.clone()), options).expect("a client");
+        let nats = event_loop
+            .handle()
+            .connect_over(InMemory::new(server.clone()), options)
+            .expect("a client");
         let fixture = Self { event_loop, nats, server };
         fixture.turn();
         fixture

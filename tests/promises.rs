@@ -15,8 +15,10 @@ use support::{Log, fail, finish, finish_with, run, server, unique};
 /// A client over a transport in memory.
 fn in_memory<S: 'static>(options: Options) -> (EventLoop<S>, Client<S>) {
     let event_loop = EventLoop::new().expect("an event loop");
-    let client =
-        event_loop.handle().connect_over(InMemory(MemoryServer::new()), options).expect("a client");
+    let client = event_loop
+        .handle()
+        .connect_over(InMemory::new(MemoryServer::new()), options)
+        .expect("a client");
     (event_loop, client)
 }
 
@@ -449,8 +451,7 @@ fn the_loop_can_be_embedded_in_another_poll() {
     let limit = Instant::now() + Duration::from_secs(30);
     while !event_loop.is_empty() {
         let more = event_loop.dispatch(&mut log, Some(Duration::ZERO)).expect("a turn");
-        let deadline = event_loop.next_deadline();
-        let wait = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let wait = event_loop.next_deadline().timeout(Instant::now());
         let wait = if more || event_loop.is_empty() { Some(Duration::ZERO) } else { wait };
         host.poll(&mut events, wait).expect("a poll");
         assert!(Instant::now() < limit, "the loop has not come to an end");

@@ -51,6 +51,8 @@ pub struct Decoder<Op = ServerOp> {
     /// Initialized to its length; the first `filled` bytes have arrived.
     buffer: BytesMut,
     filled: usize,
+    /// What the buffer is made for: small to begin with, and larger after reads that filled it.
+    size: usize,
     /// How many bytes must have arrived before there is anything new to do.
     wanted: usize,
     /// How many bytes of an unfinished control line are known to hold no line end.
@@ -68,10 +70,13 @@ struct AwaitedMessage {
     line_len: usize,
 }
 
-/// The buffer's usual size. Larger only while a larger message needs it.
+/// The size of the buffer of a busy connection. Larger only while a larger message needs it.
 const BUFFER: usize = 128 * 1024;
-/// The least room to read into: a smaller one would cost a system call for little.
-const LEAST_ROOM: usize = 16 * 1024;
+/// The size of the buffer of a connection on which little comes.
+const SMALL_BUFFER: usize = 4 * 1024;
+/// The part of the buffer's size that is the least room to read into: a smaller one would cost a
+/// system call for little.
+const ROOM_PART: usize = 8;
 const TRAILER: &[u8] = b"\r\n";
 
 impl<Op> Default for Decoder<Op> {
@@ -87,6 +92,7 @@ impl<Op> Decoder<Op> {
         Self {
             buffer: BytesMut::new(),
             filled: 0,
+            size: SMALL_BUFFER,
             wanted: 1,
             scanned: 0,
             head: None,
@@ -96,11 +102,12 @@ impl<Op> Decoder<Op> {
         }
     }
 
-    /// Room to read into, at least 16 KiB. Say with [`filled`](Self::filled) how much of it was
-    /// used.
+    /// Room to read into: some 4 KiB to begin with, and up to 128 KiB after reads that filled it.
+    /// Say with [`filled`](Self::filled) how much of it was used.
     pub fn room(&mut self) -> &mut [u8] {
-        if self.buffer.len() - self.filled < LEAST_ROOM {
-            self.make_room(LEAST_ROOM);
+        let least = self.size / ROOM_PART;
+        if self.buffer.len() - self.filled < least {
+            self.make_room(least);
         }
         &mut self.buffer[self.filled..]
     }
@@ -109,6 +116,16 @@ impl<Op> Decoder<Op> {
     /// all of it.
     pub fn filled(&mut self, count: usize) {
         self.filled = self.filled.saturating_add(count).min(self.buffer.len());
+        if self.filled == self.buffer.len() {
+            self.grow();
+        }
+    }
+
+    /// Gives the buffer's memory back if it holds nothing. It is taken again with the next byte.
+    pub fn release(&mut self) {
+        if self.filled == 0 {
+            (self.buffer, self.size) = (BytesMut::new(), SMALL_BUFFER);
+        }
     }
 
     /// Copies bytes that arrived elsewhere into the buffer.
@@ -127,6 +144,7 @@ impl<Op> Decoder<Op> {
         }
         let end = self.filled + bytes.len();
         if end > self.buffer.len() {
+            self.grow();
             self.make_room(bytes.len());
         }
         self.buffer[self.filled..end].copy_from_slice(bytes);
@@ -143,13 +161,18 @@ impl<Op> Decoder<Op> {
         self.filled >= self.wanted
     }
 
+    /// More comes at once than there is room for.
+    fn grow(&mut self) {
+        self.size = (4 * self.size).min(BUFFER);
+    }
+
     /// Takes memory for more input: the old buffer again if no message holds on to it, or else a
     /// new one. A buffer that a large message had grown is given back.
     #[cold]
     fn make_room(&mut self, room: usize) {
         self.buffer.truncate(self.filled);
         // doubling, and only as data really comes: an announcement alone takes no memory
-        let size = (2 * self.filled).max(self.filled + room).max(BUFFER);
+        let size = (2 * self.filled).max(self.filled + room).max(self.size);
         self.buffer.reserve(size - self.filled);
         if self.buffer.capacity() > 4 * size {
             let mut smaller = BytesMut::with_capacity(size);
@@ -418,7 +441,31 @@ mod tests {
             decoder.feed(b"\r\n");
             assert!(decoder.next_op().unwrap().is_some());
         }
-        assert!(decoder.buffer.capacity() <= 4 * (BUFFER + LEAST_ROOM));
+        assert!(decoder.buffer.capacity() <= 5 * BUFFER);
+    }
+
+    #[test]
+    fn the_buffer_is_as_large_as_what_comes_and_is_given_back() {
+        let mut decoder: Decoder = Decoder::default();
+        for _ in 0..1000 {
+            decoder.room();
+            decoder.feed(b"PING\r\n");
+            assert_eq!(decoder.next_op(), Ok(Some(ServerOp::Ping)));
+        }
+        assert!(decoder.buffer.capacity() <= 2 * SMALL_BUFFER, "little comes");
+        let line = [b'x'; 1 << 20];
+        for _ in 0..4 {
+            let room = decoder.room();
+            let room_len = room.len();
+            room.copy_from_slice(&line[..room_len]);
+            decoder.filled(room_len);
+        }
+        assert!(decoder.room().len() >= BUFFER / ROOM_PART, "much comes");
+        decoder.release();
+        assert!(decoder.filled > 0, "what has come is kept");
+        decoder.break_down(ProtocolError::MissingTrailer);
+        decoder.release();
+        assert_eq!(decoder.buffer.capacity(), 0);
     }
 
     #[test]

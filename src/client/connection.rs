@@ -10,9 +10,8 @@ use super::link::{self, Link};
 use super::moving::NextLink;
 use super::transport::ReadOutcome;
 use crate::callback::CallbackSlot;
-use crate::event_loop::Shared;
+use crate::event_loop::{Progress, Slot};
 use evnats_protocol::{DisconnectReason, Phase, Security, Session, SubscriptionId};
-use mio::{Registry, Token};
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -60,25 +59,33 @@ pub(super) struct Budget {
     pub(super) bytes: usize,
 }
 
+impl Budget {
+    /// Bytes were read. A read costs something also if it brings little.
+    pub(super) fn spend(&mut self, bytes: usize) {
+        const LEAST: usize = 64;
+        self.bytes = self.bytes.saturating_sub(bytes.max(LEAST));
+    }
+}
+
 impl Connection {
     /// The server's name for logs and errors.
     pub(super) fn server(&self) -> String {
         self.connector.as_ref().map_or_else(|| "the given transport".into(), Connector::server)
     }
 
-    pub(super) fn begin_turn(&mut self, event_loop: &Shared, token: Token, now: Instant) {
+    pub(super) fn begin_turn(&mut self, slot: &Slot, now: Instant) {
         if self.session.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.session.handle_timeout(now);
         }
         if self.connector.as_ref().is_some_and(|c| c.due.is_some_and(|due| due <= now)) {
-            self.begin_attempt(event_loop, token, now);
+            self.begin_attempt(slot, now);
         }
-        self.advance_link(&event_loop.registry, token);
-        self.advance_next(&event_loop.registry, token);
+        self.advance_link(slot);
+        self.advance_next(slot);
     }
 
     /// Sets out for the current server.
-    fn begin_attempt(&mut self, event_loop: &Shared, token: Token, now: Instant) {
+    fn begin_attempt(&mut self, slot: &Slot, now: Instant) {
         let Some(connector) = &mut self.connector else { return };
         connector.due = None;
         if self.session.phase() != Phase::Connecting {
@@ -90,7 +97,7 @@ impl Connection {
         log::debug!("connecting to {}", server.url);
         self.session.handle_connecting(now);
         let layers = connector.layers(server);
-        match Link::begin(&server.url, layers, event_loop.waker(), &event_loop.registry, token) {
+        match Link::begin(&server.url, layers, slot) {
             Ok(link) => self.link = link,
             Err(error) => self.fail(&error),
         }
@@ -104,8 +111,8 @@ impl Connection {
         self.session.give_up(reason);
     }
 
-    pub(super) fn advance_link(&mut self, registry: &Registry, token: Token) {
-        match self.link.advance(registry, token) {
+    pub(super) fn advance_link(&mut self, slot: &Slot) {
+        match self.link.advance(slot) {
             Ok(link::Progress::Connected) => {
                 let connector = self.connector.as_ref();
                 let server = connector.and_then(|connector| connector.pool.current());
@@ -129,8 +136,8 @@ impl Connection {
         }
     }
 
-    pub(super) fn close_link(&mut self, registry: &Registry) {
-        self.link.close(registry);
+    pub(super) fn close_link(&mut self) {
+        self.link.close();
         self.write_error = None;
         self.write_mark = WRITE_MARK;
         if let Some(capture) = &mut self.capture {
@@ -153,7 +160,7 @@ impl Connection {
         let room = self.session.read_room();
         match stream.read(room) {
             Ok(ReadOutcome::Read(count)) => {
-                budget.bytes = budget.bytes.saturating_sub(count);
+                budget.spend(count);
                 if let Some(capture) = &mut self.capture {
                     capture.current.read(&room[..count]);
                 }
@@ -202,7 +209,7 @@ impl Connection {
     }
 
     /// Whether another turn would find something to do without waiting.
-    pub(super) fn has_work(&mut self) -> bool {
+    fn has_work(&mut self) -> bool {
         let has_frames = self.capture.as_ref().is_some_and(|capture| !capture.is_empty());
         let is_readable = match &self.link {
             Link::Open(stream) => stream.is_readable(),
@@ -213,6 +220,18 @@ impl Connection {
             || !self.reports.is_empty()
             || self.wants_reconnect;
         self.session.needs_turn() || is_readable || has_news || self.next_has_work()
+    }
+
+    /// What the connection waits for.
+    pub(super) fn progress(&mut self) -> Progress {
+        if self.has_work() {
+            Progress::More
+        } else if self.session.phase() == Phase::Closed {
+            Progress::Over
+        } else {
+            let due = self.connector.as_ref().and_then(|connector| connector.due);
+            Progress::Idle(self.session.next_deadline().into_iter().chain(due).min())
+        }
     }
 
     pub(super) fn fail(&mut self, error: &io::Error) {

@@ -13,26 +13,21 @@ use super::options::{CredentialsCallback, Options, TurnLimits};
 use super::port::{ObserverId, Port};
 use super::transport::Transport;
 use crate::callback::{CallbackSlot, State};
-use crate::error::Result;
-use crate::event_loop::{Progress, Shared, Source};
+use crate::error::{Error, Result};
+use crate::event_loop::{Progress, Readiness, Shared, Slot, Source};
 use evnats_protocol::{
     CommandError, DisconnectReason, Event, Phase, Security, ServerInfo, ServerUrl, Session,
     SubscriptionId, subject,
 };
 use mio::Token;
 use slab::Slab;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 pub(crate) struct Driver {
-    event_loop: Rc<Shared>,
-    /// The driver's place in the loop; another one if it comes back after its end.
-    token: Cell<Token>,
-    queued: Cell<bool>,
-    /// The driver has left the loop, because nothing was left to do.
-    over: Cell<bool>,
+    slot: Slot,
     pub(super) request_timeout: Duration,
     turn: TurnLimits,
     pub(super) credentials: Option<CredentialsCallback>,
@@ -43,8 +38,11 @@ pub(crate) struct Driver {
 /// the loop busy.
 const LEAST_DELAY: Duration = Duration::from_millis(1);
 
-/// What goes into every request's subject has to be one.
-fn check_options(options: &Options) -> Result<()> {
+/// The loop has to be there, and what goes into every request's subject has to be one.
+fn check(event_loop: &Shared, options: &Options) -> Result<()> {
+    if event_loop.has_ended() {
+        return Err(Error::LoopEnded);
+    }
     let checked = subject::check_literal(&options.session.inbox_prefix);
     checked.map_err(|error| CommandError::ReplySubject(error).into())
 }
@@ -52,7 +50,7 @@ fn check_options(options: &Options) -> Result<()> {
 impl Driver {
     /// A client on its way to the servers that its options name.
     pub(super) fn connect(event_loop: &Rc<Shared>, options: Options) -> Result<Rc<Self>> {
-        check_options(&options)?;
+        check(event_loop, &options)?;
         let connector = Connector::new(&options, event_loop)?;
         Ok(Self::start(event_loop, options, Some(connector)))
     }
@@ -63,11 +61,11 @@ impl Driver {
         transport: Box<dyn Transport>,
         options: Options,
     ) -> Result<Rc<Self>> {
-        check_options(&options)?;
+        check(event_loop, &options)?;
         let driver = Self::start(event_loop, options, None);
         let mut connection = driver.connection.borrow_mut();
         connection.session.handle_connecting(event_loop.now());
-        match Link::open(transport, &event_loop.registry, driver.token.get()) {
+        match Link::open(transport, &driver.slot) {
             Ok(link) => {
                 connection.link = link;
                 connection.session.handle_connected(Security::Plain);
@@ -103,26 +101,24 @@ impl Driver {
             write_mark: WRITE_MARK,
             write_error: None,
         };
-        let driver = Rc::new(Driver {
-            event_loop: event_loop.clone(),
-            token: Cell::new(Token(0)),
-            queued: Cell::new(false),
-            over: Cell::new(false),
+        let driver = Rc::new_cyclic(|driver: &Weak<Self>| Driver {
+            slot: Slot::new(event_loop, driver.clone()),
             request_timeout: options.request_timeout,
             turn: options.turn,
             credentials: options.credentials,
             connection: RefCell::new(connection),
         });
-        event_loop.adopt(driver.clone());
+        driver.slot.wake();
         driver
     }
 
     pub(super) fn event_loop(&self) -> &Rc<Shared> {
-        &self.event_loop
+        self.slot.event_loop()
     }
 
-    pub(super) fn token(&self) -> Token {
-        self.token.get()
+    /// The driver's place in the loop.
+    pub(super) fn slot(&self) -> &Slot {
+        &self.slot
     }
 
     /// Gives a command to the session. If much is waiting then, it is written at once, so that a
@@ -135,9 +131,7 @@ impl Driver {
             connection.write();
         }
         drop(connection);
-        if !self.queued.get() {
-            self.enqueue();
-        }
+        self.slot.wake();
         result
     }
 
@@ -179,7 +173,7 @@ impl Driver {
     /// Reports something that no call returns, in the next turn.
     pub(super) fn report_later(self: &Rc<Self>, error: ConnectionError) {
         self.connection.borrow_mut().reports.push_back(error);
-        self.enqueue();
+        self.slot.wake();
     }
 
     /// An answer could not be sent, which is not the caller's fault.
@@ -191,22 +185,15 @@ impl Driver {
 
     pub(super) fn new_inbox(&self) -> String {
         let prefix = self.connection.borrow().session.inbox_prefix().to_owned();
-        format!("{prefix}.{:016x}{:06x}", self.event_loop.random(), self.event_loop.random() >> 40)
+        format!(
+            "{prefix}.{:016x}{:06x}",
+            self.event_loop().random(),
+            self.event_loop().random() >> 40
+        )
     }
 
     pub(super) fn server_info(&self) -> Option<ServerInfo> {
         self.connection.borrow().session.server_info().cloned()
-    }
-
-    /// Asks the loop for a turn. A driver that has left the loop comes back to it, because
-    /// a command on a closed client has a callback too.
-    fn enqueue(self: &Rc<Self>) {
-        let event_loop = &self.event_loop;
-        if self.over.replace(false) {
-            event_loop.adopt(self.clone());
-        } else {
-            event_loop.enqueue(self.token.get().0, &**self);
-        }
     }
 
     /// Runs the callback of one event, or reads more bytes if there is none. Returns whether there
@@ -261,7 +248,7 @@ impl Driver {
         self.leave_server_if_asked();
         let found = self.continue_handshake()
             || self.connection.borrow_mut().read(now, budget)
-            || self.serve_next(now);
+            || self.serve_next(now, budget);
         self.run_frames(state, port)?;
         self.run_reports(state, port)?;
         Ok(found)
@@ -273,7 +260,7 @@ impl Driver {
         match connection.session.phase() {
             Phase::AwaitingTls if matches!(connection.link, Link::Open(_)) => {
                 connection.begin_tls();
-                connection.advance_link(&self.event_loop.registry, self.token.get());
+                connection.advance_link(&self.slot);
             }
             Phase::AwaitingAuthentication => {
                 let info = connection.session.server_info().cloned().unwrap_or_default();
@@ -296,8 +283,8 @@ impl Driver {
     /// gives up.
     pub(super) fn plan_next(&self, reason: &DisconnectReason, stood: bool, now: Instant) {
         let mut connection = self.connection.borrow_mut();
-        connection.close_link(&self.event_loop.registry);
-        connection.close_next(&self.event_loop.registry);
+        connection.close_link();
+        connection.close_next();
         if connection.session.phase() == Phase::Closed {
             return;
         }
@@ -336,7 +323,7 @@ impl Driver {
     /// Leaves the server for another one, or goes on at once if there is none at the moment.
     pub(super) fn reconnect(self: &Rc<Self>) {
         self.connection.borrow_mut().wants_reconnect = true;
-        self.enqueue();
+        self.slot.wake();
     }
 
     /// Leaves the server if a reconnect was requested and nothing of what was read is left.
@@ -355,7 +342,7 @@ impl Driver {
                 session.handle_disconnected(DisconnectReason::Reconnect);
             }
             Phase::Connecting if connector.due.is_some() => {
-                connector.due = Some(self.event_loop.now())
+                connector.due = Some(self.event_loop().now())
             }
             _ => {}
         }
@@ -364,50 +351,28 @@ impl Driver {
     /// Names other servers.
     pub(super) fn set_servers(self: &Rc<Self>, servers: Vec<ServerUrl>) {
         if let Some(connector) = &mut self.connection.borrow_mut().connector {
-            connector.replace_servers(servers, self.event_loop.now());
+            connector.replace_servers(servers, self.event_loop().now());
         }
-        self.enqueue();
+        self.slot.wake();
     }
 }
 
 impl Source for Driver {
-    fn handle_ready(&self, event: &mio::event::Event) {
+    fn handle_ready(&self, id: Token, readiness: Readiness) {
         let mut connection = self.connection.borrow_mut();
-        if let Some(stream) = connection.link.stream() {
-            stream.handle_ready(event);
-        }
-        // which of the two it is for is not said
-        if let Some(stream) = connection.next_stream() {
-            stream.handle_ready(event);
-        }
+        connection.link.handle_ready(id, readiness);
+        connection.next_handle_ready(id, readiness);
     }
 
-    fn turn(self: Rc<Self>, state: &mut State, now: Instant) -> (Progress, Result<()>) {
+    fn turn(self: Rc<Self>, state: &mut State, now: Instant) -> Result<()> {
         let port = Port::new(self.clone());
         let mut budget = Budget { events: self.turn.events, bytes: self.turn.bytes };
-        self.connection.borrow_mut().begin_turn(&self.event_loop, self.token.get(), now);
-        let outcome = loop {
-            match self.step(state, &port, now, &mut budget) {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        // callbacks may have taken long: clocks of what they asked for start after them
-        self.settle(self.event_loop.now());
-        let mut connection = self.connection.borrow_mut();
-        let progress = if connection.has_work() {
-            Progress::More
-        } else if connection.session.phase() == Phase::Closed {
-            self.over.set(true);
-            Progress::Over
-        } else {
-            Progress::Idle
-        };
-        (progress, outcome)
+        self.connection.borrow_mut().begin_turn(&self.slot, now);
+        while self.step(state, &port, now, &mut budget)? {}
+        Ok(())
     }
 
-    fn settle(&self, now: Instant) {
+    fn settle(&self, now: Instant) -> Progress {
         let mut connection = self.connection.borrow_mut();
         connection.session.handle_turn(now);
         if connection.session.writable_len() > 0 {
@@ -415,24 +380,7 @@ impl Source for Driver {
         }
         connection.flush();
         connection.write_next();
-    }
-
-    fn has_work(&self) -> bool {
-        self.connection.borrow_mut().has_work()
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        let mut connection = self.connection.borrow_mut();
-        let due = connection.connector.as_ref().and_then(|connector| connector.due);
-        connection.session.next_deadline().into_iter().chain(due).min()
-    }
-
-    fn set_queued(&self, queued: bool) -> bool {
-        self.queued.replace(queued)
-    }
-
-    fn set_token(&self, token: Token) {
-        self.token.set(token);
+        connection.progress()
     }
 
     fn abandon(&self) {
@@ -445,8 +393,8 @@ impl Source for Driver {
         while let Some(event) = connection.session.poll_event() {
             events.push(event);
         }
-        connection.link.close(&self.event_loop.registry);
-        connection.close_next(&self.event_loop.registry);
+        connection.link.close();
+        connection.close_next();
         drop(connection);
         drop((hooks, observers, on_end, events));
     }

@@ -94,7 +94,7 @@ impl Driver {
                 self.run_hook(state, port, |hooks| &hooks.lame_duck, &())
             }
             Event::Moved => {
-                self.connection.borrow_mut().finish_move(&self.event_loop().registry, now);
+                self.connection.borrow_mut().finish_move(now);
                 let info = self.note_connected(now);
                 self.run_hook(state, port, |hooks| &hooks.reconnect, &info)
             }
@@ -126,8 +126,8 @@ impl Driver {
     /// The client is over.
     fn end(&self, state: &mut State, port: &Port, reason: &DisconnectReason) -> Result<()> {
         let mut connection = self.connection.borrow_mut();
-        connection.close_link(&self.event_loop().registry);
-        connection.close_next(&self.event_loop().registry);
+        connection.close_link();
+        connection.close_next();
         let is_heard = !connection.hooks.close.is_empty();
         drop(connection);
         match reason {
@@ -141,7 +141,7 @@ impl Driver {
 
     fn try_another_move(&self, reason: &DisconnectReason, now: Instant) {
         let mut connection = self.connection.borrow_mut();
-        connection.close_next(&self.event_loop().registry);
+        connection.close_next();
         log::warn!("{}: could not move: {reason}", connection.server());
         connection.failed_moves += 1;
         let may_move = connection.may_move_elsewhere(connection.failed_moves);
@@ -152,7 +152,7 @@ impl Driver {
     }
 
     fn begin_move(&self, now: Instant) {
-        self.connection.borrow_mut().begin_move(self.event_loop(), self.token(), now);
+        self.connection.borrow_mut().begin_move(self.slot(), now);
     }
 
     fn note_connected(&self, now: Instant) -> ServerInfo {

@@ -1,24 +1,23 @@
 //! The link: the way from a server's URL to an open stream, one step at a time.
 //!
-//! Name look-up is the only thing here that cannot be done without blocking, so it has a thread of
-//! its own, which ends with its answer. Every address of a name is tried, in order. TLS and
-//! WebSocket are layers around the socket; their handshakes are a part of connecting.
+//! Names are looked up and sockets opened by the platform of the loop. Every address of a name is
+//! tried, in order. TLS and WebSocket are layers around the socket; their handshakes are a part of
+//! connecting.
 
 use super::transport::{Stream, Transport};
-use crate::event_loop::Waker;
+use crate::event_loop::{LookUp, Readiness, Registration, Slot};
 use evnats_protocol::{Scheme, ServerUrl};
-use mio::{Registry, Token};
+use mio::Token;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::thread;
 
 pub(super) enum Link {
     /// The name is being looked up.
     Resolving {
-        answer: Receiver<io::Result<Vec<SocketAddr>>>,
+        look_up: Box<dyn LookUp>,
+        /// By which the answer wakes the client.
+        registration: Registration,
         layers: Layers,
     },
     /// A connection to one of the addresses is being made; the others follow if it fails.
@@ -51,50 +50,47 @@ pub(super) enum Progress {
 
 impl Link {
     /// Takes the first step towards a server.
-    pub(super) fn begin(
-        url: &ServerUrl,
-        layers: Layers,
-        waker: Arc<Waker>,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<Self> {
+    pub(super) fn begin(url: &ServerUrl, layers: Layers, slot: &Slot) -> io::Result<Self> {
         if url.scheme() == Scheme::Unix {
-            let stream = mio::net::UnixStream::connect(url.path())?;
-            let stream = open(layers(Box::new(stream))?, registry, token)?;
+            let socket = slot.event_loop().platform().connect_unix(url.path())?;
+            let stream = Stream::new(layers(socket)?, slot.register()?)?;
             return Ok(Self::Connecting { stream, others: Vec::new().into_iter(), layers });
         }
         match url.host().parse::<IpAddr>() {
             Ok(address) => {
                 let addresses = vec![SocketAddr::new(address, url.port())].into_iter();
-                Self::connect(addresses, layers, registry, token)
+                Self::connect(addresses, layers, slot)
             }
-            Err(_) => Self::resolve(url.host().to_owned(), url.port(), layers, waker),
+            Err(_) => Self::resolve(url.host(), url.port(), layers, slot),
         }
     }
 
     /// Uses a transport that is open already.
-    pub(super) fn open(
-        transport: Box<dyn Transport>,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<Self> {
-        Ok(Self::Open(open(transport, registry, token)?))
+    pub(super) fn open(transport: Box<dyn Transport>, slot: &Slot) -> io::Result<Self> {
+        Ok(Self::Open(Stream::new(transport, slot.register()?)?))
+    }
+
+    /// Takes note of what became ready.
+    pub(super) fn handle_ready(&mut self, id: Token, readiness: Readiness) {
+        match self {
+            Self::Connecting { stream, .. } | Self::Securing(stream) | Self::Open(stream) => {
+                stream.handle_ready(id, readiness);
+            }
+            Self::Resolving { .. } | Self::Closed => {}
+        }
     }
 
     /// Goes on as far as possible without waiting.
-    pub(super) fn advance(&mut self, registry: &Registry, token: Token) -> io::Result<Progress> {
+    pub(super) fn advance(&mut self, slot: &Slot) -> io::Result<Progress> {
         loop {
             match std::mem::replace(self, Self::Closed) {
-                Self::Resolving { answer, layers } => match answer.try_recv() {
-                    Ok(addresses) => {
-                        *self = Self::connect(addresses?.into_iter(), layers, registry, token)?;
+                Self::Resolving { mut look_up, registration, layers } => match look_up.poll() {
+                    Some(addresses) => {
+                        *self = Self::connect(addresses?.into_iter(), layers, slot)?;
                     }
-                    Err(TryRecvError::Empty) => {
-                        *self = Self::Resolving { answer, layers };
+                    None => {
+                        *self = Self::Resolving { look_up, registration, layers };
                         return Ok(Progress::Underway);
-                    }
-                    Err(TryRecvError::Disconnected) => {
-                        return Err(io::Error::other("the look-up of the host name died"));
                     }
                 },
                 Self::Connecting { mut stream, others, layers } => {
@@ -108,11 +104,11 @@ impl Link {
                             return Ok(Progress::Underway);
                         }
                         Err(error) => {
-                            stream.deregister(registry);
+                            stream.deregister();
                             if others.len() == 0 {
                                 return Err(error);
                             }
-                            *self = Self::connect(others, layers, registry, token)?;
+                            *self = Self::connect(others, layers, slot)?;
                         }
                     }
                 }
@@ -127,7 +123,7 @@ impl Link {
                             Ok(Progress::Underway)
                         }
                         Err(error) => {
-                            stream.deregister(registry);
+                            stream.deregister();
                             Err(error)
                         }
                     };
@@ -148,45 +144,33 @@ impl Link {
         Ok(())
     }
 
-    pub(super) fn stream(&mut self) -> Option<&mut Stream> {
+    pub(super) fn close(&mut self) {
         match self {
             Self::Connecting { stream, .. } | Self::Securing(stream) | Self::Open(stream) => {
-                Some(stream)
+                stream.deregister();
             }
-            Self::Resolving { .. } | Self::Closed => None,
-        }
-    }
-
-    pub(super) fn close(&mut self, registry: &Registry) {
-        if let Some(stream) = self.stream() {
-            stream.deregister(registry);
+            Self::Resolving { .. } | Self::Closed => {}
         }
         *self = Self::Closed;
     }
 
-    fn resolve(host: String, port: u16, layers: Layers, waker: Arc<Waker>) -> io::Result<Self> {
-        let (sender, answer) = channel();
-        thread::Builder::new().name("evnats-resolver".into()).spawn(move || {
-            let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
-            // a client that is gone by now wants neither the answer nor the call
-            if sender.send(addresses).is_ok() {
-                let _ = waker.wake();
-            }
-        })?;
-        Ok(Self::Resolving { answer, layers })
+    fn resolve(host: &str, port: u16, layers: Layers, slot: &Slot) -> io::Result<Self> {
+        let registration = slot.register()?;
+        let done = registration.set_readiness();
+        let look_up = slot.event_loop().platform().look_up(host, port, done)?;
+        Ok(Self::Resolving { look_up, registration, layers })
     }
 
     fn connect(
         mut others: std::vec::IntoIter<SocketAddr>,
         layers: Layers,
-        registry: &Registry,
-        token: Token,
+        slot: &Slot,
     ) -> io::Result<Self> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
         for address in others.by_ref() {
-            match mio::net::TcpStream::connect(address) {
-                Ok(stream) => {
-                    let stream = open(layers(Box::new(stream))?, registry, token)?;
+            match slot.event_loop().platform().connect(address) {
+                Ok(socket) => {
+                    let stream = Stream::new(layers(socket)?, slot.register()?)?;
                     return Ok(Self::Connecting { stream, others, layers });
                 }
                 Err(error) => last = error,
@@ -194,10 +178,4 @@ impl Link {
         }
         Err(last)
     }
-}
-
-fn open(transport: Box<dyn Transport>, registry: &Registry, token: Token) -> io::Result<Stream> {
-    let mut stream = Stream::new(transport);
-    stream.register(registry, token)?;
-    Ok(stream)
 }

@@ -1,16 +1,15 @@
 //! A move to another server: a second link beside the first, until it takes its place.
 //!
-//! The session decides what is said on it and when; see `NextServer` of the protocol. Both links
-//! report to the same place in the loop, which makes each of them look a little too often.
+//! The session decides what is said on it and when; see `NextServer` of the protocol.
 
-use super::connection::Connection;
+use super::connection::{Budget, Connection};
 use super::connector::{self, Connector, Identity};
 use super::driver::Driver;
 use super::link::{self, Link};
-use super::transport::{ReadOutcome, Stream};
-use crate::event_loop::Shared;
+use super::transport::ReadOutcome;
+use crate::event_loop::{Readiness, Slot};
 use evnats_protocol::{DisconnectReason, Phase, PoolServer};
-use mio::{Registry, Token};
+use mio::Token;
 use std::io;
 use std::time::Instant;
 
@@ -22,7 +21,7 @@ pub(super) struct NextLink {
 
 impl Driver {
     /// Does what the next server waits for. Says whether there may be something new.
-    pub(super) fn serve_next(&self, now: Instant) -> bool {
+    pub(super) fn serve_next(&self, now: Instant, budget: &mut Budget) -> bool {
         let mut connection = self.connection.borrow_mut();
         let Connection { session, next: Some(next), connector: Some(connector), .. } =
             &mut *connection
@@ -35,7 +34,7 @@ impl Driver {
                 let layer = connector.tls_layer(&next.server);
                 let secured = next.link.secure(&layer);
                 connection.check_next(secured);
-                connection.advance_next(&self.event_loop().registry, self.token());
+                connection.advance_next(self.slot());
                 true
             }
             Phase::AwaitingAuthentication => {
@@ -52,14 +51,14 @@ impl Driver {
                 }
                 true
             }
-            _ => connection.read_next(now),
+            _ => connection.read_next(now, budget),
         }
     }
 }
 
 impl Connection {
     /// Sets out for another server, if one is known.
-    pub(super) fn begin_move(&mut self, event_loop: &Shared, token: Token, now: Instant) {
+    pub(super) fn begin_move(&mut self, slot: &Slot, now: Instant) {
         // own messages would come back by way of the other server
         let is_possible = self.echo && self.next.is_none();
         let Some(connector) = self.connector.as_mut().filter(|_| is_possible) else { return };
@@ -70,15 +69,15 @@ impl Connection {
         }
         log::info!("moving to {}", server.url);
         let layers = connector.layers(&server);
-        match Link::begin(&server.url, layers, event_loop.waker(), &event_loop.registry, token) {
+        match Link::begin(&server.url, layers, slot) {
             Ok(link) => self.next = Some(NextLink { server, link }),
             Err(error) => self.check_next(Err(error)),
         }
     }
 
-    pub(super) fn advance_next(&mut self, registry: &Registry, token: Token) {
+    pub(super) fn advance_next(&mut self, slot: &Slot) {
         let (Some(next), Some(connector)) = (&mut self.next, &self.connector) else { return };
-        let progress = next.link.advance(registry, token);
+        let progress = next.link.advance(slot);
         let security = connector.security(&next.server);
         let Some(mut next_server) = self.session.next_server() else { return };
         match progress {
@@ -89,17 +88,18 @@ impl Connection {
         }
     }
 
-    /// Reads once. Says whether there is something new.
-    fn read_next(&mut self, now: Instant) -> bool {
+    /// Reads once, if the budget allows it. Returns whether there is something new.
+    fn read_next(&mut self, now: Instant, budget: &mut Budget) -> bool {
         const ROOM: usize = 16 * 1024;
         let Some(NextLink { link: Link::Open(stream), .. }) = &mut self.next else { return false };
         let Some(mut next_server) = self.session.next_server() else { return false };
-        if !stream.is_readable() || !next_server.wants_read() {
+        if budget.bytes == 0 || !stream.is_readable() || !next_server.wants_read() {
             return false;
         }
         let mut room = [0; ROOM];
         match stream.read(&mut room) {
             Ok(ReadOutcome::Read(count)) => {
+                budget.spend(count);
                 if let Some(capture) = &mut self.capture {
                     capture.next.read(&room[..count]);
                 }
@@ -139,8 +139,10 @@ impl Connection {
         next_server.handle_disconnected(connector::reason(&error, "moving"));
     }
 
-    pub(super) fn next_stream(&mut self) -> Option<&mut Stream> {
-        self.next.as_mut().and_then(|next| next.link.stream())
+    pub(super) fn next_handle_ready(&mut self, id: Token, readiness: Readiness) {
+        if let Some(next) = &mut self.next {
+            next.link.handle_ready(id, readiness);
+        }
     }
 
     /// Whether the next server has sent something that there is room for.
@@ -150,9 +152,9 @@ impl Connection {
     }
 
     /// The next server is the session's server now.
-    pub(super) fn finish_move(&mut self, registry: &Registry, now: Instant) {
+    pub(super) fn finish_move(&mut self, now: Instant) {
         let Some(NextLink { server, link }) = self.next.take() else { return };
-        self.close_link(registry);
+        self.close_link();
         self.link = link;
         if let Some(capture) = &mut self.capture {
             capture.handle_moved();
@@ -162,9 +164,9 @@ impl Connection {
         }
     }
 
-    pub(super) fn close_next(&mut self, registry: &Registry) {
+    pub(super) fn close_next(&mut self) {
         if let Some(mut next) = self.next.take() {
-            next.link.close(registry);
+            next.link.close();
         }
     }
 

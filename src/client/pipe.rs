@@ -5,8 +5,7 @@
 //! emptied the end, and readiness is told once, as an edge.
 
 use super::transport::Transport;
-use mio::event::Source;
-use mio::{Interest, Registry, Token};
+use crate::event_loop::Registration;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -137,21 +136,11 @@ impl Write for End {
     }
 }
 
-impl Source for End {
-    fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn deregister(&mut self, _: &Registry) -> io::Result<()> {
+impl Transport for End {
+    fn register(&mut self, _: &Registration) -> io::Result<()> {
         Ok(())
     }
 }
-
-impl Transport for End {}
 
 /// A client as the loop drives it: on edges, and on what the transport says of itself.
 pub(super) struct Driver {

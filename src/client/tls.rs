@@ -17,9 +17,8 @@ pub use config::Tls;
 pub(crate) use error::classify;
 
 use super::transport::Transport;
+use crate::event_loop::Registration;
 use error::TlsError;
-use mio::event::Source;
-use mio::{Interest, Registry, Token};
 use rustls::ClientConnection;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
@@ -186,6 +185,14 @@ impl TlsStream {
 }
 
 impl Transport for TlsStream {
+    fn register(&mut self, registration: &Registration) -> io::Result<()> {
+        self.transport.register(registration)
+    }
+
+    fn deregister(&mut self, registration: &Registration) {
+        self.transport.deregister(registration);
+    }
+
     fn has_buffered(&self) -> bool {
         self.has_plaintext
             || !self.incoming.is_empty()
@@ -246,20 +253,6 @@ impl Write for TlsStream {
     fn flush(&mut self) -> io::Result<()> {
         self.push_or_explain()?;
         self.transport.flush()
-    }
-}
-
-impl Source for TlsStream {
-    fn register(&mut self, registry: &Registry, token: Token, of: Interest) -> io::Result<()> {
-        self.transport.register(registry, token, of)
-    }
-
-    fn reregister(&mut self, registry: &Registry, token: Token, of: Interest) -> io::Result<()> {
-        self.transport.reregister(registry, token, of)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.transport.deregister(registry)
     }
 }
 

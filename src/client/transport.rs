@@ -1,18 +1,79 @@
 //! Transports: what a connection's bytes travel over.
 
-use mio::event::Source;
-use mio::{Interest, Registry, Token};
+use crate::event_loop::{Readiness, Registration};
+use mio::Token;
 use std::io::{self, IoSlice, Read, Write};
 
 /// A stream of bytes to a server, non-blocking: `read` and `write` return
 /// [`WouldBlock`](io::ErrorKind::WouldBlock) instead of waiting.
 ///
-/// The loop registers it with its selector, edge-triggered. A transport without a file descriptor
-/// registers nothing and says by [`has_buffered`](Transport::has_buffered) that there is something
-/// to read.
-pub trait Transport: Read + Write + Source + 'static {
-    /// Whether a read would deliver something that the selector does not know of, because it is
-    /// in memory already.
+/// # Contract
+///
+/// * Readiness is an edge: after a read has returned `WouldBlock`, the loop reads again when the
+///   transport is reported to be readable, and not before; likewise with writes. A read that fills
+///   less than its room says nothing: the loop goes on until `WouldBlock`, or until its budget is
+///   used up. `Ok(0)` is the end of the stream.
+/// * Who reports is arranged in [`register`](Transport::register): the selector, for a transport
+///   with a descriptor, or the transport itself, by
+///   [`SetReadiness`](crate::SetReadiness). Reports in vain are allowed, at any time.
+/// * What a layer has read from the stream below and holds back is seen by
+///   [`has_buffered`](Transport::has_buffered), what it has not written yet by
+///   [`has_unflushed`](Transport::has_unflushed): nobody reports it.
+///
+/// ```
+/// use evnats::{Readiness, Registration, SetReadiness, Transport};
+/// use std::collections::VecDeque;
+/// use std::io::{self, Read, Write};
+/// use std::sync::{Arc, Mutex};
+///
+/// /// Bytes from another thread: what comes is pushed, and then reported.
+/// #[derive(Clone, Default)]
+/// struct Tunnel(Arc<Mutex<(VecDeque<u8>, Option<SetReadiness>)>>);
+///
+/// impl Tunnel {
+///     fn push(&self, bytes: &[u8]) {
+///         let (incoming, readiness) = &mut *self.0.lock().unwrap();
+///         incoming.extend(bytes);
+///         if let Some(readiness) = readiness {
+///             readiness.set_readiness(Readiness::READABLE);
+///         }
+///     }
+/// }
+///
+/// impl Read for Tunnel {
+///     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+///         match self.0.lock().unwrap().0.read(room)? {
+///             0 => Err(io::ErrorKind::WouldBlock.into()),
+///             count => Ok(count),
+///         }
+///     }
+/// }
+///
+/// impl Transport for Tunnel {
+///     fn register(&mut self, registration: &Registration) -> io::Result<()> {
+///         self.0.lock().unwrap().1 = Some(registration.set_readiness());
+///         Ok(())
+///     }
+/// }
+/// # impl Write for Tunnel {
+/// #     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> { Ok(bytes.len()) }
+/// #     fn flush(&mut self) -> io::Result<()> { Ok(()) }
+/// # }
+/// ```
+pub trait Transport: Read + Write + 'static {
+    /// Makes the transport known to the loop, once. One with a descriptor is given to the selector
+    /// by [`Registration::register`]; one without keeps a
+    /// [`SetReadiness`](Registration::set_readiness). The loop tries a read and a write after it
+    /// in any case.
+    fn register(&mut self, registration: &Registration) -> io::Result<()>;
+
+    /// Takes back what [`register`](Transport::register) has done, before the transport is dropped:
+    /// for one with a descriptor, by [`Registration::deregister`].
+    fn deregister(&mut self, registration: &Registration) {
+        let _ = registration;
+    }
+
+    /// Whether a read would deliver something that nobody reports, because it is in memory already.
     fn has_buffered(&self) -> bool {
         false
     }
@@ -23,13 +84,22 @@ pub trait Transport: Read + Write + Source + 'static {
         false
     }
 
-    /// Whether connecting has come to its end: `WouldBlock` while it has not.
+    /// Whether connecting has come to its end: `WouldBlock` while it has not. It is asked again
+    /// when the transport is reported to be ready for anything.
     fn finish_connecting(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
 impl Transport for mio::net::TcpStream {
+    fn register(&mut self, registration: &Registration) -> io::Result<()> {
+        registration.register(self)
+    }
+
+    fn deregister(&mut self, registration: &Registration) {
+        registration.deregister(self);
+    }
+
     fn finish_connecting(&mut self) -> io::Result<()> {
         if let Some(error) = self.take_error()? {
             return Err(error);
@@ -44,14 +114,22 @@ impl Transport for mio::net::TcpStream {
     }
 }
 
-impl Transport for mio::net::UnixStream {}
+#[cfg(unix)]
+impl Transport for mio::net::UnixStream {
+    fn register(&mut self, registration: &Registration) -> io::Result<()> {
+        registration.register(self)
+    }
 
-/// An open transport and what the selector has said of it.
+    fn deregister(&mut self, registration: &Registration) {
+        registration.deregister(self);
+    }
+}
+
+/// A transport that the loop knows, and whether a read is worth trying.
 pub(super) struct Stream {
     transport: Box<dyn Transport>,
+    registration: Registration,
     readable: bool,
-    /// The peer has closed its side: reads go on until the end of the stream.
-    read_closed: bool,
 }
 
 /// How a read ended.
@@ -63,18 +141,17 @@ pub(super) enum ReadOutcome {
 }
 
 impl Stream {
-    pub(super) fn new(transport: Box<dyn Transport>) -> Self {
+    pub(super) fn new(
+        mut transport: Box<dyn Transport>,
+        registration: Registration,
+    ) -> io::Result<Self> {
+        transport.register(&registration)?;
         // an edge may have passed before the transport came here, so a read is tried
-        Self { transport, readable: true, read_closed: false }
+        Ok(Self { transport, registration, readable: true })
     }
 
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.transport.register(registry, token, Interest::READABLE | Interest::WRITABLE)
-    }
-
-    pub(super) fn deregister(&mut self, registry: &Registry) {
-        // all that can fail is that it is not registered
-        let _ = self.transport.deregister(registry);
+    pub(super) fn deregister(&mut self) {
+        self.transport.deregister(&self.registration);
     }
 
     /// The same stream with another layer around it.
@@ -102,9 +179,12 @@ impl Stream {
         }
     }
 
-    pub(super) fn handle_ready(&mut self, event: &mio::event::Event) {
-        self.readable |= event.is_readable() || event.is_error();
-        self.read_closed |= event.is_read_closed() || event.is_error();
+    /// Takes note, if it is this stream that became ready.
+    pub(super) fn handle_ready(&mut self, id: Token, readiness: Readiness) {
+        if id == self.registration.id() {
+            self.readable |=
+                readiness.is_readable() || readiness.is_read_closed() || readiness.is_error();
+        }
     }
 
     /// Whether a read is worth its system call.
@@ -115,19 +195,13 @@ impl Stream {
     /// A write has failed: what the peer sent before is still to be read.
     pub(super) fn set_readable(&mut self) {
         self.readable = true;
-        self.read_closed = true;
     }
 
     pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<ReadOutcome> {
         loop {
             match self.transport.read(room) {
                 Ok(0) => return Ok(ReadOutcome::End),
-                Ok(count) => {
-                    // a short read has emptied the socket, and what comes later is a new edge;
-                    // only the end of the stream may have come with the same one
-                    self.readable = count == room.len() || self.read_closed;
-                    return Ok(ReadOutcome::Read(count));
-                }
+                Ok(count) => return Ok(ReadOutcome::Read(count)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readable = false;
                     return Ok(ReadOutcome::WouldBlock);

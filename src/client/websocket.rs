@@ -11,9 +11,9 @@
 mod tests;
 
 use super::transport::Transport;
+use crate::event_loop::Registration;
 use bytes::{Buf, Bytes};
-use mio::event::Source;
-use mio::{Interest, Registry, Token};
+
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem;
@@ -165,6 +165,16 @@ impl WebSocketStream {
 }
 
 impl Transport for WebSocketStream {
+    fn register(&mut self, registration: &Registration) -> io::Result<()> {
+        self.state.transport_mut()?.register(registration)
+    }
+
+    fn deregister(&mut self, registration: &Registration) {
+        if let Ok(transport) = self.state.transport_mut() {
+            transport.deregister(registration);
+        }
+    }
+
     fn has_buffered(&self) -> bool {
         !self.message.is_empty()
             || self.may_have_more
@@ -250,20 +260,6 @@ impl Write for WebSocketStream {
             }
         }
         Ok(())
-    }
-}
-
-impl Source for WebSocketStream {
-    fn register(&mut self, registry: &Registry, token: Token, of: Interest) -> io::Result<()> {
-        self.state.transport_mut()?.register(registry, token, of)
-    }
-
-    fn reregister(&mut self, registry: &Registry, token: Token, of: Interest) -> io::Result<()> {
-        self.state.transport_mut()?.reregister(registry, token, of)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.state.transport_mut()?.deregister(registry)
     }
 }
 

@@ -1,10 +1,8 @@
 //! Transports in memory, without a socket: among them a server that answers every request with its
 //! payload.
 
-use evnats::Transport;
+use evnats::{Readiness, Registration, SetReadiness, Transport};
 use evnats_protocol::{ClientOp, Decoder, Message, ServerOp};
-use mio::event::Source;
-use mio::{Interest, Registry, Token};
 use std::io::{self, Read, Write};
 
 /// Answers `PING`s, and echoes the payload of every message to its reply subject.
@@ -72,12 +70,20 @@ impl Write for MemoryServer {
 }
 
 /// Something that speaks from memory, as a transport without a file descriptor.
-pub struct InMemory<T>(pub T);
+pub struct InMemory<T> {
+    speaker: T,
+    readiness: Option<SetReadiness>,
+}
 
 /// What a transport in memory has to say by itself, because no selector knows.
 pub trait Speaker: Read + Write + 'static {
     /// Whether there is something to read.
     fn has_more(&self) -> bool;
+
+    /// A speaker that speaks without being spoken to reports it.
+    fn register(&mut self, readiness: SetReadiness) {
+        drop(readiness);
+    }
 }
 
 impl Speaker for MemoryServer {
@@ -86,38 +92,36 @@ impl Speaker for MemoryServer {
     }
 }
 
-impl<T: Read> Read for InMemory<T> {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        self.0.read(room)
+impl<T> InMemory<T> {
+    pub fn new(speaker: T) -> Self {
+        Self { speaker, readiness: None }
     }
 }
 
-impl<T: Write> Write for InMemory<T> {
+impl<T: Read> Read for InMemory<T> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.speaker.read(room)
+    }
+}
+
+impl<T: Speaker> Write for InMemory<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        let count = self.speaker.write(bytes)?;
+        if let Some(readiness) = self.readiness.as_ref().filter(|_| self.speaker.has_more()) {
+            readiness.set_readiness(Readiness::READABLE);
+        }
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl<T> Source for InMemory<T> {
-    fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn deregister(&mut self, _: &Registry) -> io::Result<()> {
-        Ok(())
+        self.speaker.flush()
     }
 }
 
 impl<T: Speaker> Transport for InMemory<T> {
-    fn has_buffered(&self) -> bool {
-        self.0.has_more()
+    fn register(&mut self, registration: &Registration) -> io::Result<()> {
+        self.speaker.register(registration.set_readiness());
+        self.readiness = Some(registration.set_readiness());
+        Ok(())
     }
 }

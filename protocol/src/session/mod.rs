@@ -310,7 +310,7 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    /// Room to read into, at least 16 KiB.
+    /// Room to read into: little on a connection on which little comes, up to 128 KiB on a busy one.
     pub fn read_room(&mut self) -> &mut [u8] {
         self.peer.decoder.room()
     }
@@ -444,6 +444,8 @@ impl<S, R, F> Session<S, R, F> {
             }
             return self.lose_connection(DisconnectReason::Stale);
         }
+        // a connection that was busy may be idle now
+        self.peer.decoder.release();
         self.peer.pings_outstanding += 1;
         self.peer.next_ping = now.checked_add(self.config.ping_interval);
         self.push_fence(Purpose::KeepAlive);

@@ -3,8 +3,10 @@
 
 use super::*;
 use crate::client::pipe::{self, Driver, End, Far, run, run_server_to_the_end};
+use crate::event_loop::Slot;
 use evnats_harness::{ReservedPort, Server as NatsServer};
 use std::collections::VecDeque;
+use std::rc::Weak;
 use tungstenite::handshake::server::{NoCallback, ServerHandshake};
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -254,10 +256,12 @@ fn talk_to_a_real_server(tls: &str, wrap: impl FnOnce(Box<dyn Transport>) -> Box
     let address = (std::net::Ipv4Addr::LOCALHOST, port.port()).into();
     let socket = mio::net::TcpStream::connect(address).unwrap();
     let mut transport = connect(wrap(Box::new(socket)), &format!("{address}"), "/").unwrap();
-    let mut poll = mio::Poll::new().unwrap();
-    transport.register(poll.registry(), Token(0), Interest::READABLE | Interest::WRITABLE).unwrap();
-    let mut events = mio::Events::with_capacity(8);
-    let mut wait = || poll.poll(&mut events, Some(std::time::Duration::from_secs(10))).unwrap();
+    let event_loop = crate::EventLoop::<()>::new().unwrap();
+    let slot =
+        Slot::new(event_loop.handle().shared(), Weak::<crate::client::driver::Driver>::new());
+    let registration = slot.register().unwrap();
+    transport.register(&registration).unwrap();
+    let wait = || drop(event_loop.dispatch(&mut (), Some(std::time::Duration::from_secs(10))));
     while let Err(error) = transport.finish_connecting() {
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
         wait();

@@ -1,0 +1,124 @@
+//! The inbox: what other threads have posted to the loop, in order and bounded.
+
+use super::alarm::Alarm;
+use super::shared::Shared;
+use crate::callback::State;
+use crate::error::Result;
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) type Posted = Box<dyn FnOnce(&mut State, &Rc<Shared>) -> Result<()> + Send>;
+
+/// Why a closure could not be posted, and the closure.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PostError<F> {
+    /// As many closures as the loop takes are waiting. The loop may be busy or stuck; post again
+    /// later.
+    Full(F),
+    /// The loop is gone.
+    Ended(F),
+}
+
+impl<F> PostError<F> {
+    /// The closure.
+    pub fn into_inner(self) -> F {
+        match self {
+            Self::Full(closure) | Self::Ended(closure) => closure,
+        }
+    }
+}
+
+impl<F> fmt::Debug for PostError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full(..)",
+            Self::Ended(_) => "Ended(..)",
+        })
+    }
+}
+
+impl<F> fmt::Display for PostError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "too many closures are waiting for the event loop",
+            Self::Ended(_) => "the event loop is gone",
+        })
+    }
+}
+
+impl<F> std::error::Error for PostError<F> {}
+
+pub(super) struct Inbox {
+    queue: Mutex<Queue>,
+    limit: usize,
+    alarm: Arc<Alarm>,
+}
+
+#[derive(Default)]
+struct Queue {
+    posted: VecDeque<Posted>,
+    is_closed: bool,
+}
+
+impl Inbox {
+    pub(super) fn new(limit: usize, alarm: Arc<Alarm>) -> Self {
+        Self { queue: Mutex::default(), limit, alarm }
+    }
+
+    pub(super) fn alarm(&self) -> &Arc<Alarm> {
+        &self.alarm
+    }
+
+    /// Posts a closure. `boxed` makes it fit once it is clear that there is room.
+    pub(super) fn post<F>(
+        &self,
+        closure: F,
+        boxed: impl FnOnce(F) -> Posted,
+    ) -> Result<(), PostError<F>> {
+        let mut queue = self.queue();
+        if queue.is_closed {
+            return Err(PostError::Ended(closure));
+        }
+        if queue.posted.len() >= self.limit {
+            return Err(PostError::Full(closure));
+        }
+        queue.posted.push_back(boxed(closure));
+        drop(queue);
+        self.alarm.ring();
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue().posted.is_empty()
+    }
+
+    /// Runs what had been posted when the call came, `budget` at most; what is posted meanwhile has
+    /// the next turn.
+    pub(super) fn run(&self, budget: usize, state: &mut State, shared: &Rc<Shared>) -> Result<()> {
+        let count = self.queue().posted.len().min(budget);
+        for _ in 0..count {
+            let closure = self.queue().posted.pop_front();
+            if let Some(closure) = closure {
+                closure(state, shared)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses what is posted from now on, and drops what waits.
+    pub(super) fn close(&self) {
+        let mut queue = self.queue();
+        queue.is_closed = true;
+        let posted = std::mem::take(&mut queue.posted);
+        drop(queue);
+        drop(posted);
+    }
+
+    /// No code that can panic runs while the queue is locked, except for the allocator.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

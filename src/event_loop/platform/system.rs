@@ -1,0 +1,56 @@
+//! What both platforms of the system have in common: everything but the waiting.
+
+use super::LookUp;
+use super::random::Random;
+use super::resolver::Resolver;
+use crate::client::Transport;
+use crate::event_loop::SetReadiness;
+use mio::Registry;
+use std::io;
+use std::net::SocketAddr;
+
+pub(super) struct System {
+    pub(super) registry: Registry,
+    random: Random,
+    resolver: Resolver,
+    process: u32,
+}
+
+impl System {
+    pub(super) fn new(registry: Registry) -> io::Result<Self> {
+        let (random, process) = (Random::new()?, std::process::id());
+        Ok(Self { registry, random, resolver: Resolver::default(), process })
+    }
+
+    pub(super) fn fill_random(&self, bytes: &mut [u8]) {
+        self.random.fill(bytes);
+    }
+
+    pub(super) fn is_forked(&self) -> bool {
+        std::process::id() != self.process
+    }
+
+    pub(super) fn look_up(
+        &self,
+        host: &str,
+        port: u16,
+        done: SetReadiness,
+    ) -> io::Result<Box<dyn LookUp>> {
+        self.resolver.look_up(host, port, done)
+    }
+
+    pub(super) fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Transport>> {
+        Ok(Box::new(mio::net::TcpStream::connect(address)?))
+    }
+
+    #[cfg(unix)]
+    pub(super) fn connect_unix(&self, path: &str) -> io::Result<Box<dyn Transport>> {
+        Ok(Box::new(mio::net::UnixStream::connect(path)?))
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn connect_unix(&self, _path: &str) -> io::Result<Box<dyn Transport>> {
+        let reason = "this system has no Unix sockets";
+        Err(io::Error::new(io::ErrorKind::Unsupported, reason))
+    }
+}

@@ -1,0 +1,331 @@
+//! The schedule: which sources have a turn now, and which have one when.
+//!
+//! It keeps the loop's bookkeeping, so that a source knows nothing of it. Where a source is in its
+//! life is one state in its slot: it cannot be queued twice, nor be queued and forgotten. A source
+//! that is over stays known for as long as somebody holds it, and comes back with its next wake.
+//! Nothing here looks at all sources: what is idle costs nothing in a turn.
+//!
+//! No source is called here, so the schedule can be borrowed while one runs.
+
+use super::source::{Progress, Source};
+use slab::Slab;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::mem;
+use std::rc::{Rc, Weak};
+use std::time::Instant;
+
+/// Where a source is in the schedule. Given to another one only after the source is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SlotId(usize);
+
+#[derive(Default)]
+pub(super) struct Schedule {
+    slots: Slab<Slot>,
+    /// Sources that have something to do without waiting, in the order of their turns.
+    queue: VecDeque<SlotId>,
+    /// Entries stay when a deadline moves: the slot tells whether one still counts.
+    deadlines: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// How many sources are not dormant.
+    live: usize,
+}
+
+struct Slot {
+    source: Weak<dyn Source>,
+    standing: Standing,
+    deadline: Option<Instant>,
+    /// The slot's one entry among the deadlines that counts: no later than its deadline.
+    entry: Option<Instant>,
+}
+
+/// Where a source is in its life.
+enum Standing {
+    /// Over, or not yet begun. The loop does not hold it.
+    Dormant,
+    /// Waiting for events or for its deadline.
+    Idle(Rc<dyn Source>),
+    Queued(Rc<dyn Source>),
+    /// Having its turn, which ends with [`finish`](Schedule::finish).
+    Turning,
+}
+
+impl Schedule {
+    /// Makes a source known. It is dormant until its first wake.
+    pub(super) fn insert(&mut self, source: Weak<dyn Source>) -> SlotId {
+        let slot = Slot { source, standing: Standing::Dormant, deadline: None, entry: None };
+        SlotId(self.slots.insert(slot))
+    }
+
+    /// Forgets a source that is being dropped.
+    pub(super) fn remove(&mut self, id: SlotId) {
+        self.slots.try_remove(id.0);
+    }
+
+    /// Queues a source for a turn. Returns whether it was not queued before.
+    #[inline]
+    pub(super) fn wake(&mut self, id: SlotId) -> bool {
+        match self.slots.get(id.0).map(|slot| &slot.standing) {
+            Some(Standing::Queued(_) | Standing::Turning) | None => false,
+            Some(Standing::Idle(_) | Standing::Dormant) => self.enqueue(id),
+        }
+    }
+
+    fn enqueue(&mut self, id: SlotId) -> bool {
+        let slot = &mut self.slots[id.0];
+        let source = match mem::replace(&mut slot.standing, Standing::Dormant) {
+            Standing::Idle(source) => source,
+            _ => match slot.source.upgrade() {
+                Some(source) => {
+                    self.live += 1;
+                    source
+                }
+                None => return false,
+            },
+        };
+        slot.standing = Standing::Queued(source);
+        self.queue.push_back(id);
+        true
+    }
+
+    /// The source of a slot, as long as somebody holds it.
+    pub(super) fn source(&self, id: SlotId) -> Option<Rc<dyn Source>> {
+        self.slots.get(id.0)?.source.upgrade()
+    }
+
+    /// Takes the next source for its turn.
+    pub(super) fn begin(&mut self) -> Option<(SlotId, Rc<dyn Source>)> {
+        loop {
+            let id = self.queue.pop_front()?;
+            let Some(slot) = self.slots.get_mut(id.0) else { continue };
+            if let Standing::Queued(source) = mem::replace(&mut slot.standing, Standing::Turning) {
+                return Some((id, source));
+            }
+        }
+    }
+
+    /// Ends a turn. The caller holds the source, so that it is not dropped in here.
+    pub(super) fn finish(&mut self, id: SlotId, source: &Rc<dyn Source>, progress: Progress) {
+        let Some(slot) = self.slots.get_mut(id.0) else { return };
+        match progress {
+            Progress::Idle(deadline) => {
+                slot.standing = Standing::Idle(source.clone());
+                self.set_deadline(id, deadline);
+            }
+            Progress::More => {
+                slot.standing = Standing::Queued(source.clone());
+                self.queue.push_back(id);
+            }
+            Progress::Over => {
+                slot.standing = Standing::Dormant;
+                slot.deadline = None;
+                self.live -= 1;
+            }
+        }
+    }
+
+    /// Queues the sources whose deadlines have passed.
+    pub(super) fn wake_due(&mut self, now: Instant) {
+        while self.next_deadline().is_some_and(|deadline| deadline <= now) {
+            let Some(Reverse((_, index))) = self.deadlines.pop() else { return };
+            let slot = &mut self.slots[index];
+            (slot.deadline, slot.entry) = (None, None);
+            self.wake(SlotId(index));
+        }
+    }
+
+    /// The earliest deadline of a source.
+    pub(super) fn next_deadline(&mut self) -> Option<Instant> {
+        loop {
+            let Reverse((entry, index)) = *self.deadlines.peek()?;
+            let slot = self.slots.get_mut(index).filter(|slot| slot.entry == Some(entry));
+            match slot.as_ref().and_then(|slot| slot.deadline) {
+                Some(deadline) if deadline == entry => return Some(entry),
+                later => {
+                    self.deadlines.pop();
+                    if let Some(slot) = slot {
+                        slot.entry = later;
+                        self.deadlines.extend(later.map(|deadline| Reverse((deadline, index))));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A deadline that moves away costs nothing: its entry is looked at when its time comes.
+    fn set_deadline(&mut self, id: SlotId, deadline: Option<Instant>) {
+        let slot = &mut self.slots[id.0];
+        slot.deadline = deadline;
+        let Some(deadline) = deadline else { return };
+        if slot.entry.is_some_and(|entry| entry <= deadline) {
+            return;
+        }
+        slot.entry = Some(deadline);
+        self.deadlines.push(Reverse((deadline, id.0)));
+        self.sweep();
+    }
+
+    /// Removes the entries that no longer count when they are the larger part.
+    fn sweep(&mut self) {
+        const SLACK: usize = 64;
+        if self.deadlines.len() > 2 * self.slots.len() + SLACK {
+            let slots = &self.slots;
+            let counts = |at, index| slots.get(index).is_some_and(|slot| slot.entry == Some(at));
+            self.deadlines.retain(|Reverse((at, index))| counts(*at, *index));
+        }
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Number of sources that are not dormant.
+    pub(super) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Lets go of every source, for the loop's end. They are returned to be dropped where the
+    /// schedule is not borrowed.
+    pub(super) fn close(&mut self) -> Vec<Rc<dyn Source>> {
+        self.queue.clear();
+        self.deadlines.clear();
+        self.live = 0;
+        let standings = self.slots.iter_mut().map(|(_, slot)| {
+            (slot.deadline, slot.entry) = (None, None);
+            mem::replace(&mut slot.standing, Standing::Dormant)
+        });
+        let sources = standings.filter_map(|standing| match standing {
+            Standing::Idle(source) | Standing::Queued(source) => Some(source),
+            Standing::Dormant | Standing::Turning => None,
+        });
+        sources.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::callback::State;
+    use crate::error::Result;
+    use crate::event_loop::Readiness;
+    use std::time::Duration;
+
+    struct Nothing;
+
+    impl Source for Nothing {
+        fn handle_ready(&self, _: mio::Token, _: Readiness) {}
+
+        fn turn(self: Rc<Self>, _: &mut State, _: Instant) -> Result<()> {
+            Ok(())
+        }
+
+        fn settle(&self, _: Instant) -> Progress {
+            Progress::Over
+        }
+
+        fn abandon(&self) {}
+    }
+
+    type Sources = Vec<(SlotId, Rc<dyn Source>)>;
+
+    /// A schedule and some sources in it.
+    fn schedule(count: usize) -> (Schedule, Sources) {
+        let mut schedule = Schedule::default();
+        let sources = (0..count).map(|_| {
+            let source: Rc<dyn Source> = Rc::new(Nothing);
+            (schedule.insert(Rc::downgrade(&source)), source)
+        });
+        let sources = sources.collect();
+        (schedule, sources)
+    }
+
+    /// Ends the turns of all that are queued; returns how many there were.
+    fn finish_all(schedule: &mut Schedule, progress: Progress) -> usize {
+        let count = schedule.queued();
+        for _ in 0..count {
+            let (id, source) = schedule.begin().expect("queued");
+            schedule.finish(id, &source, progress);
+        }
+        count
+    }
+
+    #[test]
+    fn a_source_is_queued_once_and_not_during_its_turn() {
+        let (mut schedule, sources) = schedule(1);
+        let id = sources[0].0;
+        assert!(schedule.wake(id));
+        assert!(!schedule.wake(id));
+        let (_, source) = schedule.begin().expect("queued");
+        assert!(!schedule.wake(id), "the end of the turn decides");
+        assert!(schedule.begin().is_none());
+        schedule.finish(id, &source, Progress::More);
+        assert_eq!(schedule.queued(), 1);
+    }
+
+    #[test]
+    fn a_source_that_is_over_is_let_go_and_comes_back_with_its_next_wake() {
+        let (mut schedule, mut sources) = schedule(1);
+        let (id, source) = sources.remove(0);
+        for _ in 0..3 {
+            assert!(schedule.wake(id));
+            assert_eq!((schedule.live(), Rc::strong_count(&source)), (1, 2));
+            finish_all(&mut schedule, Progress::Over);
+            assert_eq!((schedule.live(), Rc::strong_count(&source)), (0, 1));
+        }
+        drop(source);
+        assert!(!schedule.wake(id), "nobody holds it");
+        schedule.remove(id);
+    }
+
+    #[test]
+    fn deadlines_come_due_in_order_and_only_while_they_count() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let (mut schedule, sources) = schedule(3);
+        for ((id, source), ms) in sources.iter().zip([30, 10, 20]) {
+            schedule.wake(*id);
+            let (begun, _) = schedule.begin().expect("queued");
+            assert_eq!(begun, *id);
+            schedule.finish(*id, source, Progress::Idle(Some(at(ms))));
+        }
+        schedule.wake_due(at(9));
+        assert_eq!(schedule.queued(), 0);
+        // the second moves away, the third has none any more
+        for (index, deadline) in [(1, Some(at(40))), (2, None)] {
+            let (id, source) = &sources[index];
+            schedule.wake(*id);
+            schedule.begin().expect("queued");
+            schedule.finish(*id, source, Progress::Idle(deadline));
+        }
+        assert_eq!(schedule.next_deadline(), Some(at(30)));
+        schedule.wake_due(at(39));
+        assert_eq!(schedule.begin().map(|(id, _)| id), Some(sources[0].0));
+        assert!(schedule.begin().is_none());
+        schedule.wake_due(at(40));
+        assert_eq!(schedule.begin().map(|(id, _)| id), Some(sources[1].0));
+        assert_eq!(schedule.next_deadline(), None);
+    }
+
+    #[test]
+    fn entries_that_no_longer_count_do_not_pile_up() {
+        let start = Instant::now();
+        let (mut schedule, sources) = schedule(1);
+        let (id, source) = &sources[0];
+        for n in 0..10_000_u64 {
+            schedule.wake(*id);
+            schedule.begin().expect("queued");
+            let earlier = start + Duration::from_secs(100_000 - n);
+            schedule.finish(*id, source, Progress::Idle(Some(earlier)));
+        }
+        assert!(schedule.deadlines.len() <= 2 + 64 + 1);
+        assert_eq!(schedule.next_deadline(), Some(start + Duration::from_secs(100_000 - 9_999)));
+    }
+
+    #[test]
+    fn closing_lets_go_of_all() {
+        let (mut schedule, sources) = schedule(3);
+        sources.iter().for_each(|(id, _)| assert!(schedule.wake(*id)));
+        assert_eq!(schedule.close().len(), 3);
+        assert_eq!((schedule.live(), schedule.queued()), (0, 0));
+        assert!(sources.iter().all(|(_, source)| Rc::strong_count(source) == 1));
+    }
+}

@@ -1,0 +1,411 @@
+//! The inside of a loop: what its handles share, and the turn.
+//!
+//! A turn writes what was commanded, waits, runs what came due, and writes what that commanded.
+//! Invariants: no callback runs outside a turn; no borrow of the loop's own data is alive while one
+//! runs, and user code includes the drop of a callback; whatever can bring work into a turn counts
+//! against a budget of its own. What an error or a panic leaves undone is done in the next turn.
+
+use super::alarm::Alarm;
+use super::inbox::Inbox;
+use super::platform::Platform;
+use super::readiness::Readiness;
+use super::registration::{Registrar, Registration};
+use super::schedule::{Schedule, SlotId};
+use super::source::{Progress, Source};
+use super::timers::{self, IntervalTask, Task, TimerId, TimerTask, Timers};
+use crate::callback::State;
+use crate::error::{Error, Result};
+use mio::Token;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::mem;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Posted closures that a turn runs at most.
+const MAX_POSTED: usize = 1024;
+/// Timers that a turn runs at most.
+const MAX_TIMERS: usize = 1024;
+/// Sources that have their turns in one turn of the loop at most.
+const MAX_SOURCES: usize = 256;
+
+/// What the loop's handles share.
+pub(crate) struct Shared {
+    platform: Rc<dyn Platform>,
+    registrar: Rc<Registrar>,
+    schedule: RefCell<Schedule>,
+    timers: RefCell<Timers>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) alarm: Arc<Alarm>,
+    /// A buffer for what was reported without a selector.
+    reported: RefCell<Vec<(Token, Readiness)>>,
+    /// The selector may hold more events than were taken from it.
+    has_more_events: Cell<bool>,
+    is_dispatching: Cell<bool>,
+    is_stopped: Cell<bool>,
+    has_ended: Cell<bool>,
+    /// When the current turn began: the clock for what need not know the time to the microsecond.
+    turn_time: Cell<Instant>,
+}
+
+/// When a loop is to have its next turn; see [`EventLoop::next_deadline`](crate::EventLoop::next_deadline).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NextDeadline {
+    /// Something is to be done now.
+    Now,
+    /// At this time, or earlier if there is an event.
+    At(Instant),
+    /// When there is an event.
+    Never,
+}
+
+impl NextDeadline {
+    /// How long a host may wait, for the calls that take it so: `None` means for ever.
+    pub fn timeout(self, now: Instant) -> Option<Duration> {
+        match self {
+            Self::Now => Some(Duration::ZERO),
+            Self::At(deadline) => Some(deadline.saturating_duration_since(now)),
+            Self::Never => None,
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(platform: Rc<dyn Platform>, max_posted: usize) -> Rc<Self> {
+        let alarm = Arc::new(Alarm::new(platform.waker()));
+        Rc::new(Self {
+            registrar: Registrar::new(platform.clone(), alarm.clone()),
+            schedule: RefCell::default(),
+            timers: RefCell::default(),
+            inbox: Arc::new(Inbox::new(max_posted, alarm.clone())),
+            alarm,
+            reported: RefCell::default(),
+            has_more_events: Cell::new(false),
+            is_dispatching: Cell::new(false),
+            is_stopped: Cell::new(false),
+            has_ended: Cell::new(false),
+            turn_time: Cell::new(platform.now()),
+            platform,
+        })
+    }
+
+    // ---- for the loop -------------------------------------------------------------------------
+
+    pub(super) fn run(self: &Rc<Self>, state: &mut State) -> Result<()> {
+        if self.is_dispatching.get() {
+            return Err(Error::Reentrant);
+        }
+        if !self.platform.can_wait() {
+            let reason = "the host of a loop on a lent registry waits, and calls dispatch";
+            let error = io::Error::new(io::ErrorKind::Unsupported, reason);
+            return Err(Error::EventLoop(error));
+        }
+        self.is_stopped.set(false);
+        while !self.is_stopped.get() && !self.is_empty() {
+            self.dispatch(state, None)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn dispatch(
+        self: &Rc<Self>,
+        state: &mut State,
+        timeout: Option<Duration>,
+    ) -> Result<bool> {
+        let turn = Turn::begin(self)?;
+        self.settle_queued(self.now());
+        self.wait(timeout)?;
+        let now = self.now();
+        self.turn_time.set(now);
+        self.take_reported();
+        self.schedule.borrow_mut().wake_due(now);
+        let outcome = self.run_callbacks(state, now);
+        self.settle_queued(self.now());
+        // what is left for the loop from here on wakes it
+        drop(turn);
+        outcome?;
+        Ok(self.has_work())
+    }
+
+    pub(super) fn next_deadline(&self) -> NextDeadline {
+        if self.has_work() {
+            return NextDeadline::Now;
+        }
+        match self.earliest_deadline() {
+            Some(deadline) if deadline <= self.now() => NextDeadline::Now,
+            Some(deadline) => NextDeadline::At(deadline),
+            None => NextDeadline::Never,
+        }
+    }
+
+    /// Whether nothing is left that could run a callback, and nobody keeps the loop running.
+    pub(super) fn is_empty(&self) -> bool {
+        self.source_count() == 0
+            && self.timer_count() == 0
+            && self.inbox.is_empty()
+            && !self.alarm.has_guards()
+    }
+
+    pub(super) fn source_count(&self) -> usize {
+        self.schedule.borrow().live()
+    }
+
+    pub(super) fn timer_count(&self) -> usize {
+        self.timers.borrow().len()
+    }
+
+    pub(super) fn stop(&self) {
+        self.is_stopped.set(true);
+    }
+
+    /// Ends the loop: callbacks and clients refer to the loop and to each other, and here the knot
+    /// is cut. Callbacks that were waiting are dropped without being run.
+    pub(super) fn end(&self) {
+        self.has_ended.set(true);
+        self.inbox.close();
+        let tasks = self.timers.borrow_mut().close();
+        let sources = self.schedule.borrow_mut().close();
+        drop(tasks);
+        for source in sources {
+            source.abandon();
+        }
+    }
+
+    // ---- for clients and handles --------------------------------------------------------------
+
+    pub(crate) fn platform(&self) -> &dyn Platform {
+        &*self.platform
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Instant {
+        self.platform.now()
+    }
+
+    /// When the current turn began. Reading it costs no system call.
+    pub(crate) fn turn_time(&self) -> Instant {
+        self.turn_time.get()
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        self.platform.random_u64()
+    }
+
+    /// Whether the loop has been dropped, so that nothing runs any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.get()
+    }
+
+    /// Runs a task once.
+    pub(crate) fn set_timer(&self, delay: Duration, task: TimerTask) -> TimerId {
+        self.set_task(delay, Task::Once(task))
+    }
+
+    /// Runs a task again and again, for the first time after one period.
+    pub(crate) fn set_interval(&self, period: Duration, task: IntervalTask) -> TimerId {
+        self.set_task(period, Task::Repeating(period, task))
+    }
+
+    fn set_task(&self, delay: Duration, task: Task) -> TimerId {
+        let deadline = timers::after(self.now(), delay);
+        let (id, dropped) = self.timers.borrow_mut().set(deadline, task);
+        self.ring_from_outside();
+        drop(dropped);
+        id
+    }
+
+    /// Cancels a timer. Returns whether it was still waiting.
+    pub(crate) fn cancel_timer(&self, timer: TimerId) -> bool {
+        let canceled = self.timers.borrow_mut().cancel(timer);
+        canceled.is_some()
+    }
+
+    /// The timer whose callback runs.
+    pub(crate) fn current_timer(&self) -> Option<TimerId> {
+        self.timers.borrow().current()
+    }
+
+    // ---- the turn -----------------------------------------------------------------------------
+
+    fn wait(&self, timeout: Option<Duration>) -> Result<()> {
+        self.alarm.set_asleep();
+        let until_deadline =
+            || Some(self.earliest_deadline()?.saturating_duration_since(self.now()));
+        let timeout = match self.has_work() {
+            true => Some(Duration::ZERO),
+            false => [timeout, until_deadline()].into_iter().flatten().min(),
+        };
+        let waited = self.platform.wait(timeout, &mut |id, ready| self.handle_ready(id, ready));
+        self.alarm.set_awake();
+        self.has_more_events.set(waited.map_err(Error::EventLoop)?);
+        Ok(())
+    }
+
+    fn take_reported(&self) {
+        let mut reported = self.reported.borrow_mut();
+        self.registrar.take_reported(&mut reported);
+        for (id, readiness) in reported.drain(..) {
+            self.handle_ready(id, readiness);
+        }
+    }
+
+    fn handle_ready(&self, id: Token, readiness: Readiness) {
+        let Some(slot) = self.registrar.slot(id) else { return };
+        let source = self.schedule.borrow().source(slot);
+        if let Some(source) = source {
+            source.handle_ready(id, readiness);
+            self.schedule.borrow_mut().wake(slot);
+        }
+    }
+
+    fn run_callbacks(self: &Rc<Self>, state: &mut State, now: Instant) -> Result<()> {
+        self.inbox.run(MAX_POSTED, state, self)?;
+        Timers::run_due(&self.timers, now, MAX_TIMERS, state)?;
+        self.turn_queued(state, now)
+    }
+
+    /// The sources that are queued now have their turns; those queued meanwhile have the next one.
+    fn turn_queued(&self, state: &mut State, now: Instant) -> Result<()> {
+        let count = self.schedule.borrow().queued().min(MAX_SOURCES);
+        for _ in 0..count {
+            let Some(turn) = SourceTurn::begin(self) else { return Ok(()) };
+            let outcome = turn.source.clone().turn(state, now);
+            // callbacks may have taken long: clocks of what they asked for start after them
+            turn.settle(self.now());
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Writes what callbacks and the host have commanded. Sources that need no more than that leave
+    /// the queue.
+    fn settle_queued(&self, now: Instant) {
+        let count = self.schedule.borrow().queued();
+        for _ in 0..count {
+            let Some(turn) = SourceTurn::begin(self) else { return };
+            turn.settle(now);
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.has_more_events.get()
+            || self.schedule.borrow().queued() > 0
+            || self.timers.borrow().has_left()
+            || !self.inbox.is_empty()
+            || self.registrar.has_reported()
+    }
+
+    fn earliest_deadline(&self) -> Option<Instant> {
+        let source = self.schedule.borrow_mut().next_deadline();
+        source.into_iter().chain(self.timers.borrow_mut().next_deadline()).min()
+    }
+
+    /// Wakes whoever waits for the loop, if what has changed was not changed in a turn.
+    fn ring_from_outside(&self) {
+        if !self.is_dispatching.get() {
+            self.alarm.ring();
+        }
+    }
+}
+
+/// A source's place in a loop. The source holds it, and the loop holds the source while there is
+/// something to wait for.
+pub(crate) struct Slot {
+    shared: Rc<Shared>,
+    id: SlotId,
+}
+
+impl Slot {
+    /// A place for a source, which has its first turn after a [`wake`](Self::wake).
+    pub(crate) fn new(shared: &Rc<Shared>, source: Weak<dyn Source>) -> Self {
+        let id = shared.schedule.borrow_mut().insert(source);
+        Self { shared: shared.clone(), id }
+    }
+
+    pub(crate) fn event_loop(&self) -> &Rc<Shared> {
+        &self.shared
+    }
+
+    /// Has the source turned in this or the next turn, also if it was over. After the loop's end,
+    /// what it was woken for is dropped.
+    #[inline]
+    pub(crate) fn wake(&self) {
+        if self.shared.has_ended.get() {
+            return self.abandon();
+        }
+        let is_news = self.shared.schedule.borrow_mut().wake(self.id);
+        if is_news {
+            self.shared.ring_from_outside();
+        }
+    }
+
+    #[cold]
+    fn abandon(&self) {
+        let source = self.shared.schedule.borrow().source(self.id);
+        if let Some(source) = source {
+            source.abandon();
+        }
+    }
+
+    /// A registration of the source's own, for each of its sockets.
+    pub(crate) fn register(&self) -> io::Result<Registration> {
+        self.shared.registrar.register(self.id)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.shared.schedule.borrow_mut().remove(self.id);
+    }
+}
+
+/// Marks the loop as dispatching, also when a callback panics out of it.
+struct Turn<'a>(&'a Shared);
+
+impl<'a> Turn<'a> {
+    fn begin(shared: &'a Shared) -> Result<Self> {
+        if shared.is_dispatching.replace(true) {
+            return Err(Error::Reentrant);
+        }
+        shared.alarm.set_awake();
+        Ok(Self(shared))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.is_dispatching.set(false);
+        self.0.alarm.set_asleep();
+    }
+}
+
+/// A source that was taken out of the queue. It goes back there if a callback panics.
+struct SourceTurn<'a> {
+    shared: &'a Shared,
+    id: SlotId,
+    source: Rc<dyn Source>,
+    progress: Progress,
+}
+
+impl<'a> SourceTurn<'a> {
+    fn begin(shared: &'a Shared) -> Option<Self> {
+        let (id, source) = shared.schedule.borrow_mut().begin()?;
+        Some(Self { shared, id, source, progress: Progress::More })
+    }
+
+    fn settle(mut self, now: Instant) {
+        self.progress = self.source.settle(now);
+    }
+}
+
+impl Drop for SourceTurn<'_> {
+    fn drop(&mut self) {
+        let progress = mem::replace(&mut self.progress, Progress::Over);
+        self.shared.schedule.borrow_mut().finish(self.id, &self.source, progress);
+        if progress == Progress::Over {
+            // user code: what the source's callbacks have captured
+            self.source.abandon();
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Clients in a simulation: time that passes in no time, faults of the network, and runs that can be
+//! repeated exactly. No test here sleeps or opens a socket.
+
+mod support;
+
+use evnats::kv::{self, Update, WatchOptions};
+use evnats::simulation::Simulation;
+use evnats::{Client, EventLoop, Options, RequestError};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use support::simulated::SimulatedServer;
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn world(seed: u64) -> (Simulation, SimulatedServer) {
+    let simulation = Simulation::new(seed);
+    let server = SimulatedServer::start(&simulation, "nats.test:4222");
+    (simulation, server)
+}
+
+#[test]
+fn a_day_of_keep_alive_passes_in_no_time() {
+    let began = Instant::now();
+    let (simulation, server) = world(1);
+    let event_loop: EventLoop<u64> = simulation.event_loop().expect("a loop");
+    let nats = event_loop.connect("nats://nats.test:4222").expect("a client");
+    nats.on_disconnect(|lost, nats, _| {
+        *lost += u64::from(nats.state() == evnats::ConnectionState::Reconnecting);
+    });
+    nats.set_timer(DAY, |_, nats| nats.close());
+    let mut lost = 0;
+    event_loop.run(&mut lost).expect("a day");
+    assert_eq!(lost, 0);
+    assert!(simulation.elapsed() >= DAY && simulation.elapsed() < DAY + SECOND);
+    // one for each two minutes, and one to connect
+    assert!((719..=721).contains(&server.pings()), "{}", server.pings());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn requests_are_answered_by_one_of_a_group_or_nobody() {
+    let (simulation, _server) = world(2);
+    let event_loop: EventLoop<Vec<String>> = simulation.event_loop().expect("a loop");
+    let nats = event_loop.connect("nats://nats.test:4222").expect("a client");
+    for member in 0..3 {
+        let answer = move |_: &mut _, service: &evnats::Subscription<_>, request: &_| {
+            service.client().respond(request, format!("member {member}"))
+        };
+        nats.queue_subscribe("service", "members", answer).expect("a subscription");
+    }
+    nats.request("service", "", |log: &mut Vec<String>, nats, reply| {
+        log.push(reply.expect("a reply").text().into_owned());
+        nats.request("nobody", "", |log: &mut Vec<String>, nats, reply| {
+            assert_eq!(reply, Err(RequestError::NoResponders));
+            log.push("nobody".into());
+            nats.drain();
+        });
+    });
+    let mut log = Vec::new();
+    event_loop.run(&mut log).expect("the loop");
+    assert_eq!(log.len(), 2, "one of the group has answered: {log:?}");
+    assert!(log[0].starts_with("member "));
+}
+
+#[test]
+fn a_server_that_is_cut_off_is_noticed_and_found_again() {
+    let (simulation, _server) = world(3);
+    let event_loop: EventLoop<Vec<String>> = simulation.event_loop().expect("a loop");
+    let options = Options::new("nats://nats.test:4222").keep_alive(10 * SECOND, 2);
+    let nats = event_loop.connect(options).expect("a client");
+    nats.on_disconnect(|log, _, reason| log.push(reason.to_string()));
+    nats.on_reconnect(|log, nats, _| {
+        log.push("reconnected".into());
+        nats.close();
+    });
+    let cut = simulation.clone();
+    simulation.after(60 * SECOND, move || cut.cut("nats.test:4222").expect("an address"));
+    let healed = simulation.clone();
+    simulation.after(600 * SECOND, move || healed.heal("nats.test:4222").expect("an address"));
+    let mut log = Vec::new();
+    event_loop.run(&mut log).expect("the loop");
+    let stale = "stale connection: the server stopped answering pings";
+    assert_eq!(log[..2], [stale, "reconnected"]);
+    assert!(simulation.elapsed() > 600 * SECOND);
+}
+
+#[test]
+fn a_name_that_does_not_exist_and_a_port_where_nobody_listens() {
+    let (simulation, _server) = world(4);
+    for (url, expected) in [
+        ("nats://no.such.host:4222", "no such host in the simulation"),
+        ("nats://nats.test:4223", "connection refused"),
+    ] {
+        let event_loop: EventLoop<String> = simulation.event_loop().expect("a loop");
+        let nats = event_loop.connect(Options::new(url).reconnect(false)).expect("a client");
+        nats.on_close(|log, _, reason| *log = reason.to_string());
+        let mut log = String::new();
+        event_loop.run(&mut log).expect("the loop");
+        assert!(log.contains(expected), "{log}");
+    }
+}
+
+/// What a hundred clients live through when their server dies and comes back.
+fn storm(seed: u64) -> Vec<String> {
+    const CLIENTS: usize = 100;
+    type Log = Vec<String>;
+    let (simulation, server) = world(seed);
+    let event_loop: EventLoop<Log> = simulation.event_loop().expect("a loop");
+    let clients: Vec<Client<Log>> = (0..CLIENTS)
+        .map(|number| {
+            let nats = event_loop.connect("nats://nats.test:4222").expect("a client");
+            let clock = simulation.clone();
+            let note = move |log: &mut Log, what: &str| {
+                log.push(format!("{:?} {number} {what}", clock.elapsed()));
+            };
+            let (connected, lost, back, failed) = (note.clone(), note.clone(), note.clone(), note);
+            nats.on_connect(move |log, _, _| connected(log, "connected"));
+            nats.on_disconnect(move |log, _, reason| lost(log, &reason.to_string()));
+            nats.on_reconnect(move |log, _, _| back(log, "reconnected"));
+            nats.on_error(move |log, _, error| failed(log, &error.to_string()));
+            nats
+        })
+        .collect();
+    let (killed, restarted) = (server.clone(), server.clone());
+    simulation.after(10 * SECOND, move || killed.kill());
+    simulation.after(15 * SECOND, move || restarted.restart());
+    event_loop.handle().set_timer(60 * SECOND, move |_, _| clients.iter().for_each(Client::close));
+    let mut log = Log::new();
+    event_loop.run(&mut log).expect("the loop");
+    let count = |what: &str| log.iter().filter(|line| line.ends_with(what)).count();
+    assert_eq!((count(" connected"), count(" reconnected")), (CLIENTS, CLIENTS));
+    assert_eq!(server.connects(), 2 * CLIENTS as u64);
+    log
+}
+
+#[test]
+fn a_reconnect_storm_can_be_repeated_exactly_from_its_seed() {
+    let first = storm(7);
+    assert!(first.len() > 400, "attempts have failed meanwhile: {}", first.len());
+    assert!(first == storm(7), "the same seed gives the same log");
+    assert!(first != storm(8), "another seed gives another one");
+}
+
+#[test]
+fn a_watch_survives_reconnects_and_sees_every_last_value_once_it_is_back() {
+    #[derive(Default)]
+    struct App {
+        seen: BTreeMap<String, String>,
+        done_signals: usize,
+        puts: u64,
+    }
+    const PUTS: u64 = 300;
+    /// Puts again and again, whatever becomes of it.
+    fn put(app: &mut App, bucket: &kv::KeyValue<App>) {
+        app.puts += 1;
+        let (key, value) = (format!("key.{}", app.puts % 10), app.puts.to_string());
+        bucket.put(&key, value, |app: &mut App, bucket, _| {
+            if app.puts < PUTS {
+                bucket.client().set_timer(SECOND, {
+                    let bucket = bucket.clone();
+                    move |app, _| put(app, &bucket)
+                });
+            }
+        });
+    }
+    let (simulation, server) = world(5);
+    let event_loop: EventLoop<App> = simulation.event_loop().expect("a loop");
+    let url = "nats://nats.test:4222";
+    let (writer, reader) =
+        (event_loop.connect(url).expect("a client"), event_loop.connect(url).expect("a client"));
+    let bucket = writer.jetstream().key_value("config");
+    bucket.create_bucket(kv::Config::default(), move |app: &mut App, bucket, created| {
+        created.expect("a bucket");
+        let bucket = bucket.clone();
+        bucket.create("key.0", "first", |app: &mut App, bucket, created| {
+            created.expect("a new key");
+            put(app, bucket);
+        });
+        app.done_signals = 0;
+        let watched = reader.jetstream().key_value("config");
+        watched.watch(">", WatchOptions::default(), |app: &mut App, _, update| match update {
+            Update::Entry(entry) => {
+                let value = entry.text().into_owned();
+                app.seen.insert(entry.key().to_string(), value);
+            }
+            Update::Ended(error) => panic!("the watch has ended: {error}"),
+            _ => app.done_signals += 1,
+        });
+    });
+    for (from, to) in [(20, 25), (60, 61), (100, 190), (250, 252)] {
+        let (killed, restarted) = (server.clone(), server.clone());
+        simulation.after(from * SECOND, move || killed.kill());
+        simulation.after(to * SECOND, move || restarted.restart());
+    }
+    let expected = Rc::new(RefCell::new(BTreeMap::new()));
+    let given = expected.clone();
+    event_loop.handle().set_timer(1000 * SECOND, {
+        let bucket = bucket.clone();
+        move |_, handle| {
+            for number in 0..10 {
+                let given = given.clone();
+                bucket.get(&format!("key.{number}"), move |_: &mut App, _, found| {
+                    let entry = found.expect("an answer").expect("a value");
+                    let value = entry.text().into_owned();
+                    given.borrow_mut().insert(format!("key.{number}"), value);
+                });
+            }
+            handle.set_timer(SECOND, |_, handle| handle.stop());
+        }
+    });
+    let mut app = App::default();
+    event_loop.run(&mut app).expect("the loop");
+    assert_eq!(app.puts, PUTS);
+    assert_eq!(expected.borrow().len(), 10);
+    assert_eq!(app.seen, *expected.borrow());
+    assert_eq!(app.done_signals, 1, "the signal comes once");
+}
+
+#[test]
+fn a_loop_that_would_wait_for_ever_is_an_error() {
+    let simulation = Simulation::new(6);
+    let event_loop: EventLoop<()> = simulation.event_loop().expect("a loop");
+    let _guard = event_loop.handle().keep_running();
+    let error = event_loop.run(&mut ()).expect_err("nothing will ever happen");
+    assert!(error.to_string().contains("stands still"), "{error}");
+    assert!(event_loop.dispatch(&mut (), Some(DAY)).is_ok_and(|more| !more));
+    assert_eq!(simulation.elapsed(), DAY);
+}
