@@ -32,42 +32,29 @@
 //! assert_eq!(reply.payload(), b"hello");
 //! ```
 
-mod deadlines;
-mod decode;
-mod encode;
-mod error;
-mod events;
-mod fences;
-mod grammar;
-mod headers;
-mod held;
-mod info;
-mod op;
-mod outgoing;
-mod requests;
-mod secret;
-mod server_pool;
-mod server_url;
+mod disconnect;
+mod pool;
 mod session;
-mod slots;
-pub mod subject;
-mod subscriptions;
+mod tables;
+mod wire;
 
-pub use decode::{Decoder, Limits};
-pub use encode::Payload;
-pub use error::{CommandError, ProtocolError, ServerError, ServerErrorKind};
-pub use events::{
-    DisconnectReason, EndReason, Event, FlushError, RequestError, Statistics, TlsErrorKind,
-};
-pub use headers::{HeaderError, HeaderMap, HeaderStatus, Headers};
-pub use held::{Pending, PendingLimits};
-pub use info::{Authentication, ConnectInfo, ServerInfo};
-pub use op::{ClientOp, Message, Operation, ServerOp};
-pub use secret::Secret;
-pub use server_pool::{PoolConfig, PoolServer, ServerPool};
-pub use server_url::{Scheme, ServerUrl, UrlError, UserInfo};
+pub use disconnect::{DisconnectReason, TlsErrorKind};
+pub use pool::server_pool::{PoolConfig, PoolServer, ServerPool};
+pub use pool::server_url::{Scheme, ServerUrl, UrlError, UserInfo};
+pub use session::command_error::CommandError;
+pub use session::event::{EndReason, Event, FlushError, RequestError, Statistics};
 pub use session::{NextServer, OutgoingMessage, Phase, Security, Session, SessionConfig};
-pub use subscriptions::SubscriptionId;
+pub use tables::paused::{Pending, PendingLimits};
+pub use tables::subscriptions::SubscriptionId;
+pub use wire::decode::{Decoder, Limits};
+pub use wire::error::{ProtocolError, ServerError, ServerErrorKind};
+pub use wire::headers::{HeaderError, HeaderMap, HeaderStatus, Headers};
+pub use wire::info::{Authentication, ConnectInfo, ServerInfo};
+pub use wire::message::Message;
+pub use wire::op::{ClientOp, Operation, ServerOp};
+pub use wire::payload::Payload;
+pub use wire::secret::Secret;
+pub use wire::subject;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,16 +1,18 @@
 //! The session's commands: what a driver asks for on behalf of its user, and the checks before
 //! the first byte of it is written.
 
+use super::command_error::CommandError;
+use super::event::{EndReason, Event, FlushError, RequestError};
 use super::moving::DelayedDrain;
 use super::{DrainStage, Mux, OutgoingMessage, Session, Waiting};
-use crate::encode::{self, Payload};
-use crate::error::CommandError;
-use crate::events::{DisconnectReason, EndReason, Event, FlushError, RequestError};
-use crate::fences::Purpose;
-use crate::headers::HeaderMap;
-use crate::requests::TOKEN;
-use crate::subject;
-use crate::subscriptions::SubscriptionId;
+use crate::disconnect::DisconnectReason;
+use crate::tables::fences::Purpose;
+use crate::tables::requests::{self, TOKEN};
+use crate::tables::subscriptions::SubscriptionId;
+use crate::wire::encode;
+use crate::wire::headers::HeaderMap;
+use crate::wire::payload::Payload;
+use crate::wire::subject;
 use std::time::{Duration, Instant};
 
 impl<S, R, F> Session<S, R, F> {
@@ -274,11 +276,11 @@ impl<S, R, F> Session<S, R, F> {
     fn subscribe_mux(&mut self) {
         if self.mux == Mux::Unused {
             self.mux = Mux::Subscribed;
-            encode::subscribe_inbox(self.outgoing.buffer(), &self.inbox);
+            requests::subscribe_inbox(self.outgoing.buffer(), &self.inbox);
             // taken out for the time of the write, because it is written beside it
             let inbox = std::mem::take(&mut self.inbox);
             if let Some(out) = self.joined() {
-                encode::subscribe_inbox(out, &inbox);
+                requests::subscribe_inbox(out, &inbox);
             }
             self.inbox = inbox;
         }

@@ -1,14 +1,16 @@
 //! The session's incoming side: operations of the server become events.
 
+use super::event::{EndReason, Event, RequestError};
 use super::{DrainStage, Mux, Session, Waiting};
-use crate::encode;
-use crate::error::{Denied, ServerError, ServerErrorKind};
-use crate::events::{DisconnectReason, EndReason, Event, RequestError};
-use crate::fences::{Fence, Purpose};
-use crate::info::ServerInfo;
-use crate::op::{Message, ServerOp};
-use crate::requests::Request;
-use crate::subscriptions::{MUX_SID, Received, SubscriptionId};
+use crate::disconnect::DisconnectReason;
+use crate::tables::fences::{Fence, Purpose};
+use crate::tables::requests::{self, Request};
+use crate::tables::subscriptions::{Received, SubscriptionId};
+use crate::wire::encode;
+use crate::wire::error::{Denied, ServerError, ServerErrorKind};
+use crate::wire::info::ServerInfo;
+use crate::wire::message::Message;
+use crate::wire::op::ServerOp;
 use std::time::Duration;
 
 impl<S, R, F> Session<S, R, F> {
@@ -81,7 +83,7 @@ impl<S, R, F> Session<S, R, F> {
         }
         self.statistics.messages_in += 1;
         self.statistics.bytes_in += message.len() as u64;
-        if message.sid() == MUX_SID {
+        if message.sid() == requests::INBOX_SID {
             return self.handle_reply(message);
         }
         if self.overlap.is_some() && !self.is_new(&message) {

@@ -9,7 +9,9 @@
 //! and the session restores on it what the server has to know. Which server that is, and when, is
 //! not its business; see [`ServerPool`](crate::ServerPool).
 
+pub(crate) mod command_error;
 mod commands;
+pub(crate) mod event;
 mod incoming;
 mod moving;
 mod pause;
@@ -19,16 +21,18 @@ mod resume;
 
 pub use moving::NextServer;
 
-use crate::decode::Limits;
-use crate::encode::{self, Payload};
-use crate::events::{DisconnectReason, EndReason, Event, FlushError, RequestError, Statistics};
-use crate::fences::{Fences, Purpose};
-use crate::headers::HeaderMap;
-use crate::info::{Authentication, ConnectInfo, ServerInfo};
-use crate::op::Message;
-use crate::outgoing::Outgoing;
-use crate::requests::{Request, Requests};
-use crate::subscriptions::{SubscriptionId, Subscriptions};
+use self::event::{EndReason, Event, FlushError, RequestError, Statistics};
+use crate::disconnect::DisconnectReason;
+use crate::tables::fences::{Fences, Purpose};
+use crate::tables::outgoing::Outgoing;
+use crate::tables::requests::{Request, Requests};
+use crate::tables::subscriptions::{SubscriptionId, Subscriptions};
+use crate::wire::decode::Limits;
+use crate::wire::encode;
+use crate::wire::headers::HeaderMap;
+use crate::wire::info::{Authentication, ConnectInfo, ServerInfo};
+use crate::wire::message::Message;
+use crate::wire::payload::Payload;
 use moving::{DelayedDrain, Move, Overlap};
 use peer::{Peer, Stage};
 use std::collections::VecDeque;
@@ -494,7 +498,7 @@ impl<S, R, F> Session<S, R, F> {
 
     /// The contexts of all live subscriptions.
     pub fn subscriptions(&self) -> impl Iterator<Item = &S> {
-        self.subscriptions.slots.iter().map(|(_, entry)| &entry.context)
+        self.subscriptions.iter().map(|(_, entry)| &entry.context)
     }
 
     /// The first token or tokens of inboxes.
@@ -504,7 +508,7 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Number of live subscriptions, the request inbox not counted.
     pub fn subscription_count(&self) -> usize {
-        self.subscriptions.slots.len()
+        self.subscriptions.len()
     }
 
     /// Number of requests without an outcome.
@@ -539,7 +543,7 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     fn end_all_subscriptions(&mut self, reason: EndReason) {
-        let all: Vec<_> = self.subscriptions.slots.keys().map(SubscriptionId).collect();
+        let all: Vec<_> = self.subscriptions.ids().collect();
         for id in all {
             self.end_subscription(id, reason);
         }
@@ -549,9 +553,9 @@ impl<S, R, F> Session<S, R, F> {
         self.drain = Some(DrainStage::Subscriptions);
         self.stop_move();
         self.resume_all();
-        for (key, entry) in self.subscriptions.slots.iter() {
+        for (id, entry) in self.subscriptions.iter() {
             if !entry.draining {
-                let sid = SubscriptionId(key).sid();
+                let sid = id.sid();
                 encode::unsubscribe(self.outgoing.buffer(), sid, None);
             }
         }
@@ -607,7 +611,7 @@ impl<S, R, F> fmt::Debug for Session<S, R, F> {
         f.debug_struct("Session")
             .field("phase", &self.phase())
             .field("server", &self.peer.info.server_name)
-            .field("subscriptions", &self.subscriptions.slots.len())
+            .field("subscriptions", &self.subscriptions.len())
             .field("requests", &self.requests.len())
             .field("buffered", &self.outgoing.len())
             .finish_non_exhaustive()

@@ -12,15 +12,18 @@
 //!
 //! Requests and fences do not notice. Drains wait for the end of the move.
 
+use super::event::Event;
 use super::peer::{Peer, Stage};
 use super::{DrainStage, Mux, Phase, Security, Session};
-use crate::encode;
-use crate::error::{ProtocolError, ServerError, ServerErrorKind};
-use crate::events::{DisconnectReason, Event};
-use crate::fences::Purpose;
-use crate::info::{Authentication, ServerInfo};
-use crate::op::{Message, ServerOp};
-use crate::subscriptions::{MUX_SID, SubscriptionId};
+use crate::disconnect::DisconnectReason;
+use crate::tables::fences::Purpose;
+use crate::tables::requests;
+use crate::tables::subscriptions::SubscriptionId;
+use crate::wire::encode;
+use crate::wire::error::{ProtocolError, ServerError, ServerErrorKind};
+use crate::wire::info::{Authentication, ServerInfo};
+use crate::wire::message::Message;
+use crate::wire::op::ServerOp;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
@@ -239,7 +242,8 @@ impl<S, R, F> Session<S, R, F> {
     fn handle_next_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
         let id = SubscriptionId::from_sid(message.sid());
         let entry = id.and_then(|id| self.subscriptions.get(id));
-        if message.sid() == MUX_SID || entry.is_some_and(|entry| entry.queue.is_some()) {
+        if message.sid() == requests::INBOX_SID || entry.is_some_and(|entry| entry.queue.is_some())
+        {
             return self.handle_early_message(message);
         }
         let moving = self.moving.as_mut()?;
@@ -302,14 +306,14 @@ impl<S, R, F> Session<S, R, F> {
         moving.step = Step::Joining;
         let out = &mut *moving.peer.first;
         if self.mux == Mux::Subscribed {
-            encode::subscribe_inbox(out, &self.inbox);
+            requests::subscribe_inbox(out, &self.inbox);
         }
-        for (key, entry) in self.subscriptions.slots.iter_mut() {
+        for (id, entry) in self.subscriptions.iter_mut() {
             if entry.draining || entry.has_all() {
                 continue;
             }
             entry.received_at_join = Some(entry.received);
-            entry.encode(SubscriptionId(key), entry.next_server_max(), out);
+            entry.encode(id, entry.next_server_max(), out);
         }
         out.extend_from_slice(encode::PING);
         self.overlap = Some(Box::default());
@@ -321,9 +325,9 @@ impl<S, R, F> Session<S, R, F> {
         moving.step = Step::Leaving;
         self.overlap.get_or_insert_default().handle_leave();
         moving.deadline = now.checked_add(self.config.connect_timeout);
-        for (key, entry) in self.subscriptions.slots.iter_mut() {
+        for (id, entry) in self.subscriptions.iter_mut() {
             if !entry.draining {
-                let sid = SubscriptionId(key).sid();
+                let sid = id.sid();
                 encode::unsubscribe(self.outgoing.buffer(), sid, None);
                 // the next server has been told of it
                 entry.position = None;
@@ -357,7 +361,7 @@ impl<S, R, F> Session<S, R, F> {
         let waits = moving.arrived.into_iter();
         self.backlog = waits.filter(|message| !take_one(cancelled, number(message))).collect();
         self.statistics.duplicates += (arrived - self.backlog.len()) as u64;
-        for (_, entry) in self.subscriptions.slots.iter_mut() {
+        for (_, entry) in self.subscriptions.iter_mut() {
             if let Some(received) = entry.received_at_join.take() {
                 entry.received_before = received;
                 entry.has_moved = true;
@@ -408,10 +412,7 @@ impl<S, R, F> Session<S, R, F> {
     /// Nothing is left of a move, and of what came of one.
     pub(super) fn forget_move(&mut self) {
         if self.moving.take().is_some() {
-            self.subscriptions
-                .slots
-                .iter_mut()
-                .for_each(|(_, entry)| entry.received_at_join = None);
+            self.subscriptions.iter_mut().for_each(|(_, entry)| entry.received_at_join = None);
         }
         self.overlap = None;
         self.outgoing.release();

@@ -3,11 +3,11 @@
 //! A subscription that is being drained is not paused: to drain is to deliver what is left.
 
 use super::Session;
-use crate::error::CommandError;
-use crate::events::{EndReason, Event};
-use crate::held::{Held, Pending, PendingLimits};
-use crate::op::Message;
-use crate::subscriptions::{Subscription, SubscriptionId};
+use super::command_error::CommandError;
+use super::event::{EndReason, Event};
+use crate::tables::paused::{Held, Pending, PendingLimits};
+use crate::tables::subscriptions::{Subscription, SubscriptionId};
+use crate::wire::message::Message;
 
 impl<S, R, F> Session<S, R, F> {
     /// Holds a subscription's messages back until [`resume`](Self::resume). They count towards its
@@ -53,7 +53,7 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Resumes whatever is paused.
     pub(super) fn resume_all(&mut self) {
-        let all: Vec<_> = self.subscriptions.slots.keys().map(SubscriptionId).collect();
+        let all: Vec<_> = self.subscriptions.ids().collect();
         for id in all {
             // they are alive
             let _ = self.resume(id);

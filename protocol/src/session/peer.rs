@@ -4,12 +4,12 @@
 //! of itself, the keep-alive. A half operation of a lost connection is lost with it.
 
 use super::{Security, SessionConfig};
-use crate::decode::Decoder;
-use crate::encode;
-use crate::error::{ProtocolError, ServerError};
-use crate::events::DisconnectReason;
-use crate::info::{Authentication, ConnectInfo, ServerInfo};
-use crate::op::ServerOp;
+use crate::disconnect::DisconnectReason;
+use crate::wire::decode::Decoder;
+use crate::wire::encode;
+use crate::wire::error::{ProtocolError, ServerError};
+use crate::wire::info::{Authentication, ConnectInfo, ServerInfo};
+use crate::wire::op::ServerOp;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 

@@ -5,10 +5,11 @@
 //! nobody waits for what they would set in motion.
 
 use super::Session;
-use crate::error::CommandError;
-use crate::events::Event;
-use crate::op::{ClientOp, Message};
-use crate::requests::Request;
+use super::command_error::CommandError;
+use super::event::Event;
+use crate::tables::requests::Request;
+use crate::wire::message::Message;
+use crate::wire::op::ClientOp;
 
 impl<S, R, F> Session<S, R, F> {
     /// Goes through the commands that were taken before the server introduced itself, and takes

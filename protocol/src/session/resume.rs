@@ -5,15 +5,16 @@
 //! written, whole messages stay, and so do subscriptions that no server has heard of. Everything
 //! else gets its outcome: what was sent is unknown, what was cut in the middle is never continued.
 
+use super::command_error::CommandError;
+use super::event::{EndReason, Event, FlushError, RequestError};
 use super::peer::{Peer, Stage};
 use super::{DrainStage, Mux, Session, Waiting};
-use crate::encode;
-use crate::error::CommandError;
-use crate::events::{DisconnectReason, EndReason, Event, FlushError, RequestError};
-use crate::op::{ClientOp, Message};
-use crate::outgoing::HalfWritten;
-use crate::requests::Request;
-use crate::subscriptions::SubscriptionId;
+use crate::disconnect::DisconnectReason;
+use crate::tables::outgoing::HalfWritten;
+use crate::tables::requests::{self, Request};
+use crate::tables::subscriptions::SubscriptionId;
+use crate::wire::message::Message;
+use crate::wire::op::ClientOp;
 
 impl<S, R, F> Session<S, R, F> {
     /// Ends the session because there will be no other connection.
@@ -78,9 +79,9 @@ impl<S, R, F> Session<S, R, F> {
         let all_drain = self.drain.is_some();
         let mut drained = Vec::new();
         let sent = self.outgoing.total_sent();
-        for (key, entry) in self.subscriptions.slots.iter_mut() {
+        for (id, entry) in self.subscriptions.iter_mut() {
             if entry.draining || all_drain {
-                drained.push(SubscriptionId(key));
+                drained.push(id);
             } else if entry.position.is_none_or(|position| position < sent) {
                 entry.position = None;
                 entry.received_before = entry.received;
@@ -183,11 +184,11 @@ impl<S, R, F> Session<S, R, F> {
         let out = &mut *self.peer.first;
         if self.mux == Mux::ToRestore {
             self.mux = Mux::Subscribed;
-            encode::subscribe_inbox(out, &self.inbox);
+            requests::subscribe_inbox(out, &self.inbox);
         }
-        for (key, entry) in self.subscriptions.slots.iter() {
+        for (id, entry) in self.subscriptions.iter() {
             if entry.position.is_none() && !entry.draining && !entry.has_all() {
-                entry.encode(SubscriptionId(key), entry.server_max(), out);
+                entry.encode(id, entry.server_max(), out);
             }
         }
     }

@@ -4,11 +4,15 @@
 //! found by index, without a hash and without a string key, and a reply that comes after its
 //! request has ended finds nothing. Every request has a deadline.
 
-use crate::deadlines::Deadlines;
-use crate::slots::{Key, Slots};
+use super::deadlines::Deadlines;
+use super::slots::{Key, Slots};
+use crate::wire::encode;
 use rustc_hash::FxHasher;
 use std::hash::Hasher;
 use std::time::{Duration, Instant};
+
+/// The sid of the inbox for all requests, which is no subscription of the user's.
+pub(crate) const INBOX_SID: u64 = 1;
 
 /// Characters of a token: 4 for the slot, 6 for the generation.
 pub(crate) const TOKEN: usize = 10;
@@ -158,6 +162,12 @@ impl<T> Requests<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
+}
+
+/// Writes the subscription for all replies: `_INBOX.<id>.*`.
+pub(crate) fn subscribe_inbox(out: &mut Vec<u8>, inbox: &str) {
+    let pattern = format!("{inbox}*");
+    encode::subscribe(out, pattern.as_bytes(), None, INBOX_SID);
 }
 
 const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";

@@ -3,13 +3,13 @@
 //! A sid holds the slot and its generation, so that a message for a subscription that ended is
 //! recognised and counted, and never reaches the next tenant of the slot.
 
-use crate::encode;
-use crate::held::Held;
-use crate::slots::{Key, Slots};
+use super::paused::Held;
+use super::slots::{Key, Slots};
+use crate::wire::encode;
 
 /// A subscription of one session. Letting go of the id does not unsubscribe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SubscriptionId(pub(crate) Key);
+pub struct SubscriptionId(Key);
 
 impl SubscriptionId {
     /// The number that stands for the subscription on the wire: 2 or more.
@@ -24,8 +24,7 @@ impl SubscriptionId {
     }
 }
 
-/// The sid of the inbox for all requests, which is no slot.
-pub(crate) const MUX_SID: u64 = 1;
+/// The sids below it are for what is no slot: the inbox for all requests.
 const FIRST_SID: u64 = 2;
 
 #[derive(Debug)]
@@ -110,7 +109,7 @@ pub(crate) enum Received {
 
 #[derive(Debug)]
 pub(crate) struct Subscriptions<T> {
-    pub(crate) slots: Slots<Subscription<T>>,
+    slots: Slots<Subscription<T>>,
 }
 
 impl<T> Default for Subscriptions<T> {
@@ -144,6 +143,24 @@ impl<T> Subscriptions<T> {
         self.slots.insert(entry).map(SubscriptionId).map_err(|entry| entry.context)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = SubscriptionId> {
+        self.slots.keys().map(SubscriptionId)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SubscriptionId, &Subscription<T>)> {
+        self.slots.iter().map(|(key, entry)| (SubscriptionId(key), entry))
+    }
+
+    pub(crate) fn iter_mut(
+        &mut self,
+    ) -> impl Iterator<Item = (SubscriptionId, &mut Subscription<T>)> {
+        self.slots.iter_mut().map(|(key, entry)| (SubscriptionId(key), entry))
+    }
+
     pub(crate) fn get(&self, id: SubscriptionId) -> Option<&Subscription<T>> {
         self.slots.get(id.0)
     }
@@ -174,8 +191,7 @@ impl<T> Subscriptions<T> {
         }
         let is_meant =
             |entry: &Subscription<T>| &*entry.subject == subject && entry.queue.as_deref() == queue;
-        let meant = self.slots.iter().filter(|(_, entry)| is_meant(entry));
-        meant.map(|(key, _)| SubscriptionId(key)).collect()
+        self.iter().filter(|(_, entry)| is_meant(entry)).map(|(id, _)| id).collect()
     }
 
     /// Counts a message for a subscription.

@@ -4,13 +4,12 @@
 //! blocks without looking into them, so the reader accepts anything and never fails: a line
 //! without a name is passed over, a status that is not three digits is none. The builder is
 //! strict, because a CR or LF in a value would let its writer forge headers. Inline status and
-//! headers stay apart: a user's header named `HeaderStatus` is never taken for one.
+//! headers stay apart: a user's header named `Status` is never taken for one.
 
-use crate::grammar;
+use super::header_block::{self, VERSION_LINE};
+use super::line;
 use std::borrow::Cow;
 use thiserror::Error;
-
-pub(crate) const VERSION_LINE: &[u8] = b"NATS/1.0";
 
 /// The headers of a received message: a view of the raw block, parsed only as far as asked.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -48,12 +47,13 @@ impl<'a> Headers<'a> {
     /// Any publisher can forge one on a core subject: take it for a control message only where
     /// one is expected and the payload is empty.
     pub fn status(&self) -> Option<HeaderStatus<'a>> {
-        grammar::status(self.block)
+        let (code, description) = header_block::status(self.block)?;
+        Some(HeaderStatus { code, description })
     }
 
     /// Names and values in order, as bytes. Values are trimmed.
     pub fn iter_bytes(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        grammar::header_lines(self.block)
+        header_block::lines(self.block)
     }
 
     /// Names and values in order. What is not UTF-8 is shown with replacement characters.
@@ -76,7 +76,7 @@ impl<'a> Headers<'a> {
     /// The last value of a header as a number. `None` if it is absent or not a plain number.
     pub fn last_number(&self, name: &str) -> Option<u64> {
         let (_, value) = self.iter_bytes().filter(|(n, _)| *n == name.as_bytes()).last()?;
-        grammar::number(value)
+        line::number(value)
     }
 
     /// All values of a header, in order.
@@ -229,7 +229,7 @@ mod tests {
     fn status_and_headers_stay_apart() {
         let headers = Headers::new(b"NATS/1.0 503\r\nStatus: 200\r\n\r\n");
         assert_eq!(headers.status().unwrap().code, 503);
-        assert_eq!(headers.get("HeaderStatus").as_deref(), Some("200"));
+        assert_eq!(headers.get("Status").as_deref(), Some("200"));
         assert_eq!(Headers::new(b"NATS/1.0\r\nStatus: 503\r\n\r\n").status(), None);
     }
 

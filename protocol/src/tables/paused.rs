@@ -3,7 +3,7 @@
 //! Invariant: it holds no more than its limits allow. What is beyond them is dropped and counted,
 //! and said once for every time it begins.
 
-use crate::op::Message;
+use crate::wire::message::Message;
 use std::collections::VecDeque;
 
 /// How much may wait for a paused subscription.

@@ -5,10 +5,11 @@
 //! by a lost connection can be told from those that were not begun. Offsets count from the start
 //! of `buffer`.
 
-use crate::decode::{Decoder, Limits};
-use crate::encode::Payload;
-use crate::op::sealed::Operation;
-use crate::op::{ClientOp, MessageHead, Parsed};
+use crate::wire::decode::{Decoder, Limits};
+use crate::wire::message::MessageHead;
+use crate::wire::op::sealed::Operation;
+use crate::wire::op::{ClientOp, Parsed};
+use crate::wire::payload::Payload;
 use bytes::{Buf, Bytes};
 use memchr::memchr;
 use std::collections::VecDeque;
