@@ -15,7 +15,8 @@ use super::transport::Transport;
 use crate::error::{ConnectionError, Result};
 use crate::event_loop::{Handle, Progress, Source};
 use evnats_protocol::{
-    CommandError, DisconnectReason, Event, Phase, Security, ServerInfo, ServerUrl, Session, subject,
+    CommandError, DisconnectReason, Event, Phase, Security, ServerInfo, ServerUrl, Session, Which,
+    subject,
 };
 use mio::Token;
 use std::cell::{Cell, RefCell};
@@ -66,7 +67,7 @@ impl<S: 'static> Core<S> {
         match Link::open(transport, &handle.shared().registry, core.token.get()) {
             Ok(link) => {
                 inner.link = link;
-                inner.session.handle_connected(Security::Plain);
+                inner.session.leg(Which::Current).handle_connected(Security::Plain);
             }
             Err(error) => inner.fail(&error),
         }
@@ -212,8 +213,8 @@ impl<S: 'static> Core<S> {
                 let answer = identity.answer(&info);
                 let mut inner = self.inner.borrow_mut();
                 match answer {
-                    Ok(answer) => inner.session.authenticate(answer),
-                    Err(reason) => inner.session.handle_disconnected(reason),
+                    Ok(answer) => inner.session.leg(Which::Current).authenticate(answer),
+                    Err(reason) => inner.session.leg(Which::Current).handle_disconnected(reason),
                 }
             }
             _ => return false,
@@ -422,7 +423,7 @@ impl<S: 'static> Core<S> {
         match session.phase() {
             Phase::Ready | Phase::Draining => {
                 connector.pool.hurry();
-                session.handle_disconnected(DisconnectReason::Reconnect);
+                session.leg(Which::Current).handle_disconnected(DisconnectReason::Reconnect);
             }
             Phase::Connecting if connector.due.is_some() => connector.due = Some(Instant::now()),
             _ => {}
@@ -499,7 +500,7 @@ impl<S: 'static> Source<S> for Core<S> {
     fn settle(&self, now: Instant) {
         let mut inner = self.inner.borrow_mut();
         inner.session.handle_turn(now);
-        if inner.session.writable_len() > 0 {
+        if inner.session.leg(Which::Current).writable_len() > 0 {
             inner.write();
         }
         inner.flush();

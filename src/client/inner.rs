@@ -9,7 +9,7 @@ use super::link::{self, Link};
 use super::moving::NextLink;
 use super::transport::ReadOutcome;
 use crate::event_loop::Handle;
-use evnats_protocol::{DisconnectReason, Phase, Security, Session};
+use evnats_protocol::{DisconnectReason, Phase, Security, Session, Which};
 use mio::{Registry, Token};
 use std::io;
 use std::time::Instant;
@@ -100,9 +100,9 @@ impl<S: 'static> Inner<S> {
                 let server = connector.and_then(|connector| connector.pool.current());
                 let security = connector.zip(server).map(|(c, server)| c.security(server));
                 let security = security.unwrap_or(Security::Plain);
-                self.session.handle_connected(security);
+                self.session.leg(Which::Current).handle_connected(security);
             }
-            Ok(link::Progress::Secured) => self.session.handle_secured(),
+            Ok(link::Progress::Secured) => self.session.leg(Which::Current).handle_secured(),
             Ok(link::Progress::Underway | link::Progress::Rest) => {}
             Err(error) => self.fail(&error),
         }
@@ -139,19 +139,23 @@ impl<S: 'static> Inner<S> {
         if budget.bytes == 0 || !stream.is_readable() || !is_listening {
             return false;
         }
-        let room = self.session.read_room();
+        let mut leg = self.session.leg(Which::Current);
+        let room = leg.read_room();
         match stream.read(room) {
             Ok(ReadOutcome::Read(count)) => {
                 budget.bytes = budget.bytes.saturating_sub(count);
                 if let Some(capture) = &mut self.capture {
                     capture.current.read(&room[..count]);
                 }
-                self.session.handle_read(count, now);
+                leg.handle_read(count, now);
             }
             outcome => match (outcome, self.write_error.take()) {
                 (_, Some(error)) | (Err(error), None) => self.fail(&error),
                 (Ok(ReadOutcome::WouldBlock), None) => return false,
-                (Ok(_), None) => self.session.handle_disconnected(DisconnectReason::ServerClosed),
+                (Ok(_), None) => self
+                    .session
+                    .leg(Which::Current)
+                    .handle_disconnected(DisconnectReason::ServerClosed),
             },
         }
         true
@@ -160,14 +164,15 @@ impl<S: 'static> Inner<S> {
     /// Writes as much as the stream takes.
     pub(super) fn write(&mut self) {
         let Link::Open(stream) = &mut self.link else { return };
-        while self.session.writable_len() > 0 && self.write_error.is_none() {
-            match stream.write(self.session.chunks()) {
+        let mut leg = self.session.leg(Which::Current);
+        while leg.writable_len() > 0 && self.write_error.is_none() {
+            match stream.write(leg.chunks()) {
                 Ok(0) => break,
                 Ok(count) => {
                     if let Some(capture) = &mut self.capture {
-                        capture.current.wrote(self.session.chunks(), count);
+                        capture.current.wrote(leg.chunks(), count);
                     }
-                    self.session.handle_written(count);
+                    leg.handle_written(count);
                 }
                 Err(error) => {
                     self.write_error = Some(error);
@@ -175,7 +180,7 @@ impl<S: 'static> Inner<S> {
                 }
             }
         }
-        self.write_mark = self.session.writable_len() + WRITE_MARK;
+        self.write_mark = leg.writable_len() + WRITE_MARK;
     }
 
     /// Sends what layers around the socket have kept back.
@@ -206,6 +211,6 @@ impl<S: 'static> Inner<S> {
             Phase::Connecting => format!("cannot connect to {}", self.server()),
             _ => format!("connection to {}", self.server()),
         };
-        self.session.handle_disconnected(connector::reason(error, &doing));
+        self.session.leg(Which::Current).handle_disconnected(connector::reason(error, &doing));
     }
 }

@@ -1,6 +1,6 @@
 //! A move to another server: a second link beside the first, until it takes its place.
 //!
-//! The session decides what is said on it and when; see `NextServer` of the protocol. Both links
+//! The session decides what is said on it and when; see `Which::Next` of the protocol. Both links
 //! report to the same place in the loop, which makes each of them look a little too often.
 
 use super::connector::{self, Connector, Identity};
@@ -9,7 +9,7 @@ use super::inner::Inner;
 use super::link::{self, Link};
 use super::transport::{ReadOutcome, Stream};
 use crate::event_loop::Handle;
-use evnats_protocol::{DisconnectReason, Phase, PoolServer};
+use evnats_protocol::{DisconnectReason, Phase, PoolServer, Which};
 use mio::{Registry, Token};
 use std::io;
 use std::time::Instant;
@@ -28,8 +28,8 @@ impl<S: 'static> Core<S> {
         else {
             return false;
         };
-        let Some(next_server) = session.next_server() else { return false };
-        match next_server.phase() {
+        let next_leg = session.leg(Which::Next);
+        match next_leg.phase() {
             Phase::AwaitingTls if matches!(next.link, Link::Open(_)) => {
                 let layer = connector.tls_layer(&next.server);
                 let secured = next.link.secure(&layer);
@@ -38,16 +38,16 @@ impl<S: 'static> Core<S> {
                 true
             }
             Phase::AwaitingAuthentication => {
-                let info = next_server.server_info().cloned().unwrap_or_default();
+                let info = next_leg.server_info().cloned().unwrap_or_default();
                 let identity = Identity::new(Some(&next.server), self.credentials.as_ref());
                 drop(inner);
                 // user code
                 let answer = identity.answer(&info);
                 let mut inner = self.inner.borrow_mut();
-                match (inner.session.next_server(), answer) {
-                    (Some(mut next), Ok(answer)) => next.authenticate(answer),
-                    (Some(mut next), Err(reason)) => next.handle_disconnected(reason),
-                    (None, _) => {}
+                let mut next_leg = inner.session.leg(Which::Next);
+                match answer {
+                    Ok(answer) => next_leg.authenticate(answer),
+                    Err(reason) => next_leg.handle_disconnected(reason),
                 }
                 true
             }
@@ -63,8 +63,7 @@ impl<S: 'static> Inner<S> {
         let is_possible = self.echo && self.next.is_none();
         let Some(connector) = self.connector.as_mut().filter(|_| is_possible) else { return };
         let Some(server) = connector.refuge() else { return };
-        self.session.begin_move(now);
-        if self.session.next_server().is_none() {
+        if !self.session.begin_move(now) {
             return;
         }
         log::info!("moving to {}", server.url);
@@ -79,10 +78,10 @@ impl<S: 'static> Inner<S> {
         let (Some(next), Some(connector)) = (&mut self.next, &self.connector) else { return };
         let progress = next.link.advance(registry, token);
         let security = connector.security(&next.server);
-        let Some(mut next_server) = self.session.next_server() else { return };
+        let mut next_leg = self.session.leg(Which::Next);
         match progress {
-            Ok(link::Progress::Connected) => next_server.handle_connected(security),
-            Ok(link::Progress::Secured) => next_server.handle_secured(),
+            Ok(link::Progress::Connected) => next_leg.handle_connected(security),
+            Ok(link::Progress::Secured) => next_leg.handle_secured(),
             Ok(link::Progress::Underway | link::Progress::Rest) => {}
             Err(error) => self.check_next(Err(error)),
         }
@@ -92,8 +91,8 @@ impl<S: 'static> Inner<S> {
     fn read_next(&mut self, now: Instant) -> bool {
         const ROOM: usize = 16 * 1024;
         let Some(NextLink { link: Link::Open(stream), .. }) = &mut self.next else { return false };
-        let Some(mut next_server) = self.session.next_server() else { return false };
-        if !stream.is_readable() || !next_server.wants_read() {
+        let mut next_leg = self.session.leg(Which::Next);
+        if !stream.is_readable() || !next_leg.wants_read() {
             return false;
         }
         let mut room = [0; ROOM];
@@ -102,10 +101,10 @@ impl<S: 'static> Inner<S> {
                 if let Some(capture) = &mut self.capture {
                     capture.next.read(&room[..count]);
                 }
-                next_server.handle_bytes(&room[..count], now);
+                next_leg.handle_bytes(&room[..count], now);
             }
             Ok(ReadOutcome::WouldBlock) => return false,
-            Ok(ReadOutcome::End) => next_server.handle_disconnected(DisconnectReason::ServerClosed),
+            Ok(ReadOutcome::End) => next_leg.handle_disconnected(DisconnectReason::ServerClosed),
             Err(error) => self.check_next(Err(error)),
         }
         true
@@ -113,16 +112,15 @@ impl<S: 'static> Inner<S> {
 
     pub(super) fn write_next(&mut self) {
         let Some(NextLink { link: Link::Open(stream), .. }) = &mut self.next else { return };
-        let Some(mut next_server) = self.session.next_server() else { return };
-        while !next_server.chunk().is_empty() {
-            let chunk = next_server.chunk();
-            match stream.write(std::iter::once(chunk)) {
+        let mut next_leg = self.session.leg(Which::Next);
+        while next_leg.writable_len() > 0 {
+            match stream.write(next_leg.chunks()) {
                 Ok(0) => break,
                 Ok(count) => {
                     if let Some(capture) = &mut self.capture {
-                        capture.next.wrote(std::iter::once(chunk), count);
+                        capture.next.wrote(next_leg.chunks(), count);
                     }
-                    next_server.handle_written(count);
+                    next_leg.handle_written(count);
                 }
                 Err(error) => return self.check_next(Err(error)),
             }
@@ -132,10 +130,10 @@ impl<S: 'static> Inner<S> {
     }
 
     fn check_next(&mut self, result: io::Result<()>) {
-        let (Err(error), Some(next_server)) = (result, &mut self.session.next_server()) else {
-            return;
-        };
-        next_server.handle_disconnected(connector::reason(&error, "moving"));
+        if let Err(error) = result {
+            let reason = connector::reason(&error, "moving");
+            self.session.leg(Which::Next).handle_disconnected(reason);
+        }
     }
 
     pub(super) fn next_stream(&mut self) -> Option<&mut Stream> {
@@ -145,7 +143,7 @@ impl<S: 'static> Inner<S> {
     /// Whether the next server has sent something that there is room for.
     pub(super) fn next_has_work(&mut self) -> bool {
         let Some(NextLink { link: Link::Open(stream), .. }) = &self.next else { return false };
-        stream.is_readable() && self.session.next_server().is_some_and(|next| next.wants_read())
+        stream.is_readable() && self.session.leg(Which::Next).wants_read()
     }
 
     /// The next server is the session's server now.
