@@ -41,9 +41,31 @@ pub enum DisconnectReason {
     /// No server is left to connect to: every one has used up its attempts.
     #[error("no server is left to try")]
     NoServers,
-    /// The server demands what this session cannot do.
-    #[error("the server requires {0}")]
-    Unsupported(&'static str),
+    /// The server requires TLS, and this connection cannot be upgraded to it.
+    #[error("the server requires TLS, which is not available on this connection")]
+    TlsRequired,
+    /// The server does not support connections that do not get their own messages back (`echo` is
+    /// off), which needs protocol level 1.
+    #[error("the server does not support connections without echo")]
+    NoEchoUnsupported,
+    /// More bytes than the limit have arrived while the session was moving to another server. It
+    /// stays where it is.
+    #[error("more than {limit} bytes have arrived during the move to another server")]
+    TooMuchDuringMove {
+        /// The limit in bytes, a fixed one of this crate's.
+        limit: usize,
+    },
+    /// The server to move to accepts only smaller messages than the current one, and larger ones
+    /// may be waiting. The session stays where it is.
+    #[error(
+        "the next server accepts only messages of up to {next} bytes, the current one larger ones"
+    )]
+    SmallerMaxPayload {
+        /// The `max_payload` of the current server in bytes.
+        current: usize,
+        /// The `max_payload` of the next server in bytes.
+        next: usize,
+    },
     /// TLS could not be agreed on, or was refused.
     #[error("TLS: {message}")]
     Tls {

@@ -27,10 +27,11 @@ pub enum Event<S, R, F> {
     InfoChanged,
     /// The server announced that it will shut down (`ldm` in its `INFO`). Once a connection.
     LameDuck,
-    /// The session has moved: the transport of [`Session::next_server`](crate::Session::next_server)
-    /// is the session's from now on, the one before is to be closed.
+    /// The session has moved: what was the leg [`Which::Next`](crate::Which::Next) is the current
+    /// one from now on, and the transport of the one before has to be closed.
     Moved,
-    /// The session could not move, and stays; the next server's transport is to be closed.
+    /// The session could not move, and stays where it is; the next server's transport has to be
+    /// closed.
     MoveFailed(DisconnectReason),
     /// A message for a subscription.
     Message {

@@ -3,13 +3,13 @@
 //! Invariant: what waits here comes before what the current server sends next. The messages of
 //! paused subscriptions wait with their subscriptions, not here.
 
-use super::handoff::overlap::{Digest, Overlap};
+use super::handoff::overlap::Overlap;
 use crate::tables::subscriptions::SubscriptionId;
 use crate::wire::message::Message;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inbound {
     /// Subscriptions that were resumed and still hold messages.
     pub(super) resumed: VecDeque<SubscriptionId>,
@@ -19,9 +19,16 @@ pub(super) struct Inbound {
     finished: Option<SubscriptionId>,
     /// Boxed, because there is none most of the time.
     overlap: Option<Box<Overlap>>,
+    /// The key of the digests that tell copies apart.
+    key: u128,
 }
 
 impl Inbound {
+    pub(super) fn new(key: u128) -> Self {
+        let (resumed, backlog) = (VecDeque::new(), VecDeque::new());
+        Self { resumed, backlog, finished: None, overlap: None, key }
+    }
+
     /// Whether messages have been decoded before and not been delivered.
     #[inline]
     pub(super) fn has_messages(&self) -> bool {
@@ -57,21 +64,20 @@ impl Inbound {
 
     /// From now on two servers know of the subscriptions.
     pub(super) fn begin_overlap(&mut self) {
-        self.overlap = Some(Box::default());
+        self.overlap = Some(Box::new(Overlap::new(self.key)));
     }
 
     pub(super) fn overlap_mut(&mut self) -> &mut Overlap {
-        self.overlap.get_or_insert_default()
+        self.overlap.get_or_insert_with(|| Box::new(Overlap::new(self.key)))
     }
 
     /// Whether a message of the current server is a copy of one that another server has delivered.
     pub(super) fn is_copy(&mut self, message: &Message, now: Instant) -> bool {
         let Some(overlap) = &mut self.overlap else { return false };
-        let digest = Digest::of(message);
         if overlap.has_moved() {
-            return overlap.is_copy(digest, now);
+            return overlap.is_copy(message, now);
         }
-        overlap.handle_old(digest, now);
+        overlap.handle_old(message, now);
         false
     }
 

@@ -281,10 +281,10 @@ impl Leg {
             return Ok(());
         }
         if !config.connect.echo && self.info.proto < 1 {
-            return Err(DisconnectReason::Unsupported("echo"));
+            return Err(DisconnectReason::NoEchoUnsupported);
         }
         match self.security {
-            Security::Plain if self.info.tls_required => Err(DisconnectReason::Unsupported("TLS")),
+            Security::Plain if self.info.tls_required => Err(DisconnectReason::TlsRequired),
             Security::Demanded if !self.info.tls_required && !self.info.tls_available => {
                 Err(DisconnectReason::tls_not_available())
             }

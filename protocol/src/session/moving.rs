@@ -2,7 +2,6 @@
 //! [`Handoff`] mean for the session's tables.
 
 use super::event::Event;
-use super::handoff::overlap::Digest;
 use super::handoff::{DelayedDrain, Handoff, Step};
 use super::leg::Phase;
 use super::life::DrainStage;
@@ -98,10 +97,10 @@ impl<S, R, F> Session<S, R, F> {
         }
         let handoff = self.handoff.as_deref_mut()?;
         let now = handoff.leg.last_read()?;
-        if self.inbound.overlap_mut().handle_next(Digest::of(&message), now) {
+        if self.inbound.overlap_mut().handle_next(&message, now) {
             self.statistics.duplicates += 1;
-        } else if handoff.keep(&message).is_err() {
-            self.fail_move(DisconnectReason::Unsupported("less traffic during a move"));
+        } else if let Err(limit) = handoff.keep(&message) {
+            self.fail_move(DisconnectReason::TooMuchDuringMove { limit });
         }
         None
     }
@@ -138,11 +137,11 @@ impl<S, R, F> Session<S, R, F> {
 
     /// The handshake with the next server is done: tells it what the session has.
     fn join(&mut self) {
-        let limit = self.current.max_payload();
         let Some(handoff) = self.handoff.as_deref_mut() else { return };
-        if handoff.leg.max_payload() < limit {
+        let (current, next) = (self.current.max_payload(), handoff.leg.max_payload());
+        if next < current {
             // what was accepted already might not fit it
-            return self.fail_move(DisconnectReason::Unsupported("smaller messages"));
+            return self.fail_move(DisconnectReason::SmallerMaxPayload { current, next });
         }
         handoff.begin_joining();
         let out = handoff.leg.first_mut();

@@ -11,6 +11,7 @@ use super::handoff::Handoff;
 use super::inbound::Inbound;
 use super::leg::{Leg, Phase};
 use super::life::Life;
+use super::seed::derive;
 use crate::tables::fences::Fences;
 use crate::tables::outgoing::Outgoing;
 use crate::tables::requests::Requests;
@@ -42,8 +43,9 @@ pub struct Session<S, R, F> {
 }
 
 impl<S, R, F> Session<S, R, F> {
-    /// A session that waits for its transport. `seed` makes its inbox unique: take it from a good
-    /// source of randomness.
+    /// A session that waits for its transport. `seed` makes its inbox unique, and keeps peers from
+    /// forging messages that count as copies of each other: take it from a good source of
+    /// randomness.
     #[must_use]
     pub fn new(config: SessionConfig, seed: u128) -> Self {
         Self {
@@ -53,9 +55,9 @@ impl<S, R, F> Session<S, R, F> {
             handoff: None,
             outgoing: Outgoing::default(),
             subscriptions: Subscriptions::default(),
-            requests: Requests::new(&config.inbox_prefix, seed),
+            requests: Requests::new(&config.inbox_prefix, derive(seed, "inbox")),
             fences: Fences::default(),
-            inbound: Inbound::default(),
+            inbound: Inbound::new(derive(seed, "copies")),
             events: VecDeque::new(),
             statistics: Statistics::default(),
             config,

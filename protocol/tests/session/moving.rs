@@ -3,6 +3,7 @@
 use crate::support::{Driver, INFO, SECOND, config, msg};
 use evnats_protocol::DisconnectReason::ServerClosed;
 use evnats_protocol::{OutgoingMessage, Phase, Security, Which};
+use std::time::Duration;
 
 fn ready() -> Driver {
     Driver::ready_with(config(|config| config.resume = true))
@@ -169,17 +170,25 @@ fn a_move_that_fails_leaves_everything_as_it_was() {
         },
         |driver| driver.next_receives("INFO {\"max_payload\":10}\r\n"),
     ];
+    let reasons = [
+        "server error: Authorization Violation",
+        "protocol violation by the server: unknown operation \"garbage\"",
+        "connect timed out",
+        "the server closed the connection",
+        "the next server accepts only messages of up to 10 bytes, the current one larger ones",
+    ];
     for (index, fail) in fails.into_iter().enumerate() {
         let mut driver = ready();
         driver.subscribe("a", "a");
         driver.written();
-        driver.session.begin_move(driver.now);
+        assert!(driver.session.begin_move(driver.now));
         driver.session.leg(Which::Next).handle_connected(Security::Plain);
         let mut events = fail(&mut driver);
         if index == 4 {
             events = driver.next_receives("PONG\r\n");
         }
-        assert!(events.len() == 1 && events[0].starts_with("not moved: "), "{index} {events:?}");
+        let reason = reasons[index];
+        assert_eq!(events, [format!("not moved: {reason}")]);
         assert!(!driver.session.is_moving());
         assert_eq!(driver.events_after(msg("a", 2, "x")), ["message 2: x"]);
         assert_eq!(driver.join(), ["SUB a 2", "PING"], "it can be tried again");
@@ -478,9 +487,89 @@ fn what_waits_for_the_end_of_a_move_is_limited() {
     driver.join();
     let empty = msg("a", 2, "").repeat(1000);
     let mut rounds = 0;
+    let mut events = Vec::new();
     while driver.session.is_moving() {
-        driver.next_receives(&empty);
+        events = driver.next_receives(&empty);
         rounds += 1;
         assert!(rounds < 1000, "a million messages wait");
     }
+    let reason = "more than 16777216 bytes have arrived during the move to another server";
+    assert_eq!(events, [format!("not moved: {reason}")]);
+}
+
+#[test]
+fn the_old_server_is_left_as_soon_as_what_came_before_the_join_is_no_copy_of_what_comes_after() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.written();
+    // on its way before the next server read the SUB: that one has no copy of it
+    assert_eq!(driver.events_after(msg("a", 2, "tick")), ["message 2: tick"]);
+    driver.join();
+    assert_eq!(driver.events_after(msg("a", 2, "tick")), ["message 2: tick"]);
+    driver.next_receives("PONG\r\n");
+    let overlap = driver.session.next_deadline().unwrap() - driver.now;
+    driver.wait(overlap - Duration::from_millis(1));
+    assert!(driver.written().is_empty(), "the cluster may not have heard of it");
+    driver.wait(Duration::from_millis(1));
+    assert_eq!(driver.written(), ["UNSUB 2", "PING"]);
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
+    assert_eq!(driver.events_after(msg("a", 2, "tick")), ["message 2: tick"], "another one");
+}
+
+#[test]
+fn of_equal_messages_just_before_the_leave_none_is_taken_for_a_copy() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.written();
+    driver.join();
+    driver.next_receives("PONG\r\n");
+    driver.wait(Duration::from_millis(749));
+    let twice = msg("a", 2, "x").repeat(2);
+    assert_eq!(driver.events_after(twice), ["message 2: x", "message 2: x"]);
+    driver.wait(Duration::from_millis(1));
+    assert_eq!(driver.written(), ["UNSUB 2", "PING"]);
+    assert!(driver.next_receives(msg("a", 2, "x")).is_empty(), "it waits");
+    let expected = ["moved", "message 2: x"];
+    assert_eq!(driver.events_after("PONG\r\n"), expected, "nobody knows that it is no third one");
+}
+
+#[test]
+fn a_subscription_drained_during_a_move_ends_with_the_connection() {
+    for leaves in [false, true] {
+        let mut driver = ready();
+        let id = driver.session.subscribe("a", None, "a").unwrap();
+        driver.written();
+        driver.join();
+        if leaves {
+            driver.leave();
+        }
+        driver.session.drain_subscription(id, 5 * SECOND, "drain");
+        driver.session.leg(Which::Current).handle_disconnected(ServerClosed);
+        let expected = [
+            "disconnected: the server closed the connection",
+            "a ended: disconnected",
+            "no fence drain: disconnected before the server answered",
+        ];
+        assert_eq!(driver.events(), expected);
+        assert_eq!(driver.session.subscription_count(), 0);
+    }
+}
+
+#[test]
+fn a_leg_that_does_not_exist_does_nothing() {
+    let mut driver = ready();
+    let now = driver.now;
+    let mut next = driver.session.leg(Which::Next);
+    assert_eq!(next.phase(), Phase::Closed);
+    next.handle_connected(Security::Plain);
+    next.handle_secured();
+    next.handle_bytes(b"PING\r\n", now);
+    next.handle_disconnected(ServerClosed);
+    assert!(next.read_room().is_empty() && !next.wants_read());
+    next.handle_read(10, now);
+    next.handle_written(10);
+    assert_eq!((next.chunks().count(), next.writable_len()), (0, 0));
+    assert!(next.server_info().is_none());
+    assert_eq!(driver.events(), [] as [&str; 0]);
+    assert_eq!(driver.session.phase(), Phase::Ready);
 }

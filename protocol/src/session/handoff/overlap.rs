@@ -15,11 +15,14 @@ pub(crate) const SKEW: Duration = Duration::from_millis(500);
 
 /// The digest of everything that a subscriber sees of a message. Equal messages have equal digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Digest(u64);
+struct Digest(u64);
 
 impl Digest {
-    pub(crate) fn of(message: &Message) -> Self {
+    /// The key comes first, and nobody else knows it: two messages with one digest, of which one
+    /// would be lost, cannot be made on purpose.
+    fn of(message: &Message, key: u128) -> Self {
         let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
         message.sid().hash(&mut hasher);
         message.subject_bytes().hash(&mut hasher);
         message.reply_bytes().hash(&mut hasher);
@@ -29,12 +32,12 @@ impl Digest {
     }
 }
 
-/// What is known of messages by their digests. There is no randomness: the same input, the same
-/// output.
+/// What is known of messages by their digests.
 type ByDigest<T> = HashMap<Digest, T, BuildHasherDefault<DefaultHasher>>;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Overlap {
+    key: u128,
     /// Messages that the old server has delivered, and the next one may deliver too.
     by_old: ByDigest<ByOld>,
     /// How many messages the next server has delivered and the old one has not.
@@ -56,8 +59,20 @@ struct ByOld {
 }
 
 impl Overlap {
+    pub(crate) fn new(key: u128) -> Self {
+        Self {
+            key,
+            by_old: HashMap::default(),
+            by_next: HashMap::default(),
+            cancelled: HashMap::default(),
+            leaves: false,
+            ends: None,
+        }
+    }
+
     /// The old server delivers a message. It is always new: what the next one delivered waits.
-    pub(crate) fn handle_old(&mut self, digest: Digest, now: Instant) {
+    pub(crate) fn handle_old(&mut self, message: &Message, now: Instant) {
+        let digest = Digest::of(message, self.key);
         if self.leaves && self.by_old.get(&digest).is_some_and(|known| known.is_repeated) {
             return;
         }
@@ -82,17 +97,24 @@ impl Overlap {
 
     /// The next server delivers a message while the old one is still connected. Returns whether it
     /// is a copy; otherwise the message has to wait, because the old server may deliver it too.
-    pub(crate) fn handle_next(&mut self, digest: Digest, now: Instant) -> bool {
-        let is_copy = self.is_copy(digest, now);
+    pub(crate) fn handle_next(&mut self, message: &Message, now: Instant) -> bool {
+        let digest = Digest::of(message, self.key);
+        let is_copy = self.take_copied(digest, now);
         if !is_copy {
             *self.by_next.entry(digest).or_default() += 1;
         }
         is_copy
     }
 
-    /// Whether the old server has just delivered the message that the next one delivers. The
-    /// latest delivery is the one that is meant: earlier ones may have been before its time.
-    pub(crate) fn is_copy(&mut self, digest: Digest, now: Instant) -> bool {
+    /// Whether the old server has just delivered the message that the next one delivers, which is
+    /// the current one by now.
+    pub(crate) fn is_copy(&mut self, message: &Message, now: Instant) -> bool {
+        self.take_copied(Digest::of(message, self.key), now)
+    }
+
+    /// Takes the delivery by the old server that the next one repeats. The latest one is meant:
+    /// earlier ones may have been before the next server's time.
+    fn take_copied(&mut self, digest: Digest, now: Instant) -> bool {
         let latest = self.by_old.get_mut(&digest).and_then(|known| known.times.pop_back());
         latest.is_some_and(|time| now.saturating_duration_since(time) <= SKEW)
     }
@@ -101,10 +123,8 @@ impl Overlap {
     /// From here on, where a wrong guess would lose one, they are all delivered.
     pub(crate) fn handle_leave(&mut self) {
         self.leaves = true;
-        for (digest, known) in self.by_old.iter_mut().filter(|(_, known)| known.is_repeated) {
-            known.times.clear();
-            self.by_next.remove(digest);
-        }
+        let repeated = self.by_old.values_mut().filter(|known| known.is_repeated);
+        repeated.for_each(|known| known.times.clear());
     }
 
     /// The next server takes the place of the old one. Returns which of the messages that have
@@ -115,8 +135,8 @@ impl Overlap {
         now: Option<Instant>,
     ) -> VecDeque<Message> {
         self.ends = now.and_then(|now| now.checked_add(SKEW));
-        let cancelled = &mut self.cancelled;
-        let is_new = |message: &Message| !take_one(cancelled, Digest::of(message));
+        let is_new =
+            |message: &Message| !take_one(&mut self.cancelled, Digest::of(message, self.key));
         waiting.into_iter().filter(is_new).collect()
     }
 
@@ -138,5 +158,28 @@ fn take_one(counts: &mut ByDigest<u32>, digest: Digest) -> bool {
             true
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_depend_on_the_key_and_on_all_that_a_subscriber_sees() {
+        let message = |subject, sid, reply, headers, payload| {
+            Digest::of(&Message::new(subject, sid, reply, headers, payload), 1)
+        };
+        let first = message("a", 2, Some("r"), Some(&b"NATS/1.0\r\n\r\n"[..]), b"x");
+        assert_eq!(first, message("a", 2, Some("r"), Some(b"NATS/1.0\r\n\r\n"), b"x"));
+        let others = [
+            message("b", 2, Some("r"), Some(b"NATS/1.0\r\n\r\n"), b"x"),
+            message("a", 3, Some("r"), Some(b"NATS/1.0\r\n\r\n"), b"x"),
+            message("a", 2, None, Some(b"NATS/1.0\r\n\r\n"), b"x"),
+            message("a", 2, Some("r"), None, b"x"),
+            message("a", 2, Some("r"), Some(b"NATS/1.0\r\n\r\n"), b"y"),
+            Digest::of(&Message::new("a", 2, Some("r"), Some(b"NATS/1.0\r\n\r\n"), b"x"), 2),
+        ];
+        assert!(others.iter().all(|other| *other != first));
     }
 }
