@@ -3,7 +3,6 @@
 //! Everything that has to be done about an event is done before user code runs, because user code
 //! may panic or return an error, and then nothing but the event at hand is lost.
 
-use super::capture::Capture;
 use super::connection::Connection;
 use super::driver::Driver;
 use super::error::ConnectionError;
@@ -126,8 +125,7 @@ impl Driver {
     /// The client is over.
     fn end(&self, state: &mut State, port: &Port, reason: &DisconnectReason) -> Result<()> {
         let mut connection = self.connection.borrow_mut();
-        connection.close_link();
-        connection.close_next();
+        connection.close_routes();
         let is_heard = !connection.hooks.close.is_empty();
         drop(connection);
         match reason {
@@ -144,7 +142,7 @@ impl Driver {
         connection.close_next();
         log::warn!("{}: could not move: {reason}", connection.server());
         connection.failed_moves += 1;
-        let may_move = connection.may_move_elsewhere(connection.failed_moves);
+        let may_move = connection.may_move_elsewhere();
         drop(connection);
         if may_move {
             self.begin_move(now);
@@ -187,7 +185,7 @@ impl Driver {
     /// Runs the hook of the frames that were captured.
     pub(super) fn run_frames(&self, state: &mut State, port: &Port) -> Result<()> {
         loop {
-            let frame = self.connection.borrow_mut().capture.as_mut().and_then(Capture::next_frame);
+            let frame = self.connection.borrow_mut().next_frame();
             let Some(frame) = frame else { return Ok(()) };
             self.run_hook(state, port, |hooks| &hooks.frame, &frame)?;
         }

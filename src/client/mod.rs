@@ -9,11 +9,11 @@ mod error;
 mod events;
 mod hooks;
 mod link;
-mod moving;
 mod options;
 #[cfg(all(test, any(feature = "tls", feature = "websocket")))]
 mod pipe;
 mod port;
+mod route;
 mod subscription;
 #[cfg(feature = "tls")]
 mod tls;
