@@ -866,6 +866,7 @@ fn turn_through_panics(
             Ok(()) => return panics,
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or(panic.downcast_ref::<&str>().copied());
                 assert_eq!(text, Some("a bug in the application"));
                 panics += 1;
             }
