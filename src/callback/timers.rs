@@ -15,7 +15,7 @@ macro_rules! timers_on {
                 let handle = self.clone();
                 let callback = move |state: &mut $crate::callback::State| {
                     let ran = callback($crate::callback::lend(state), &handle);
-                    $crate::callback::Outcome::into_result(ran)
+                    $crate::callback::Outcome::into_ran(ran)
                 };
                 let shared: fn(&Self) -> &std::rc::Rc<$crate::event_loop::Shared> = $shared;
                 shared(self).set_timer(delay, Box::new(callback))

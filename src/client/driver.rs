@@ -12,7 +12,7 @@ use super::options::{CredentialsCallback, Options, TurnLimits};
 use super::port::{ObserverId, Port};
 use super::route::Route;
 use super::transport::Transport;
-use crate::callback::{CallbackSlot, State};
+use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::{Error, Result};
 use crate::event_loop::{Progress, Readiness, Shared, Slot, Source};
 use evnats_protocol::{
@@ -175,7 +175,7 @@ impl Driver {
         port: &Port,
         now: Instant,
         budget: &mut Budget,
-    ) -> Result<bool> {
+    ) -> Result<bool, Box<Error>> {
         let mut connection = self.connection.borrow_mut();
         // looked at where it is: a message is large, and every one passes here
         let event = connection.session.poll_event();
@@ -214,7 +214,7 @@ impl Driver {
         port: &Port,
         now: Instant,
         budget: &mut Budget,
-    ) -> Result<bool> {
+    ) -> Result<bool, Box<Error>> {
         self.leave_server_if_asked();
         let found = [Which::Current, Which::Next].into_iter().any(|which| {
             self.continue_handshake(which) || self.connection.borrow_mut().read(which, now, budget)
@@ -333,7 +333,7 @@ impl Source for Driver {
         self.connection.borrow_mut().handle_ready(id, readiness);
     }
 
-    fn turn(self: Rc<Self>, state: &mut State, now: Instant) -> Result<()> {
+    fn turn(self: Rc<Self>, state: &mut State, now: Instant) -> Ran {
         let port = Port::new(self.clone());
         let mut budget = Budget { events: self.turn.events, bytes: self.turn.bytes };
         self.connection.borrow_mut().begin_turn(&self.slot, now);

@@ -210,7 +210,7 @@ impl<S: 'static> Client<S> {
         callback: impl Callback<S, Client<S>, Result<Message, RequestError>>,
     ) {
         self.port.request(message, timeout, move |state, port, outcome| {
-            callback(lend(state), &Client::new(port.clone()), outcome).into_result()
+            callback(lend(state), &Client::new(port.clone()), outcome).into_ran()
         });
     }
 
@@ -221,14 +221,14 @@ impl<S: 'static> Client<S> {
     /// the acknowledgement of a JetStream publish.
     pub fn flush(&self, callback: impl Callback<S, Client<S>, Result<(), FlushError>>) {
         self.port.fence(Box::new(move |state, port, outcome| {
-            callback(lend(state), &Client::new(port.clone()), outcome.map(drop)).into_result()
+            callback(lend(state), &Client::new(port.clone()), outcome.map(drop)).into_ran()
         }));
     }
 
     /// Measures the time that a `PING` takes to the server and back, callbacks before it included.
     pub fn rtt(&self, callback: impl Callback<S, Client<S>, Result<Duration, FlushError>>) {
         self.port.fence(Box::new(move |state, port, outcome| {
-            callback(lend(state), &Client::new(port.clone()), outcome).into_result()
+            callback(lend(state), &Client::new(port.clone()), outcome).into_ran()
         }));
     }
 

@@ -28,7 +28,7 @@ impl<S: 'static> Handle<S> {
     /// Runs a callback once, `delay` from now.
     pub fn set_timer(&self, delay: Duration, callback: impl Task<S, Handle<S>>) -> TimerId {
         let handle = self.clone();
-        let task = move |state: &mut State| callback(lend(state), &handle).into_result();
+        let task = move |state: &mut State| callback(lend(state), &handle).into_ran();
         self.shared.set_timer(delay, Box::new(task))
     }
 
@@ -57,7 +57,7 @@ impl<S: 'static> Handle<S> {
         mut callback: impl RepeatingTask<S, Handle<S>>,
     ) -> TimerId {
         let handle = self.clone();
-        let task = move |state: &mut State| callback(lend(state), &handle).into_result();
+        let task = move |state: &mut State| callback(lend(state), &handle).into_ran();
         self.shared.set_interval(period, Box::new(task))
     }
 
