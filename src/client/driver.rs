@@ -179,30 +179,26 @@ impl Driver {
         let mut connection = self.connection.borrow_mut();
         // looked at where it is: a message is large, and every one passes here
         let event = connection.session.poll_event();
-        budget.events -= 1;
-        let ran = match &event {
+        match &event {
             Some(Event::Message { subscription, message }) => {
                 let subscriber =
                     connection.session.subscription_mut(*subscription).map(|s| s.share());
                 drop(connection);
-                match subscriber {
-                    Some(subscriber) => {
-                        subscriber.run(|callback| callback(state, Delivery::Message(message)))
-                    }
-                    None => Ok(()),
+                if let Some(subscriber) = subscriber {
+                    subscriber.run(|callback| callback(state, Delivery::Message(message)))?;
                 }
             }
             None => {
                 drop(connection);
-                budget.events += 1;
                 return self.look_for_more(state, port, now, budget);
             }
             Some(_) => {
                 drop(connection);
-                event.map_or(Ok(()), |event| self.run_event(state, port, event, now))
+                event.map_or(Ok(()), |event| self.run_event(state, port, event, now))?;
             }
-        };
-        ran.map(|()| budget.events > 0)
+        }
+        budget.events -= 1;
+        Ok(budget.events > 0)
     }
 
     /// Looks for more work: the handshake, reads, the second server. Returns whether more events
