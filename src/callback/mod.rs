@@ -2,7 +2,7 @@
 //! user's state.
 //!
 //! The traits here are aliases for bounds on closures, each implemented for every closure that
-//! fits; nobody implements them by hand. A callback returns `()` or a [`Result`](crate::Result),
+//! fits; nobody implements them by hand. A callback returns `()` or a [`Result`],
 //! whose error leaves [`EventLoop::run`](crate::EventLoop::run) or
 //! [`dispatch`](crate::EventLoop::dispatch) after the callback; the loop stays usable.
 //!
@@ -19,7 +19,7 @@ pub(crate) use timers::timers_on;
 use crate::error::{Error, Result};
 use std::any::Any;
 
-/// What a callback returns: `()`, or a [`Result`](crate::Result) whose error ends `run` or
+/// What a callback returns: `()`, or a [`Result`] whose error ends `run` or
 /// `dispatch`.
 pub trait Outcome: sealed::Sealed + 'static {
     #[doc(hidden)]

@@ -35,7 +35,7 @@ pub use transport::Transport;
 
 use crate::callback::{Callback, Outcome, lend, timers_on};
 use crate::error::Result;
-use crate::event_loop::{EventLoop, Handle};
+use crate::event_loop::Handle;
 use driver::Driver;
 use evnats_protocol::{
     CommandError, FlushError, HeaderMap, Message, OutgoingMessage, Payload, Phase, PoolServer,
@@ -70,22 +70,6 @@ pub enum ConnectionState {
     Draining,
     /// Over.
     Closed,
-}
-
-impl<S: 'static> EventLoop<S> {
-    /// Connects to a server; see [`Handle::connect`].
-    pub fn connect(&self, options: impl Into<Options>) -> Result<Client<S>> {
-        self.handle().connect(options)
-    }
-
-    /// Talks to a server over a given transport; see [`Handle::connect_over`].
-    pub fn connect_over(
-        &self,
-        transport: impl Transport,
-        options: impl Into<Options>,
-    ) -> Result<Client<S>> {
-        self.handle().connect_over(transport, options)
-    }
 }
 
 impl<S: 'static> Handle<S> {
