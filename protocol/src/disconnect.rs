@@ -66,6 +66,10 @@ pub enum DisconnectReason {
         /// The `max_payload` of the next server in bytes.
         next: usize,
     },
+    /// The server to move to does not support headers, as the current one does, and messages with
+    /// headers may be waiting. The session stays where it is.
+    #[error("the next server does not support headers, as the current one does")]
+    NextWithoutHeaders,
     /// TLS could not be agreed on, or was refused.
     #[error("TLS: {message}")]
     Tls {

@@ -139,9 +139,12 @@ impl<S, R, F> Session<S, R, F> {
     fn join(&mut self) {
         let Some(handoff) = self.handoff.as_deref_mut() else { return };
         let (current, next) = (self.current.max_payload(), handoff.leg.max_payload());
+        // what was accepted already might not fit it
         if next < current {
-            // what was accepted already might not fit it
             return self.fail_move(DisconnectReason::SmallerMaxPayload { current, next });
+        }
+        if handoff.leg.refuses_headers() && !self.current.refuses_headers() {
+            return self.fail_move(DisconnectReason::NextWithoutHeaders);
         }
         handoff.begin_joining();
         let out = handoff.leg.first_mut();
