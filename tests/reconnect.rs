@@ -990,7 +990,7 @@ fn a_paused_subscription_is_a_slow_consumer_once_an_episode_and_nobody_else_suff
         assert_eq!(subscription, slow);
         app.outcomes.push(format!("slow, {dropped} dropped"));
     });
-    let limits = PendingLimits { messages: 10, ..PendingLimits::default() };
+    let limits = PendingLimits::new().messages(10);
     nats.set_pending_limits(slow, limits).expect("limits");
     flush(&event_loop, &mut app, &nats);
 

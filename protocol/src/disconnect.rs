@@ -104,6 +104,44 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
+    /// Whether something was not complete in time: connecting, a drain, or the answer to pings.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::ConnectTimeout | Self::DrainTimeout | Self::Stale => true,
+            Self::Transport { kind, .. } => *kind == ErrorKind::TimedOut,
+            Self::Server(error) => error.is_timeout(),
+            _ => false,
+        }
+    }
+
+    /// Whether the user asked for the end: by `close`, or by a drain that is complete.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Requested | Self::Drained)
+    }
+
+    /// Whether the server does not accept the client's credentials.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Server(error) if error.is_denied())
+    }
+
+    /// Whether connecting may succeed later, with nothing changed on either side.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::ConnectTimeout
+            | Self::Stale
+            | Self::ServerClosed
+            | Self::Reconnect
+            | Self::TooMuchDuringMove { .. }
+            | Self::Transport { .. } => true,
+            Self::Server(error) => error.is_temporary(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn tls_not_available() -> Self {
         let message = "the server does not offer it, and it is demanded here".into();
         Self::Tls { kind: TlsErrorKind::NotAvailable, message }
@@ -130,4 +168,44 @@ pub enum TlsErrorKind {
     Configuration,
     /// Anything else; see the message.
     Other,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_by_what_can_be_done() {
+        let server = |text: &str| DisconnectReason::Server(ServerError::new(text));
+        let transport = |kind| DisconnectReason::Transport { kind, message: String::new() };
+        let shown = |reason: DisconnectReason| {
+            let of = [
+                (reason.is_timeout(), "timeout"),
+                (reason.is_closed(), "closed"),
+                (reason.is_denied(), "denied"),
+                (reason.is_temporary(), "temporary"),
+            ];
+            of.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
+        };
+        let table = [
+            (DisconnectReason::Requested, "closed"),
+            (DisconnectReason::Drained, "closed"),
+            (DisconnectReason::DrainTimeout, "timeout"),
+            (DisconnectReason::ConnectTimeout, "timeout temporary"),
+            (DisconnectReason::Stale, "timeout temporary"),
+            (DisconnectReason::ServerClosed, "temporary"),
+            (DisconnectReason::NoServers, ""),
+            (DisconnectReason::TlsRequired, ""),
+            (transport(ErrorKind::ConnectionRefused), "temporary"),
+            (transport(ErrorKind::TimedOut), "timeout temporary"),
+            (server("Authorization Violation"), "denied"),
+            (server("User Authentication Expired"), "denied"),
+            (server("Stale Connection"), "timeout temporary"),
+            (server("maximum connections exceeded"), "temporary"),
+            (server("Unknown Protocol Operation"), ""),
+        ];
+        for (reason, expected) in table {
+            assert_eq!(shown(reason.clone()), expected, "{reason}");
+        }
+    }
 }

@@ -36,6 +36,7 @@
 mod disconnect;
 mod pool;
 mod session;
+mod setters;
 mod tables;
 mod wire;
 
@@ -60,6 +61,7 @@ pub use wire::op::{ClientOp, Operation, ServerOp};
 pub use wire::payload::Payload;
 pub use wire::secret::Secret;
 pub use wire::subject;
+pub use wire::version::ServerVersion;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -11,12 +11,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each floor may import, beside its own files. The crate's root re-exports from all of them.
-const FLOORS: [(&str, &[&str]); 5] = [
-    ("wire", &[]),
+const FLOORS: [(&str, &[&str]); 6] = [
+    ("setters", &[]),
+    ("wire", &["setters"]),
     ("disconnect", &["wire"]),
-    ("tables", &["wire"]),
-    ("pool", &["disconnect", "wire"]),
-    ("session", &["disconnect", "tables", "wire"]),
+    ("tables", &["setters", "wire"]),
+    ("pool", &["disconnect", "setters", "wire"]),
+    ("session", &["disconnect", "setters", "tables", "wire"]),
 ];
 
 const STARTS: [&str; 3] = ["crate::", "super::", "self::"];

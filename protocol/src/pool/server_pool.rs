@@ -7,12 +7,13 @@
 
 use super::server_url::ServerUrl;
 use crate::disconnect::DisconnectReason;
+use crate::setters::setters;
 use crate::wire::error::{ServerError, ServerErrorKind};
 use crate::wire::info::ServerInfo;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-/// How servers are chosen and paced.
+/// How servers are chosen and paced: `PoolConfig::new().randomize(false)`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PoolConfig {
@@ -34,6 +35,25 @@ pub struct PoolConfig {
     /// Whether the same authentication error twice in a row from the same server ends the
     /// attempts. Default: true.
     pub stop_on_repeated_auth_error: bool,
+}
+
+impl PoolConfig {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        randomize: bool,
+        discover: bool,
+        max_attempts: impl Into<Option<u32>>,
+        first_delay: Duration,
+        max_delay: Duration,
+        jitter: Duration,
+        jitter_tls: Duration,
+        stop_on_repeated_auth_error: bool,
+    }
 }
 
 impl Default for PoolConfig {
@@ -153,6 +173,7 @@ impl ServerPool {
     }
 
     /// The server that is being tried, or connected to.
+    #[must_use]
     pub fn current(&self) -> Option<&PoolServer> {
         self.current.as_ref()
     }
@@ -163,11 +184,13 @@ impl ServerPool {
     }
 
     /// Whether there is a server beside the current one.
+    #[must_use]
     pub fn has_other(&self) -> bool {
         !self.others.is_empty()
     }
 
     /// Passes over the pool since the last connection that lasted. 0 during the first.
+    #[must_use]
     pub fn passes(&self) -> u32 {
         self.passes
     }

@@ -88,11 +88,13 @@ impl Scheme {
     }
 
     /// Whether the scheme itself demands TLS.
+    #[must_use]
     pub fn demands_tls(self) -> bool {
         matches!(self, Self::Tls | Self::SecureWebSocket)
     }
 
     /// Whether the protocol travels in WebSocket frames.
+    #[must_use]
     pub fn is_websocket(self) -> bool {
         matches!(self, Self::WebSocket | Self::SecureWebSocket)
     }
@@ -108,36 +110,43 @@ impl ServerUrl {
     }
 
     /// How to speak to the server.
+    #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
     /// Host name or address, without brackets. Empty for a Unix socket.
+    #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
     /// The port. 4222 if none is given, 80 for `ws` and 443 for `wss`.
+    #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The path of a Unix socket, or the path that a WebSocket server is asked for.
+    #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
     /// Who to be there.
+    #[must_use]
     pub fn user_info(&self) -> Option<&UserInfo> {
         self.user_info.as_ref()
     }
 
     /// Whether the host is an address and not a name.
+    #[must_use]
     pub fn is_address(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok()
     }
 
     /// `host:port`, as servers announce each other; an IPv6 address in brackets.
+    #[must_use]
     pub fn authority(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),

@@ -5,6 +5,7 @@ use crate::disconnect::DisconnectReason;
 use crate::tables::subscriptions::SubscriptionId;
 use crate::wire::error::ServerError;
 use crate::wire::message::Message;
+use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -119,6 +120,18 @@ pub enum EndReason {
     Closed,
 }
 
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MaxReached => "it has received its last message",
+            Self::Drained => "drained",
+            Self::Disconnected => "disconnected while it was being drained",
+            Self::Denied => "the server denied it",
+            Self::Closed => "the session is closed",
+        })
+    }
+}
+
 /// Why there is no reply to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -159,6 +172,66 @@ pub enum FlushError {
     Command(#[from] CommandError),
 }
 
+impl RequestError {
+    /// Whether no reply came in time.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout)
+    }
+
+    /// Whether nobody listens on the subject.
+    #[must_use]
+    pub fn is_no_responders(&self) -> bool {
+        matches!(self, Self::NoResponders)
+    }
+
+    /// Whether the server does not permit the request, or its reply.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied(_))
+    }
+
+    /// Whether the session was over before the request was made.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Command(error) if error.is_closed())
+    }
+
+    /// Whether the same request may succeed later, with nothing changed. After a timeout, and when
+    /// the outcome is unknown, it may have had its effect already.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Timeout | Self::NoResponders | Self::OutcomeUnknown | Self::NeverSent => true,
+            Self::Denied(_) => false,
+            Self::Command(error) => error.is_temporary(),
+        }
+    }
+}
+
+impl FlushError {
+    /// Whether no `PONG` came in time.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout)
+    }
+
+    /// Whether the session was over before the fence was set.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Command(error) if error.is_closed())
+    }
+
+    /// Whether another fence may be passed later, with nothing changed.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Disconnected => true,
+            Self::Command(error) => error.is_temporary(),
+        }
+    }
+}
+
 /// Counts since the session began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -177,4 +250,39 @@ pub struct Statistics {
     pub duplicates: u64,
     /// Connections made after the first.
     pub reconnects: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::payload::Payload;
+
+    #[test]
+    fn outcomes_by_what_can_be_done() {
+        let payload = Payload::default();
+        let full = CommandError::BufferFull { payload, limit: 1 };
+        let denied = ServerError::new("Permissions Violation for Publish to \"a\"");
+        let table = [
+            (RequestError::Timeout, [true, false, false, false, true]),
+            (RequestError::NoResponders, [false, true, false, false, true]),
+            (RequestError::Denied(denied), [false, false, true, false, false]),
+            (RequestError::NeverSent, [false, false, false, false, true]),
+            (CommandError::Closed.into(), [false, false, false, true, false]),
+            (CommandError::Draining.into(), [false, false, false, false, false]),
+            (full.clone().into(), [false, false, false, false, true]),
+        ];
+        for (error, expected) in table {
+            let is = [
+                error.is_timeout(),
+                error.is_no_responders(),
+                error.is_denied(),
+                error.is_closed(),
+                error.is_temporary(),
+            ];
+            assert_eq!(is, expected, "{error}");
+        }
+        assert!(FlushError::Timeout.is_timeout() && FlushError::Disconnected.is_temporary());
+        assert!(FlushError::from(CommandError::Closed).is_closed());
+        assert!(FlushError::from(full).is_temporary());
+    }
 }

@@ -8,12 +8,14 @@
 use super::error::ProtocolError;
 use super::message::MessageHead;
 use super::op::{Operation, Parsed, ServerOp};
+use crate::setters::setters;
 use bytes::{Buf, BytesMut};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What a peer may ask a decoder to hold.
+/// What a peer may make a decoder hold: `Limits::new().max_message(1 << 20)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Longest control line in bytes. Default: 1 MiB, room for the `INFO` of a large cluster.
     pub max_line: usize,
@@ -26,6 +28,14 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! { max_line: usize, max_message: usize, max_headers: usize }
+
     pub(crate) const NONE: Self =
         Self { max_line: usize::MAX, max_message: usize::MAX, max_headers: usize::MAX };
 }
@@ -83,6 +93,7 @@ impl<Op> Default for Decoder<Op> {
 
 impl<Op> Decoder<Op> {
     /// An empty decoder. Memory is taken with the first byte.
+    #[must_use]
     pub fn new(limits: Limits) -> Self {
         let max_message = limits.max_message.min(1 << 30);
         Self {
@@ -135,6 +146,7 @@ impl<Op> Decoder<Op> {
     }
 
     /// Bytes that have arrived and belong to no operation yet.
+    #[must_use]
     pub fn pending(&self) -> usize {
         self.filled
     }

@@ -121,16 +121,41 @@ impl ServerError {
     }
 
     /// The family of the error.
+    #[must_use]
     pub fn kind(&self) -> ServerErrorKind {
         self.kind
     }
 
     /// The server's own words, without quotes.
+    #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
+    /// Whether the client is not allowed what it did: its credentials are refused or have expired, or
+    /// it has no permission.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        use ServerErrorKind::*;
+        matches!(self.kind, Authorization | AuthenticationExpired | PermissionsViolation)
+    }
+
+    /// Whether the server was too slow or the client was: it was not authenticated in time, or did
+    /// not answer pings.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        use ServerErrorKind::*;
+        matches!(self.kind, AuthenticationTimeout | StaleConnection)
+    }
+
+    /// Whether the same may succeed later, with nothing changed: a time or connection limit.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.is_timeout() || self.kind == ServerErrorKind::TooManyConnections
+    }
+
     /// The subject of a permissions violation, as the server quotes it.
+    #[must_use]
     pub fn subject(&self) -> Option<&str> {
         match self.denied()? {
             Denied::Publish { subject }

@@ -28,16 +28,19 @@ pub struct HeaderStatus<'a> {
 
 impl<'a> Headers<'a> {
     /// A view of a raw block. Nothing is checked.
+    #[must_use]
     pub fn new(block: &'a [u8]) -> Self {
         Self { block }
     }
 
     /// The block as received, from `NATS/1.0` to the blank line. Empty if there were no headers.
+    #[must_use]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.block
     }
 
     /// Whether the message came without a header block.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.block.is_empty()
     }
@@ -46,6 +49,7 @@ impl<'a> Headers<'a> {
     ///
     /// Any publisher can forge one on a core subject: take it for a control message only where
     /// one is expected and the payload is empty.
+    #[must_use]
     pub fn status(&self) -> Option<HeaderStatus<'a>> {
         let (code, description) = header_block::status(self.block)?;
         Some(HeaderStatus { code, description })
@@ -63,17 +67,20 @@ impl<'a> Headers<'a> {
     }
 
     /// The first value of a header. Names are compared with their case, as servers do.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
         self.values(name).next()
     }
 
     /// The last value of a header: the right one for every `Nats-*` header that a server adds,
     /// because it appends its own and leaves a publisher's copy standing before it.
+    #[must_use]
     pub fn last(&self, name: &str) -> Option<Cow<'a, str>> {
         self.values(name).last()
     }
 
     /// The last value of a header as a number. `None` if it is absent or not a plain number.
+    #[must_use]
     pub fn last_number(&self, name: &str) -> Option<u64> {
         let (_, value) = self.iter_bytes().filter(|(n, _)| *n == name.as_bytes()).last()?;
         line::number(value)
@@ -140,6 +147,7 @@ pub enum HeaderError {
 
 impl HeaderMap {
     /// No headers.
+    #[must_use]
     pub const fn new() -> Self {
         Self { block: Vec::new(), error: None }
     }
@@ -184,16 +192,19 @@ impl HeaderMap {
     }
 
     /// Whether there is no header.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.block.is_empty()
     }
 
     /// The headers as a reader sees them.
+    #[must_use]
     pub fn as_headers(&self) -> Headers<'_> {
         Headers::new(&self.block)
     }
 
     /// Size on the wire in bytes, with the blank line; 0 if there is no header.
+    #[must_use]
     pub fn encoded_len(&self) -> usize {
         if self.block.is_empty() { 0 } else { self.block.len() + 2 }
     }
@@ -201,6 +212,24 @@ impl HeaderMap {
     /// The lines of the block, without the blank line.
     pub(crate) fn lines(&self) -> &[u8] {
         &self.block
+    }
+}
+
+/// Makes received headers sendable: a forwarder's way. The inline status is dropped, and a header that
+/// cannot be sent is kept as the error that [`check`](HeaderMap::check) returns.
+///
+/// ```
+/// use evnats_protocol::{HeaderMap, Headers};
+/// let received = Headers::new(b"NATS/1.0 100 Idle\r\nTrace-Id: 17\r\n\r\n");
+/// assert_eq!(HeaderMap::from(received), HeaderMap::new().with("Trace-Id", "17"));
+/// ```
+impl From<Headers<'_>> for HeaderMap {
+    fn from(headers: Headers<'_>) -> Self {
+        let mut map = Self::new();
+        for (name, value) in headers.iter_bytes() {
+            map.append(&String::from_utf8_lossy(name), value);
+        }
+        map
     }
 }
 
@@ -285,6 +314,21 @@ mod tests {
         assert!(HeaderMap::new().with("a:b", "1").check().is_err());
         assert!(HeaderMap::new().with("ü", "1").check().is_err());
         assert!(HeaderMap::new().with("a", "ü").check().is_ok());
+    }
+
+    #[test]
+    fn received_headers_are_sent_on_or_are_an_error() {
+        let map = HeaderMap::from(Headers::new(b"NATS/1.0 503\r\nA: 1\r\nB: \xff\r\nA: 2\r\n\r\n"));
+        assert_eq!(map, HeaderMap::new().with("A", "1").with("B", b"\xff").with("A", "2"));
+        assert_eq!(HeaderMap::from(Headers::default()), HeaderMap::new());
+        let odd = HeaderMap::from(Headers::new(b"NATS/1.0\r\nA b: 1\r\nC: 2\r\n\r\n"));
+        let error = HeaderError::InvalidName { name: "A b".into(), byte: b' ' };
+        assert_eq!(odd.check(), Err(error));
+        assert_eq!(odd.as_headers().get("C").as_deref(), Some("2"));
+        let line_break = HeaderMap::from(Headers::new(b"NATS/1.0\r\nA: x\ry\r\n\r\n"));
+        assert!(line_break.check().is_err());
+        let name = HeaderMap::from(Headers::new(b"NATS/1.0\r\n\xff: x\r\n\r\n"));
+        assert!(name.check().is_err());
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What the two sides tell each other in `INFO` and `CONNECT`.
 //!
-//! Absent booleans are false, unknown fields are passed over: servers add some with every
-//! release. A session keeps the last `INFO`; more may come at any time.
+//! Absent booleans are false, and unknown fields are kept: servers add some with every release. A
+//! session keeps the last `INFO`; more may arrive at any time. Nothing here is checked for sense.
 
 use super::secret::Secret;
+use super::version::ServerVersion;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// A server's description of itself and of the connection (the `INFO` line).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +68,18 @@ pub struct ServerInfo {
     pub nonce: Option<String>,
     /// Lame duck mode: the server is about to shut down.
     pub ldm: bool,
+    /// Fields that this version does not know, by their names.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl ServerInfo {
+    /// The version as numbers that can be compared: `info.server_version() >= Some((2, 10, 0).into())`.
+    /// `None` if [`version`](Self::version) has another form.
+    #[must_use]
+    pub fn server_version(&self) -> Option<ServerVersion> {
+        ServerVersion::parse(&self.version)
+    }
 }
 
 fn null_is_default<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
@@ -99,9 +114,12 @@ pub struct ConnectInfo {
     pub headers: bool,
     /// Whether the client wants a status 503 for requests that nobody listens to.
     pub no_responders: bool,
-    /// Who the client is.
+    /// The client's credentials.
     #[serde(flatten)]
     pub authentication: Authentication,
+    /// Fields that this version does not know, by their names. They are sent as they are.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// Who a client is: the fields of `CONNECT` that say so. What is `None` is not sent.
@@ -130,6 +148,7 @@ pub struct Authentication {
 
 impl ConnectInfo {
     /// What a client of this crate says by default to a server that has headers.
+    #[must_use]
     pub fn new() -> Self {
         Self {
             verbose: false,
@@ -143,7 +162,71 @@ impl ConnectInfo {
             headers: true,
             no_responders: true,
             authentication: Authentication::default(),
+            other: Map::new(),
         }
+    }
+
+    setters! {
+        verbose: bool,
+        pedantic: bool,
+        echo: bool,
+        tls_required: bool,
+        name: impl Into<String>,
+        lang: impl Into<String>,
+        version: impl Into<String>,
+        headers: bool,
+        no_responders: bool,
+        authentication: Authentication,
+    }
+}
+
+impl Authentication {
+    /// No credentials.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the user name.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Sets the password of the user.
+    #[must_use]
+    pub fn pass(mut self, pass: impl Into<Secret>) -> Self {
+        self.pass = Some(pass.into());
+        self
+    }
+
+    /// Sets the token, which takes the place of user and password.
+    #[must_use]
+    pub fn auth_token(mut self, token: impl Into<Secret>) -> Self {
+        self.auth_token = Some(token.into());
+        self
+    }
+
+    /// Sets the user's JWT.
+    #[must_use]
+    pub fn jwt(mut self, jwt: impl Into<Secret>) -> Self {
+        self.jwt = Some(jwt.into());
+        self
+    }
+
+    /// Sets the user's public nkey.
+    #[must_use]
+    pub fn nkey(mut self, nkey: impl Into<String>) -> Self {
+        self.nkey = Some(nkey.into());
+        self
+    }
+
+    /// Sets the signed nonce: base64 for URLs, without padding.
+    #[must_use]
+    pub fn sig(mut self, sig: impl Into<Secret>) -> Self {
+        self.sig = Some(sig.into());
+        self
     }
 }
 
@@ -158,11 +241,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn absent_and_null_fields_have_defaults_and_unknown_ones_pass() {
-        let info: ServerInfo =
-            serde_json::from_str(r#"{"server_id":"x","connect_urls":null,"new_in_3":[1]}"#)
-                .unwrap();
+    fn absent_and_null_fields_have_defaults_and_unknown_ones_are_kept() {
+        let text = r#"{"server_id":"x","connect_urls":null,"version":"2.11.1","new_in_3":[1]}"#;
+        let info: ServerInfo = serde_json::from_str(text).unwrap();
         assert_eq!((info.server_id.as_str(), info.headers, info.max_payload), ("x", false, 0));
         assert!(info.connect_urls.is_empty());
+        assert!(info.server_version().unwrap() >= (2, 11, 0));
+        assert_eq!(info.other.len(), 1);
+        let again = serde_json::to_value(&info).unwrap();
+        assert_eq!(again["new_in_3"], serde_json::json!([1]));
+    }
+
+    #[test]
+    fn what_a_later_client_says_is_kept_beside_its_credentials() {
+        let mut connect = ConnectInfo::new().authentication(Authentication::new().user("joe"));
+        connect.other.insert("import_mode".into(), true.into());
+        let text = serde_json::to_string(&connect).unwrap();
+        assert!(
+            text.contains(r#""user":"joe""#) && text.contains(r#""import_mode":true"#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<ConnectInfo>(&text).unwrap(), connect);
     }
 }

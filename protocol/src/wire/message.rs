@@ -40,6 +40,7 @@ impl Span {
 
 impl Message {
     /// A message made of its parts, as a server would send it. `headers` is a raw block.
+    #[must_use]
     pub fn new(
         subject: &str,
         sid: u64,

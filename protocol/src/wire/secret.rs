@@ -17,6 +17,7 @@ impl Secret {
     }
 
     /// The text.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }

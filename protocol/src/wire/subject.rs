@@ -53,11 +53,13 @@ impl SubjectError {
     }
 
     /// The rule that was broken, and where.
+    #[must_use]
     pub fn kind(&self) -> SubjectErrorKind {
         self.kind
     }
 
     /// The offending text, cut to 256 characters.
+    #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
     }
@@ -108,6 +110,7 @@ pub fn check_queue_group(name: &str) -> Result<(), SubjectError> {
 /// Whether a subscription to `pattern` receives what is published to `subject`.
 ///
 /// Both are taken as valid. `>` needs at least one more token: `a.>` does not match `a`.
+#[must_use]
 pub fn matches(pattern: &str, subject: &str) -> bool {
     let mut tokens = subject.split('.');
     for wanted in pattern.split('.') {

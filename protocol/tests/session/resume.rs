@@ -670,7 +670,7 @@ fn a_denied_publish_is_none_of_the_requests_kept_from_another_connection() {
 fn a_maximum_set_while_paused_keeps_what_came_before_what_was_dropped() {
     let mut driver = ready();
     let id = driver.session.subscribe("a", None, "a").unwrap();
-    driver.session.set_pending_limits(id, PendingLimits { messages: 1, bytes: 100 }).unwrap();
+    driver.session.set_pending_limits(id, PendingLimits::new().messages(1).bytes(100)).unwrap();
     driver.session.pause(id).unwrap();
     driver.events_after(msg("a", 2, "1") + &msg("a", 2, "2") + &msg("a", 2, "3"));
     driver.session.unsubscribe_after(id, 2).unwrap();

@@ -75,7 +75,9 @@ impl World {
                 // the move has ended with the connection
                 self.next = None;
                 assert!(!self.session.is_moving());
-                self.subscriptions.values_mut().for_each(|entry| entry.must_end |= entry.drains);
+                self.subscriptions
+                    .values_mut()
+                    .for_each(|entry| entry.must_end |= entry.drains_here);
                 let again = std::mem::replace(&mut self.disconnected, true);
                 assert!(self.connected && (self.resumes || !again));
             }

@@ -25,6 +25,7 @@ impl World {
                     max: None,
                     is_shared,
                     drains: false,
+                    drains_here: false,
                     must_end: false,
                     is_certain: true,
                 };
@@ -83,17 +84,20 @@ impl World {
             self.delayed.insert(context);
         }
         if let Some(context) = self.context_of(id) {
-            self.subscriptions.get_mut(&context).unwrap().drains = true;
+            let entry = self.subscriptions.get_mut(&context).unwrap();
+            entry.drains = true;
+            entry.drains_here |= self.session.phase() == Phase::Ready;
         }
         self.session.drain_subscription(id, input.below(4) as u32 * SECOND, context);
     }
 
     pub fn set_pending_limits(&mut self, input: &mut Reader<'_>) {
         let Some(id) = self.id(input) else { return };
-        let (messages, bytes) = (input.below(4), [1 << 20, 12, 0][input.below(3)]);
-        let limits = PendingLimits { messages, bytes };
+        let limits = PendingLimits::new().messages(input.below(4));
+        let limits = limits.bytes([1 << 20, 12, 0][input.below(3)]);
         let is_live = self.context_of(id).is_some();
-        assert_eq!(self.session.set_pending_limits(id, limits).is_ok(), is_live);
+        let is_known = self.session.set_pending_limits(id, limits).is_ok();
+        assert!(is_live || !is_known, "it has ended");
     }
 
     pub fn begin_move(&mut self) {

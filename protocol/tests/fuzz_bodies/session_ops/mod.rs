@@ -90,7 +90,8 @@ struct Subscribed {
     max: Option<u64>,
     is_shared: bool,
     drains: bool,
-    /// It was being drained when the connection was lost.
+    /// It is drained by the current server, and ends with the connection at the latest.
+    drains_here: bool,
     must_end: bool,
     /// Its maximum is known; not if it was changed while messages waited, or if some were dropped,
     /// which count too.
@@ -314,8 +315,7 @@ impl World {
             self.session.leg(which).handle_secured();
         } else if phase == Phase::AwaitingAuthentication {
             assert!(self.asks, "nobody has asked");
-            let mut authentication = Authentication::default();
-            authentication.user = Some(format!("user {}", self.context()));
+            let authentication = Authentication::new().user(format!("user {}", self.context()));
             self.server(which).expect("a server to introduce oneself to").user =
                 authentication.user.clone();
             self.session.leg(which).authenticate(authentication);
