@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// It was closed by a call of `close`.
+    /// The user closed it.
     #[error("closed")]
     Requested,
     /// The driver left the server for another one.
@@ -23,7 +23,7 @@ pub enum DisconnectReason {
     /// A drain was not complete in time.
     #[error("drain timed out")]
     DrainTimeout,
-    /// Address look-up, connecting and handshake took too long together.
+    /// Name lookup, connecting and handshake took too long together.
     #[error("connect timed out")]
     ConnectTimeout,
     /// The server did not answer pings.
@@ -38,7 +38,7 @@ pub enum DisconnectReason {
     /// The server sent what is not NATS.
     #[error("protocol violation by the server: {0}")]
     Protocol(#[from] ProtocolError),
-    /// No server is left to connect to: every one has used up its attempts.
+    /// No server is left to connect to: all have used up their attempts.
     #[error("no server is left to try")]
     NoServers,
     /// The server requires TLS, and this connection cannot be upgraded to it.
@@ -52,7 +52,7 @@ pub enum DisconnectReason {
     /// stays where it is.
     #[error("more than {limit} bytes have arrived during the move to another server")]
     TooMuchDuringMove {
-        /// The limit in bytes, a fixed one of this crate's.
+        /// The limit in bytes. It cannot be changed.
         limit: usize,
     },
     /// The server to move to accepts only smaller messages than the current one, and larger ones
@@ -70,19 +70,19 @@ pub enum DisconnectReason {
     /// headers may be waiting. The session stays where it is.
     #[error("the next server does not support headers, as the current one does")]
     NextWithoutHeaders,
-    /// TLS could not be agreed on, or was refused.
+    /// TLS could not be established, or was refused.
     #[error("TLS: {message}")]
     Tls {
         /// What is wrong.
         kind: TlsErrorKind,
-        /// In words.
+        /// A description of it.
         message: String,
     },
-    /// The credentials could not be had, so nothing was sent to the server.
+    /// The driver could not get the credentials, so none were sent to the server. Holds the reason.
     #[error("credentials: {0}")]
     Credentials(String),
-    /// The `CONNECT` line is longer than servers read. A large JWT makes it so; then raise
-    /// `max_control_line`, here and at the server.
+    /// The `CONNECT` line is longer than servers accept, usually because of a large JWT. The remedy
+    /// is a larger `max_control_line`, here and at the server.
     #[error(
         "the CONNECT line of {size} bytes is longer than max_control_line ({limit} bytes); raise \
          it here and at the server"
@@ -143,7 +143,7 @@ impl DisconnectReason {
     }
 
     pub(crate) fn tls_not_available() -> Self {
-        let message = "the server does not offer it, and it is demanded here".into();
+        let message = "the server does not offer it, and it is required here".into();
         Self::Tls { kind: TlsErrorKind::NotAvailable, message }
     }
 }
@@ -154,15 +154,15 @@ impl DisconnectReason {
 pub enum TlsErrorKind {
     /// The server's certificate has expired.
     Expired,
-    /// The server's certificate is signed by nobody whom the client trusts.
+    /// The server's certificate is not signed by an authority that the client trusts.
     UnknownIssuer,
     /// The server's certificate is for another host.
     WrongHost,
     /// The server's certificate is bad in another way.
     BadCertificate,
-    /// The server refused the client: it wants a certificate, or not this one.
+    /// The server refused the client: it requires a client certificate, or rejects this one.
     Refused,
-    /// The server has no TLS, and the client demands it.
+    /// The server does not offer TLS, and the client requires it.
     NotAvailable,
     /// The client's own files or settings cannot be used.
     Configuration,

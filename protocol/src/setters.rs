@@ -5,7 +5,8 @@
 /// Writes setters for the fields of the struct whose `impl` it is in.
 macro_rules! setters {
     ($($field:ident: $type:ty),* $(,)?) => {$(
-        #[doc = concat!("Sets [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
+        #[doc = concat!("Sets the field of this name, [`", stringify!($field), "`].")]
+        #[doc = concat!("\n\n[`", stringify!($field), "`]: field@Self::", stringify!($field))]
         #[must_use]
         pub fn $field(mut self, $field: $type) -> Self {
             self.$field = $field.into();

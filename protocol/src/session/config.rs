@@ -24,8 +24,8 @@ pub struct SessionConfig {
     pub max_pings_outstanding: u32,
     /// Time limit for draining the connection. Default: 30 s.
     pub drain_timeout: Duration,
-    /// Maximum number of bytes waiting to be written; further commands are refused.
-    /// Default: 64 MiB.
+    /// Maximum number of bytes waiting to be written; further commands are refused. Default: 64
+    /// MiB.
     pub max_buffered: usize,
     /// Number of bytes at which a buffer that was full counts as writable again. Default: 16 MiB.
     pub low_water: usize,

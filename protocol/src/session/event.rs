@@ -1,4 +1,7 @@
 //! What a session reports: outcomes that give a context back, and what happened to the connection.
+//!
+//! Invariant: a context that the driver attached to something comes back in exactly one event. Why
+//! connections end is not here: see [`DisconnectReason`].
 
 use super::command_error::CommandError;
 use crate::disconnect::DisconnectReason;
@@ -21,12 +24,14 @@ pub enum Event<S, R, F> {
     /// The handshake with another server, or the same one again, is done. Subscriptions are
     /// restored.
     Reconnected,
-    /// A connection could not be made. The session goes on if it resumes, and else is over.
+    /// A connection could not be made. A session that resumes waits for another attempt, any other
+    /// one is over.
     ConnectFailed(DisconnectReason),
-    /// The server has sent a new `INFO`; [`Session::server_info`](crate::Session::server_info)
-    /// has it.
+    /// The server has sent a new `INFO`; [`Session::server_info`](crate::Session::server_info) has
+    /// it.
     InfoChanged,
-    /// The server announced that it will shut down (`ldm` in its `INFO`). Once a connection.
+    /// The server announced that it will shut down (`ldm` in its `INFO`). Reported once per
+    /// connection.
     LameDuck,
     /// The session has moved: what was the leg [`Which::Next`](crate::Which::Next) is the current
     /// one from now on, and the transport of the one before has to be closed.
@@ -42,7 +47,7 @@ pub enum Event<S, R, F> {
         /// The message.
         message: Message,
     },
-    /// A subscription is over; no message for it comes after this.
+    /// A subscription is over; no message for it is reported after this.
     SubscriptionEnded {
         /// The id, now dead.
         subscription: SubscriptionId,
@@ -55,28 +60,30 @@ pub enum Event<S, R, F> {
     Reply {
         /// The driver's context.
         context: R,
-        /// The reply.
+        /// The reply, or why there is none.
         outcome: Result<Message, RequestError>,
     },
     /// A fence was passed: all that the server sent before its `PONG` has been reported.
     Fence {
         /// The driver's context.
         context: F,
-        /// The time from handing the `PING` to the transport to its `PONG`.
+        /// The time between handing the `PING` to the transport and reading its `PONG`, or why the
+        /// fence was not passed.
         outcome: Result<Duration, FlushError>,
     },
     /// The server refused something (`-ERR`). If it also closes, `Disconnected` follows.
     ServerError(ServerError),
-    /// A message was published, and could not be sent after all: it was taken before the server's
-    /// limits were known and does not fit them, or the connection was lost in the middle of it.
+    /// A message was published, and could not be sent after all: it was accepted before the
+    /// server's limits were known and does not fit them, or the connection was lost in the middle
+    /// of it.
     PublishFailed {
         /// Its subject.
         subject: String,
-        /// What came in between.
+        /// Why it could not be sent.
         error: CommandError,
     },
-    /// Messages of a paused subscription are being dropped, because its limits are reached. Comes
-    /// again when a message was taken in between.
+    /// Messages of a paused subscription are being dropped, because its limits are reached.
+    /// Reported again only after a message was kept in between.
     SlowConsumer {
         /// The subscription.
         subscription: SubscriptionId,
@@ -89,18 +96,18 @@ pub enum Event<S, R, F> {
     SubscriptionDenied {
         /// The subscription.
         subscription: SubscriptionId,
-        /// What the server said.
+        /// The server's error.
         error: ServerError,
     },
     /// Messages that were published and never sent, because the session is over.
     Unsent {
-        /// How many. Requests are not among them, they have an outcome each.
+        /// How many. Requests do not count, each has its own outcome.
         messages: u64,
     },
     /// The connection is gone. Outcomes of what was pending follow.
     Disconnected(DisconnectReason),
     /// The last event of a session, and why it is over. Only the outcomes of commands given after
-    /// it come later.
+    /// it are reported later.
     Closed(DisconnectReason),
 }
 
@@ -108,7 +115,7 @@ pub enum Event<S, R, F> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// It received as many messages as it was to receive.
+    /// It has received its maximum number of messages.
     MaxReached,
     /// It was drained.
     Drained,
@@ -136,7 +143,7 @@ impl fmt::Display for EndReason {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// No reply in time. Whether somebody acts on the request is unknown.
+    /// No reply in time. Whether it had an effect is unknown.
     #[error("no reply in time")]
     Timeout,
     /// Nobody listens on the subject (status 503).
@@ -146,7 +153,7 @@ pub enum RequestError {
     #[error("disconnected, outcome unknown")]
     OutcomeUnknown,
     /// There was no connection to send it on, or it was lost before the whole request was written:
-    /// nobody has seen it.
+    /// no server has seen it.
     #[error("disconnected, the request was never sent")]
     NeverSent,
     /// The server does not permit the request, or its reply.

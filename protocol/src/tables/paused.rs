@@ -59,8 +59,8 @@ pub(crate) struct PausedMessages {
 }
 
 impl PausedMessages {
-    /// Keeps a message, or drops it. Returns whether it is the first one dropped since a message was
-    /// kept.
+    /// Keeps a message, or drops it. Returns whether it is the first one dropped since a message
+    /// was kept.
     pub(crate) fn push(&mut self, message: &Message) -> bool {
         let is_full = self.messages.len() >= self.limits.messages
             || self.bytes + message.len() > self.limits.bytes;

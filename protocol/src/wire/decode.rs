@@ -1,9 +1,9 @@
 //! The decoder: bytes in, operations out, however the bytes are cut.
 //!
-//! It owns the read buffer, so that a message can be a piece of it instead of a copy. Every byte
-//! is looked at once: the search for a line end resumes where it stopped, and a message that is
-//! not complete is not looked at again until it is. After the first error the decoder stays
-//! broken, because nothing tells where the next operation would begin.
+//! It owns the read buffer, so that a message can be a piece of it instead of a copy. Every byte is
+//! looked at once: the search for a line end resumes where it stopped, and a message that is not
+//! complete is not looked at again until it is. After the first error the decoder stays broken,
+//! because nothing shows where the next operation would begin.
 
 use super::error::ProtocolError;
 use super::message::MessageHead;
@@ -17,13 +17,14 @@ use std::marker::PhantomData;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Longest control line in bytes. Default: 1 MiB, room for the `INFO` of a large cluster.
+    /// Maximum length of a control line in bytes. Default: 1 MiB, room for the `INFO` of a large
+    /// cluster.
     pub max_line: usize,
-    /// Largest message in bytes, headers and payload together. Default: 64 MiB, which is the
-    /// largest `max_payload` a server can be given, and 1 MiB more for headers that servers add.
-    /// Values over 1 GiB count as 1 GiB.
+    /// Maximum size of a message in bytes, headers and payload together. Default: 64 MiB, which is
+    /// the largest `max_payload` a server can be given, and 1 MiB more for headers that servers
+    /// add. Values over 1 GiB count as 1 GiB.
     pub max_message: usize,
-    /// Largest header block in bytes. Default: 1 MiB.
+    /// Maximum size of a header block in bytes. Default: 1 MiB.
     pub max_headers: usize,
 }
 
@@ -81,8 +82,8 @@ struct AwaitedMessage {
 
 /// The buffer's usual size. Larger only while a larger message needs it.
 const BUFFER: usize = 128 * 1024;
-/// The least room to read into: a smaller one would cost a system call for little.
-const LEAST_ROOM: usize = 16 * 1024;
+/// Minimum room to read into: a smaller one would cost a system call for little.
+const MIN_ROOM: usize = 16 * 1024;
 const TRAILER: &[u8] = b"\r\n";
 
 impl<Op> Default for Decoder<Op> {
@@ -108,17 +109,17 @@ impl<Op> Decoder<Op> {
         }
     }
 
-    /// Room to read into, at least 16 KiB. Say with [`filled`](Self::filled) how much of it was
+    /// Room to read into, at least 16 KiB. Report with [`filled`](Self::filled) how much of it was
     /// used.
     pub fn room(&mut self) -> &mut [u8] {
-        if self.buffer.len() - self.filled < LEAST_ROOM {
-            self.make_room(LEAST_ROOM);
+        if self.buffer.len() - self.filled < MIN_ROOM {
+            self.make_room(MIN_ROOM);
         }
         &mut self.buffer[self.filled..]
     }
 
-    /// The first `count` bytes of the room have arrived. More than there was room for counts as
-    /// all of it.
+    /// The first `count` bytes of the room have arrived. More than there was room for counts as all
+    /// of it.
     pub fn filled(&mut self, count: usize) {
         self.filled = self.filled.saturating_add(count).min(self.buffer.len());
     }
@@ -128,7 +129,7 @@ impl<Op> Decoder<Op> {
     pub fn feed(&mut self, bytes: &[u8]) {
         if let ([byte], Some(place)) = (bytes, self.buffer.get_mut(self.filled)) {
             *place = *byte;
-            // inside a line only its end is worth a search
+            // inside a line, only its end is worth searching for
             let in_line = self.scanned == self.filled && self.filled < self.limits.max_line;
             self.filled += 1;
             if in_line && *byte != b'\n' {
@@ -145,7 +146,7 @@ impl<Op> Decoder<Op> {
         self.filled = end;
     }
 
-    /// Bytes that have arrived and belong to no operation yet.
+    /// Number of bytes that have arrived and do not belong to a decoded operation.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.filled
@@ -156,8 +157,8 @@ impl<Op> Decoder<Op> {
         self.filled >= self.wanted
     }
 
-    /// Takes memory for more input: the old buffer again if no message holds on to it, or else a
-    /// new one. A buffer that a large message had grown is given back.
+    /// Allocates memory for more input: the old buffer again if no message refers to it, or else a
+    /// new one. A buffer that has grown for a large message is freed.
     #[cold]
     fn make_room(&mut self, room: usize) {
         self.buffer.truncate(self.filled);
@@ -174,8 +175,10 @@ impl<Op> Decoder<Op> {
 }
 
 impl<Op: Operation> Decoder<Op> {
-    /// The next complete operation, or `None` until more bytes have come. After an error, the
-    /// same error for ever.
+    /// The next complete operation, or `None` until more bytes have arrived.
+    ///
+    /// # Errors
+    /// The peer broke the protocol or a limit. From then on, the same error is returned forever.
     #[inline]
     pub fn next_op(&mut self) -> Result<Option<Op>, ProtocolError> {
         if self.filled < self.wanted {
@@ -279,7 +282,7 @@ impl<Op: Operation> Decoder<Op> {
         Ok(None)
     }
 
-    /// Keeps an error to be returned for ever. The bytes go: nothing of them will be decoded.
+    /// Keeps an error to be returned forever. The bytes are dropped: they will not be decoded.
     #[cold]
     fn break_down(&mut self, error: ProtocolError) -> ProtocolError {
         self.buffer.clear();
@@ -431,7 +434,7 @@ mod tests {
             decoder.feed(b"\r\n");
             assert!(decoder.next_op().unwrap().is_some());
         }
-        assert!(decoder.buffer.capacity() <= 4 * (BUFFER + LEAST_ROOM));
+        assert!(decoder.buffer.capacity() <= 4 * (BUFFER + MIN_ROOM));
     }
 
     #[test]

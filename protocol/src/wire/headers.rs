@@ -1,10 +1,10 @@
 //! Headers: the raw block of a received message with a lazy reader, and the builder for sending.
 //!
 //! A block is `NATS/1.0[ status[ description]]` and then `Name: value` lines. Servers forward
-//! blocks without looking into them, so the reader accepts anything and never fails: a line
-//! without a name is passed over, a status that is not three digits is none. The builder is
-//! strict, because a CR or LF in a value would let its writer forge headers. Inline status and
-//! headers stay apart: a user's header named `Status` is never taken for one.
+//! blocks without looking into them, so the reader accepts anything and never fails: a line without
+//! a name is skipped, a status that is not three digits is none. The builder is strict, because a
+//! CR or LF in a value would let its writer forge headers. Inline status and headers stay apart: a
+//! user's header named `Status` is never taken for one.
 
 use super::header_block::{self, VERSION_LINE};
 use super::line;
@@ -47,8 +47,8 @@ impl<'a> Headers<'a> {
 
     /// The inline status, if there is one.
     ///
-    /// Any publisher can forge one on a core subject: take it for a control message only where
-    /// one is expected and the payload is empty.
+    /// Any publisher can forge one on a core subject: take it for a control message only where one
+    /// is expected and the payload is empty.
     #[must_use]
     pub fn status(&self) -> Option<HeaderStatus<'a>> {
         let (code, description) = header_block::status(self.block)?;
@@ -73,7 +73,7 @@ impl<'a> Headers<'a> {
     }
 
     /// The last value of a header: the right one for every `Nats-*` header that a server adds,
-    /// because it appends its own and leaves a publisher's copy standing before it.
+    /// because it appends its own and leaves a publisher's copy before it.
     #[must_use]
     pub fn last(&self, name: &str) -> Option<Cow<'a, str>> {
         self.values(name).last()
@@ -106,8 +106,8 @@ impl std::fmt::Debug for Headers<'_> {
 
 /// Headers to send: names and values in order, repeated names allowed.
 ///
-/// A header that cannot be sent is remembered and reported by the command that sends the map, so
-/// that building one stays a chain:
+/// A header that cannot be sent is remembered, and reported by the command that sends the map, so
+/// that a map can be built in a chain:
 ///
 /// ```
 /// use evnats_protocol::HeaderMap;
@@ -127,7 +127,7 @@ pub struct HeaderMap {
 #[non_exhaustive]
 pub enum HeaderError {
     /// A header name is one byte or more, printable ASCII without space and colon.
-    #[error("byte {byte:#04x} cannot stand in the header name {name:?}")]
+    #[error("byte {byte:#04x} is not allowed in the header name {name:?}")]
     InvalidName {
         /// The name.
         name: String,
@@ -159,8 +159,9 @@ impl HeaderMap {
         self
     }
 
-    /// Adds a header behind those that are there. White space at the ends of the value is cut,
-    /// because servers keep it at the end and then fail to read their own headers.
+    /// Appends a header. White space around the value is removed, because servers keep it at the
+    /// end and then fail to read their own headers. A header that cannot be sent is not appended
+    /// but remembered as the map's error.
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
         if let Err(error) = check_name(name).and_then(|()| check_value(name, value)) {
@@ -177,7 +178,7 @@ impl HeaderMap {
         self.block.extend_from_slice(b"\r\n");
     }
 
-    /// Adds every header of another map.
+    /// Appends every header of another map, and its error.
     pub fn extend(&mut self, other: &HeaderMap) {
         if let Some(error) = &other.error {
             self.error.get_or_insert(error.clone());
@@ -186,7 +187,10 @@ impl HeaderMap {
         self.block.extend_from_slice(other.block.get(lines..).unwrap_or_default());
     }
 
-    /// The first header that could not be added, as the error that sending the map returns.
+    /// Checks that every header could be added.
+    ///
+    /// # Errors
+    /// The first one that could not, which is the error of a command that sends the map.
     pub fn check(&self) -> Result<(), HeaderError> {
         self.error.clone().map_or(Ok(()), Err)
     }
@@ -215,8 +219,8 @@ impl HeaderMap {
     }
 }
 
-/// Makes received headers sendable: a forwarder's way. The inline status is dropped, and a header that
-/// cannot be sent is kept as the error that [`check`](HeaderMap::check) returns.
+/// Makes received headers sendable, to forward them. The inline status is dropped, and a header
+/// that cannot be sent becomes the error that [`check`](HeaderMap::check) returns.
 ///
 /// ```
 /// use evnats_protocol::{HeaderMap, Headers};

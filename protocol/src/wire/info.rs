@@ -1,4 +1,4 @@
-//! What the two sides tell each other in `INFO` and `CONNECT`.
+//! How the two sides introduce themselves: `INFO` and `CONNECT`.
 //!
 //! Absent booleans are false, and unknown fields are kept: servers add some with every release. A
 //! session keeps the last `INFO`; more may arrive at any time. Nothing here is checked for sense.
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 pub struct ServerInfo {
     /// Unique id of the server.
     pub server_id: String,
-    /// Its name, as configured.
+    /// Its configured name.
     pub server_name: String,
     /// Its version, such as `2.15.1`.
     pub version: String,
@@ -30,7 +30,8 @@ pub struct ServerInfo {
     pub proto: i32,
     /// Whether messages may carry headers.
     pub headers: bool,
-    /// Largest message in bytes, headers and payload together. It may change while connected.
+    /// Maximum size of a message in bytes, headers and payload together. It may change while
+    /// connected.
     pub max_payload: i64,
     /// Whether the server has JetStream.
     pub jetstream: bool,
@@ -63,7 +64,7 @@ pub struct ServerInfo {
     pub tls_available: bool,
     /// Whether the server asks for a client certificate.
     pub tls_verify: bool,
-    /// What to sign for nkey and JWT authentication.
+    /// The nonce to sign for nkey and JWT authentication.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
     /// Lame duck mode: the server is about to shut down.
@@ -74,8 +75,8 @@ pub struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// The version as numbers that can be compared: `info.server_version() >= Some((2, 10, 0).into())`.
-    /// `None` if [`version`](Self::version) has another form.
+    /// The version as numbers that can be compared: `info.server_version() >= Some((2, 10,
+    /// 0).into())`. `None` if [`version`](Self::version) has another form.
     #[must_use]
     pub fn server_version(&self) -> Option<ServerVersion> {
         ServerVersion::parse(&self.version)
@@ -86,22 +87,22 @@ fn null_is_default<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<St
     Ok(Option::deserialize(source)?.unwrap_or_default())
 }
 
-/// What a client says in its `CONNECT` line.
+/// A client's description of itself and of what it wants (the `CONNECT` line).
 ///
-/// `verbose`, `pedantic` and `echo` are always sent: a server takes them for true when absent.
+/// `verbose`, `pedantic` and `echo` are always sent: a server assumes true when they are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConnectInfo {
-    /// Whether the server shall answer every command with `+OK`.
+    /// Whether the server should answer every command with `+OK`. Default: false.
     pub verbose: bool,
-    /// Whether the server shall check subjects more strictly.
+    /// Whether the server should check subjects more strictly. Default: false.
     pub pedantic: bool,
-    /// Whether the connection wants what it published itself.
+    /// Whether the connection receives its own messages, if it subscribes to them. Default: true.
     pub echo: bool,
-    /// Whether the client wants TLS.
+    /// Whether the client requires TLS. Default: false.
     #[serde(default)]
     pub tls_required: bool,
-    /// Name of the connection, for the server's monitoring.
+    /// Name of the connection, for the server's monitoring. Default: empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Language of the client.
@@ -112,17 +113,18 @@ pub struct ConnectInfo {
     pub protocol: u8,
     /// Whether the client understands headers.
     pub headers: bool,
-    /// Whether the client wants a status 503 for requests that nobody listens to.
+    /// Whether the client wants a status 503 for requests on subjects without a subscriber.
     pub no_responders: bool,
     /// The client's credentials.
     #[serde(flatten)]
     pub authentication: Authentication,
-    /// Fields that this version does not know, by their names. They are sent as they are.
+    /// Fields that this version does not know, by their names. They are sent unchanged, and shown
+    /// in `Debug`.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// Who a client is: the fields of `CONNECT` that say so. What is `None` is not sent.
+/// A client's credentials, as `CONNECT` has them. A field that is `None` is not sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Authentication {
@@ -147,7 +149,7 @@ pub struct Authentication {
 }
 
 impl ConnectInfo {
-    /// What a client of this crate says by default to a server that has headers.
+    /// The defaults of this crate, for a server that supports headers.
     #[must_use]
     pub fn new() -> Self {
         Self {

@@ -261,7 +261,7 @@ fn a_drain_stops_the_move_or_happens_at_the_next_server() {
 }
 
 #[test]
-fn a_next_server_that_is_about_to_shut_down_too_says_so() {
+fn a_next_server_that_is_about_to_shut_down_too_is_reported() {
     let mut driver = ready();
     driver.join();
     driver.next_receives("INFO {\"ldm\":true,\"max_payload\":9}\r\n");
@@ -295,7 +295,7 @@ fn a_maximum_set_after_a_failed_move_is_what_the_old_server_counts() {
 }
 
 #[test]
-fn a_maximum_set_during_a_move_is_told_to_each_server_as_it_counts() {
+fn a_maximum_set_during_a_move_is_sent_to_each_server_as_it_counts() {
     let mut driver = ready();
     let id = driver.session.subscribe("a", None, "a").unwrap();
     driver.written();
@@ -413,7 +413,7 @@ fn a_drain_in_the_overlap_waits_for_the_end_of_the_move() {
 }
 
 #[test]
-fn a_maximum_reached_while_paused_after_a_move_is_told_to_the_server() {
+fn a_maximum_reached_while_paused_after_a_move_is_sent_to_the_server() {
     let mut driver = ready();
     let id = driver.session.subscribe("a", Some("q"), "a").unwrap();
     driver.session.unsubscribe_after(id, 2).unwrap();
@@ -432,7 +432,7 @@ fn a_maximum_reached_while_paused_after_a_move_is_told_to_the_server() {
 }
 
 #[test]
-fn a_maximum_reached_in_the_overlap_is_told_to_the_next_server() {
+fn a_maximum_reached_in_the_overlap_is_sent_to_the_next_server() {
     let mut driver = ready();
     let id = driver.session.subscribe("a", Some("q"), "a").unwrap();
     driver.session.unsubscribe_after(id, 1).unwrap();

@@ -34,7 +34,7 @@ fn messages_wait_for_a_paused_subscription_and_for_no_other() {
 }
 
 #[test]
-fn what_comes_while_held_messages_are_delivered_goes_behind_them() {
+fn what_arrives_while_held_messages_are_delivered_comes_after_them() {
     let (mut driver, id) = subscribed();
     driver.session.pause(id).unwrap();
     driver.events_after(messages(&["1", "2"]));
@@ -48,7 +48,7 @@ fn what_comes_while_held_messages_are_delivered_goes_behind_them() {
 }
 
 #[test]
-fn a_slow_consumer_is_told_of_once_for_every_time_it_begins() {
+fn a_slow_consumer_is_reported_once_for_every_run_of_drops() {
     let (mut driver, id) = subscribed();
     driver.session.set_pending_limits(id, PendingLimits::new().messages(2).bytes(100)).unwrap();
     driver.session.pause(id).unwrap();

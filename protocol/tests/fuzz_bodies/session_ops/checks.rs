@@ -6,7 +6,7 @@ use evnats_protocol::{
 };
 
 impl World {
-    /// Takes one event and checks it. Says whether there was one.
+    /// Takes one event and checks it. Returns whether there was one.
     pub fn poll(&mut self) -> bool {
         let Some(event) = self.session.poll_event() else {
             let has_room = self.session.buffered_len() == 0;

@@ -1,4 +1,4 @@
-//! What a driver commands, and what the session has to say to it at once.
+//! What a driver commands, and the checks of what the session returns at once.
 
 use super::super::reader::Reader;
 use super::{SECOND, Subscribed, World, number};

@@ -65,7 +65,7 @@ struct World {
     ids: Vec<SubscriptionId>,
     requests: BTreeSet<u32>,
     fences: BTreeSet<u32>,
-    /// Fences of drains that wait for the end of a move, so they come later than their number says.
+    /// Fences of drains that wait for the end of a move, so they pass later than their number suggests.
     delayed: BTreeSet<u32>,
     /// The last fence that was passed: fences are passed in order.
     passed: Option<u32>,

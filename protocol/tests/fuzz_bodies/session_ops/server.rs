@@ -46,7 +46,7 @@ pub struct Server {
     sent_info: bool,
     tls: Tls,
     pub is_secured: bool,
-    /// The user that the driver has named to it; `None` if it was not asked for one.
+    /// The user name that the driver has supplied for it, if it was asked.
     pub user: Option<String>,
 }
 
@@ -134,7 +134,8 @@ impl Server {
         }
     }
 
-    /// Nobody introduces himself in the clear where TLS is wanted, nor as somebody else.
+    /// A `CONNECT` never comes in the clear where TLS is wanted, nor with another server's
+    /// credentials.
     fn read_connect(&self, connect: &ConnectInfo, raw: bool) {
         let wants_tls = match self.tls.security {
             Security::Demanded => true,
