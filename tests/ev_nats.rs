@@ -700,7 +700,7 @@ fn defect_26_a_drained_subscription_does_not_come_back_with_the_connection() {
 
 #[test]
 fn defect_27_a_message_larger_than_the_limit_ends_the_connection() {
-    let limits = Limits { max_message: 1_000, ..Limits::default() };
+    let limits = Limits::new().max_message(1_000);
     let reason = leaves(
         |options| options.incoming_limits(limits),
         |mut script| {

@@ -998,8 +998,7 @@ fn a_paused_subscription_is_a_slow_consumer_once_an_episode_and_nobody_else_suff
         assert_eq!(slow.subscription, id);
         app.outcomes.push(format!("slow, {} dropped", slow.dropped));
     });
-    let limits = PendingLimits { messages: 10, ..PendingLimits::default() };
-    slow.set_pending_limits(limits).expect("limits");
+    slow.set_pending_limits(PendingLimits::new().messages(10)).expect("limits");
     flush(&event_loop, &mut app, &nats);
 
     let mut first = 0;

@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// It was closed by a call of `close`.
+    /// The user closed it.
     #[error("closed")]
     Requested,
     /// The driver left the server for another one.
@@ -23,7 +23,7 @@ pub enum DisconnectReason {
     /// A drain was not complete in time.
     #[error("drain timed out")]
     DrainTimeout,
-    /// Address look-up, connecting and handshake took too long together.
+    /// Name lookup, connecting and handshake took too long together.
     #[error("connect timed out")]
     ConnectTimeout,
     /// The server did not answer pings.
@@ -38,7 +38,7 @@ pub enum DisconnectReason {
     /// The server sent what is not NATS.
     #[error("protocol violation by the server: {0}")]
     Protocol(#[from] ProtocolError),
-    /// No server is left to connect to: every one has used up its attempts.
+    /// No server is left to connect to: all have used up their attempts.
     #[error("no server is left to try")]
     NoServers,
     /// The server requires TLS, and this connection cannot be upgraded to it.
@@ -52,7 +52,7 @@ pub enum DisconnectReason {
     /// stays where it is.
     #[error("more than {limit} bytes have arrived during the move to another server")]
     TooMuchDuringMove {
-        /// The limit in bytes, a fixed one of this crate's.
+        /// The limit in bytes. It cannot be changed.
         limit: usize,
     },
     /// The server to move to accepts only smaller messages than the current one, and larger ones
@@ -66,19 +66,23 @@ pub enum DisconnectReason {
         /// The `max_payload` of the next server in bytes.
         next: usize,
     },
-    /// TLS could not be agreed on, or was refused.
+    /// The server to move to does not support headers, as the current one does, and messages with
+    /// headers may be waiting. The session stays where it is.
+    #[error("the next server does not support headers, as the current one does")]
+    NextWithoutHeaders,
+    /// TLS could not be established, or was refused.
     #[error("TLS: {message}")]
     Tls {
         /// What is wrong.
         kind: TlsErrorKind,
-        /// In words.
+        /// A description of it.
         message: String,
     },
-    /// The credentials could not be had, so nothing was sent to the server.
+    /// The driver could not get the credentials, so none were sent to the server. Holds the reason.
     #[error("credentials: {0}")]
     Credentials(String),
-    /// The `CONNECT` line is longer than servers read. A large JWT makes it so; then raise
-    /// `max_control_line`, here and at the server.
+    /// The `CONNECT` line is longer than servers accept, usually because of a large JWT. The remedy
+    /// is a larger `max_control_line`, here and at the server.
     #[error(
         "the CONNECT line of {size} bytes is longer than max_control_line ({limit} bytes); raise \
          it here and at the server"
@@ -100,8 +104,46 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
+    /// Whether something was not complete in time: connecting, a drain, or the answer to pings.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::ConnectTimeout | Self::DrainTimeout | Self::Stale => true,
+            Self::Transport { kind, .. } => *kind == ErrorKind::TimedOut,
+            Self::Server(error) => error.is_timeout(),
+            _ => false,
+        }
+    }
+
+    /// Whether the user asked for the end: by `close`, or by a drain that is complete.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Requested | Self::Drained)
+    }
+
+    /// Whether the server does not accept the client's credentials.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Server(error) if error.is_denied())
+    }
+
+    /// Whether connecting may succeed later, with nothing changed on either side.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::ConnectTimeout
+            | Self::Stale
+            | Self::ServerClosed
+            | Self::Reconnect
+            | Self::TooMuchDuringMove { .. }
+            | Self::Transport { .. } => true,
+            Self::Server(error) => error.is_temporary(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn tls_not_available() -> Self {
-        let message = "the server does not offer it, and it is demanded here".into();
+        let message = "the server does not offer it, and it is required here".into();
         Self::Tls { kind: TlsErrorKind::NotAvailable, message }
     }
 }
@@ -112,18 +154,58 @@ impl DisconnectReason {
 pub enum TlsErrorKind {
     /// The server's certificate has expired.
     Expired,
-    /// The server's certificate is signed by nobody whom the client trusts.
+    /// The server's certificate is not signed by an authority that the client trusts.
     UnknownIssuer,
     /// The server's certificate is for another host.
     WrongHost,
     /// The server's certificate is bad in another way.
     BadCertificate,
-    /// The server refused the client: it wants a certificate, or not this one.
+    /// The server refused the client: it requires a client certificate, or rejects this one.
     Refused,
-    /// The server has no TLS, and the client demands it.
+    /// The server does not offer TLS, and the client requires it.
     NotAvailable,
     /// The client's own files or settings cannot be used.
     Configuration,
     /// Anything else; see the message.
     Other,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_by_what_can_be_done() {
+        let server = |text: &str| DisconnectReason::Server(ServerError::new(text));
+        let transport = |kind| DisconnectReason::Transport { kind, message: String::new() };
+        let shown = |reason: DisconnectReason| {
+            let of = [
+                (reason.is_timeout(), "timeout"),
+                (reason.is_closed(), "closed"),
+                (reason.is_denied(), "denied"),
+                (reason.is_temporary(), "temporary"),
+            ];
+            of.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
+        };
+        let table = [
+            (DisconnectReason::Requested, "closed"),
+            (DisconnectReason::Drained, "closed"),
+            (DisconnectReason::DrainTimeout, "timeout"),
+            (DisconnectReason::ConnectTimeout, "timeout temporary"),
+            (DisconnectReason::Stale, "timeout temporary"),
+            (DisconnectReason::ServerClosed, "temporary"),
+            (DisconnectReason::NoServers, ""),
+            (DisconnectReason::TlsRequired, ""),
+            (transport(ErrorKind::ConnectionRefused), "temporary"),
+            (transport(ErrorKind::TimedOut), "timeout temporary"),
+            (server("Authorization Violation"), "denied"),
+            (server("User Authentication Expired"), "denied"),
+            (server("Stale Connection"), "timeout temporary"),
+            (server("maximum connections exceeded"), "temporary"),
+            (server("Unknown Protocol Operation"), ""),
+        ];
+        for (reason, expected) in table {
+            assert_eq!(shown(reason.clone()), expected, "{reason}");
+        }
+    }
 }

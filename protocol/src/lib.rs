@@ -2,32 +2,35 @@
 //! machine between them. No I/O, no clock, no randomness: a driver passes in what happened, what
 //! time it is and a seed, and takes out what is to be done. `evnats` is such a driver, for mio.
 //!
-//! Two ways in:
+//! There are three ways to use it:
 //! * [`Decoder`], [`ServerOp::encode`] and [`ClientOp::encode`]: the wire format alone.
-//! * [`Session`]: a whole connection: handshake, keep-alive, subscriptions, requests, fences,
-//!   drain.
+//! * [`Session`]: a whole connection: handshake, keep-alive, subscriptions, requests, fences, drain,
+//!   and the move to another server.
+//! * [`ServerPool`]: which server to connect to, and when.
 //!
 //! ```
 //! use evnats_protocol::{Event, OutgoingMessage, Security, Session, SessionConfig, Which};
 //! use std::time::{Duration, Instant};
 //!
 //! let now = Instant::now();
-//! let mut session: Session<(), &str, ()> = Session::new(SessionConfig::default(), 42);
+//! let mut session: Session<(), &str, ()> = Session::new(SessionConfig::new(), 42);
 //! session.request(OutgoingMessage::new("greet", "world"), Duration::from_secs(1), "my request");
 //!
 //! session.handle_connecting(now);
-//! session.leg(Which::Current).handle_connected(Security::Plain);
-//! session.leg(Which::Current).handle_bytes(b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n", now);
+//! let mut leg = session.leg(Which::Current);
+//! leg.handle_connected(Security::Plain);
+//! leg.handle_bytes(b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n", now);
 //! assert!(session.poll_event().is_none());
-//! let count = session.leg(Which::Current).writable_len(); // CONNECT and PING
-//! session.leg(Which::Current).handle_written(count);
-//! session.leg(Which::Current).handle_bytes(b"PONG\r\n", now);
+//! let mut leg = session.leg(Which::Current);
+//! leg.handle_written(leg.writable_len()); // CONNECT and PING
+//! leg.handle_bytes(b"PONG\r\n", now);
 //! assert!(matches!(session.poll_event(), Some(Event::Connected)));
 //!
-//! let written: Vec<u8> = session.leg(Which::Current).chunks().flatten().copied().collect();
+//! let mut leg = session.leg(Which::Current);
+//! let written: Vec<u8> = leg.chunks().flatten().copied().collect();
 //! assert!(written.starts_with(b"SUB _INBOX."));
 //! # let inbox = String::from_utf8_lossy(&written).split_whitespace().nth(5).unwrap().to_string();
-//! session.leg(Which::Current).handle_bytes(format!("MSG {inbox} 1 5\r\nhello\r\n").as_bytes(), now);
+//! leg.handle_bytes(format!("MSG {inbox} 1 5\r\nhello\r\n").as_bytes(), now);
 //! let Some(Event::Reply { context: "my request", outcome: Ok(reply) }) = session.poll_event()
 //! else { panic!() };
 //! assert_eq!(reply.payload(), b"hello");
@@ -36,6 +39,7 @@
 mod disconnect;
 mod pool;
 mod session;
+mod setters;
 mod tables;
 mod wire;
 
@@ -60,6 +64,7 @@ pub use wire::op::{ClientOp, Operation, ServerOp};
 pub use wire::payload::Payload;
 pub use wire::secret::Secret;
 pub use wire::subject;
+pub use wire::version::ServerVersion;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -9,11 +9,12 @@ use imports::{Floor, Module, arrows, assert_point_down, in_circles, paths, show}
 
 /// What each floor may import, beside its own files.
 const FLOORS: &[Floor] = &[
-    ("wire", &[]),
+    ("setters", &[]),
+    ("wire", &["setters"]),
     ("disconnect", &["wire"]),
-    ("tables", &["wire"]),
-    ("pool", &["disconnect", "wire"]),
-    ("session", &["disconnect", "tables", "wire"]),
+    ("tables", &["setters", "wire"]),
+    ("pool", &["disconnect", "setters", "wire"]),
+    ("session", &["disconnect", "setters", "tables", "wire"]),
 ];
 
 #[test]

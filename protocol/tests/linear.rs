@@ -7,7 +7,7 @@ const SIZE: usize = 4 << 20;
 
 /// The operation that a stream is, when it comes one byte at a time.
 fn decode_bytes(stream: &[u8]) -> ServerOp {
-    let mut decoder = Decoder::new(Limits { max_line: 2 * SIZE, ..Limits::default() });
+    let mut decoder = Decoder::new(Limits::new().max_line(2 * SIZE));
     let (last, most) = stream.split_last().unwrap();
     for byte in most {
         decoder.feed(&[*byte]);

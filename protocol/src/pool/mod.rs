@@ -1,6 +1,7 @@
 //! The servers: how they are named, and which one is tried next.
 //!
-//! It does not look names up, and does not know sessions: a driver may use either without the other.
+//! Names are not looked up here. A driver can use the pool without a session, and the other way
+//! round.
 
 pub(crate) mod server_pool;
 pub(crate) mod server_url;

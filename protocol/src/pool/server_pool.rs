@@ -1,18 +1,19 @@
 //! The server pool: which server to try next, and after how long a pause.
 //!
 //! The servers that the user named are never forgotten, unless they use up their attempts; those
-//! that servers announce come and go with the announcements. A pass over the pool is made without
-//! a pause; between two passes the pause doubles (ADR-40). It has no clock and no source of
+//! that servers announce come and go with the announcements. A pass over the pool is made without a
+//! pause; between two passes the pause doubles (ADR-40). It has no clock and no source of
 //! randomness: time and a seed are passed in.
 
 use super::server_url::ServerUrl;
 use crate::disconnect::DisconnectReason;
+use crate::setters::setters;
 use crate::wire::error::{ServerError, ServerErrorKind};
 use crate::wire::info::ServerInfo;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-/// How servers are chosen and paced.
+/// How servers are chosen and paced: `PoolConfig::new().randomize(false)`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PoolConfig {
@@ -20,20 +21,39 @@ pub struct PoolConfig {
     pub randomize: bool,
     /// Whether servers announced by servers join the pool. Default: true.
     pub discover: bool,
-    /// Failed attempts in a row after which a server leaves the pool. Default: none, they go on
-    /// for ever.
+    /// Failed attempts in a row after which a server leaves the pool. Default: none, they continue
+    /// forever.
     pub max_attempts: Option<u32>,
-    /// Pause after the first pass over the pool; it doubles with each pass. Default: 100 ms.
+    /// Pause after the first pass over the pool. It doubles with each pass. Default: 100 ms.
     pub first_delay: Duration,
-    /// Longest pause. Default: 4 s.
+    /// Maximum pause, jitter not counted. Default: 4 s.
     pub max_delay: Duration,
-    /// Most that is added to a pause at random. Default: 100 ms.
+    /// Maximum random addition to a pause. Default: 100 ms.
     pub jitter: Duration,
-    /// The same for servers that demand TLS, whose handshakes cost more. Default: 1 s.
+    /// The same for servers that require TLS, whose handshakes cost more. Default: 1 s.
     pub jitter_tls: Duration,
-    /// Whether the same authentication error twice in a row from the same server ends the
-    /// attempts. Default: true.
+    /// Whether the same authentication error twice in a row from the same server ends the attempts.
+    /// Default: true.
     pub stop_on_repeated_auth_error: bool,
+}
+
+impl PoolConfig {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        randomize: bool,
+        discover: bool,
+        max_attempts: impl Into<Option<u32>>,
+        first_delay: Duration,
+        max_delay: Duration,
+        jitter: Duration,
+        jitter_tls: Duration,
+        stop_on_repeated_auth_error: bool,
+    }
 }
 
 impl Default for PoolConfig {
@@ -55,9 +75,9 @@ impl Default for PoolConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolServer {
-    /// Where it is.
+    /// Its address.
     pub url: ServerUrl,
-    /// Whether a server has announced it, and not the user.
+    /// Whether it was announced by a server rather than named by the user.
     pub discovered: bool,
     /// The host name to expect in its certificate, if it was announced by its address: that of the
     /// server that announced it.
@@ -66,7 +86,7 @@ pub struct PoolServer {
     pub failures: u32,
     /// Whether it was tried in this pass.
     tried: bool,
-    /// How it refused the client the last time.
+    /// How it refused the client's credentials the last time.
     auth_error: Option<ServerErrorKind>,
     /// It is no longer named, and leaves the pool with its connection.
     expelled: bool,
@@ -94,7 +114,7 @@ impl PoolServer {
     }
 }
 
-/// Which servers there are, and which is next.
+/// The known servers, the current one and the order of the others.
 #[derive(Debug)]
 pub struct ServerPool {
     config: PoolConfig,
@@ -109,11 +129,11 @@ pub struct ServerPool {
     random: u64,
 }
 
-/// Most servers that are learned of at once. A cluster has not nearly so many.
-const MOST_DISCOVERED: usize = 1000;
+/// Maximum number of servers that one announcement adds. No cluster has nearly as many.
+const MAX_DISCOVERED: usize = 1000;
 
-/// A connection that lasts as long as this counts as a success; before, a server that takes
-/// connections only to close them would be tried without a pause for ever.
+/// A connection that lasts as long as this counts as a success; otherwise, a server that accepts
+/// connections only to close them would be tried without a pause forever.
 const LASTING: Duration = Duration::from_secs(1);
 
 impl ServerPool {
@@ -133,7 +153,7 @@ impl ServerPool {
         pool
     }
 
-    /// Names other servers in place of all there are. The current connection is not touched.
+    /// Replaces all servers by others. The current connection is not affected.
     pub fn replace(&mut self, urls: Vec<ServerUrl>) {
         let known = |url: &ServerUrl| {
             let mut all = self.current.iter().chain(&self.others);
@@ -153,6 +173,7 @@ impl ServerPool {
     }
 
     /// The server that is being tried, or connected to.
+    #[must_use]
     pub fn current(&self) -> Option<&PoolServer> {
         self.current.as_ref()
     }
@@ -162,25 +183,27 @@ impl ServerPool {
         self.current.iter().chain(&self.others)
     }
 
-    /// Whether there is a server beside the current one.
+    /// Whether there are servers other than the current one.
+    #[must_use]
     pub fn has_other(&self) -> bool {
         !self.others.is_empty()
     }
 
     /// Passes over the pool since the last connection that lasted. 0 during the first.
+    #[must_use]
     pub fn passes(&self) -> u32 {
         self.passes
     }
 
-    /// Makes the next server the current one. Returns how long to wait before trying it, or
-    /// `None` if no server is left.
+    /// Makes the next server the current one. Returns how long to wait before trying it, or `None`
+    /// if no server is left.
     pub fn advance(&mut self) -> Option<Duration> {
         self.leave_current();
         self.current = self.others.pop_front();
         self.begin_attempt()
     }
 
-    /// The current server stands behind the others, or leaves the pool.
+    /// Moves the current server behind the others, or out of the pool.
     fn leave_current(&mut self) {
         if let Some(server) = self.current.take()
             && !self.is_used_up(&server)
@@ -189,9 +212,9 @@ impl ServerPool {
         }
     }
 
-    /// As [`advance`](Self::advance), with the server that somebody has chosen: its place in
-    /// [`servers`](Self::servers). If there is no such place, or the server has just left the pool,
-    /// the usual one is taken.
+    /// Like [`advance`](Self::advance), with a chosen server, given as its index in
+    /// [`servers`](Self::servers). If there is no such index, or the server has just left the pool,
+    /// the usual one is next.
     pub fn advance_to(&mut self, place: usize) -> Option<Duration> {
         let chosen = self.servers().nth(place).map(|server| server.url.clone());
         self.leave_current();
@@ -218,19 +241,19 @@ impl ServerPool {
         delay + jitter.mul_f64(self.random_below(1 << 20) as f64 / f64::from(1 << 20))
     }
 
-    /// The next attempt is made without a pause: somebody has asked for it.
+    /// Makes the next attempt without a pause.
     pub fn hurry(&mut self) {
         self.at_once = true;
     }
 
-    /// The server to move to from the current one, and puts it behind the others: another call
-    /// gives another one.
+    /// The server to move to from the current one. It goes behind the others, so another call
+    /// returns another one.
     pub fn alternative(&mut self) -> Option<PoolServer> {
         self.others.rotate_left(usize::from(!self.others.is_empty()));
         self.others.back().cloned()
     }
 
-    /// The connection has moved to another server of the pool.
+    /// The connection has moved to another server, which is the current one from now on.
     pub fn handle_moved(&mut self, url: &ServerUrl, now: Instant) {
         self.leave_current();
         let place = self.others.iter().position(|server| server.url == *url);
@@ -241,7 +264,7 @@ impl ServerPool {
         self.handle_connected(now);
     }
 
-    /// The current server has taken the connection.
+    /// The handshake with the current server is done.
     pub fn handle_connected(&mut self, now: Instant) {
         self.connected_at = Some(now);
         if let Some(server) = &mut self.current {
@@ -249,29 +272,32 @@ impl ServerPool {
         }
     }
 
-    /// The connection to the current server was lost, after it stood. Says whether to go on.
+    /// An established connection to the current server was lost. Returns whether to continue with
+    /// another attempt.
     pub fn handle_disconnected(&mut self, reason: &DisconnectReason, now: Instant) -> bool {
         let lasted = self.connected_at.take().map(|since| now.saturating_duration_since(since));
         if lasted.is_some_and(|time| time >= LASTING) {
             self.passes = 0;
             self.servers_mut().for_each(|server| server.tried = false);
         }
-        self.note_auth_error(reason)
+        self.record_auth_error(reason)
     }
 
-    /// The current server could not be connected to. Says whether to go on.
+    /// The attempt to connect to the current server failed. Returns whether to continue with
+    /// another attempt.
     pub fn handle_failure(&mut self, reason: &DisconnectReason) -> bool {
         if let Some(server) = &mut self.current {
             server.failures += 1;
         }
-        let goes_on = self.note_auth_error(reason);
+        let may_continue = self.record_auth_error(reason);
         if is_misconfigured(reason) {
             self.current = None;
         }
-        goes_on
+        may_continue
     }
 
-    /// Takes note of the servers that the current one announces. Returns those that are new.
+    /// Adds the servers that the current one announces, and removes those that it no longer does.
+    /// Returns the new ones as `host:port`.
     pub fn handle_info(&mut self, info: &ServerInfo) -> Vec<String> {
         let Some(current) = self.current.clone().filter(|_| self.config.discover) else {
             return Vec::new();
@@ -289,7 +315,7 @@ impl ServerPool {
         let known: BTreeSet<_> = self.servers().map(|server| server.url.authority()).collect();
         let unknown = announced.into_iter().filter(|authority| !known.contains(*authority));
         let servers = unknown.filter_map(|authority| current.announced(authority));
-        let servers: Vec<_> = servers.take(MOST_DISCOVERED).collect();
+        let servers: Vec<_> = servers.take(MAX_DISCOVERED).collect();
         let new: Vec<_> = servers.iter().map(|server| server.url.authority()).collect();
         self.others.extend(servers);
         if !new.is_empty() {
@@ -306,7 +332,7 @@ impl ServerPool {
         server.expelled || self.config.max_attempts.is_some_and(|max| server.failures >= max)
     }
 
-    fn note_auth_error(&mut self, reason: &DisconnectReason) -> bool {
+    fn record_auth_error(&mut self, reason: &DisconnectReason) -> bool {
         let kind = match reason {
             DisconnectReason::Server(error) if is_auth_error(error) => error.kind(),
             _ => return true,
@@ -340,7 +366,7 @@ fn is_auth_error(error: &ServerError) -> bool {
     matches!(error.kind(), ServerErrorKind::Authorization | ServerErrorKind::AuthenticationExpired)
 }
 
-/// No later attempt at this server would end differently.
+/// Whether no later attempt at this server would end differently.
 fn is_misconfigured(reason: &DisconnectReason) -> bool {
     matches!(reason, DisconnectReason::Server(error) if error.kind() == ServerErrorKind::WrongPort)
 }
@@ -416,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_lasted_starts_afresh() {
+    fn a_connection_that_lasted_starts_again_from_the_first_pass() {
         let mut pool = pool("a,b", |_| {});
         let now = Instant::now();
         attempts(&mut pool, 5);
@@ -645,6 +671,6 @@ mod tests {
         attempt(&mut pool);
         let names: Vec<_> = (1..20_000).map(|port| format!("b:{port}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        assert_eq!(pool.handle_info(&announces(&names)).len(), MOST_DISCOVERED);
+        assert_eq!(pool.handle_info(&announces(&names)).len(), MAX_DISCOVERED);
     }
 }

@@ -1,7 +1,7 @@
-//! Server URLs: what people write to say where a server is, and who they are there.
+//! Server URLs: where a server is, how to reach it, and with which credentials.
 //!
-//! `nats://host:4222` is the full form; the scheme may be left out, and so may the port. It does
-//! not look anything up.
+//! `nats://host:4222` is the full form; the scheme is optional, and so is the port. Host names are
+//! not looked up, and no text that is shown contains credentials.
 
 use crate::wire::secret::Secret;
 use percent_encoding::percent_decode_str;
@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// Where a server is, and how to speak to it.
+/// The address of a server, and how to connect to it.
 ///
 /// ```
 /// use evnats_protocol::{Scheme, ServerUrl};
@@ -28,11 +28,11 @@ pub struct ServerUrl {
     path: String,
 }
 
-/// How to speak to a server.
+/// How to connect to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scheme {
-    /// `nats`: TCP, and TLS if the server demands it. Port 4222.
+    /// `nats`: TCP, and TLS if the server requires it. Port 4222.
     Nats,
     /// `tls`: TCP, and TLS always. Port 4222.
     Tls,
@@ -44,7 +44,7 @@ pub enum Scheme {
     Unix,
 }
 
-/// Who somebody is, written before the `@` of a URL, percent-decoded.
+/// The credentials before the `@` of a URL, percent-decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserInfo {
     /// `token@`
@@ -62,7 +62,7 @@ pub enum UserInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("invalid server URL {url:?}: {reason}")]
 pub struct UrlError {
-    /// The URL, without what stands before the last `@`: it may be a password.
+    /// The URL without the part before the last `@`, which may be a password.
     pub url: String,
     /// What is wrong with it.
     pub reason: &'static str,
@@ -87,57 +87,66 @@ impl Scheme {
         }
     }
 
-    /// Whether the scheme itself demands TLS.
+    /// Whether the scheme itself requires TLS.
+    #[must_use]
     pub fn demands_tls(self) -> bool {
         matches!(self, Self::Tls | Self::SecureWebSocket)
     }
 
-    /// Whether the protocol travels in WebSocket frames.
+    /// Whether the protocol is carried in WebSocket frames.
+    #[must_use]
     pub fn is_websocket(self) -> bool {
         matches!(self, Self::WebSocket | Self::SecureWebSocket)
     }
 }
 
 impl ServerUrl {
-    /// One URL or several, with commas between them.
+    /// Parses one URL or several, separated by commas.
     ///
     /// # Errors
-    /// The first one that cannot be used.
+    /// The first one that is malformed.
     pub fn parse_list(urls: &str) -> Result<Vec<Self>, UrlError> {
         urls.split(',').map(|url| url.trim().parse()).collect()
     }
 
-    /// How to speak to the server.
+    /// How to connect to the server.
+    #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
     /// Host name or address, without brackets. Empty for a Unix socket.
+    #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
     /// The port. 4222 if none is given, 80 for `ws` and 443 for `wss`.
+    #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The path of a Unix socket, or the path that a WebSocket server is asked for.
+    /// The path of a Unix socket, or of a WebSocket request. Empty for other schemes.
+    #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Who to be there.
+    /// The credentials for this server.
+    #[must_use]
     pub fn user_info(&self) -> Option<&UserInfo> {
         self.user_info.as_ref()
     }
 
     /// Whether the host is an address and not a name.
+    #[must_use]
     pub fn is_address(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok()
     }
 
     /// `host:port`, as servers announce each other; an IPv6 address in brackets.
+    #[must_use]
     pub fn authority(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
@@ -145,7 +154,7 @@ impl ServerUrl {
         }
     }
 
-    /// A server that this one has announced as `host:port`: to be spoken to in the same way.
+    /// A server that this one has announced as `host:port`, to be connected to in the same way.
     pub(crate) fn announced(&self, authority: &str) -> Option<Self> {
         let (host, port) = split_port(authority).ok()?;
         let port = port.unwrap_or(self.scheme.default_port());
@@ -180,7 +189,7 @@ fn parse(url: &str) -> Result<ServerUrl, &'static str> {
         Some(_) => return Err("unknown scheme, use nats, tls, ws, wss or unix"),
         None => (Scheme::Nats, url),
     };
-    // the last @ ends the user information, whatever it holds itself
+    // the last @ ends the user information, which may contain others
     let (user_info, rest) = match rest.rsplit_once('@') {
         Some((user_info, rest)) => (Some(parse_user_info(user_info)?), rest),
         None => (None, rest),

@@ -75,3 +75,19 @@ pub enum CommandError {
     #[error("the connection is closed")]
     Closed,
 }
+
+impl CommandError {
+    /// Whether the session is over.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed)
+    }
+
+    /// Whether the same command may succeed later, with nothing changed: for want of room or of a
+    /// connection, or because the connection was lost while it was being written.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        use CommandError::*;
+        matches!(self, BufferFull { .. } | NotConnected { .. } | HalfWritten | TooMany)
+    }
+}

@@ -2,11 +2,12 @@
 //!
 //! It holds no state: a session never changes its configuration.
 
+use crate::setters::setters;
 use crate::wire::decode::Limits;
 use crate::wire::info::ConnectInfo;
 use std::time::Duration;
 
-/// The settings of a [`Session`](crate::Session).
+/// The settings of a [`Session`](crate::Session): `SessionConfig::new().resume(true)`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SessionConfig {
@@ -23,8 +24,8 @@ pub struct SessionConfig {
     pub max_pings_outstanding: u32,
     /// Time limit for draining the connection. Default: 30 s.
     pub drain_timeout: Duration,
-    /// Maximum number of bytes waiting to be written; further commands are refused.
-    /// Default: 64 MiB.
+    /// Maximum number of bytes waiting to be written; further commands are refused. Default: 64
+    /// MiB.
     pub max_buffered: usize,
     /// Number of bytes at which a buffer that was full counts as writable again. Default: 16 MiB.
     pub low_water: usize,
@@ -45,6 +46,31 @@ pub struct SessionConfig {
     pub max_control_line: usize,
     /// What the server may make the session hold.
     pub limits: Limits,
+}
+
+impl SessionConfig {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        connect: ConnectInfo,
+        inbox_prefix: impl Into<String>,
+        connect_timeout: Duration,
+        ping_interval: Duration,
+        max_pings_outstanding: u32,
+        drain_timeout: Duration,
+        max_buffered: usize,
+        low_water: usize,
+        max_unconnected: usize,
+        resume: bool,
+        keep_requests: bool,
+        ask_authentication: bool,
+        max_control_line: usize,
+        limits: Limits,
+    }
 }
 
 impl Default for SessionConfig {

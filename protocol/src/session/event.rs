@@ -1,10 +1,14 @@
 //! What a session reports: outcomes that give a context back, and what happened to the connection.
+//!
+//! Invariant: a context that the driver attached to something comes back in exactly one event. Why
+//! connections end is not here: see [`DisconnectReason`].
 
 use super::command_error::CommandError;
 use crate::disconnect::DisconnectReason;
 use crate::tables::subscriptions::SubscriptionId;
 use crate::wire::error::ServerError;
 use crate::wire::message::Message;
+use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -20,12 +24,14 @@ pub enum Event<S, R, F> {
     /// The handshake with another server, or the same one again, is done. Subscriptions are
     /// restored.
     Reconnected,
-    /// A connection could not be made. The session goes on if it resumes, and else is over.
+    /// A connection could not be made. A session that resumes waits for another attempt, any other
+    /// one is over.
     ConnectFailed(DisconnectReason),
-    /// The server has sent a new `INFO`; [`Session::server_info`](crate::Session::server_info)
-    /// has it.
+    /// The server has sent a new `INFO`; [`Session::server_info`](crate::Session::server_info) has
+    /// it.
     InfoChanged,
-    /// The server announced that it will shut down (`ldm` in its `INFO`). Once a connection.
+    /// The server announced that it will shut down (`ldm` in its `INFO`). Reported once per
+    /// connection.
     LameDuck,
     /// The session has moved: what was the leg [`Which::Next`](crate::Which::Next) is the current
     /// one from now on, and the transport of the one before has to be closed.
@@ -41,7 +47,7 @@ pub enum Event<S, R, F> {
         /// The message.
         message: Message,
     },
-    /// A subscription is over; no message for it comes after this.
+    /// A subscription is over; no message for it is reported after this.
     SubscriptionEnded {
         /// The id, now dead.
         subscription: SubscriptionId,
@@ -54,28 +60,30 @@ pub enum Event<S, R, F> {
     Reply {
         /// The driver's context.
         context: R,
-        /// The reply.
+        /// The reply, or why there is none.
         outcome: Result<Message, RequestError>,
     },
     /// A fence was passed: all that the server sent before its `PONG` has been reported.
     Fence {
         /// The driver's context.
         context: F,
-        /// The time from handing the `PING` to the transport to its `PONG`.
+        /// The time between handing the `PING` to the transport and reading its `PONG`, or why the
+        /// fence was not passed.
         outcome: Result<Duration, FlushError>,
     },
     /// The server refused something (`-ERR`). If it also closes, `Disconnected` follows.
     ServerError(ServerError),
-    /// A message was published, and could not be sent after all: it was taken before the server's
-    /// limits were known and does not fit them, or the connection was lost in the middle of it.
+    /// A message was published, and could not be sent after all: it was accepted before the
+    /// server's limits were known and does not fit them, or the connection was lost in the middle
+    /// of it.
     PublishFailed {
         /// Its subject.
         subject: String,
-        /// What came in between.
+        /// Why it could not be sent.
         error: CommandError,
     },
-    /// Messages of a paused subscription are being dropped, because its limits are reached. Comes
-    /// again when a message was taken in between.
+    /// Messages of a paused subscription are being dropped, because its limits are reached.
+    /// Reported again only after a message was kept in between.
     SlowConsumer {
         /// The subscription.
         subscription: SubscriptionId,
@@ -88,18 +96,18 @@ pub enum Event<S, R, F> {
     SubscriptionDenied {
         /// The subscription.
         subscription: SubscriptionId,
-        /// What the server said.
+        /// The server's error.
         error: ServerError,
     },
     /// Messages that were published and never sent, because the session is over.
     Unsent {
-        /// How many. Requests are not among them, they have an outcome each.
+        /// How many. Requests do not count, each has its own outcome.
         messages: u64,
     },
     /// The connection is gone. Outcomes of what was pending follow.
     Disconnected(DisconnectReason),
     /// The last event of a session, and why it is over. Only the outcomes of commands given after
-    /// it come later.
+    /// it are reported later.
     Closed(DisconnectReason),
 }
 
@@ -107,7 +115,7 @@ pub enum Event<S, R, F> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndReason {
-    /// It received as many messages as it was to receive.
+    /// It has received its maximum number of messages.
     MaxReached,
     /// It was drained.
     Drained,
@@ -119,11 +127,23 @@ pub enum EndReason {
     Closed,
 }
 
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MaxReached => "it has received its last message",
+            Self::Drained => "drained",
+            Self::Disconnected => "disconnected while it was being drained",
+            Self::Denied => "the server denied it",
+            Self::Closed => "the session is closed",
+        })
+    }
+}
+
 /// Why there is no reply to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// No reply in time. Whether somebody acts on the request is unknown.
+    /// No reply in time. Whether it had an effect is unknown.
     #[error("no reply in time")]
     Timeout,
     /// Nobody listens on the subject (status 503).
@@ -133,7 +153,7 @@ pub enum RequestError {
     #[error("disconnected, outcome unknown")]
     OutcomeUnknown,
     /// There was no connection to send it on, or it was lost before the whole request was written:
-    /// nobody has seen it.
+    /// no server has seen it.
     #[error("disconnected, the request was never sent")]
     NeverSent,
     /// The server does not permit the request, or its reply.
@@ -159,6 +179,66 @@ pub enum FlushError {
     Command(#[from] CommandError),
 }
 
+impl RequestError {
+    /// Whether no reply came in time.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout)
+    }
+
+    /// Whether nobody listens on the subject.
+    #[must_use]
+    pub fn is_no_responders(&self) -> bool {
+        matches!(self, Self::NoResponders)
+    }
+
+    /// Whether the server does not permit the request, or its reply.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied(_))
+    }
+
+    /// Whether the session was over before the request was made.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Command(error) if error.is_closed())
+    }
+
+    /// Whether the same request may succeed later, with nothing changed. After a timeout, and when
+    /// the outcome is unknown, it may have had its effect already.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Timeout | Self::NoResponders | Self::OutcomeUnknown | Self::NeverSent => true,
+            Self::Denied(_) => false,
+            Self::Command(error) => error.is_temporary(),
+        }
+    }
+}
+
+impl FlushError {
+    /// Whether no `PONG` came in time.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout)
+    }
+
+    /// Whether the session was over before the fence was set.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Command(error) if error.is_closed())
+    }
+
+    /// Whether another fence may be passed later, with nothing changed.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Disconnected => true,
+            Self::Command(error) => error.is_temporary(),
+        }
+    }
+}
+
 /// Counts since the session began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -177,4 +257,39 @@ pub struct Statistics {
     pub duplicates: u64,
     /// Connections made after the first.
     pub reconnects: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::payload::Payload;
+
+    #[test]
+    fn outcomes_by_what_can_be_done() {
+        let payload = Payload::default();
+        let full = CommandError::BufferFull { payload, limit: 1 };
+        let denied = ServerError::new("Permissions Violation for Publish to \"a\"");
+        let table = [
+            (RequestError::Timeout, [true, false, false, false, true]),
+            (RequestError::NoResponders, [false, true, false, false, true]),
+            (RequestError::Denied(denied), [false, false, true, false, false]),
+            (RequestError::NeverSent, [false, false, false, false, true]),
+            (CommandError::Closed.into(), [false, false, false, true, false]),
+            (CommandError::Draining.into(), [false, false, false, false, false]),
+            (full.clone().into(), [false, false, false, false, true]),
+        ];
+        for (error, expected) in table {
+            let is = [
+                error.is_timeout(),
+                error.is_no_responders(),
+                error.is_denied(),
+                error.is_closed(),
+                error.is_temporary(),
+            ];
+            assert_eq!(is, expected, "{error}");
+        }
+        assert!(FlushError::Timeout.is_timeout() && FlushError::Disconnected.is_temporary());
+        assert!(FlushError::from(CommandError::Closed).is_closed());
+        assert!(FlushError::from(full).is_temporary());
+    }
 }

@@ -122,7 +122,7 @@ impl<S, R, F> Session<S, R, F> {
         Some(Event::Reply { context: request.context, outcome })
     }
 
-    /// Tells the server of a subscription's end, if it cannot know it.
+    /// Ends a subscription at the server, if the server cannot know that it has ended.
     #[cold]
     pub(super) fn end_at_server(&mut self, id: SubscriptionId) {
         let Some(entry) = self.subscriptions.get(id) else { return };

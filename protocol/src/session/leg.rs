@@ -58,8 +58,8 @@ pub(super) struct Leg {
     stage: Stage,
     security: Security,
     decoder: Decoder<ServerOp>,
-    /// What is written before everything that the user sends: the handshake, and after a
-    /// reconnect the subscriptions. It holds secrets.
+    /// What is written before everything that the user sends: the handshake, and after a reconnect
+    /// the subscriptions. It holds secrets.
     first: Zeroizing<Vec<u8>>,
     info: ServerInfo,
     info_seen: bool,
@@ -238,7 +238,7 @@ impl Leg {
         }
     }
 
-    /// The better reason for a connection that ended: a server says why, and then closes.
+    /// The better reason for the end of a connection: a server sends an error, and then closes.
     pub(super) fn reason(&mut self, reason: DisconnectReason) -> DisconnectReason {
         match (reason, self.last_error.take()) {
             (DisconnectReason::ServerClosed | DisconnectReason::Transport { .. }, Some(error)) => {
@@ -301,7 +301,7 @@ impl Leg {
         self.check_nothing_follows()
     }
 
-    /// Bytes that came in the clear would count as if they had come through TLS.
+    /// Checks that nothing has arrived in the clear that would count as if it came through TLS.
     fn check_nothing_follows(&mut self) -> Result<(), DisconnectReason> {
         match self.decoder.pending() {
             0 => Ok(()),

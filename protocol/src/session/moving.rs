@@ -20,7 +20,7 @@ impl<S, R, F> Session<S, R, F> {
     /// Begins to move to another server, and returns whether it has begun: only if the session is
     /// connected, and neither draining nor moving. The transport to the server is driven as
     /// [`Which::Next`](crate::Which::Next). The move ends with [`Event::Moved`] or
-    /// [`Event::MoveFailed`].
+    /// [`Event::MoveFailed`], or with the connection ([`Event::Disconnected`]).
     pub fn begin_move(&mut self, now: Instant) -> bool {
         if self.phase() != Phase::Ready || self.is_moving() {
             return false;
@@ -135,13 +135,16 @@ impl<S, R, F> Session<S, R, F> {
 
     // ---- the steps ----------------------------------------------------------------------------
 
-    /// The handshake with the next server is done: tells it what the session has.
+    /// The handshake with the next server is done: subscribes there to everything.
     fn join(&mut self) {
         let Some(handoff) = self.handoff.as_deref_mut() else { return };
         let (current, next) = (self.current.max_payload(), handoff.leg.max_payload());
+        // what was accepted already might not fit it
         if next < current {
-            // what was accepted already might not fit it
             return self.fail_move(DisconnectReason::SmallerMaxPayload { current, next });
+        }
+        if handoff.leg.refuses_headers() && !self.current.refuses_headers() {
+            return self.fail_move(DisconnectReason::NextWithoutHeaders);
         }
         handoff.begin_joining();
         let out = handoff.leg.first_mut();

@@ -1,7 +1,7 @@
 //! The outgoing stream between two connections: what the next server gets of it.
 //!
 //! Invariant: only whole operations are moved. Of what waits, messages stay, and so do
-//! subscriptions that no server has heard of; everything else is told to the next server in another
+//! subscriptions that no server has heard of; everything else reaches the next server in another
 //! way, or not at all. Messages that were accepted before the server's limits were known are
 //! checked again when it has introduced itself: what breaks them would make it close the
 //! connection.
@@ -15,7 +15,7 @@ use crate::wire::message::Message;
 use crate::wire::op::ClientOp;
 
 impl<S, R, F> Session<S, R, F> {
-    /// Removes from the outgoing stream what the next server is told in another way, or need not
+    /// Removes from the outgoing stream what the next server learns in another way, or need not
     /// know.
     pub(super) fn keep_unsent(&mut self) {
         // counted again, because only some of it is kept

@@ -1,8 +1,8 @@
 //! What a session derives from its seed: values that differ by purpose, and do not lead to each
 //! other.
 //!
-//! Everybody who answers a request sees the inbox. Without the detour, whoever sees it would know the
-//! key that tells copies of messages apart. There is no randomness: the same seed, the same values.
+//! Everyone who answers a request sees the inbox, and must not learn from it the key that tells
+//! copies of messages apart. There is no randomness: the same seed gives the same values.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

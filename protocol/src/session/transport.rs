@@ -1,7 +1,7 @@
 //! The session's side of its transports: one set of operations for either leg.
 //!
-//! Invariant: an operation on a leg that does not exist changes nothing, so that a driver need not
-//! know when a move has failed before it is told.
+//! Invariant: an operation on a leg that does not exist changes nothing, so a driver does not have
+//! to know that a move has failed before it polls the event.
 
 use super::config::SessionConfig;
 use super::leg::{Leg, Phase, Security};
@@ -15,9 +15,9 @@ use std::time::Instant;
 pub enum Which {
     /// The connection that commands go to.
     Current,
-    /// The connection to the server that the session is moving to, from
-    /// [`Session::begin_move`] until [`Event::Moved`](crate::Event::Moved) makes it the current
-    /// one or [`Event::MoveFailed`](crate::Event::MoveFailed) ends it.
+    /// The connection to the server that the session is moving to, from [`Session::begin_move`]
+    /// until [`Event::Moved`](crate::Event::Moved) makes it the current one or
+    /// [`Event::MoveFailed`](crate::Event::MoveFailed) ends it.
     Next,
 }
 

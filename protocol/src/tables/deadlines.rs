@@ -1,8 +1,8 @@
 //! The deadline queue: a heap of (time, key) that tolerates entries whose key is long done.
 //!
 //! Almost every deadline is met, so removal has to cost nothing: entries stay until their time
-//! comes or until the dead outnumber the living, when one sweep removes them all. A deadline
-//! that is later than all others, the usual case, costs one comparison to add.
+//! comes or until the dead outnumber the living, when one sweep removes them all. A deadline that
+//! is later than all others, the usual case, costs one comparison to add. It reads no clock.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -20,7 +20,8 @@ impl<K: Ord> Default for Deadlines<K> {
 }
 
 impl<K: Ord + Copy> Deadlines<K> {
-    /// Adds a deadline. `live` is how many keys are still waited for, `is_live` tells which.
+    /// Adds a deadline. `live` is the number of keys that are still needed, `is_live` tells them
+    /// from the others.
     #[inline]
     pub(crate) fn push(
         &mut self,
@@ -46,8 +47,8 @@ impl<K: Ord + Copy> Deadlines<K> {
     }
 
     /// When to look again: no later than the earliest deadline of a live key. Earlier only while
-    /// the living outnumber the dead, because taking one dead key off the heap costs more than
-    /// looking once in vain.
+    /// the living outnumber the dead, because removing one dead key from the heap costs more than
+    /// one unnecessary look.
     pub(crate) fn next(&mut self, live: usize, is_live: impl Fn(K) -> bool) -> Option<Instant> {
         let Reverse((deadline, key)) = self.heap.peek()?;
         if is_live(*key) || self.heap.len() <= 2 * live {

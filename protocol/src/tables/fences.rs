@@ -1,7 +1,8 @@
 //! The fence queue: one entry for every `PING` on the wire, matched to `PONG`s in order.
 //!
-//! Every `PING` has an entry, the keep-alive's too, or a flush would complete on somebody else's
-//! `PONG`. A fence that timed out keeps its place, empty, for the `PONG` that may still come.
+//! Every `PING` has an entry, the keep-alive's too, or a flush would complete on another one's
+//! `PONG`. A fence that timed out keeps its position, for the `PONG` that may still arrive. It
+//! writes nothing and reads no clock.
 
 use super::deadlines::Deadlines;
 use super::subscriptions::SubscriptionId;
@@ -18,12 +19,12 @@ pub(crate) struct Fence<F> {
 #[derive(Debug)]
 pub(crate) enum Purpose<F> {
     KeepAlive,
-    /// The user waits for it.
+    /// The user is waiting for it.
     Flush {
         context: F,
         timeout: Duration,
     },
-    /// The user waited for it, in vain. A drained subscription still ends with it.
+    /// It has timed out. A drained subscription still ends with it.
     TimedOut {
         drained: Option<SubscriptionId>,
     },
@@ -46,7 +47,7 @@ pub(crate) struct Fences<F> {
     queue: VecDeque<Fence<F>>,
     /// The number of the first fence in the queue.
     first: u64,
-    /// How many fences users wait for.
+    /// Number of fences that the user is waiting for.
     waiting: usize,
     deadlines: Deadlines<u64>,
 }
@@ -86,7 +87,7 @@ impl<F> Fences<F> {
         }
     }
 
-    /// Gives up a fence whose time is up; its place stays.
+    /// Times a fence out but keeps its position, so later `PONG`s still match.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Purpose<F>> {
         loop {
             let number = self.deadlines.pop_due(now)?;
@@ -111,7 +112,7 @@ impl<F> Fences<F> {
         self.queue.back().is_some_and(|fence| fence.sent.is_none())
     }
 
-    /// Whether users wait for fences.
+    /// Whether the user is waiting for fences.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.waiting > 0
     }

@@ -1,4 +1,5 @@
-//! What a session keeps, one table a file: who is subscribed, what is asked, what waits to be sent.
+//! What a session keeps, one table per file: subscriptions, requests, fences, what waits to be
+//! sent.
 //!
 //! Invariant: no table knows another one's entries, and none knows the session. Time is an
 //! argument.

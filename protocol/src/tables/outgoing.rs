@@ -2,8 +2,8 @@
 //!
 //! Invariant: `chunks` gives the bytes in the order of the commands, from the first one that was
 //! not yet written. What was written stays until the end of its frame, so that a frame that was cut
-//! by a lost connection can be told from those that were not begun. Offsets count from the start
-//! of `buffer`.
+//! by a lost connection can be distinguished from those that were not begun. Offsets count from the
+//! start of `buffer`.
 //!
 //! Where frames end, and what they are, is not recorded with every command, which would cost each
 //! of them something: it is parsed again with the decoder's grammar, when a connection is lost.
@@ -36,9 +36,10 @@ pub(crate) struct Outgoing {
     written_splices: usize,
     /// Bytes of splices that have not been written.
     spliced_bytes: usize,
-    /// Up to where it may be written at present.
+    /// The position up to which it may be written at present.
     held_at: Option<u64>,
-    /// Bytes ever written: with `position`, tells whether a command left before a disconnect.
+    /// Bytes ever written. Compared with a `position`, it shows whether a command was sent before a
+    /// disconnect.
     total_sent: u64,
     /// A command was refused because the buffer was full.
     refused: bool,
@@ -292,7 +293,7 @@ impl Outgoing {
     /// Takes out everything that was not written, to be decoded. The stream has to be between two
     /// operations.
     pub(crate) fn take(&mut self) -> Decoder<ClientOp> {
-        // what may be sent is no matter of the limits for what is received
+        // limits for what is received do not apply to what is sent
         let mut decoder = Decoder::new(Limits::NONE);
         self.chunks().for_each(|chunk| decoder.feed(chunk));
         let (refused, unchecked) = (self.refused, self.take_unchecked());
@@ -306,8 +307,8 @@ impl Outgoing {
         *self = Self { total_sent: self.total_sent, ..Self::default() };
     }
 
-    /// Makes room at the front once more is written than waits, so that every byte is moved at
-    /// most once, and gives back the memory of a peak.
+    /// Makes room at the front once more is written than waits, so that every byte is moved at most
+    /// once, and frees the memory of a peak.
     fn compact(&mut self) {
         const KEPT: usize = 1 << 20;
         if self.sent < self.buffer.len() {
@@ -325,7 +326,7 @@ impl Outgoing {
         }
     }
 
-    /// Drops what lies before the boundary.
+    /// Drops what is before the boundary.
     fn forget_written(&mut self) {
         let gone = std::mem::take(&mut self.boundary);
         self.buffer.drain(..gone);

@@ -3,16 +3,28 @@
 //! Invariant: it holds no more than its limits allow. What is beyond them is dropped and counted,
 //! and every run of drops is reported once. It does not know which subscription it belongs to.
 
+use crate::setters::setters;
 use crate::wire::message::Message;
 use std::collections::VecDeque;
 
-/// How much may wait for a paused subscription.
+/// How much may wait for a paused subscription: `PendingLimits::new().messages(1000)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PendingLimits {
-    /// Most messages. Default: 65,536.
+    /// Maximum number of messages. Default: 65,536.
     pub messages: usize,
-    /// Most bytes of headers and payloads. Default: 64 MiB.
+    /// Maximum number of bytes of headers and payloads. Default: 64 MiB.
     pub bytes: usize,
+}
+
+impl PendingLimits {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! { messages: usize, bytes: usize }
 }
 
 impl Default for PendingLimits {
@@ -47,8 +59,8 @@ pub(crate) struct PausedMessages {
 }
 
 impl PausedMessages {
-    /// Keeps a message, or drops it. Returns whether it is the first one dropped since a message was
-    /// kept.
+    /// Keeps a message, or drops it. Returns whether it is the first one dropped since a message
+    /// was kept.
     pub(crate) fn push(&mut self, message: &Message) -> bool {
         let is_full = self.messages.len() >= self.limits.messages
             || self.bytes + message.len() > self.limits.bytes;

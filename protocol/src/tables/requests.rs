@@ -36,7 +36,7 @@ impl<T> Request<T> {
     }
 }
 
-/// A number for a subject. Equal subjects have equal numbers, different ones almost never.
+/// A number for a subject. Equal subjects have equal numbers, different ones almost never do.
 #[inline]
 pub(crate) fn fingerprint(subject: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
@@ -104,14 +104,14 @@ impl<T> Requests<T> {
         self.encode_inbox(out);
     }
 
-    /// Tells another server of the inbox, if the current one knows of it.
+    /// Writes the inbox's `SUB` for another server, if the current one knows of it.
     pub(crate) fn join_inbox(&self, out: &mut Vec<u8>) {
         if self.inbox_state == InboxState::Subscribed {
             self.encode_inbox(out);
         }
     }
 
-    /// Tells a new server of the inbox, if the one before it knew of it.
+    /// Writes the inbox's `SUB` for a new server, if the one before it knew of it.
     pub(crate) fn restore_inbox(&mut self, out: &mut Vec<u8>) {
         if self.inbox_state == InboxState::ToRestore {
             self.subscribe_inbox(out);

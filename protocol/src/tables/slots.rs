@@ -1,11 +1,12 @@
 //! A slab whose keys carry a version: the key of a removed entry never finds its successor.
 //!
 //! It is what makes ids on the wire safe to look up by index: a late message names a slot and a
-//! generation, and when the slot has been given to somebody else the generation tells.
+//! generation, and when the slot has been reused the generation differs. It does not know what the
+//! entries are.
 
 use slab::Slab;
 
-/// Where an entry is, and the how-many-th tenant of that place it is.
+/// The slot of an entry, and how often the slot was reused before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) index: u32,
@@ -15,7 +16,7 @@ pub(crate) struct Key {
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     entries: Slab<T>,
-    /// One a slot that was ever used; grows to the largest number of entries there were at once.
+    /// One per slot ever used; grows to the largest number of entries there were at once.
     generations: Vec<u32>,
 }
 

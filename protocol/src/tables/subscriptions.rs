@@ -35,8 +35,8 @@ pub(crate) struct Subscription<T> {
     pub(crate) queue: Option<Box<str>>,
     /// Messages received since the subscription was made.
     pub(crate) received: u64,
-    /// How many of them came before the current server was told of the subscription: servers
-    /// count from the `SUB`.
+    /// How many of them came before the current server was told of the subscription: servers count
+    /// from the `SUB`.
     pub(crate) received_before: u64,
     /// The subscription ends with this message, counted from the first.
     pub(crate) max: Option<u64>,
@@ -45,7 +45,7 @@ pub(crate) struct Subscription<T> {
     /// Where its `SUB` is in the outgoing stream. `None` if it is not there: the server knows of it
     /// from a restore, or will.
     pub(crate) position: Option<u64>,
-    /// Messages received when the server that is being moved to was told of it.
+    /// Number of messages received when the next server was told of it, during a move.
     pub(crate) received_at_join: Option<u64>,
     /// The current server was told of it while another one was delivering, so their counts overlap
     /// and it cannot know when the maximum is reached.
@@ -76,7 +76,7 @@ impl<T> Subscription<T> {
         self.max.is_some_and(|max| self.received >= max)
     }
 
-    /// Drops held messages beyond the maximum. Returns whether some are left.
+    /// Drops held messages beyond the maximum. Returns whether any are left.
     pub(crate) fn keep_held(&mut self, max: u64) -> bool {
         let Some(held) = &mut self.held else { return false };
         let delivered = self.received.saturating_sub(held.undelivered());
@@ -102,7 +102,7 @@ impl<T> Subscription<T> {
     }
 }
 
-/// What a message means for its subscription.
+/// What to do with a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     /// Deliver it.
@@ -206,14 +206,16 @@ impl<T> Subscriptions<T> {
 
     // ---- servers ------------------------------------------------------------------------------
 
-    /// Tells the server that `out` is for to deliver no more. Drains have told it already.
+    /// Writes an `UNSUB` for every subscription that is not being drained, because those have one
+    /// already.
     pub(crate) fn unsubscribe_all(&self, out: &mut Vec<u8>) {
         for (id, _) in self.iter().filter(|(_, entry)| !entry.draining) {
             encode::unsubscribe(out, id.sid(), None);
         }
     }
 
-    /// Tells a new server what the one before it knew. What is in the outgoing stream is left to it.
+    /// Writes for a new server what the one before it knew. What is in the outgoing stream is not
+    /// repeated.
     pub(crate) fn restore(&self, out: &mut Vec<u8>) {
         for (id, entry) in self.iter() {
             if entry.position.is_none() && !entry.draining && !entry.has_all() {
@@ -222,8 +224,8 @@ impl<T> Subscriptions<T> {
         }
     }
 
-    /// The server is gone that knew of the stream up to `sent`. Returns what was being drained,
-    /// which nothing ends any more.
+    /// The server that had received the stream up to `sent` is gone. Returns the subscriptions that
+    /// were being drained: no fence ends them now.
     pub(crate) fn handle_disconnected(
         &mut self,
         sent: u64,
@@ -244,7 +246,7 @@ impl<T> Subscriptions<T> {
 
     // ---- a move to another server -------------------------------------------------------------
 
-    /// Tells the next server what the current one knows.
+    /// Writes for the next server what the current one knows.
     pub(crate) fn join(&mut self, out: &mut Vec<u8>) {
         for (id, entry) in self.iter_mut() {
             if entry.draining || entry.has_all() {
@@ -262,7 +264,7 @@ impl<T> Subscriptions<T> {
         }
     }
 
-    /// Tells the current server to deliver no more: the next one has been told of everything.
+    /// Unsubscribes everything at the current server: the next one knows of it.
     pub(crate) fn leave(&mut self, out: &mut Vec<u8>) {
         self.unsubscribe_all(out);
         for (_, entry) in self.iter_mut().filter(|(_, entry)| !entry.draining) {

@@ -1,31 +1,42 @@
 //! The decoder: bytes in, operations out, however the bytes are cut.
 //!
-//! It owns the read buffer, so that a message can be a piece of it instead of a copy. Every byte
-//! is looked at once: the search for a line end resumes where it stopped, and a message that is
-//! not complete is not looked at again until it is. After the first error the decoder stays
-//! broken, because nothing tells where the next operation would begin.
+//! It owns the read buffer, so that a message can be a piece of it instead of a copy. Every byte is
+//! looked at once: the search for a line end resumes where it stopped, and a message that is not
+//! complete is not looked at again until it is. After the first error the decoder stays broken,
+//! because nothing shows where the next operation would begin.
 
 use super::error::ProtocolError;
 use super::message::MessageHead;
 use super::op::{Operation, Parsed, ServerOp};
+use crate::setters::setters;
 use bytes::{Buf, BytesMut};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What a peer may ask a decoder to hold.
+/// What a peer may make a decoder hold: `Limits::new().max_message(1 << 20)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
-    /// Longest control line in bytes. Default: 1 MiB, room for the `INFO` of a large cluster.
+    /// Maximum length of a control line in bytes. Default: 1 MiB, room for the `INFO` of a large
+    /// cluster.
     pub max_line: usize,
-    /// Largest message in bytes, headers and payload together. Default: 64 MiB, which is the
-    /// largest `max_payload` a server can be given, and 1 MiB more for headers that servers add.
-    /// Values over 1 GiB count as 1 GiB.
+    /// Maximum size of a message in bytes, headers and payload together. Default: 64 MiB, which is
+    /// the largest `max_payload` a server can be given, and 1 MiB more for headers that servers
+    /// add. Values over 1 GiB count as 1 GiB.
     pub max_message: usize,
-    /// Largest header block in bytes. Default: 1 MiB.
+    /// Maximum size of a header block in bytes. Default: 1 MiB.
     pub max_headers: usize,
 }
 
 impl Limits {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! { max_line: usize, max_message: usize, max_headers: usize }
+
     pub(crate) const NONE: Self =
         Self { max_line: usize::MAX, max_message: usize::MAX, max_headers: usize::MAX };
 }
@@ -88,6 +99,7 @@ impl<Op> Default for Decoder<Op> {
 
 impl<Op> Decoder<Op> {
     /// An empty decoder. Memory is taken with the first byte.
+    #[must_use]
     pub fn new(limits: Limits) -> Self {
         let max_message = limits.max_message.min(1 << 30);
         Self {
@@ -104,7 +116,7 @@ impl<Op> Decoder<Op> {
     }
 
     /// Room to read into: some 4 KiB to begin with, and up to 128 KiB after reads that filled it.
-    /// Say with [`filled`](Self::filled) how much of it was used.
+    /// Report with [`filled`](Self::filled) how much of it was used.
     pub fn room(&mut self) -> &mut [u8] {
         let least = self.size / ROOM_PART;
         if self.buffer.len() - self.filled < least {
@@ -113,8 +125,8 @@ impl<Op> Decoder<Op> {
         &mut self.buffer[self.filled..]
     }
 
-    /// The first `count` bytes of the room have arrived. More than there was room for counts as
-    /// all of it.
+    /// The first `count` bytes of the room have arrived. More than there was room for counts as all
+    /// of it.
     pub fn filled(&mut self, count: usize) {
         self.filled = self.filled.saturating_add(count).min(self.buffer.len());
         if self.filled == self.buffer.len() {
@@ -134,7 +146,7 @@ impl<Op> Decoder<Op> {
     pub fn feed(&mut self, bytes: &[u8]) {
         if let ([byte], Some(place)) = (bytes, self.buffer.get_mut(self.filled)) {
             *place = *byte;
-            // inside a line only its end is worth a search
+            // inside a line, only its end is worth searching for
             let in_line = self.scanned == self.filled && self.filled < self.limits.max_line;
             self.filled += 1;
             if in_line && *byte != b'\n' {
@@ -152,7 +164,8 @@ impl<Op> Decoder<Op> {
         self.filled = end;
     }
 
-    /// Bytes that have arrived and belong to no operation yet.
+    /// Number of bytes that have arrived and do not belong to a decoded operation.
+    #[must_use]
     pub fn pending(&self) -> usize {
         self.filled
     }
@@ -185,8 +198,10 @@ impl<Op> Decoder<Op> {
 }
 
 impl<Op: Operation> Decoder<Op> {
-    /// The next complete operation, or `None` until more bytes have come. After an error, the
-    /// same error for ever.
+    /// The next complete operation, or `None` until more bytes have arrived.
+    ///
+    /// # Errors
+    /// The peer broke the protocol or a limit. From then on, the same error is returned forever.
     #[inline]
     pub fn next_op(&mut self) -> Result<Option<Op>, ProtocolError> {
         if self.filled < self.wanted {
@@ -290,7 +305,7 @@ impl<Op: Operation> Decoder<Op> {
         Ok(None)
     }
 
-    /// Keeps an error to be returned for ever. The bytes go: nothing of them will be decoded.
+    /// Keeps an error to be returned forever. The bytes are dropped: they will not be decoded.
     #[cold]
     fn break_down(&mut self, error: ProtocolError) -> ProtocolError {
         self.buffer.clear();

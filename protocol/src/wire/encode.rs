@@ -70,7 +70,7 @@ pub(crate) fn connect(out: &mut Vec<u8>, info: &ConnectInfo) {
     json_line(out, b"CONNECT ", info);
 }
 
-/// Answers a `PING`. A peer that asks and asks, and reads no answer, gets none beyond a limit.
+/// Answers a `PING`. A peer that keeps asking and reads no answers gets none beyond a limit.
 pub(crate) fn answer_ping(out: &mut Vec<u8>, limit: usize) {
     if out.len() < limit {
         out.extend_from_slice(PONG);
@@ -146,7 +146,7 @@ fn whole_message(out: &mut Vec<u8>, verb: &str, sid: Option<u64>, message: &Mess
 
 fn json_line(out: &mut Vec<u8>, verb: &[u8], document: &impl Serialize) {
     out.extend_from_slice(verb);
-    // these documents hold only strings, numbers and lists of strings: nothing in them can fail
+    // these documents are made of JSON values and have no keys but strings: nothing can fail
     let _ = serde_json::to_writer(&mut *out, document);
     out.extend_from_slice(b"\r\n");
 }

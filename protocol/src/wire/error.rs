@@ -48,7 +48,7 @@ pub enum ProtocolError {
         /// The limit in bytes ([`Limits::max_headers`](crate::Limits::max_headers)).
         limit: usize,
     },
-    /// The bytes after a payload are not the CRLF that must stand there.
+    /// The bytes after a payload are not the CRLF that has to follow it.
     #[error("payload is not followed by a line end")]
     MissingTrailer,
     /// The JSON of an `INFO` or `CONNECT` line could not be read.
@@ -56,11 +56,11 @@ pub enum ProtocolError {
     MalformedJson {
         /// `INFO` or `CONNECT`.
         verb: &'static str,
-        /// What the JSON parser said.
+        /// The JSON parser's message.
         reason: String,
     },
-    /// An operation that is valid by itself came where it has no place, such as a message before
-    /// the handshake.
+    /// An operation that is valid by itself came at the wrong time, such as a message before the
+    /// handshake.
     #[error("unexpected {verb} during {phase}")]
     Unexpected {
         /// The verb.
@@ -73,8 +73,8 @@ pub enum ProtocolError {
 /// What a server refused, from the text of an `-ERR` line.
 ///
 /// The text is compared without regard to case and by prefix, because servers append details.
-/// Whether the server also closes the connection is its own decision: only the end of the
-/// stream tells.
+/// Whether the server also closes the connection is its own decision, and shows only in the end of
+/// the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerError {
     kind: ServerErrorKind,
@@ -99,13 +99,13 @@ pub enum ServerErrorKind {
     TooManySubscriptions,
     /// A subject was malformed; the connection stays.
     InvalidSubject,
-    /// The server gave the connection up for not answering its pings; it closes.
+    /// The client did not answer the server's pings; the server closes.
     StaleConnection,
     /// A message was larger than `max_payload`; the server closes.
     MaximumPayload,
     /// A control line was longer than the server's `max_control_line`; it closes.
     MaximumControlLine,
-    /// The server did not understand the stream of bytes; it closes.
+    /// The server did not understand what the client sent; it closes.
     UnknownOperation,
     /// TLS is required, or the port serves routes, gateways or leaf nodes; it closes.
     WrongPort,
@@ -121,16 +121,41 @@ impl ServerError {
     }
 
     /// The family of the error.
+    #[must_use]
     pub fn kind(&self) -> ServerErrorKind {
         self.kind
     }
 
     /// The server's own words, without quotes.
+    #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
+    /// Whether the client is not allowed what it did: its credentials are refused or have expired,
+    /// or it has no permission.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        use ServerErrorKind::*;
+        matches!(self.kind, Authorization | AuthenticationExpired | PermissionsViolation)
+    }
+
+    /// Whether the server was too slow or the client was: it was not authenticated in time, or did
+    /// not answer pings.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        use ServerErrorKind::*;
+        matches!(self.kind, AuthenticationTimeout | StaleConnection)
+    }
+
+    /// Whether the same may succeed later, with nothing changed: a time or connection limit.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.is_timeout() || self.kind == ServerErrorKind::TooManyConnections
+    }
+
     /// The subject of a permissions violation, as the server quotes it.
+    #[must_use]
     pub fn subject(&self) -> Option<&str> {
         match self.denied()? {
             Denied::Publish { subject }
@@ -177,7 +202,7 @@ pub(crate) enum Denied<'a> {
     Subscription {
         subject: &'a str,
         queue: Option<&'a str>,
-        /// Said when permissions have changed, of a subscription that was permitted before.
+        /// Present when permissions have changed, for a subscription that was permitted before.
         sid: Option<u64>,
     },
 }

@@ -1,6 +1,6 @@
 //! The grammar of one header block, in nom: the version line with its status, and the lines after.
 //!
-//! It sees a whole block and never fails: what does not fit the grammar is passed over.
+//! It sees a whole block and never fails: what does not fit the grammar is skipped.
 
 use nom::bytes::complete::{tag, take_till1};
 use nom::character::complete::{digit1, one_of, space0};

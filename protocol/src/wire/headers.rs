@@ -1,10 +1,10 @@
 //! Headers: the raw block of a received message with a lazy reader, and the builder for sending.
 //!
 //! A block is `NATS/1.0[ status[ description]]` and then `Name: value` lines. Servers forward
-//! blocks without looking into them, so the reader accepts anything and never fails: a line
-//! without a name is passed over, a status that is not three digits is none. The builder is
-//! strict, because a CR or LF in a value would let its writer forge headers. Inline status and
-//! headers stay apart: a user's header named `Status` is never taken for one.
+//! blocks without looking into them, so the reader accepts anything and never fails: a line without
+//! a name is skipped, a status that is not three digits is none. The builder is strict, because a
+//! CR or LF in a value would let its writer forge headers. Inline status and headers stay apart: a
+//! user's header named `Status` is never taken for one.
 
 use super::header_block::{self, VERSION_LINE};
 use super::line;
@@ -28,24 +28,28 @@ pub struct HeaderStatus<'a> {
 
 impl<'a> Headers<'a> {
     /// A view of a raw block. Nothing is checked.
+    #[must_use]
     pub fn new(block: &'a [u8]) -> Self {
         Self { block }
     }
 
     /// The block as received, from `NATS/1.0` to the blank line. Empty if there were no headers.
+    #[must_use]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.block
     }
 
     /// Whether the message came without a header block.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.block.is_empty()
     }
 
     /// The inline status, if there is one.
     ///
-    /// Any publisher can forge one on a core subject: take it for a control message only where
-    /// one is expected and the payload is empty.
+    /// Any publisher can forge one on a core subject: take it for a control message only where one
+    /// is expected and the payload is empty.
+    #[must_use]
     pub fn status(&self) -> Option<HeaderStatus<'a>> {
         let (code, description) = header_block::status(self.block)?;
         Some(HeaderStatus { code, description })
@@ -63,17 +67,20 @@ impl<'a> Headers<'a> {
     }
 
     /// The first value of a header. Names are compared with their case, as servers do.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
         self.values(name).next()
     }
 
     /// The last value of a header: the right one for every `Nats-*` header that a server adds,
-    /// because it appends its own and leaves a publisher's copy standing before it.
+    /// because it appends its own and leaves a publisher's copy before it.
+    #[must_use]
     pub fn last(&self, name: &str) -> Option<Cow<'a, str>> {
         self.values(name).last()
     }
 
     /// The last value of a header as a number. `None` if it is absent or not a plain number.
+    #[must_use]
     pub fn last_number(&self, name: &str) -> Option<u64> {
         let (_, value) = self.iter_bytes().filter(|(n, _)| *n == name.as_bytes()).last()?;
         line::number(value)
@@ -99,8 +106,8 @@ impl std::fmt::Debug for Headers<'_> {
 
 /// Headers to send: names and values in order, repeated names allowed.
 ///
-/// A header that cannot be sent is remembered and reported by the command that sends the map, so
-/// that building one stays a chain:
+/// A header that cannot be sent is remembered, and reported by the command that sends the map, so
+/// that a map can be built in a chain:
 ///
 /// ```
 /// use evnats_protocol::HeaderMap;
@@ -120,7 +127,7 @@ pub struct HeaderMap {
 #[non_exhaustive]
 pub enum HeaderError {
     /// A header name is one byte or more, printable ASCII without space and colon.
-    #[error("byte {byte:#04x} cannot stand in the header name {name:?}")]
+    #[error("byte {byte:#04x} is not allowed in the header name {name:?}")]
     InvalidName {
         /// The name.
         name: String,
@@ -140,6 +147,7 @@ pub enum HeaderError {
 
 impl HeaderMap {
     /// No headers.
+    #[must_use]
     pub const fn new() -> Self {
         Self { block: Vec::new(), error: None }
     }
@@ -151,8 +159,9 @@ impl HeaderMap {
         self
     }
 
-    /// Adds a header behind those that are there. White space at the ends of the value is cut,
-    /// because servers keep it at the end and then fail to read their own headers.
+    /// Appends a header. White space around the value is removed, because servers keep it at the
+    /// end and then fail to read their own headers. A header that cannot be sent is not appended
+    /// but remembered as the map's error.
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
         if let Err(error) = check_name(name).and_then(|()| check_value(name, value)) {
@@ -169,7 +178,7 @@ impl HeaderMap {
         self.block.extend_from_slice(b"\r\n");
     }
 
-    /// Adds every header of another map.
+    /// Appends every header of another map, and its error.
     pub fn extend(&mut self, other: &HeaderMap) {
         if let Some(error) = &other.error {
             self.error.get_or_insert(error.clone());
@@ -178,22 +187,28 @@ impl HeaderMap {
         self.block.extend_from_slice(other.block.get(lines..).unwrap_or_default());
     }
 
-    /// The first header that could not be added, as the error that sending the map returns.
+    /// Checks that every header could be added.
+    ///
+    /// # Errors
+    /// The first one that could not, which is the error of a command that sends the map.
     pub fn check(&self) -> Result<(), HeaderError> {
         self.error.clone().map_or(Ok(()), Err)
     }
 
     /// Whether there is no header.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.block.is_empty()
     }
 
     /// The headers as a reader sees them.
+    #[must_use]
     pub fn as_headers(&self) -> Headers<'_> {
         Headers::new(&self.block)
     }
 
     /// Size on the wire in bytes, with the blank line; 0 if there is no header.
+    #[must_use]
     pub fn encoded_len(&self) -> usize {
         if self.block.is_empty() { 0 } else { self.block.len() + 2 }
     }
@@ -201,6 +216,24 @@ impl HeaderMap {
     /// The lines of the block, without the blank line.
     pub(crate) fn lines(&self) -> &[u8] {
         &self.block
+    }
+}
+
+/// Makes received headers sendable, to forward them. The inline status is dropped, and a header
+/// that cannot be sent becomes the error that [`check`](HeaderMap::check) returns.
+///
+/// ```
+/// use evnats_protocol::{HeaderMap, Headers};
+/// let received = Headers::new(b"NATS/1.0 100 Idle\r\nTrace-Id: 17\r\n\r\n");
+/// assert_eq!(HeaderMap::from(received), HeaderMap::new().with("Trace-Id", "17"));
+/// ```
+impl From<Headers<'_>> for HeaderMap {
+    fn from(headers: Headers<'_>) -> Self {
+        let mut map = Self::new();
+        for (name, value) in headers.iter_bytes() {
+            map.append(&String::from_utf8_lossy(name), value);
+        }
+        map
     }
 }
 
@@ -285,6 +318,21 @@ mod tests {
         assert!(HeaderMap::new().with("a:b", "1").check().is_err());
         assert!(HeaderMap::new().with("ü", "1").check().is_err());
         assert!(HeaderMap::new().with("a", "ü").check().is_ok());
+    }
+
+    #[test]
+    fn received_headers_are_sent_on_or_are_an_error() {
+        let map = HeaderMap::from(Headers::new(b"NATS/1.0 503\r\nA: 1\r\nB: \xff\r\nA: 2\r\n\r\n"));
+        assert_eq!(map, HeaderMap::new().with("A", "1").with("B", b"\xff").with("A", "2"));
+        assert_eq!(HeaderMap::from(Headers::default()), HeaderMap::new());
+        let odd = HeaderMap::from(Headers::new(b"NATS/1.0\r\nA b: 1\r\nC: 2\r\n\r\n"));
+        let error = HeaderError::InvalidName { name: "A b".into(), byte: b' ' };
+        assert_eq!(odd.check(), Err(error));
+        assert_eq!(odd.as_headers().get("C").as_deref(), Some("2"));
+        let line_break = HeaderMap::from(Headers::new(b"NATS/1.0\r\nA: x\ry\r\n\r\n"));
+        assert!(line_break.check().is_err());
+        let name = HeaderMap::from(Headers::new(b"NATS/1.0\r\n\xff: x\r\n\r\n"));
+        assert!(name.check().is_err());
     }
 
     #[test]

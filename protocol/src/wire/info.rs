@@ -1,10 +1,13 @@
-//! What the two sides tell each other in `INFO` and `CONNECT`.
+//! How the two sides introduce themselves: `INFO` and `CONNECT`.
 //!
-//! Absent booleans are false, unknown fields are passed over: servers add some with every
-//! release. A session keeps the last `INFO`; more may come at any time.
+//! Absent booleans are false, and unknown fields are kept: servers add some with every release. A
+//! session keeps the last `INFO`; more may arrive at any time. Nothing here is checked for sense.
 
 use super::secret::Secret;
+use super::version::ServerVersion;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// A server's description of itself and of the connection (the `INFO` line).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub struct ServerInfo {
     /// Unique id of the server.
     pub server_id: String,
-    /// Its name, as configured.
+    /// Its configured name.
     pub server_name: String,
     /// Its version, such as `2.15.1`.
     pub version: String,
@@ -27,7 +30,8 @@ pub struct ServerInfo {
     pub proto: i32,
     /// Whether messages may carry headers.
     pub headers: bool,
-    /// Largest message in bytes, headers and payload together. It may change while connected.
+    /// Maximum size of a message in bytes, headers and payload together. It may change while
+    /// connected.
     pub max_payload: i64,
     /// Whether the server has JetStream.
     pub jetstream: bool,
@@ -60,33 +64,45 @@ pub struct ServerInfo {
     pub tls_available: bool,
     /// Whether the server asks for a client certificate.
     pub tls_verify: bool,
-    /// What to sign for nkey and JWT authentication.
+    /// The nonce to sign for nkey and JWT authentication.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
     /// Lame duck mode: the server is about to shut down.
     pub ldm: bool,
+    /// Fields that this version does not know, by their names.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl ServerInfo {
+    /// The version as numbers that can be compared: `info.server_version() >= Some((2, 10,
+    /// 0).into())`. `None` if [`version`](Self::version) has another form.
+    #[must_use]
+    pub fn server_version(&self) -> Option<ServerVersion> {
+        ServerVersion::parse(&self.version)
+    }
 }
 
 fn null_is_default<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
     Ok(Option::deserialize(source)?.unwrap_or_default())
 }
 
-/// What a client says in its `CONNECT` line.
+/// A client's description of itself and of what it wants (the `CONNECT` line).
 ///
-/// `verbose`, `pedantic` and `echo` are always sent: a server takes them for true when absent.
+/// `verbose`, `pedantic` and `echo` are always sent: a server assumes true when they are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConnectInfo {
-    /// Whether the server shall answer every command with `+OK`.
+    /// Whether the server should answer every command with `+OK`. Default: false.
     pub verbose: bool,
-    /// Whether the server shall check subjects more strictly.
+    /// Whether the server should check subjects more strictly. Default: false.
     pub pedantic: bool,
-    /// Whether the connection wants what it published itself.
+    /// Whether the connection receives its own messages, if it subscribes to them. Default: true.
     pub echo: bool,
-    /// Whether the client wants TLS.
+    /// Whether the client requires TLS. Default: false.
     #[serde(default)]
     pub tls_required: bool,
-    /// Name of the connection, for the server's monitoring.
+    /// Name of the connection, for the server's monitoring. Default: empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Language of the client.
@@ -97,14 +113,18 @@ pub struct ConnectInfo {
     pub protocol: u8,
     /// Whether the client understands headers.
     pub headers: bool,
-    /// Whether the client wants a status 503 for requests that nobody listens to.
+    /// Whether the client wants a status 503 for requests on subjects without a subscriber.
     pub no_responders: bool,
-    /// Who the client is.
+    /// The client's credentials.
     #[serde(flatten)]
     pub authentication: Authentication,
+    /// Fields that this version does not know, by their names. They are sent unchanged, and shown
+    /// in `Debug`.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
-/// Who a client is: the fields of `CONNECT` that say so. What is `None` is not sent.
+/// A client's credentials, as `CONNECT` has them. A field that is `None` is not sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Authentication {
@@ -129,7 +149,8 @@ pub struct Authentication {
 }
 
 impl ConnectInfo {
-    /// What a client of this crate says by default to a server that has headers.
+    /// The defaults of this crate, for a server that supports headers.
+    #[must_use]
     pub fn new() -> Self {
         Self {
             verbose: false,
@@ -143,7 +164,71 @@ impl ConnectInfo {
             headers: true,
             no_responders: true,
             authentication: Authentication::default(),
+            other: Map::new(),
         }
+    }
+
+    setters! {
+        verbose: bool,
+        pedantic: bool,
+        echo: bool,
+        tls_required: bool,
+        name: impl Into<String>,
+        lang: impl Into<String>,
+        version: impl Into<String>,
+        headers: bool,
+        no_responders: bool,
+        authentication: Authentication,
+    }
+}
+
+impl Authentication {
+    /// No credentials.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the user name.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Sets the password of the user.
+    #[must_use]
+    pub fn pass(mut self, pass: impl Into<Secret>) -> Self {
+        self.pass = Some(pass.into());
+        self
+    }
+
+    /// Sets the token, which takes the place of user and password.
+    #[must_use]
+    pub fn auth_token(mut self, token: impl Into<Secret>) -> Self {
+        self.auth_token = Some(token.into());
+        self
+    }
+
+    /// Sets the user's JWT.
+    #[must_use]
+    pub fn jwt(mut self, jwt: impl Into<Secret>) -> Self {
+        self.jwt = Some(jwt.into());
+        self
+    }
+
+    /// Sets the user's public nkey.
+    #[must_use]
+    pub fn nkey(mut self, nkey: impl Into<String>) -> Self {
+        self.nkey = Some(nkey.into());
+        self
+    }
+
+    /// Sets the signed nonce: base64 for URLs, without padding.
+    #[must_use]
+    pub fn sig(mut self, sig: impl Into<Secret>) -> Self {
+        self.sig = Some(sig.into());
+        self
     }
 }
 
@@ -158,11 +243,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn absent_and_null_fields_have_defaults_and_unknown_ones_pass() {
-        let info: ServerInfo =
-            serde_json::from_str(r#"{"server_id":"x","connect_urls":null,"new_in_3":[1]}"#)
-                .unwrap();
+    fn absent_and_null_fields_have_defaults_and_unknown_ones_are_kept() {
+        let text = r#"{"server_id":"x","connect_urls":null,"version":"2.11.1","new_in_3":[1]}"#;
+        let info: ServerInfo = serde_json::from_str(text).unwrap();
         assert_eq!((info.server_id.as_str(), info.headers, info.max_payload), ("x", false, 0));
         assert!(info.connect_urls.is_empty());
+        assert!(info.server_version().unwrap() >= (2, 11, 0));
+        assert_eq!(info.other.len(), 1);
+        let again = serde_json::to_value(&info).unwrap();
+        assert_eq!(again["new_in_3"], serde_json::json!([1]));
+    }
+
+    #[test]
+    fn what_a_later_client_says_is_kept_beside_its_credentials() {
+        let mut connect = ConnectInfo::new().authentication(Authentication::new().user("joe"));
+        connect.other.insert("import_mode".into(), true.into());
+        let text = serde_json::to_string(&connect).unwrap();
+        assert!(
+            text.contains(r#""user":"joe""#) && text.contains(r#""import_mode":true"#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<ConnectInfo>(&text).unwrap(), connect);
     }
 }

@@ -11,8 +11,8 @@ use std::fmt;
 
 /// A message as it came over the wire: one piece of the read buffer and where its parts are.
 ///
-/// Cloning is cheap (a reference count), and a clone keeps the piece of the read buffer alive
-/// that the message came in, which is up to 128 KiB. To keep a small message for long, keep a
+/// Cloning is cheap (a reference count), and a clone keeps the piece of the read buffer alive that
+/// the message came in, which is up to 128 KiB. To keep a small message for long, keep a
 /// [`detached`](Message::detached) copy.
 #[derive(Clone)]
 pub struct Message {
@@ -39,7 +39,9 @@ impl Span {
 }
 
 impl Message {
-    /// A message made of its parts, as a server would send it. `headers` is a raw block.
+    /// A message made of its parts, as a server would send it. `headers` is a raw block, from
+    /// `NATS/1.0` to the blank line. Nothing is checked.
+    #[must_use]
     pub fn new(
         subject: &str,
         sid: u64,
@@ -68,8 +70,8 @@ impl Message {
         }
     }
 
-    /// The subject that the message was published to. Servers let any bytes pass: what is not
-    /// UTF-8 is shown with replacement characters.
+    /// The subject that the message was published to. Servers let any bytes pass: what is not UTF-8
+    /// is shown with replacement characters.
     pub fn subject(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.subject_bytes())
     }
@@ -79,12 +81,12 @@ impl Message {
         self.subject.of(&self.frame)
     }
 
-    /// The subject to keep, without a copy.
+    /// The subject, sharing the read buffer with the message instead of copying.
     pub fn subject_to_bytes(&self) -> Bytes {
         self.frame.slice(self.subject.start as usize..self.subject.end as usize)
     }
 
-    /// The subject to which the sender wants answers.
+    /// The subject to which the sender wants replies.
     pub fn reply(&self) -> Option<Cow<'_, str>> {
         self.reply_bytes().map(String::from_utf8_lossy)
     }
@@ -104,12 +106,12 @@ impl Message {
         &self.frame[self.payload as usize..self.end as usize]
     }
 
-    /// The payload to keep, without a copy: it shares the read buffer with the message.
+    /// The payload, sharing the read buffer with the message instead of copying.
     pub fn payload_to_bytes(&self) -> Bytes {
         self.frame.slice(self.payload as usize..self.end as usize)
     }
 
-    /// The header block to keep, without a copy.
+    /// The header block, sharing the read buffer with the message instead of copying.
     pub fn headers_to_bytes(&self) -> Bytes {
         self.frame.slice(self.headers.start as usize..self.headers.end as usize)
     }
@@ -141,8 +143,8 @@ impl Message {
         Self { frame: Bytes::copy_from_slice(&self.frame), ..self.clone() }
     }
 
-    /// A status without payload, the form in which servers answer for others: 503 for "nobody is
-    /// listening", 404 for "no such message".
+    /// The status of a message without payload, the form in which servers answer on behalf of
+    /// others: 503 for "no responders", 404 for "no such message".
     pub fn control_status(&self) -> Option<u16> {
         if !self.payload().is_empty() || self.headers().is_empty() {
             return None;
@@ -175,7 +177,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// What the control line of a message says, without borrowing the line.
+/// The contents of a message's control line, without borrowing the line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MessageHead {
     sid: u64,

@@ -15,3 +15,4 @@ pub(crate) mod op;
 pub(crate) mod payload;
 pub(crate) mod secret;
 pub mod subject;
+pub(crate) mod version;

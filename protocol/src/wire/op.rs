@@ -1,4 +1,7 @@
 //! The verbs of the protocol as data, in both directions.
+//!
+//! Invariant: a value is a whole operation. Bytes become operations and operations become bytes
+//! elsewhere: see [`decode`](super::decode) and [`encode`](super::encode).
 
 use super::error::{ProtocolError, ServerError};
 use super::info::{ConnectInfo, ServerInfo};
@@ -7,7 +10,7 @@ use super::message::{Message, MessageHead};
 use bytes::Bytes;
 use serde::Deserialize;
 
-/// What a server says.
+/// An operation that a server sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerOp {
     /// `INFO`: the server describes itself.
@@ -18,13 +21,13 @@ pub enum ServerOp {
     Ok,
     /// `-ERR`: the server refused something.
     Error(ServerError),
-    /// `PING`: wants a `PONG`.
+    /// `PING`: asks for a `PONG`.
     Ping,
-    /// `PONG`: the answer to the oldest `PING` that has none yet.
+    /// `PONG`: answers the oldest unanswered `PING`.
     Pong,
 }
 
-/// What a client says.
+/// An operation that a client sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientOp {
     /// `CONNECT`: the client describes itself.
@@ -74,7 +77,7 @@ pub(crate) mod sealed {
     pub trait Operation: Sized {
         #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
         fn parse(line: &[u8]) -> Result<Parsed<Self>, ProtocolError>;
-        /// A shorter way for the most frequent line; `None` says nothing about the line.
+        /// A shortcut for the most frequent line. After `None` the line may still be valid.
         #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
         fn parse_plain_message(_line: &[u8]) -> Option<MessageHead> {
             None

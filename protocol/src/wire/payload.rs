@@ -1,6 +1,6 @@
 //! What a message carries: bytes that are lent, given away, or shared.
 //!
-//! Invariant: converting into a payload never copies. Whoever needs the bytes for longer than they
+//! Invariant: converting into a payload never copies. What needs the bytes for longer than they
 //! were lent pays for the copy.
 
 use bytes::Bytes;
@@ -9,13 +9,13 @@ use std::ops::Deref;
 
 /// What a message carries: lent, given away, or shared.
 ///
-/// Small payloads are copied into the outgoing buffer, whatever they come in. From 64 KiB on,
-/// one that was given away or is shared goes to the socket from where it is.
+/// Small payloads are copied into the outgoing buffer, whatever they come in. From 64 KiB on, one
+/// that was given away or is shared goes to the socket from where it is.
 #[derive(Debug, Clone)]
 pub enum Payload<'a> {
     /// Lent by the caller, who keeps it.
     Lent(&'a [u8]),
-    /// Given away.
+    /// Given away by the caller.
     Owned(Vec<u8>),
     /// Shared by reference count.
     Shared(Bytes),

@@ -1,22 +1,24 @@
-//! A text that nobody is to see: hidden in `Debug`, wiped from memory when it is dropped.
+//! A string that is redacted in `Debug` and zeroized on drop.
+//!
+//! It does not protect copies that were made before or after.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use zeroize::Zeroize;
 
-/// A password, token or credential. It shows itself to nobody but the server:
-/// [`expose`](Self::expose) is the one way in.
+/// A password, token or other credential. [`expose`](Self::expose) is the only way to read it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a text secret. Copies that the caller has made are the caller's.
+    /// Makes a string a secret. Copies that the caller has made are not protected.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text.
+    /// The string itself.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,9 +1,9 @@
 //! Subjects: what may be published and subscribed to, and which pattern matches which subject.
 //!
-//! A subject is a run of tokens divided by dots. The invariant this file keeps for the rest of
-//! the crate: whatever passed a check here can stand in a control line without being read as
-//! anything but one argument. Servers close the connection, without a word, on a subject with a
-//! space in it, so the check comes before the first byte is written.
+//! A subject is a run of tokens divided by dots. The invariant this file keeps for the rest of the
+//! crate: whatever passed a check here can be part of a control line without being read as anything
+//! but one argument. Servers close the connection without an error on a subject with a space in it,
+//! so the check comes before the first byte is written.
 
 use std::fmt;
 use thiserror::Error;
@@ -53,11 +53,13 @@ impl SubjectError {
     }
 
     /// The rule that was broken, and where.
+    #[must_use]
     pub fn kind(&self) -> SubjectErrorKind {
         self.kind
     }
 
     /// The offending text, cut to 256 characters.
+    #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
     }
@@ -84,17 +86,26 @@ impl fmt::Display for SubjectErrorKind {
 /// Servers route a published `*` or `>` literally, where it then matches subscriptions that the
 /// publisher hardly meant, and silently drop a message whose subject has an empty token; both are
 /// errors here.
+///
+/// # Errors
+/// The first rule that it breaks, and where.
 #[inline]
 pub fn check_literal(subject: &str) -> Result<(), SubjectError> {
     check(subject, Wildcards::Refused)
 }
 
-/// Checks a subject to subscribe to: `*` may stand for a token, `>` for the last ones.
+/// Checks a subject to subscribe to: `*` matches one token, `>` all that remain.
+///
+/// # Errors
+/// The first rule that it breaks, and where.
 pub fn check_pattern(subject: &str) -> Result<(), SubjectError> {
     check(subject, Wildcards::Allowed)
 }
 
-/// Checks a queue group's name: not empty, no white space. Dots mean nothing in it.
+/// Checks a queue group's name: not empty, no white space. Dots have no meaning in it.
+///
+/// # Errors
+/// The first rule that it breaks, and where.
 pub fn check_queue_group(name: &str) -> Result<(), SubjectError> {
     if name.is_empty() {
         return Err(SubjectError::new(name, SubjectErrorKind::Empty));
@@ -107,7 +118,8 @@ pub fn check_queue_group(name: &str) -> Result<(), SubjectError> {
 
 /// Whether a subscription to `pattern` receives what is published to `subject`.
 ///
-/// Both are taken as valid. `>` needs at least one more token: `a.>` does not match `a`.
+/// Both are assumed to be valid. `>` needs at least one more token: `a.>` does not match `a`.
+#[must_use]
 pub fn matches(pattern: &str, subject: &str) -> bool {
     let mut tokens = subject.split('.');
     for wanted in pattern.split('.') {
@@ -151,7 +163,7 @@ const CLASS: [Class; 256] = {
 fn check(subject: &str, wildcards: Wildcards) -> Result<(), SubjectError> {
     let bytes = subject.as_bytes();
     let mut start = 0;
-    // every publish passes here: bytes that mean nothing cost one look-up
+    // every publish passes here: bytes without a meaning cost one lookup
     while let Some(len) = bytes[start..].iter().position(|b| CLASS[*b as usize] != Class::Ordinary)
     {
         let end = start + len;

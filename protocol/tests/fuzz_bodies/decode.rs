@@ -3,7 +3,7 @@
 use evnats_protocol::{ClientOp, Decoder, Limits, Message, Operation, ProtocolError, ServerOp};
 
 pub fn run(data: &[u8]) {
-    for limits in [Limits::default(), Limits { max_line: 40, max_message: 16, max_headers: 12 }] {
+    for limits in [Limits::default(), Limits::new().max_line(40).max_message(16).max_headers(12)] {
         exhaust::<ServerOp>(data, limits, |op| match op {
             ServerOp::Message(message) => look_at(message),
             ServerOp::Error(error) => {

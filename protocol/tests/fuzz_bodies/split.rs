@@ -4,7 +4,7 @@ use evnats_protocol::{ClientOp, Decoder, Limits, Operation, ProtocolError, Serve
 use std::fmt::Debug;
 
 pub fn run(data: &[u8]) {
-    let tight = Limits { max_line: 24, max_message: 8, max_headers: 6 };
+    let tight = Limits::new().max_line(24).max_message(8).max_headers(6);
     for limits in [Limits::default(), tight] {
         every_cut::<ServerOp>(data, limits);
         every_cut::<ClientOp>(data, limits);

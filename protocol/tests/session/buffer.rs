@@ -1,4 +1,4 @@
-//! The outgoing buffer at its limit: the caller gets the message back, and hears when to go on.
+//! The outgoing buffer at its limit: the caller gets the message back, and learns when to continue.
 
 use crate::support::{Driver, INFO, config};
 use evnats_protocol::{
@@ -42,7 +42,7 @@ fn writable_comes_at_low_water_and_once() {
 }
 
 #[test]
-fn a_buffer_that_refused_nothing_is_not_said_to_be_writable() {
+fn a_buffer_that_refused_nothing_is_not_reported_writable() {
     let mut driver = full();
     let mut leg = driver.session.leg(Which::Current);
     leg.handle_written(leg.writable_len());

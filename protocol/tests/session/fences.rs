@@ -4,7 +4,7 @@ use crate::support::{Driver, INFO, SECOND, config, msg};
 use evnats_protocol::{DisconnectReason, Which};
 
 #[test]
-fn fences_are_passed_in_order_and_say_how_long_it_took() {
+fn fences_are_passed_in_order_and_report_the_round_trip_time() {
     let mut driver = Driver::ready();
     driver.session.flush(5 * SECOND, "a");
     driver.session.flush(5 * SECOND, "b");
@@ -16,7 +16,7 @@ fn fences_are_passed_in_order_and_say_how_long_it_took() {
 }
 
 #[test]
-fn a_fence_comes_behind_the_messages_before_its_pong() {
+fn a_fence_comes_after_the_messages_before_its_pong() {
     let mut driver = Driver::ready();
     let sid = driver.subscribe("a", "sub");
     driver.session.flush(5 * SECOND, "f");

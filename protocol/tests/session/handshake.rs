@@ -31,7 +31,7 @@ fn the_handshake_may_come_in_single_bytes() {
 }
 
 #[test]
-fn bytes_read_before_the_transport_is_said_to_be_open_wait() {
+fn bytes_read_before_the_transport_is_reported_open_wait() {
     let mut driver = Driver::new(SessionConfig::default());
     assert!(driver.events_after(INFO).is_empty());
     assert_eq!(driver.session.phase(), Phase::Connecting);

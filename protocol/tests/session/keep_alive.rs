@@ -96,7 +96,7 @@ fn a_ping_of_the_server_is_answered_in_order_with_what_was_ordered_before() {
 }
 
 #[test]
-fn the_longest_durations_stand_for_never() {
+fn the_longest_durations_mean_never() {
     let mut driver = Driver::ready_with(config(|config| {
         config.connect_timeout = Duration::MAX;
         config.ping_interval = Duration::MAX;

@@ -34,7 +34,7 @@ fn messages_wait_for_a_paused_subscription_and_for_no_other() {
 }
 
 #[test]
-fn what_comes_while_held_messages_are_delivered_goes_behind_them() {
+fn what_arrives_while_held_messages_are_delivered_comes_after_them() {
     let (mut driver, id) = subscribed();
     driver.session.pause(id).unwrap();
     driver.events_after(messages(&["1", "2"]));
@@ -48,9 +48,9 @@ fn what_comes_while_held_messages_are_delivered_goes_behind_them() {
 }
 
 #[test]
-fn a_slow_consumer_is_told_of_once_for_every_time_it_begins() {
+fn a_slow_consumer_is_reported_once_for_every_run_of_drops() {
     let (mut driver, id) = subscribed();
-    driver.session.set_pending_limits(id, PendingLimits { messages: 2, bytes: 100 }).unwrap();
+    driver.session.set_pending_limits(id, PendingLimits::new().messages(2).bytes(100)).unwrap();
     driver.session.pause(id).unwrap();
     let slow = |dropped| format!("slow: {dropped} dropped");
     assert_eq!(driver.events_after(messages(&["1", "2", "3", "4"])), [slow(1)]);
@@ -65,7 +65,7 @@ fn a_slow_consumer_is_told_of_once_for_every_time_it_begins() {
 #[test]
 fn headers_and_sub_pending_bytes() {
     let (mut driver, id) = subscribed();
-    driver.session.set_pending_limits(id, PendingLimits { messages: 100, bytes: 30 }).unwrap();
+    driver.session.set_pending_limits(id, PendingLimits::new().messages(100).bytes(30)).unwrap();
     driver.session.pause(id).unwrap();
     let block = "NATS/1.0\r\nA: 1\r\n\r\n";
     let message = crate::support::hmsg("a", 2, block, "0123456789");
@@ -87,7 +87,7 @@ fn a_maximum_that_is_reached_while_paused_ends_with_the_last_held_message() {
 #[test]
 fn a_maximum_whose_last_messages_were_dropped_ends_too() {
     let (mut driver, id) = subscribed();
-    driver.session.set_pending_limits(id, PendingLimits { messages: 1, bytes: 100 }).unwrap();
+    driver.session.set_pending_limits(id, PendingLimits::new().messages(1).bytes(100)).unwrap();
     driver.session.unsubscribe_after(id, 3).unwrap();
     driver.session.pause(id).unwrap();
     driver.events_after(messages(&["1", "2", "3"]));
@@ -95,7 +95,7 @@ fn a_maximum_whose_last_messages_were_dropped_ends_too() {
     assert_eq!(driver.events(), ["message 2: 1", "a ended: max"]);
 
     let (mut driver, id) = subscribed();
-    driver.session.set_pending_limits(id, PendingLimits { messages: 0, bytes: 0 }).unwrap();
+    driver.session.set_pending_limits(id, PendingLimits::new().messages(0).bytes(0)).unwrap();
     driver.session.unsubscribe_after(id, 1).unwrap();
     driver.session.pause(id).unwrap();
     driver.events_after(messages(&["1"]));

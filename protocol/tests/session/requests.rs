@@ -1,4 +1,4 @@
-//! Requests: one outcome each, and replies that find nobody.
+//! Requests: one outcome each, and replies without a request.
 
 use crate::support::{Driver, INFO, SECOND, config, hmsg, msg};
 use evnats_protocol::DisconnectReason::ServerClosed;
@@ -109,7 +109,7 @@ fn request_mux_with_mapped_subject() {
 }
 
 #[test]
-fn a_wrong_token_in_the_right_inbox_is_nobody_s() {
+fn a_wrong_token_in_the_right_inbox_finds_no_request() {
     let mut driver = Driver::ready();
     let inbox = driver.inbox_of("a");
     let (prefix, token) = inbox.rsplit_once('.').unwrap();

@@ -1,5 +1,5 @@
-//! A session that outlives its connections: what is restored, what is sent later, and what
-//! everybody is told.
+//! A session that outlives its connections: what is restored, what is sent later, and the outcome of
+//! everything else.
 
 use crate::support::{Driver, INFO, SECOND, config, hmsg, msg};
 use evnats_protocol::DisconnectReason::{self, ServerClosed};
@@ -514,7 +514,7 @@ fn tls_that_is_demanded_and_not_offered_is_an_error() {
     let mut driver = Driver::new(resuming());
     driver.session.handle_connecting(driver.now);
     driver.session.leg(Which::Current).handle_connected(Security::Demanded);
-    let expected = "not connected: TLS: the server does not offer it, and it is demanded here";
+    let expected = "not connected: TLS: the server does not offer it, and it is required here";
     assert_eq!(driver.events_after(INFO), [expected]);
     let mut driver = Driver::new(resuming());
     driver.session.handle_connecting(driver.now);
@@ -552,7 +552,7 @@ fn who_the_client_is_may_be_asked_for_when_the_nonce_is_known() {
 }
 
 #[test]
-fn a_connect_line_that_servers_do_not_read_is_an_error_that_says_so() {
+fn a_connect_line_that_servers_do_not_accept_is_its_own_error() {
     let mut driver = Driver::new(config(|config| {
         config.connect.authentication.jwt = Some("j".repeat(4096).into());
     }));
@@ -670,7 +670,7 @@ fn a_denied_publish_is_none_of_the_requests_kept_from_another_connection() {
 fn a_maximum_set_while_paused_keeps_what_came_before_what_was_dropped() {
     let mut driver = ready();
     let id = driver.session.subscribe("a", None, "a").unwrap();
-    driver.session.set_pending_limits(id, PendingLimits { messages: 1, bytes: 100 }).unwrap();
+    driver.session.set_pending_limits(id, PendingLimits::new().messages(1).bytes(100)).unwrap();
     driver.session.pause(id).unwrap();
     driver.events_after(msg("a", 2, "1") + &msg("a", 2, "2") + &msg("a", 2, "3"));
     driver.session.unsubscribe_after(id, 2).unwrap();

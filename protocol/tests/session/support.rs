@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const INFO: &str = "INFO {\"proto\":1,\"headers\":true,\"max_payload\":1048576}\r\n";
 
-/// Contexts are names, so that an outcome says whose it is.
+/// Contexts are names, so that an outcome shows whose it is.
 pub(crate) type Name = &'static str;
 
 pub(crate) struct Driver {

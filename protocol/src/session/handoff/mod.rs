@@ -35,7 +35,7 @@ const OVERHEAD: usize = 128;
 pub(super) struct Handoff<F> {
     pub(super) leg: Leg,
     step: Step,
-    /// When the step has to be over, or, of the overlap, is.
+    /// When the step has to be complete; for the overlap, when it is complete.
     deadline: Option<Instant>,
     /// What the next server has delivered and the old one may deliver too.
     arrived: VecDeque<Message>,
@@ -63,7 +63,7 @@ pub(super) struct DelayedDrain<F> {
 impl<F> Handoff<F> {
     pub(super) fn new(config: &SessionConfig, now: Instant) -> Self {
         let mut leg = Leg::new(config);
-        // the handoff has a deadline of its own, which goes on after the handshake
+        // the handoff has its own deadline, which lasts beyond the handshake
         leg.handle_connecting(Duration::MAX, now);
         Self {
             leg,

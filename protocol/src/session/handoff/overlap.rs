@@ -1,7 +1,7 @@
 //! What two servers may both deliver, because both knew of a subscription at the same time.
 //!
-//! Invariant: a message is dropped only if an equal one was delivered by the other server within
-//! a short time. Where equal messages leave open which of them has a copy, they are all delivered:
+//! Invariant: a message is dropped only if an equal one was delivered by the other server within a
+//! short time. Where equal messages leave open which of them has a copy, they are all delivered:
 //! better some too many than one too few. It sees digests and times only.
 
 use crate::wire::message::Message;
@@ -119,8 +119,8 @@ impl Overlap {
         latest.is_some_and(|time| now.saturating_duration_since(time) <= SKEW)
     }
 
-    /// The old server is told to stop. Of several equal messages nobody can tell which had a copy.
-    /// From here on, where a wrong guess would lose one, they are all delivered.
+    /// The old server is told to stop. It is impossible to tell which of several equal messages had
+    /// a copy. From here on, where a wrong guess would lose one, they are all delivered.
     pub(crate) fn handle_leave(&mut self) {
         self.leaves = true;
         let repeated = self.by_old.values_mut().filter(|known| known.is_repeated);
