@@ -102,10 +102,17 @@ impl Shared {
             return Err(Error::EventLoop(error));
         }
         self.is_stopped.set(false);
-        while !self.is_stopped.get() && !self.is_empty() {
+        while !self.is_stopped.get() && self.is_left()? {
             self.dispatch(state, None)?;
         }
         Ok(())
+    }
+
+    /// Whether there is something to run or to wait for, once what only has to be written is.
+    fn is_left(&self) -> Result<bool> {
+        let _turn = Turn::begin(self)?;
+        self.settle_queued(self.now());
+        Ok(!self.is_empty())
     }
 
     pub(super) fn dispatch(
