@@ -40,7 +40,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let event_loop = EventLoop::new()?;
     // a window of unsent bytes that stays in the cache
-    let options = Options::new(url.as_str()).outgoing_limit(512 << 10, 128 << 10);
+    let options =
+        Options::new(url.as_str()).outgoing_limit(512 << 10).outgoing_low_water(128 << 10);
     let nats = event_loop.connect(options.request_timeout(Duration::from_secs(60)))?;
     nats.on_close(|_, _, reason| eprintln!("{reason}"));
     match workload.as_str() {

@@ -422,7 +422,7 @@ fn unix_sockets_carry_everything() {
         std::io::copy(&mut from, &mut to)
     });
     let subject = unique("unix");
-    let log: Log = run_with(Options::unix(&path), |nats| {
+    let log: Log = run_with(Options::for_unix_socket(&path), |nats| {
         nats.subscribe(&subject, |log: &mut Log, nats, message| {
             log.push(message.payload().len().to_string());
             nats.client().close();
@@ -547,7 +547,7 @@ fn keep_alive_notices_a_paused_server_although_we_publish_constantly() {
     server.pause();
     server.resume();
     let options =
-        Options::new(server.url()).reconnect(false).keep_alive(Duration::from_millis(100), 2);
+        Options::new(server.url()).reconnect(false).ping_interval(Duration::from_millis(100));
     let event_loop: EventLoop<Log> = EventLoop::new().expect("an event loop");
     let nats = event_loop.connect(options).expect("a client");
     fn publish(log: &mut Log, nats: &Client<Log>) {

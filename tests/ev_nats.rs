@@ -82,6 +82,8 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Command};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use support::{
     Log, assert_same, fail, finish, finish_with, flush, run, run_with, server, turn_until, unique,
@@ -624,16 +626,16 @@ fn defect_14_a_panic_in_the_middle_of_publishing_stops_no_later_write() {
 fn defect_15_errors_that_nobody_listens_to_go_nowhere() {
     let port = ReservedPort::any().expect("a free port");
     let event_loop: EventLoop<()> = EventLoop::new().expect("an event loop");
-    let asked = Rc::new(Cell::new(0));
+    let asked = Arc::new(AtomicU32::new(0));
     let count = asked.clone();
     let options = Options::new(format!("127.0.0.1:{}", port.port()))
         .retry_first_connect(true)
         .reconnect_delay_with(move |passes| {
-            count.set(passes);
+            count.store(passes, Relaxed);
             Duration::from_millis(1)
         });
     let nats = event_loop.connect(options).expect("a client");
-    turn_until(&event_loop, &mut (), "twenty failures", |()| asked.get() == 20);
+    turn_until(&event_loop, &mut (), "twenty failures", |()| asked.load(Relaxed) == 20);
     nats.close();
     finish_with(&event_loop, &mut ());
 }

@@ -114,9 +114,11 @@ fn begin(
         .connect_timeout(Duration::from_millis(300))
         .request_timeout(Duration::from_millis(500))
         .drain_timeout(Duration::from_secs(2))
-        .keep_alive(Duration::from_millis(100), 2)
-        .reconnect_delay(Duration::from_millis(5), Duration::from_millis(50))
-        .reconnect_jitter(Duration::ZERO, Duration::ZERO);
+        .ping_interval(Duration::from_millis(100))
+        .reconnect_delay(Duration::from_millis(5))
+        .max_reconnect_delay(Duration::from_millis(50))
+        .reconnect_jitter(Duration::ZERO)
+        .reconnect_jitter_tls(Duration::ZERO);
     let nats = event_loop.connect(options).expect("a client");
     nats.on_connect(move |app: &mut App, _, _| app.runs[place].connects += 1);
     nats.on_close(move |app, nats, _| {
@@ -636,9 +638,10 @@ fn cut_a_write(
         .expect("a subscription");
     flush(&event_loop, &mut cut, &sound);
     let options = Options::new(proxy.url())
-        .keep_alive(Duration::from_millis(100), 2)
+        .ping_interval(Duration::from_millis(100))
         .request_timeout(PATIENCE)
-        .reconnect_jitter(Duration::ZERO, Duration::ZERO);
+        .reconnect_jitter(Duration::ZERO)
+        .reconnect_jitter_tls(Duration::ZERO);
     let nats = event_loop.connect(options).expect("a client");
     nats.on_error(|cut: &mut Cut, _, error| match error {
         ConnectionError::PublishFailed { subject, error: CommandError::HalfWritten } => {
@@ -854,9 +857,11 @@ fn watches_under_faults_show_every_revision_once_and_in_order_and_listings_are_w
                 .retry_first_connect(true)
                 .connect_timeout(Duration::from_millis(300))
                 .request_timeout(Duration::from_millis(500))
-                .keep_alive(Duration::from_millis(100), 2)
-                .reconnect_delay(Duration::from_millis(5), Duration::from_millis(50))
-                .reconnect_jitter(Duration::ZERO, Duration::ZERO);
+                .ping_interval(Duration::from_millis(100))
+                .reconnect_delay(Duration::from_millis(5))
+                .max_reconnect_delay(Duration::from_millis(50))
+                .reconnect_jitter(Duration::ZERO)
+                .reconnect_jitter_tls(Duration::ZERO);
             let nats = event_loop.connect(options).expect("a client");
             let kv = nats.jetstream().key_value(&bucket);
             watch(&kv, place);

@@ -317,7 +317,7 @@ fn promise_9_a_full_buffer_gives_the_message_back_and_says_when_there_is_room() 
         }
         nats.drain();
     }
-    let options = Options::new(server().url()).outgoing_limit(65_536, 20_000);
+    let options = Options::new(server().url()).outgoing_limit(65_536).outgoing_low_water(20_000);
     let app: App = support::run_with(options, |nats| {
         // before the connection stands nothing can be written, so the buffer fills
         nats.handle().set_timer(Duration::ZERO, {

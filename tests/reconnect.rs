@@ -12,6 +12,8 @@ use evnats_harness::{Cluster, Direction, Fault, FaultProxy, ReservedPort, Script
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::{Log, assert_same, fail, finish_with, flush, note_events, steps, turn_until, unique};
 
@@ -45,8 +47,10 @@ const SHORT: Duration = Duration::from_millis(20);
 fn quick(servers: impl Into<String>) -> Options {
     Options::new(servers)
         .randomize_servers(false)
-        .reconnect_delay(SHORT, 4 * SHORT)
-        .reconnect_jitter(Duration::ZERO, Duration::ZERO)
+        .reconnect_delay(SHORT)
+        .max_reconnect_delay(4 * SHORT)
+        .reconnect_jitter(Duration::ZERO)
+        .reconnect_jitter_tls(Duration::ZERO)
 }
 
 fn event_loop() -> EventLoop<App> {
@@ -122,7 +126,7 @@ fn everything_survives(away: impl FnOnce(&mut Server, &EventLoop<App>, &mut App,
     let mut server = Server::builder().jetstream(false).start().expect("a server");
     let (event_loop, mut app) = (event_loop(), App::default());
     let options = quick(server.url())
-        .keep_alive(Duration::from_millis(100), 2)
+        .ping_interval(Duration::from_millis(100))
         .connect_timeout(Duration::from_millis(500));
     let nats = connect(&event_loop, options);
     let (subject, service) = (unique("numbers"), unique("service"));
@@ -502,15 +506,14 @@ fn retry_first_connect_goes_on_after_an_authentication_error() {
     let config = "authorization { token: \"right\" }\n";
     let server = Server::builder().jetstream(false).config(config).start().expect("a server");
     let (event_loop, mut app) = (event_loop(), App::default());
-    let asked = Rc::new(Cell::new(0));
+    let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let options = quick(server.url()).retry_first_connect(true).credentials_with(move |_| {
-        count.set(count.get() + 1);
-        Ok(Credentials::token(if count.get() == 1 { "wrong" } else { "right" }))
+        Ok(Credentials::token(if count.fetch_add(1, Relaxed) == 0 { "wrong" } else { "right" }))
     });
     let nats = connect(&event_loop, options);
     flush(&event_loop, &mut app, &nats);
-    assert_eq!(asked.get(), 2);
+    assert_eq!(asked.load(Relaxed), 2);
     assert_eq!(app.log.len(), 2, "{:?}", app.log);
     assert!(app.log[0].contains("Authorization Violation"), "{:?}", app.log);
 }
@@ -559,19 +562,19 @@ fn max_reconnects_are_counted_for_each_server_and_then_no_server_is_left() {
 fn a_delay_of_ones_own_is_asked_for_with_the_number_of_passes() {
     let port = ReservedPort::any().expect("a free port");
     let (event_loop, mut app) = (event_loop(), App::default());
-    let passes = Rc::new(RefCell::new(Vec::new()));
+    let passes = Arc::new(Mutex::new(Vec::new()));
     let noted = passes.clone();
     let options = quick(format!("127.0.0.1:{}", port.port()))
         .retry_first_connect(true)
         .reconnect_delay_with(move |pass| {
-            noted.borrow_mut().push(pass);
+            noted.lock().expect("no panic").push(pass);
             Duration::from_millis(1)
         });
     let nats = connect(&event_loop, options);
     turn_until(&event_loop, &mut app, "attempts", |app| app.log.len() == 5);
     nats.close();
     finish_with(&event_loop, &mut app);
-    assert_eq!(*passes.borrow(), [1, 2, 3, 4, 5]);
+    assert_eq!(*passes.lock().expect("no panic"), [1, 2, 3, 4, 5]);
 }
 
 #[test]
@@ -600,29 +603,29 @@ fn choose_server_says_which_server_is_next() {
     let ports = [first.port(), dead.port(), second.port()];
     let urls = ports.map(|port| format!("127.0.0.1:{port}")).join(",");
     let (event_loop, mut app) = (event_loop(), App::default());
-    let (seen, noted, wanted) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Cell::new(0)), ports);
-    let (note, goal) = (seen.clone(), noted.clone());
+    let (seen, wanted) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+    let (note, goal) = (seen.clone(), wanted.clone());
     let options = quick(urls).choose_server(move |servers| {
         let known: Vec<_> = servers.iter().map(|server| server.url.port()).collect();
-        note.borrow_mut().push(known.clone());
-        known.iter().position(|port| *port == goal.get())
+        note.lock().expect("no panic").push(known.clone());
+        known.iter().position(|port| usize::from(*port) == goal.load(Relaxed))
     });
-    noted.set(wanted[2]);
+    wanted.store(ports[2].into(), Relaxed);
     let nats = connect(&event_loop, options);
     flush(&event_loop, &mut app, &nats);
     assert_eq!(port_of(&nats), ports[0], "the first one is not chosen");
     first.stop();
     until_reconnected(&event_loop, &mut app, &nats, 1);
     assert_eq!(port_of(&nats), ports[2]);
-    assert_eq!(*seen.borrow(), [vec![ports[0], ports[1], ports[2]]]);
+    assert_eq!(*seen.lock().expect("no panic"), [vec![ports[0], ports[1], ports[2]]]);
     assert!(!app.has("error: "), "the one between them was passed over: {:?}", app.log);
     // nothing chosen: the usual order, which is the longest untried one
-    noted.set(0);
+    wanted.store(0, Relaxed);
     first.start_again();
     second.stop();
     until_reconnected(&event_loop, &mut app, &nats, 2);
     assert_eq!(port_of(&nats), ports[0]);
-    assert_eq!(seen.borrow()[1][0], ports[2], "the last one tried comes first");
+    assert_eq!(seen.lock().expect("no panic")[1][0], ports[2], "the last one tried comes first");
 }
 
 #[test]
@@ -651,7 +654,7 @@ fn a_forced_reconnect_can_be_repeated() {
     let (event_loop, mut app) = (event_loop(), App::default());
     // the usual pause would be noticed
     let long = Duration::from_secs(3600);
-    let options = Options::new(server.url()).reconnect_delay(long, long);
+    let options = Options::new(server.url()).reconnect_delay(long).max_reconnect_delay(long);
     let nats = connect(&event_loop, options);
     let subject = unique("numbers");
     subscribe(&nats, &subject);
@@ -673,7 +676,10 @@ fn a_forced_reconnect_ends_the_pause_between_attempts() {
     let mut server = Server::builder().jetstream(false).start().expect("a server");
     let (event_loop, mut app) = (event_loop(), App::default());
     let long = Duration::from_secs(3600);
-    let nats = connect(&event_loop, Options::new(server.url()).reconnect_delay(long, long));
+    let nats = connect(
+        &event_loop,
+        Options::new(server.url()).reconnect_delay(long).max_reconnect_delay(long),
+    );
     flush(&event_loop, &mut app, &nats);
     server.stop();
     until_lost(&event_loop, &mut app, &nats);
@@ -744,8 +750,9 @@ fn a_buffer_that_was_full_when_the_connection_was_lost_has_room_again_after_it()
     });
     let (event_loop, mut app) = (event_loop(), App::default());
     let options = quick(proxy.url())
-        .outgoing_limit(2 << 20, 1 << 20)
-        .keep_alive(Duration::from_millis(100), 2);
+        .outgoing_limit(2 << 20)
+        .outgoing_low_water(1 << 20)
+        .ping_interval(Duration::from_millis(100));
     let nats = connect(&event_loop, options);
     nats.on_writable(|app, _| app.outcomes.push("writable".into()));
     turn_until(&event_loop, &mut app, "a connection", |_| {
@@ -859,6 +866,7 @@ fn turn_through_panics(
             Ok(()) => return panics,
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or(panic.downcast_ref::<&str>().copied());
                 assert_eq!(text, Some("a bug in the application"));
                 panics += 1;
             }
@@ -937,9 +945,9 @@ fn a_panic_in_on_connect_does_not_keep_the_servers_of_the_first_info_unknown() {
 fn a_panic_in_choose_server_does_not_end_the_attempts() {
     let server = Server::start();
     let (event_loop, mut app) = (event_loop(), App::default());
-    let panics = Cell::new(true);
+    let panics = AtomicBool::new(true);
     let options = quick(server.url()).choose_server(move |_| {
-        assert!(!panics.replace(false), "a bug in the application");
+        assert!(!panics.swap(false, Relaxed), "a bug in the application");
         None
     });
     let nats = connect(&event_loop, options);

@@ -17,6 +17,8 @@ use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use support::{fail, finish_with, flush, server, turn_until, unique};
@@ -123,8 +125,10 @@ fn quick(servers: impl Into<String>) -> Options {
     Options::new(servers)
         .connect_timeout(Duration::from_secs(5))
         .randomize_servers(false)
-        .reconnect_delay(Duration::from_millis(20), Duration::from_millis(50))
-        .reconnect_jitter(Duration::ZERO, Duration::ZERO)
+        .reconnect_delay(Duration::from_millis(20))
+        .max_reconnect_delay(Duration::from_millis(50))
+        .reconnect_jitter(Duration::ZERO)
+        .reconnect_jitter_tls(Duration::ZERO)
 }
 
 /// Connects, has a message go around, and closes.
@@ -550,7 +554,7 @@ fn a_tls_connection_that_ends_anywhere_is_made_again() {
             let options = quick(proxy.url())
                 .tls(secured.trusting())
                 .connect_timeout(Duration::from_millis(500))
-                .keep_alive(Duration::from_millis(100), 2)
+                .ping_interval(Duration::from_millis(100))
                 .retry_first_connect(true);
             let nats = connect(&event_loop, options);
             let subject = unique("large");
@@ -752,14 +756,14 @@ fn an_nkey_may_be_signed_with_elsewhere() {
     let (server, seed) = nkey_server();
     let key = nkeys::KeyPair::from_seed(&seed).expect("a seed");
     let public_key = key.public_key();
-    let signed = Rc::new(Cell::new(0));
+    let signed = Arc::new(AtomicUsize::new(0));
     let count = signed.clone();
     let right = Credentials::nkey_with_signer(&public_key, move |nonce| {
-        count.set(count.get() + 1);
+        count.fetch_add(1, Relaxed);
         Ok(key.sign(nonce)?)
     });
     expect_success(quick(server.url()).credentials(right));
-    assert_eq!(signed.get(), 1);
+    assert_eq!(signed.load(Relaxed), 1);
     let bad = Credentials::nkey_with_signer(&public_key, |_| Ok(vec![0; 64]));
     expect_refusal(quick(server.url()).credentials(bad), ServerErrorKind::Authorization);
     let short = Credentials::nkey_with_signer(&public_key, |_| Ok(vec![0; 63]));
@@ -871,12 +875,11 @@ fn a_long_jwt_needs_a_longer_control_line_on_both_sides() {
 fn credentials_are_asked_for_at_every_attempt() {
     let token = secret("asked-for-t0ken");
     let mut server = start(format!("authorization {{ token: \"{token}\" }}\n"));
-    let asked = Rc::new(Cell::new(0));
+    let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let options = quick(server.url()).retry_first_connect(true).credentials_with(move |info| {
         assert!(info.auth_required);
-        count.set(count.get() + 1);
-        match count.get() {
+        match count.fetch_add(1, Relaxed) + 1 {
             1 => Err("not yet".into()),
             2 => Ok(Credentials::token("not-this-one")),
             _ => Ok(Credentials::token(&*token)),
@@ -885,13 +888,13 @@ fn credentials_are_asked_for_at_every_attempt() {
     let (event_loop, mut app) = (event_loop(), App::default());
     let nats = connect(&event_loop, options);
     flush(&event_loop, &mut app, &nats);
-    assert_eq!((asked.get(), app.failures.len()), (3, 2), "{:?}", app.failures);
+    assert_eq!((asked.load(Relaxed), app.failures.len()), (3, 2), "{:?}", app.failures);
     assert_eq!(app.failures[0], DisconnectReason::Credentials("not yet".into()));
     assert!(is_refusal(&app.failures[1], ServerErrorKind::Authorization));
     for round in 1..=3 {
         server.restart();
         turn_until(&event_loop, &mut app, "a reconnect", |app| app.reconnects == round);
-        assert_eq!(asked.get(), 3 + round);
+        assert_eq!(asked.load(Relaxed), 3 + round);
     }
 }
 
@@ -963,12 +966,12 @@ fn a_creds_file_that_is_missing_at_a_reconnect_is_waited_for() {
 fn a_jwt_that_expires_is_followed_by_a_fresh_one_of_the_callback() {
     let operator = Operator::new();
     let server = start(operator.server_config());
-    let asked = Rc::new(Cell::new(0));
+    let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let options = quick(server.url()).credentials_with(move |_| {
-        count.set(count.get() + 1);
+        let is_first = count.fetch_add(1, Relaxed) == 0;
         let expires = SystemTime::now() + Duration::from_secs(2);
-        let expires = (count.get() == 1).then_some(expires);
+        let expires = is_first.then_some(expires);
         let user = hidden_user(&operator, UserClaims { expires, ..UserClaims::default() });
         Ok(Credentials::jwt(&user.jwt, &user.seed)?)
     });
@@ -981,7 +984,7 @@ fn a_jwt_that_expires_is_followed_by_a_fresh_one_of_the_callback() {
     turn_until(&event_loop, &mut app, "the end of the JWT", |app| !app.lost.is_empty());
     assert!(is_refusal(&app.lost[0], ServerErrorKind::AuthenticationExpired), "{:?}", app.lost);
     turn_until(&event_loop, &mut app, "a reconnect", |app| app.reconnects == 1);
-    assert_eq!((asked.get(), app.failures.len()), (2, 0), "{:?}", app.failures);
+    assert_eq!((asked.load(Relaxed), app.failures.len()), (2, 0), "{:?}", app.failures);
     nats.publish(&subject, "again").expect("a publish");
     flush(&event_loop, &mut app, &nats);
     assert_eq!(app.received, [b"again"]);

@@ -69,7 +69,7 @@ fn requests_are_answered_by_one_of_a_group_or_nobody() {
 fn a_server_that_is_cut_off_is_noticed_and_found_again() {
     let (simulation, _server) = world(3);
     let event_loop: EventLoop<Vec<String>> = simulation.event_loop().expect("a loop");
-    let options = Options::new("nats://nats.test:4222").keep_alive(10 * SECOND, 2);
+    let options = Options::new("nats://nats.test:4222").ping_interval(10 * SECOND);
     let nats = event_loop.connect(options).expect("a client");
     nats.on_disconnect(|log, _, reason| log.push(reason.to_string()));
     nats.on_reconnect(|log, nats, _| {

@@ -149,7 +149,7 @@ impl From<&DisconnectReason> for Failure {
         let kind = match reason {
             DisconnectReason::Server(error) => return error.into(),
             DisconnectReason::Protocol(_) => "protocol_violation",
-            DisconnectReason::Unsupported(_) => "unsupported",
+            DisconnectReason::TlsRequired | DisconnectReason::NoEchoUnsupported => "unsupported",
             DisconnectReason::Tls { .. } => "tls",
             DisconnectReason::Credentials(_) => "credentials",
             DisconnectReason::ConnectLineTooLong { .. } => "control_line_too_long",

@@ -8,7 +8,7 @@
 //!   drain.
 //!
 //! ```
-//! use evnats_protocol::{Event, OutgoingMessage, Security, Session, SessionConfig};
+//! use evnats_protocol::{Event, OutgoingMessage, Security, Session, SessionConfig, Which};
 //! use std::time::{Duration, Instant};
 //!
 //! let now = Instant::now();
@@ -16,58 +16,50 @@
 //! session.request(OutgoingMessage::new("greet", "world"), Duration::from_secs(1), "my request");
 //!
 //! session.handle_connecting(now);
-//! session.handle_connected(Security::Plain);
-//! session.handle_bytes(b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n", now);
+//! session.leg(Which::Current).handle_connected(Security::Plain);
+//! session.leg(Which::Current).handle_bytes(b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n", now);
 //! assert!(session.poll_event().is_none());
-//! session.handle_written(session.writable_len()); // CONNECT and PING
-//! session.handle_bytes(b"PONG\r\n", now);
+//! let count = session.leg(Which::Current).writable_len(); // CONNECT and PING
+//! session.leg(Which::Current).handle_written(count);
+//! session.leg(Which::Current).handle_bytes(b"PONG\r\n", now);
 //! assert!(matches!(session.poll_event(), Some(Event::Connected)));
 //!
-//! let written: Vec<u8> = session.chunks().flatten().copied().collect();
+//! let written: Vec<u8> = session.leg(Which::Current).chunks().flatten().copied().collect();
 //! assert!(written.starts_with(b"SUB _INBOX."));
 //! # let inbox = String::from_utf8_lossy(&written).split_whitespace().nth(5).unwrap().to_string();
-//! session.handle_bytes(format!("MSG {inbox} 1 5\r\nhello\r\n").as_bytes(), now);
+//! session.leg(Which::Current).handle_bytes(format!("MSG {inbox} 1 5\r\nhello\r\n").as_bytes(), now);
 //! let Some(Event::Reply { context: "my request", outcome: Ok(reply) }) = session.poll_event()
 //! else { panic!() };
 //! assert_eq!(reply.payload(), b"hello");
 //! ```
 
-mod deadlines;
-mod decode;
-mod encode;
-mod error;
-mod events;
-mod fences;
-mod grammar;
-mod headers;
-mod held;
-mod info;
-mod op;
-mod outgoing;
-mod requests;
-mod secret;
-mod server_pool;
-mod server_url;
+mod disconnect;
+mod pool;
 mod session;
-mod slots;
-pub mod subject;
-mod subscriptions;
+mod tables;
+mod wire;
 
-pub use decode::{Decoder, Limits};
-pub use encode::Payload;
-pub use error::{CommandError, ProtocolError, ServerError, ServerErrorKind};
-pub use events::{
-    DisconnectReason, EndReason, Event, FlushError, RequestError, Statistics, TlsErrorKind,
-};
-pub use headers::{HeaderError, HeaderMap, HeaderStatus, Headers};
-pub use held::{Pending, PendingLimits};
-pub use info::{Authentication, ConnectInfo, ServerInfo};
-pub use op::{ClientOp, Message, Operation, ServerOp};
-pub use secret::Secret;
-pub use server_pool::{PoolConfig, PoolServer, ServerPool};
-pub use server_url::{Scheme, ServerUrl, UrlError, UserInfo};
-pub use session::{NextServer, OutgoingMessage, Phase, Security, Session, SessionConfig};
-pub use subscriptions::SubscriptionId;
+pub use disconnect::{DisconnectReason, TlsErrorKind};
+pub use pool::server_pool::{PoolConfig, PoolServer, ServerPool};
+pub use pool::server_url::{Scheme, ServerUrl, UrlError, UserInfo};
+pub use session::command_error::CommandError;
+pub use session::config::SessionConfig;
+pub use session::event::{EndReason, Event, FlushError, RequestError, Statistics};
+pub use session::leg::{Phase, Security};
+pub use session::outgoing_message::OutgoingMessage;
+pub use session::state::Session;
+pub use session::transport::{LegMut, Which};
+pub use tables::paused::{Pending, PendingLimits};
+pub use tables::subscriptions::SubscriptionId;
+pub use wire::decode::{Decoder, Limits};
+pub use wire::error::{ProtocolError, ServerError, ServerErrorKind};
+pub use wire::headers::{HeaderError, HeaderMap, HeaderStatus, Headers};
+pub use wire::info::{Authentication, ConnectInfo, ServerInfo};
+pub use wire::message::Message;
+pub use wire::op::{ClientOp, Operation, ServerOp};
+pub use wire::payload::Payload;
+pub use wire::secret::Secret;
+pub use wire::subject;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -2,7 +2,7 @@
 //! user's state.
 //!
 //! The traits here are aliases for bounds on closures, each implemented for every closure that
-//! fits; nobody implements them by hand. A callback returns `()` or a [`Result`](crate::Result),
+//! fits; nobody implements them by hand. A callback returns `()` or a [`Result`],
 //! whose error leaves [`EventLoop::run`](crate::EventLoop::run) or
 //! [`dispatch`](crate::EventLoop::dispatch) after the callback; the loop stays usable.
 //!
@@ -19,24 +19,24 @@ pub(crate) use timers::timers_on;
 use crate::error::{Error, Result};
 use std::any::Any;
 
-/// What a callback returns: `()`, or a [`Result`](crate::Result) whose error ends `run` or
+/// What a callback returns: `()`, or a [`Result`] whose error ends `run` or
 /// `dispatch`.
 pub trait Outcome: sealed::Sealed + 'static {
     #[doc(hidden)]
-    fn into_result(self) -> Result<()>;
+    fn into_ran(self) -> Ran;
 }
 
 impl Outcome for () {
     #[inline(always)]
-    fn into_result(self) -> Result<()> {
+    fn into_ran(self) -> Ran {
         Ok(())
     }
 }
 
 impl Outcome for Result<(), Error> {
     #[inline(always)]
-    fn into_result(self) -> Result<()> {
-        self
+    fn into_ran(self) -> Ran {
+        self.map_err(Box::new)
     }
 }
 
@@ -110,6 +110,10 @@ closure_alias! {
     RepeatingTask, RepeatingTaskReturns, FnMut, [S, H], [&mut S, &H]
 }
 
+/// How the run of a callback ended. The error is boxed, because this passes through many hands on the
+/// hottest path, and as a pointer it costs nothing there.
+pub type Ran = std::result::Result<(), Box<Error>>;
+
 /// The user's state while it is lent to the crate's inside.
 pub(crate) type State = dyn Any;
 
@@ -121,7 +125,7 @@ pub(crate) fn lend<S: 'static>(state: &mut State) -> &mut S {
 }
 
 /// A one-shot callback with its state's type erased, and the handle in it that the call was made on.
-pub(crate) type Answer<T> = Box<dyn FnOnce(&mut State, T) -> Result<()>>;
+pub(crate) type Answer<T> = Box<dyn FnOnce(&mut State, T) -> Ran>;
 
 /// Makes an [`Answer`] of a user's callback.
 pub(crate) fn answer<S: 'static, H: Clone + 'static, T: 'static>(
@@ -129,5 +133,5 @@ pub(crate) fn answer<S: 'static, H: Clone + 'static, T: 'static>(
     callback: impl Callback<S, H, T>,
 ) -> Answer<T> {
     let handle = handle.clone();
-    Box::new(move |state, outcome| callback(lend(state), &handle, outcome).into_result())
+    Box::new(move |state, outcome| callback(lend(state), &handle, outcome).into_ran())
 }

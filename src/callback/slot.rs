@@ -4,7 +4,7 @@
 //! user code runs. The callback comes back when it returns and when it panics, wherever its owner
 //! has gone meanwhile, unless another one has been put in its place.
 
-use crate::error::Result;
+use super::Ran;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -47,7 +47,7 @@ impl<C> CallbackSlot<C> {
 
     /// Runs the callback, if there is one.
     #[inline]
-    pub(crate) fn run(&self, run: impl FnOnce(&mut C) -> Result<()>) -> Result<()> {
+    pub(crate) fn run(&self, run: impl FnOnce(&mut C) -> Ran) -> Ran {
         let mut lent = Lent { slot: &self.0, callback: self.0.take() };
         match &mut lent.callback {
             Some(callback) => run(callback),

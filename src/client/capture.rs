@@ -45,13 +45,7 @@ impl fmt::Display for Frame {
     }
 }
 
-/// What is read from the wires of a client: the one in use, and that of a server it moves to.
-#[derive(Default)]
-pub(super) struct Capture {
-    pub(super) current: Wire,
-    pub(super) next: Wire,
-}
-
+/// What is read from a wire.
 #[derive(Default)]
 pub(super) struct Wire {
     incoming: Decoder<ServerOp>,
@@ -59,23 +53,22 @@ pub(super) struct Wire {
     frames: VecDeque<Frame>,
 }
 
-impl Capture {
+impl Wire {
     pub(super) fn next_frame(&mut self) -> Option<Frame> {
-        self.current.frames.pop_front().or_else(|| self.next.frames.pop_front())
+        self.frames.pop_front()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.current.frames.is_empty() && self.next.frames.is_empty()
+        self.frames.is_empty()
     }
 
-    /// The next server's wire is the one in use.
-    pub(super) fn handle_moved(&mut self) {
-        std::mem::swap(&mut self.current, &mut self.next);
-        self.next.reset();
+    /// The same wire, with the frames of another one before its own.
+    pub(super) fn after(mut self, other: Self) -> Self {
+        let own = std::mem::replace(&mut self.frames, other.frames);
+        self.frames.extend(own);
+        self
     }
-}
 
-impl Wire {
     pub(super) fn read(&mut self, bytes: &[u8]) {
         self.incoming.feed(bytes);
         // what cannot be decoded ends the connection, which is reported elsewhere
@@ -98,8 +91,7 @@ impl Wire {
     }
 
     /// The connection is over: half a frame will not be completed.
-    pub(super) fn reset(&mut self) {
-        self.incoming = Decoder::default();
-        self.outgoing = Decoder::default();
+    pub(super) fn reset(self) -> Self {
+        Self { frames: self.frames, ..Self::default() }
     }
 }

@@ -1,20 +1,21 @@
-//! The connection of a client: the session, its link, and the bytes between the two.
+//! The connection of a client: the session, its routes, and what waits to be reported.
 //!
 //! No user code runs here: what has happened waits in the session as an event.
 
-use super::capture::Capture;
-use super::connector::{self, Connector};
+use super::capture::{Frame, Wire};
+use super::connector::Connector;
 use super::error::ConnectionError;
 use super::hooks::{Hooks, OnEnd, OnFence, OnObserved, OnReply, Subscriber};
-use super::link::{self, Link};
-use super::moving::NextLink;
-use super::transport::ReadOutcome;
+use super::route::Route;
+use super::transport::Transport;
 use crate::callback::CallbackSlot;
-use crate::event_loop::{Progress, Slot};
-use evnats_protocol::{DisconnectReason, Phase, Security, Session, SubscriptionId};
+use crate::event_loop::{Progress, Readiness, Slot};
+use evnats_protocol::{
+    DisconnectReason, Phase, PoolServer, Security, Session, SubscriptionId, Which,
+};
+use mio::Token;
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::time::Instant;
 
 pub(crate) type ClientSession = Session<Subscriber, OnReply, OnFence>;
@@ -32,26 +33,21 @@ pub(super) struct Connection {
     pub(super) answers_failed: u64,
     /// `None` for a transport that was given, and cannot be made again.
     pub(super) connector: Option<Connector>,
-    pub(super) link: Link,
+    /// The way to the server.
+    current: Route,
     /// The way to the server that the session is moving to.
-    pub(super) next: Option<NextLink>,
+    next: Option<Route>,
     /// How many servers could not be moved to.
     pub(super) failed_moves: usize,
     /// A reconnect was requested; it happens after the data already read has been dispatched.
     pub(super) wants_reconnect: bool,
     /// Whether own messages come back.
-    pub(super) echo: bool,
+    echo: bool,
     /// Servers that were announced and that the user has not been told of.
     pub(super) discovered: Vec<String>,
-    pub(super) capture: Option<Capture>,
-    /// A write has failed. What the server sent before, perhaps the reason, is read first.
-    pub(super) write_error: Option<io::Error>,
-    /// A write is tried when this many bytes are waiting, and not before the end of the turn.
-    pub(super) write_mark: usize,
+    /// The user wants to see every frame.
+    is_captured: bool,
 }
-
-/// Bytes at which a write is worth its system call within a turn.
-pub(super) const WRITE_MARK: usize = 64 * 1024;
 
 /// What a turn may still do.
 pub(super) struct Budget {
@@ -68,6 +64,25 @@ impl Budget {
 }
 
 impl Connection {
+    pub(super) fn new(session: ClientSession, connector: Option<Connector>, echo: bool) -> Self {
+        Self {
+            session,
+            hooks: Hooks::default(),
+            observers: Slab::new(),
+            on_end: HashMap::new(),
+            reports: VecDeque::new(),
+            answers_failed: 0,
+            connector,
+            current: Route::closed(),
+            next: None,
+            failed_moves: 0,
+            wants_reconnect: false,
+            echo,
+            discovered: Vec::new(),
+            is_captured: false,
+        }
+    }
+
     /// The server's name for logs and errors.
     pub(super) fn server(&self) -> String {
         self.connector.as_ref().map_or_else(|| "the given transport".into(), Connector::server)
@@ -80,8 +95,25 @@ impl Connection {
         if self.connector.as_ref().is_some_and(|c| c.due.is_some_and(|due| due <= now)) {
             self.begin_attempt(slot, now);
         }
-        self.advance_link(slot);
-        self.advance_next(slot);
+        let Self { session, connector, current, next, .. } = self;
+        current.advance(session, connector.as_ref(), slot);
+        if let Some(next) = next {
+            next.advance(session, connector.as_ref(), slot);
+        }
+    }
+
+    // ---- the server ---------------------------------------------------------------------------
+
+    /// Uses a transport that is open already.
+    pub(super) fn open(&mut self, transport: Box<dyn Transport>, slot: &Slot, now: Instant) {
+        self.session.handle_connecting(now);
+        match Route::open(transport, slot) {
+            Ok(route) => {
+                self.current = route;
+                self.session.leg(Which::Current).handle_connected(Security::Plain);
+            }
+            Err(error) => self.current.fail(&mut self.session, &error),
+        }
     }
 
     /// Sets out for the current server.
@@ -91,16 +123,23 @@ impl Connection {
         if self.session.phase() != Phase::Connecting {
             return;
         }
-        let Some(server) = connector.pool.current() else {
+        let Some(server) = connector.pool.current().cloned() else {
             return self.give_up(DisconnectReason::NoServers);
         };
         log::debug!("connecting to {}", server.url);
         self.session.handle_connecting(now);
-        let layers = connector.layers(server);
-        match Link::begin(&server.url, layers, slot) {
-            Ok(link) => self.link = link,
-            Err(error) => self.fail(&error),
+        self.current = self.set_out(Which::Current, server, slot);
+    }
+
+    /// A route to a server. If it cannot even begin, the session has been told.
+    fn set_out(&mut self, which: Which, server: PoolServer, slot: &Slot) -> Route {
+        let Some(connector) = &self.connector else { return Route::closed() };
+        let mut route = Route::new(which, server);
+        if self.is_captured {
+            route.capture();
         }
+        route.begin(&mut self.session, connector, slot);
+        route
     }
 
     /// There will be no other connection.
@@ -111,119 +150,97 @@ impl Connection {
         self.session.give_up(reason);
     }
 
-    pub(super) fn advance_link(&mut self, slot: &Slot) {
-        match self.link.advance(slot) {
-            Ok(link::Progress::Connected) => {
-                let connector = self.connector.as_ref();
-                let server = connector.and_then(|connector| connector.pool.current());
-                let security = connector.zip(server).map(|(c, server)| c.security(server));
-                let security = security.unwrap_or(Security::Plain);
-                self.session.handle_connected(security);
-            }
-            Ok(link::Progress::Secured) => self.session.handle_secured(),
-            Ok(link::Progress::Underway | link::Progress::Rest) => {}
-            Err(error) => self.fail(&error),
+    /// Closes the ways to servers.
+    pub(super) fn close_routes(&mut self) {
+        self.current.close();
+        self.close_next();
+    }
+
+    // ---- another server -----------------------------------------------------------------------
+
+    /// Sets out for another server, if one is known, which takes the place of the current one.
+    pub(super) fn begin_move(&mut self, slot: &Slot, now: Instant) {
+        // own messages would come back by way of the other server
+        let is_possible = self.echo && self.next.is_none();
+        let Some(connector) = self.connector.as_mut().filter(|_| is_possible) else { return };
+        let Some(server) = connector.next_server_for_move() else { return };
+        if self.session.begin_move(now) {
+            log::info!("moving to {}", server.url);
+            self.next = Some(self.set_out(Which::Next, server, slot));
         }
     }
 
-    /// Puts TLS around the stream, as the session asks for.
-    pub(super) fn begin_tls(&mut self) {
-        let Some(connector) = &self.connector else { return };
-        let Some(server) = connector.pool.current() else { return };
-        let layer = connector.tls_layer(server);
-        if let Err(error) = self.link.secure(&layer) {
-            self.fail(&error);
+    /// The next server is the session's server now.
+    pub(super) fn finish_move(&mut self, now: Instant) {
+        let Some(next) = self.next.take() else { return };
+        let old = std::mem::replace(&mut self.current, Route::closed());
+        self.current = next.succeed(old);
+        if let (Some(connector), Some(server)) = (&mut self.connector, self.current.server()) {
+            connector.pool.handle_moved(&server.url, now);
         }
     }
 
-    pub(super) fn close_link(&mut self) {
-        self.link.close();
-        self.write_error = None;
-        self.write_mark = WRITE_MARK;
-        if let Some(capture) = &mut self.capture {
-            capture.current.reset();
+    pub(super) fn close_next(&mut self) {
+        if let Some(mut next) = self.next.take() {
+            next.close();
         }
     }
 
-    /// Begins to capture frames.
-    pub(super) fn capture(&mut self) {
-        self.capture.get_or_insert_default();
+    /// Whether there are servers that have not been tried in this move.
+    pub(super) fn may_move_elsewhere(&self) -> bool {
+        let servers = self.connector.as_ref().map_or(0, |c| c.pool.servers().count());
+        self.failed_moves + 1 < servers
+    }
+
+    // ---- bytes --------------------------------------------------------------------------------
+
+    pub(super) fn route(&self, which: Which) -> Option<&Route> {
+        match which {
+            Which::Current => Some(&self.current),
+            Which::Next => self.next.as_ref(),
+        }
+    }
+
+    /// Puts TLS around a transport, as the session asks for.
+    pub(super) fn begin_tls(&mut self, which: Which, slot: &Slot) {
+        let Self { session, connector: Some(connector), current, next, .. } = self else { return };
+        if let Some(route) = pick(current, next, which) {
+            route.begin_tls(session, connector, slot);
+        }
     }
 
     /// Reads once, if the stream and the budget allow it. Returns whether there is something new.
-    pub(super) fn read(&mut self, now: Instant, budget: &mut Budget) -> bool {
-        let Link::Open(stream) = &mut self.link else { return false };
-        let is_listening = !matches!(self.session.phase(), Phase::Connecting | Phase::Closed);
-        if budget.bytes == 0 || !stream.is_readable() || !is_listening {
-            return false;
-        }
-        let room = self.session.read_room();
-        match stream.read(room) {
-            Ok(ReadOutcome::Read(count)) => {
-                budget.spend(count);
-                if let Some(capture) = &mut self.capture {
-                    capture.current.read(&room[..count]);
-                }
-                self.session.handle_read(count, now);
-            }
-            outcome => match (outcome, self.write_error.take()) {
-                (_, Some(error)) | (Err(error), None) => self.fail(&error),
-                (Ok(ReadOutcome::WouldBlock), None) => return false,
-                (Ok(_), None) => self.session.handle_disconnected(DisconnectReason::ServerClosed),
-            },
-        }
-        true
+    pub(super) fn read(&mut self, which: Which, now: Instant, budget: &mut Budget) -> bool {
+        let Self { session, current, next, .. } = self;
+        pick(current, next, which).is_some_and(|route| route.read(session, now, budget))
     }
 
-    /// Writes as much as the stream takes.
-    pub(super) fn write(&mut self) {
-        let Link::Open(stream) = &mut self.link else { return };
-        while self.session.writable_len() > 0 && self.write_error.is_none() {
-            match stream.write(self.session.chunks()) {
-                Ok(0) => break,
-                Ok(count) => {
-                    if let Some(capture) = &mut self.capture {
-                        capture.current.wrote(self.session.chunks(), count);
-                    }
-                    self.session.handle_written(count);
-                }
-                Err(error) => {
-                    self.write_error = Some(error);
-                    stream.set_readable();
-                }
-            }
-        }
-        self.write_mark = self.session.writable_len() + WRITE_MARK;
-    }
-
-    /// Sends what layers around the socket have kept back.
-    pub(super) fn flush(&mut self) {
-        let Link::Open(stream) = &mut self.link else { return };
-        if stream.has_unflushed()
-            && self.write_error.is_none()
-            && let Err(error) = stream.flush()
-        {
-            self.write_error = Some(error);
-            stream.set_readable();
+    /// Writes commands, if so many are waiting that it is worth a system call within a turn.
+    #[inline]
+    pub(super) fn write_if_much(&mut self) {
+        if self.session.buffered_len() >= self.current.write_mark() {
+            self.write_commands();
         }
     }
 
-    /// Whether another turn would find something to do without waiting.
-    fn has_work(&mut self) -> bool {
-        let has_frames = self.capture.as_ref().is_some_and(|capture| !capture.is_empty());
-        let is_readable = match &self.link {
-            Link::Open(stream) => stream.is_readable(),
-            _ => false,
-        };
-        let has_news = has_frames
-            || !self.discovered.is_empty()
-            || !self.reports.is_empty()
-            || self.wants_reconnect;
-        self.session.needs_turn() || is_readable || has_news || self.next_has_work()
+    /// Writes commands as far as the stream takes them.
+    pub(super) fn write_commands(&mut self) {
+        self.current.write(&mut self.session);
+    }
+
+    /// Writes what was commanded, at the end of a turn.
+    pub(super) fn settle(&mut self, now: Instant) -> Progress {
+        self.session.handle_turn(now);
+        let Self { session, current, next, .. } = self;
+        for route in std::iter::once(current).chain(next) {
+            route.write(session);
+            route.flush();
+        }
+        self.progress()
     }
 
     /// What the connection waits for.
-    pub(super) fn progress(&mut self) -> Progress {
+    fn progress(&mut self) -> Progress {
         if self.has_work() {
             Progress::More
         } else if self.session.phase() == Phase::Closed {
@@ -234,11 +251,49 @@ impl Connection {
         }
     }
 
-    pub(super) fn fail(&mut self, error: &io::Error) {
-        let doing = match self.session.phase() {
-            Phase::Connecting => format!("cannot connect to {}", self.server()),
-            _ => format!("connection to {}", self.server()),
-        };
-        self.session.handle_disconnected(connector::reason(error, &doing));
+    /// Whether another turn would find something to do without waiting.
+    fn has_work(&mut self) -> bool {
+        let Self { session, current, next, .. } = self;
+        session.needs_turn()
+            || current.has_work(session)
+            || next.as_ref().is_some_and(|next| next.has_work(session))
+            || self.wants_reconnect
+            || !self.discovered.is_empty()
+            || !self.reports.is_empty()
+    }
+
+    pub(super) fn handle_ready(&mut self, id: Token, readiness: Readiness) {
+        self.current.handle_ready(id, readiness);
+        if let Some(next) = &mut self.next {
+            next.handle_ready(id, readiness);
+        }
+    }
+
+    // ---- frames -------------------------------------------------------------------------------
+
+    /// Begins to capture frames.
+    pub(super) fn capture(&mut self) {
+        self.is_captured = true;
+        self.current.capture();
+        if let Some(next) = &mut self.next {
+            next.capture();
+        }
+    }
+
+    pub(super) fn next_frame(&mut self) -> Option<Frame> {
+        let Self { current, next, .. } = self;
+        let mut wires = current.wire().into_iter().chain(next.as_mut().and_then(Route::wire));
+        wires.find_map(Wire::next_frame)
+    }
+}
+
+fn pick<'r>(
+    current: &'r mut Route,
+    next: &'r mut Option<Route>,
+    which: Which,
+) -> Option<&'r mut Route> {
+    match which {
+        Which::Current => Some(current),
+        Which::Next => next.as_mut(),
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Connector {
 /// What is to come after a connection or an attempt has ended.
 pub(super) enum Next {
     /// Another attempt, perhaps.
-    TryOn,
+    Retry,
     /// The end.
     GiveUp,
 }
@@ -81,13 +81,13 @@ impl Connector {
         } else {
             self.reconnect
         };
-        if goes_on && is_allowed { Next::TryOn } else { Next::GiveUp }
+        if goes_on && is_allowed { Next::Retry } else { Next::GiveUp }
     }
 
     /// The connection to the current server was lost.
     pub(super) fn handle_disconnected(&mut self, reason: &DisconnectReason, now: Instant) -> Next {
         let goes_on = self.pool.handle_disconnected(reason, now);
-        if goes_on && self.reconnect { Next::TryOn } else { Next::GiveUp }
+        if goes_on && self.reconnect { Next::Retry } else { Next::GiveUp }
     }
 
     /// What the user chooses from, and how, if he does.
@@ -112,7 +112,7 @@ impl Connector {
     }
 
     /// The server to move to when the current one shuts down, if that is wanted and there is one.
-    pub(super) fn refuge(&mut self) -> Option<PoolServer> {
+    pub(super) fn next_server_for_move(&mut self) -> Option<PoolServer> {
         let moves = self.move_on_lame_duck && self.reconnect;
         moves.then(|| self.pool.alternative()).flatten()
     }

@@ -13,7 +13,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Who a client is. A cheap handle as far as keys go: clones share them.
@@ -51,11 +51,11 @@ enum Kind {
 enum Signer {
     /// A key that is wiped when its last clone goes; it is never moved, so there are no copies.
     #[cfg(feature = "nkeys")]
-    Key(Rc<ed25519_dalek::SigningKey>),
-    Given(Rc<SignFn>),
+    Key(Arc<ed25519_dalek::SigningKey>),
+    Given(Arc<SignFn>),
 }
 
-type SignFn = dyn Fn(&[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>>;
+type SignFn = dyn Fn(&[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + Send + Sync;
 
 /// Length of an Ed25519 signature in bytes.
 const SIGNATURE_LEN: usize = 64;
@@ -96,9 +96,9 @@ impl Credentials {
     /// take long.
     pub fn nkey_with_signer(
         public_key: impl Into<String>,
-        signer: impl Fn(&[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + 'static,
+        signer: impl Fn(&[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + Send + Sync + 'static,
     ) -> Self {
-        let signer = Signer::Given(Rc::new(signer));
+        let signer = Signer::Given(Arc::new(signer));
         Self(Kind::Nkey { public_key: public_key.into(), signer })
     }
 
@@ -118,9 +118,9 @@ impl Credentials {
     /// [`nkey_with_signer`](Self::nkey_with_signer).
     pub fn jwt_with_signer(
         jwt: impl Into<Secret>,
-        signer: impl Fn(&[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + 'static,
+        signer: impl Fn(&[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + Send + Sync + 'static,
     ) -> Self {
-        Self(Kind::Jwt { jwt: jwt.into(), signer: Signer::Given(Rc::new(signer)) })
+        Self(Kind::Jwt { jwt: jwt.into(), signer: Signer::Given(Arc::new(signer)) })
     }
 
     /// The text of a `.creds` file: a block with the JWT and a block with the seed, each between
@@ -247,9 +247,10 @@ fn check_jwt(jwt: &str) -> Result<Secret, CredentialsError> {
 mod seed {
     //! The text form of nkeys: base32 of a prefix, 32 bytes, and a checksum of both.
 
-    use super::{CredentialsError, Rc, Signer};
+    use super::{CredentialsError, Signer};
     use data_encoding::BASE32_NOPAD;
     use ed25519_dalek::SigningKey;
+    use std::sync::Arc;
     use zeroize::Zeroizing;
 
     const SEED: u8 = 18 << 3;
@@ -287,7 +288,7 @@ mod seed {
             return invalid("it is not the seed of a user, which begins with SU");
         }
         let Some(key) = key.first_chunk() else { return invalid("too short") };
-        let key = Rc::new(SigningKey::from_bytes(key));
+        let key = Arc::new(SigningKey::from_bytes(key));
         Ok((public_key(&key), Signer::Key(key)))
     }
 

@@ -4,25 +4,23 @@
 //! of a callback. So events are taken out of the session one at a time, and a callback is taken out
 //! of its slot while it runs.
 
-use super::connection::{Budget, ClientSession, Connection, WRITE_MARK};
+use super::connection::{Budget, ClientSession, Connection};
 use super::connector::{Connector, Identity, Next};
 use super::error::ConnectionError;
-use super::hooks::{Delivery, Hooks, OnEnd, OnObserved};
-use super::link::Link;
+use super::hooks::{Delivery, OnEnd, OnObserved};
 use super::options::{CredentialsCallback, Options, TurnLimits};
 use super::port::{ObserverId, Port};
+use super::route::Route;
 use super::transport::Transport;
-use crate::callback::{CallbackSlot, State};
+use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::{Error, Result};
 use crate::event_loop::{Progress, Readiness, Shared, Slot, Source};
 use evnats_protocol::{
-    CommandError, DisconnectReason, Event, Phase, Security, ServerInfo, ServerUrl, Session,
-    SubscriptionId, subject,
+    CommandError, DisconnectReason, Event, Phase, ServerInfo, ServerUrl, Session, SubscriptionId,
+    Which, subject,
 };
 use mio::Token;
-use slab::Slab;
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -36,7 +34,7 @@ pub(crate) struct Driver {
 
 /// Shortest pause that a user's callback can ask for: with none, a server that is down would keep
 /// the loop busy.
-const LEAST_DELAY: Duration = Duration::from_millis(1);
+const MIN_DELAY: Duration = Duration::from_millis(1);
 
 /// The loop has to be there, and what goes into every request's subject has to be one.
 fn check(event_loop: &Shared, options: &Options) -> Result<()> {
@@ -63,16 +61,7 @@ impl Driver {
     ) -> Result<Rc<Self>> {
         check(event_loop, &options)?;
         let driver = Self::start(event_loop, options, None);
-        let mut connection = driver.connection.borrow_mut();
-        connection.session.handle_connecting(event_loop.now());
-        match Link::open(transport, &driver.slot) {
-            Ok(link) => {
-                connection.link = link;
-                connection.session.handle_connected(Security::Plain);
-            }
-            Err(error) => connection.fail(&error),
-        }
-        drop(connection);
+        driver.connection.borrow_mut().open(transport, &driver.slot, event_loop.now());
         Ok(driver)
     }
 
@@ -83,24 +72,7 @@ impl Driver {
         let seed = random() << 64 | random();
         config.resume = true;
         config.ask_authentication = true;
-        let connection = Connection {
-            session: Session::new(config, seed),
-            hooks: Hooks::default(),
-            connector,
-            link: Link::Closed,
-            next: None,
-            failed_moves: 0,
-            wants_reconnect: false,
-            echo,
-            discovered: Vec::new(),
-            observers: Slab::new(),
-            on_end: HashMap::new(),
-            reports: VecDeque::new(),
-            answers_failed: 0,
-            capture: None,
-            write_mark: WRITE_MARK,
-            write_error: None,
-        };
+        let connection = Connection::new(Session::new(config, seed), connector, echo);
         let driver = Rc::new_cyclic(|driver: &Weak<Self>| Driver {
             slot: Slot::new(event_loop, driver.clone()),
             request_timeout: options.request_timeout,
@@ -127,9 +99,7 @@ impl Driver {
     pub(super) fn command<T>(self: &Rc<Self>, command: impl FnOnce(&mut ClientSession) -> T) -> T {
         let mut connection = self.connection.borrow_mut();
         let result = command(&mut connection.session);
-        if connection.session.buffered_len() >= connection.write_mark {
-            connection.write();
-        }
+        connection.write_if_much();
         drop(connection);
         self.slot.wake();
         result
@@ -137,7 +107,7 @@ impl Driver {
 
     /// Writes what the stream takes, now.
     pub(super) fn write_now(&self) {
-        self.connection.borrow_mut().write();
+        self.connection.borrow_mut().write_commands();
     }
 
     /// Ends a subscription at once.
@@ -214,34 +184,30 @@ impl Driver {
         port: &Port,
         now: Instant,
         budget: &mut Budget,
-    ) -> Result<bool> {
+    ) -> Result<bool, Box<Error>> {
         let mut connection = self.connection.borrow_mut();
         // looked at where it is: a message is large, and every one passes here
         let event = connection.session.poll_event();
-        budget.events -= 1;
-        let ran = match &event {
+        match &event {
             Some(Event::Message { subscription, message }) => {
                 let subscriber =
                     connection.session.subscription_mut(*subscription).map(|s| s.share());
                 drop(connection);
-                match subscriber {
-                    Some(subscriber) => {
-                        subscriber.run(|callback| callback(state, Delivery::Message(message)))
-                    }
-                    None => Ok(()),
+                if let Some(subscriber) = subscriber {
+                    subscriber.run(|callback| callback(state, Delivery::Message(message)))?;
                 }
             }
             None => {
                 drop(connection);
-                budget.events += 1;
                 return self.look_for_more(state, port, now, budget);
             }
             Some(_) => {
                 drop(connection);
-                event.map_or(Ok(()), |event| self.run_event(state, port, event, now))
+                event.map_or(Ok(()), |event| self.run_event(state, port, event, now))?;
             }
-        };
-        ran.map(|()| budget.events > 0)
+        }
+        budget.events -= 1;
+        Ok(budget.events > 0)
     }
 
     /// Looks for more work: the handshake, reads, the second server. Returns whether more events
@@ -253,34 +219,36 @@ impl Driver {
         port: &Port,
         now: Instant,
         budget: &mut Budget,
-    ) -> Result<bool> {
+    ) -> Result<bool, Box<Error>> {
         self.leave_server_if_asked();
-        let found = self.continue_handshake()
-            || self.connection.borrow_mut().read(now, budget)
-            || self.serve_next(now, budget);
+        let found = [Which::Current, Which::Next].into_iter().any(|which| {
+            self.continue_handshake(which) || self.connection.borrow_mut().read(which, now, budget)
+        });
         self.run_frames(state, port)?;
         self.run_reports(state, port)?;
         Ok(found)
     }
 
-    /// Performs the handshake step that the session is blocked on. Returns whether it made progress.
-    fn continue_handshake(&self) -> bool {
+    /// Performs the handshake step that a leg of the session is blocked on. Returns whether it made
+    /// progress.
+    fn continue_handshake(&self, which: Which) -> bool {
         let mut connection = self.connection.borrow_mut();
-        match connection.session.phase() {
-            Phase::AwaitingTls if matches!(connection.link, Link::Open(_)) => {
-                connection.begin_tls();
-                connection.advance_link(&self.slot);
+        match connection.session.leg(which).phase() {
+            Phase::AwaitingTls if connection.route(which).is_some_and(Route::is_open) => {
+                connection.begin_tls(which, &self.slot);
             }
             Phase::AwaitingAuthentication => {
-                let info = connection.session.server_info().cloned().unwrap_or_default();
-                let server = connection.connector.as_ref().and_then(|own| own.pool.current());
+                let info = connection.session.leg(which).server_info().cloned().unwrap_or_default();
+                let server = connection.route(which).and_then(Route::server);
                 let identity = Identity::new(server, self.credentials.as_ref());
                 drop(connection);
+                // user code
                 let answer = identity.answer(&info);
                 let mut connection = self.connection.borrow_mut();
+                let mut leg = connection.session.leg(which);
                 match answer {
-                    Ok(answer) => connection.session.authenticate(answer),
-                    Err(reason) => connection.session.handle_disconnected(reason),
+                    Ok(answer) => leg.authenticate(answer),
+                    Err(reason) => leg.handle_disconnected(reason),
                 }
             }
             _ => return false,
@@ -290,28 +258,27 @@ impl Driver {
 
     /// A connection, or an attempt to make one, has ended: sets the time for the next attempt, or
     /// gives up.
-    pub(super) fn plan_next(&self, reason: &DisconnectReason, stood: bool, now: Instant) {
+    pub(super) fn plan_next(&self, reason: &DisconnectReason, was_connected: bool, now: Instant) {
         let mut connection = self.connection.borrow_mut();
-        connection.close_link();
-        connection.close_next();
+        connection.close_routes();
         if connection.session.phase() == Phase::Closed {
             return;
         }
         let is_first = !connection.session.was_connected();
         let next = match &mut connection.connector {
             None => Next::GiveUp,
-            Some(connector) if stood => connector.handle_disconnected(reason, now),
+            Some(connector) if was_connected => connector.handle_disconnected(reason, now),
             Some(connector) => connector.handle_failure(reason, is_first),
         };
         let choice = connection.connector.as_mut().and_then(|connector| {
             // the user's callbacks may panic, and then the same server is tried again
-            connector.due = now.checked_add(LEAST_DELAY);
+            connector.due = now.checked_add(MIN_DELAY);
             connector.choice()
         });
         drop(connection);
         let delay = match next {
             Next::GiveUp => return self.connection.borrow_mut().give_up(reason.clone()),
-            Next::TryOn => {
+            Next::Retry => {
                 let choice = choice.and_then(|(choose, servers)| choose(&servers));
                 let mut connection = self.connection.borrow_mut();
                 connection.connector.as_mut().and_then(|connector| connector.advance(choice))
@@ -321,7 +288,7 @@ impl Driver {
             return self.connection.borrow_mut().give_up(DisconnectReason::NoServers);
         };
         let callback = self.connection.borrow().connector.as_ref().and_then(|c| c.delay(delay));
-        let delay = callback.map_or(delay, |(delay, passes)| delay(passes).max(LEAST_DELAY));
+        let delay = callback.map_or(delay, |(delay, passes)| delay(passes).max(MIN_DELAY));
         let mut connection = self.connection.borrow_mut();
         log::debug!("next attempt: {} in {delay:?}", connection.server());
         if let Some(connector) = &mut connection.connector {
@@ -341,14 +308,14 @@ impl Driver {
         if !std::mem::take(&mut connection.wants_reconnect) {
             return;
         }
-        connection.write();
+        connection.write_commands();
         let Connection { session, connector: Some(connector), .. } = &mut *connection else {
             return;
         };
         match session.phase() {
             Phase::Ready | Phase::Draining => {
                 connector.pool.hurry();
-                session.handle_disconnected(DisconnectReason::Reconnect);
+                session.leg(Which::Current).handle_disconnected(DisconnectReason::Reconnect);
             }
             Phase::Connecting if connector.due.is_some() => {
                 connector.due = Some(self.event_loop().now())
@@ -368,12 +335,10 @@ impl Driver {
 
 impl Source for Driver {
     fn handle_ready(&self, id: Token, readiness: Readiness) {
-        let mut connection = self.connection.borrow_mut();
-        connection.link.handle_ready(id, readiness);
-        connection.next_handle_ready(id, readiness);
+        self.connection.borrow_mut().handle_ready(id, readiness);
     }
 
-    fn turn(self: Rc<Self>, state: &mut State, now: Instant) -> Result<()> {
+    fn turn(self: Rc<Self>, state: &mut State, now: Instant) -> Ran {
         let port = Port::new(self.clone());
         let mut budget = Budget { events: self.turn.events, bytes: self.turn.bytes };
         self.connection.borrow_mut().begin_turn(&self.slot, now);
@@ -382,14 +347,7 @@ impl Source for Driver {
     }
 
     fn settle(&self, now: Instant) -> Progress {
-        let mut connection = self.connection.borrow_mut();
-        connection.session.handle_turn(now);
-        if connection.session.writable_len() > 0 {
-            connection.write();
-        }
-        connection.flush();
-        connection.write_next();
-        connection.progress()
+        self.connection.borrow_mut().settle(now)
     }
 
     fn abandon(&self) {
@@ -402,8 +360,7 @@ impl Source for Driver {
         while let Some(event) = connection.session.poll_event() {
             events.push(event);
         }
-        connection.link.close();
-        connection.close_next();
+        connection.close_routes();
         drop(connection);
         drop((hooks, observers, on_end, events));
     }

@@ -3,13 +3,12 @@
 //! Everything that has to be done about an event is done before user code runs, because user code
 //! may panic or return an error, and then nothing but the event at hand is lost.
 
-use super::capture::Capture;
 use super::connection::Connection;
 use super::driver::Driver;
 use super::error::ConnectionError;
 use super::hooks::{Delivery, Hook, Hooks, Observed, OnFence, OnReply, SlowConsumer, Subscriber};
 use super::port::Port;
-use crate::callback::State;
+use crate::callback::{Ran, State};
 use crate::error::{Error, Result};
 use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId};
 use std::time::Instant;
@@ -25,7 +24,7 @@ impl Driver {
         port: &Port,
         event: ClientEvent,
         now: Instant,
-    ) -> Result<()> {
+    ) -> Ran {
         match event {
             Event::Reply { context, outcome } => context(state, port, outcome),
             Event::Fence { context, outcome } => context(state, port, outcome),
@@ -61,7 +60,7 @@ impl Driver {
         port: &Port,
         event: ClientEvent,
         now: Instant,
-    ) -> Result<()> {
+    ) -> Ran {
         match event {
             Event::Connected => {
                 let info = self.note_connected(now);
@@ -117,23 +116,22 @@ impl Driver {
         id: SubscriptionId,
         subscriber: &Subscriber,
         reason: EndReason,
-    ) -> Result<()> {
+    ) -> Ran {
         let on_end = self.connection.borrow_mut().on_end.remove(&id);
         let delivered = subscriber.run(|callback| callback(state, Delivery::Ended(reason)));
         delivered.and(on_end.map_or(Ok(()), |on_end| on_end(state, reason)))
     }
 
     /// The client is over.
-    fn end(&self, state: &mut State, port: &Port, reason: &DisconnectReason) -> Result<()> {
+    fn end(&self, state: &mut State, port: &Port, reason: &DisconnectReason) -> Ran {
         let mut connection = self.connection.borrow_mut();
-        connection.close_link();
-        connection.close_next();
+        connection.close_routes();
         let is_heard = !connection.hooks.close.is_empty();
         drop(connection);
         match reason {
             DisconnectReason::Requested | DisconnectReason::Drained => {}
             // no callback would learn of it
-            _ if !is_heard => return Err(Error::Ended(reason.clone())),
+            _ if !is_heard => return Err(Box::new(Error::Ended(reason.clone()))),
             _ => {}
         }
         self.run_hook(state, port, |hooks| &hooks.close, reason)
@@ -144,7 +142,7 @@ impl Driver {
         connection.close_next();
         log::warn!("{}: could not move: {reason}", connection.server());
         connection.failed_moves += 1;
-        let may_move = connection.may_move_elsewhere(connection.failed_moves);
+        let may_move = connection.may_move_elsewhere();
         drop(connection);
         if may_move {
             self.begin_move(now);
@@ -177,7 +175,7 @@ impl Driver {
     }
 
     /// Tells the layers above, all of them, and returns the first error.
-    fn tell_observers(&self, state: &mut State, observed: Observed) -> Result<()> {
+    fn tell_observers(&self, state: &mut State, observed: Observed) -> Ran {
         let all: Vec<_> =
             self.connection.borrow().observers.iter().map(|(_, slot)| slot.share()).collect();
         let told = all.into_iter().map(|slot| slot.run(|callback| callback(state, observed)));
@@ -185,16 +183,16 @@ impl Driver {
     }
 
     /// Runs the hook of the frames that were captured.
-    pub(super) fn run_frames(&self, state: &mut State, port: &Port) -> Result<()> {
+    pub(super) fn run_frames(&self, state: &mut State, port: &Port) -> Ran {
         loop {
-            let frame = self.connection.borrow_mut().capture.as_mut().and_then(Capture::next_frame);
+            let frame = self.connection.borrow_mut().next_frame();
             let Some(frame) = frame else { return Ok(()) };
             self.run_hook(state, port, |hooks| &hooks.frame, &frame)?;
         }
     }
 
     /// Reports servers that were announced, and what no call returned.
-    pub(super) fn run_reports(&self, state: &mut State, port: &Port) -> Result<()> {
+    pub(super) fn run_reports(&self, state: &mut State, port: &Port) -> Ran {
         let discovered = std::mem::take(&mut self.connection.borrow_mut().discovered);
         if !discovered.is_empty() {
             log::debug!("discovered servers: {}", discovered.join(", "));
@@ -207,7 +205,7 @@ impl Driver {
         }
     }
 
-    fn report(&self, state: &mut State, port: &Port, error: ConnectionError) -> Result<()> {
+    fn report(&self, state: &mut State, port: &Port, error: ConnectionError) -> Ran {
         log::warn!("{}: {error}", self.connection.borrow().server());
         self.run_hook(state, port, |hooks| &hooks.error, &error)
     }
@@ -228,7 +226,7 @@ impl Driver {
         port: &Port,
         pick: impl FnOnce(&Hooks) -> &Hook<T>,
         argument: &T,
-    ) -> Result<()> {
+    ) -> Ran {
         let hook = pick(&self.connection.borrow().hooks).share();
         hook.run(|hook| hook(state, port, argument))
     }

@@ -5,7 +5,7 @@ use super::Client;
 use super::capture::Frame;
 use super::error::ConnectionError;
 use super::port::Port;
-use crate::callback::{CallbackSlot, Outcome, RefHandler, RepeatingTask, State, lend};
+use crate::callback::{CallbackSlot, Outcome, Ran, RefHandler, RepeatingTask, State, lend};
 use crate::error::Result;
 use evnats_protocol::{
     DisconnectReason, EndReason, FlushError, Message, RequestError, ServerInfo, SubscriptionId,
@@ -28,17 +28,15 @@ pub(crate) enum Observed {
     Reconnected,
 }
 
-pub(crate) type OnDelivery = Box<dyn FnMut(&mut State, Delivery<'_>) -> Result<()>>;
-pub(crate) type OnReply =
-    Box<dyn FnOnce(&mut State, &Port, Result<Message, RequestError>) -> Result<()>>;
-pub(crate) type OnFence =
-    Box<dyn FnOnce(&mut State, &Port, Result<Duration, FlushError>) -> Result<()>>;
-pub(crate) type OnEnd = Box<dyn FnOnce(&mut State, EndReason) -> Result<()>>;
-pub(crate) type OnObserved = Box<dyn FnMut(&mut State, Observed) -> Result<()>>;
+pub(crate) type OnDelivery = Box<dyn FnMut(&mut State, Delivery<'_>) -> Ran>;
+pub(crate) type OnReply = Box<dyn FnOnce(&mut State, &Port, Result<Message, RequestError>) -> Ran>;
+pub(crate) type OnFence = Box<dyn FnOnce(&mut State, &Port, Result<Duration, FlushError>) -> Ran>;
+pub(crate) type OnEnd = Box<dyn FnOnce(&mut State, EndReason) -> Ran>;
+pub(crate) type OnObserved = Box<dyn FnMut(&mut State, Observed) -> Ran>;
 
 pub(crate) type Subscriber = CallbackSlot<OnDelivery>;
 
-pub(crate) type Hook<T> = CallbackSlot<Box<dyn FnMut(&mut State, &Port, &T) -> Result<()>>>;
+pub(crate) type Hook<T> = CallbackSlot<Box<dyn FnMut(&mut State, &Port, &T) -> Ran>>;
 
 /// Messages of a paused subscription are being dropped, because its limits are reached; see
 /// [`Client::on_slow_consumer`](crate::Client::on_slow_consumer).
@@ -88,10 +86,10 @@ impl<S: 'static> Client<S> {
 
     /// Runs when the server has announced servers that were not known, as `host:port`.
     pub fn on_discovered_servers(&self, mut hook: impl RefHandler<S, Client<S>, [String]>) {
-        let hook = move |state: &mut S, client: &Client<S>, new: &Vec<String>| {
-            hook(state, client, new).into_result()
-        };
-        self.set_hook(|hooks| &hooks.discover, hook);
+        self.set(
+            |hooks| &hooks.discover,
+            move |state, client, new| hook(state, client, new).into_ran(),
+        );
     }
 
     /// Runs for every frame that is read and written, for debugging. It shows what is on the wire
@@ -107,8 +105,8 @@ impl<S: 'static> Client<S> {
     }
 
     /// Runs when the server has announced that it will shut down.
-    pub fn on_lame_duck(&self, hook: impl RepeatingTask<S, Client<S>>) {
-        self.set_hook(|hooks| &hooks.lame_duck, without_argument(hook));
+    pub fn on_lame_duck(&self, mut hook: impl RepeatingTask<S, Client<S>>) {
+        self.set(|hooks| &hooks.lame_duck, move |state, client, ()| hook(state, client).into_ran());
     }
 
     /// Runs when messages of a paused subscription begin to be dropped, because its limits are
@@ -119,8 +117,8 @@ impl<S: 'static> Client<S> {
 
     /// Runs when a command was refused because the outgoing buffer was full, and it has emptied to
     /// its low-water mark.
-    pub fn on_writable(&self, hook: impl RepeatingTask<S, Client<S>>) {
-        self.set_hook(|hooks| &hooks.writable, without_argument(hook));
+    pub fn on_writable(&self, mut hook: impl RepeatingTask<S, Client<S>>) {
+        self.set(|hooks| &hooks.writable, move |state, client, ()| hook(state, client).into_ran());
     }
 
     /// Runs once, when the client is over, after the callbacks of everything that was pending, with
@@ -138,18 +136,20 @@ impl<S: 'static> Client<S> {
         pick: impl FnOnce(&Hooks) -> &Hook<T>,
         mut hook: impl RefHandler<S, Client<S>, T>,
     ) {
+        self.set(pick, move |state, client, argument| hook(state, client, argument).into_ran());
+    }
+
+    fn set<T: 'static>(
+        &self,
+        pick: impl FnOnce(&Hooks) -> &Hook<T>,
+        mut hook: impl FnMut(&mut S, &Client<S>, &T) -> Ran + 'static,
+    ) {
         let hook = move |state: &mut State, port: &Port, argument: &T| {
-            hook(lend(state), &Client::new(port.clone()), argument).into_result()
+            hook(lend(state), &Client::new(port.clone()), argument)
         };
         let replaced = pick(&self.port().driver.connection.borrow().hooks).replace(Box::new(hook));
         // user code, which may use the client
         drop(replaced);
         self.port().driver.drop_if_ended();
     }
-}
-
-fn without_argument<S: 'static>(
-    mut hook: impl RepeatingTask<S, Client<S>>,
-) -> impl RefHandler<S, Client<S>, ()> {
-    move |state: &mut S, client: &Client<S>, (): &()| hook(state, client).into_result()
 }

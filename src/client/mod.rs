@@ -9,11 +9,11 @@ mod error;
 mod events;
 mod hooks;
 mod link;
-mod moving;
 mod options;
 #[cfg(all(test, any(feature = "tls", feature = "websocket")))]
 mod pipe;
 mod port;
+mod route;
 mod subscription;
 #[cfg(feature = "tls")]
 mod tls;
@@ -35,7 +35,7 @@ pub use transport::Transport;
 
 use crate::callback::{Callback, Outcome, lend, timers_on};
 use crate::error::Result;
-use crate::event_loop::{EventLoop, Handle};
+use crate::event_loop::Handle;
 use driver::Driver;
 use evnats_protocol::{
     CommandError, FlushError, HeaderMap, Message, OutgoingMessage, Payload, Phase, PoolServer,
@@ -70,22 +70,6 @@ pub enum ConnectionState {
     Draining,
     /// Over.
     Closed,
-}
-
-impl<S: 'static> EventLoop<S> {
-    /// Connects to a server; see [`Handle::connect`].
-    pub fn connect(&self, options: impl Into<Options>) -> Result<Client<S>> {
-        self.handle().connect(options)
-    }
-
-    /// Talks to a server over a given transport; see [`Handle::connect_over`].
-    pub fn connect_over(
-        &self,
-        transport: impl Transport,
-        options: impl Into<Options>,
-    ) -> Result<Client<S>> {
-        self.handle().connect_over(transport, options)
-    }
 }
 
 impl<S: 'static> Handle<S> {
@@ -210,7 +194,7 @@ impl<S: 'static> Client<S> {
         callback: impl Callback<S, Client<S>, Result<Message, RequestError>>,
     ) {
         self.port.request(message, timeout, move |state, port, outcome| {
-            callback(lend(state), &Client::new(port.clone()), outcome).into_result()
+            callback(lend(state), &Client::new(port.clone()), outcome).into_ran()
         });
     }
 
@@ -221,14 +205,14 @@ impl<S: 'static> Client<S> {
     /// the acknowledgement of a JetStream publish.
     pub fn flush(&self, callback: impl Callback<S, Client<S>, Result<(), FlushError>>) {
         self.port.fence(Box::new(move |state, port, outcome| {
-            callback(lend(state), &Client::new(port.clone()), outcome.map(drop)).into_result()
+            callback(lend(state), &Client::new(port.clone()), outcome.map(drop)).into_ran()
         }));
     }
 
     /// Measures the time that a `PING` takes to the server and back, callbacks before it included.
     pub fn rtt(&self, callback: impl Callback<S, Client<S>, Result<Duration, FlushError>>) {
         self.port.fence(Box::new(move |state, port, outcome| {
-            callback(lend(state), &Client::new(port.clone()), outcome).into_result()
+            callback(lend(state), &Client::new(port.clone()), outcome).into_ran()
         }));
     }
 

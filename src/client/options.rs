@@ -8,7 +8,7 @@ use evnats_protocol::{Limits, PoolConfig, PoolServer, ServerInfo, ServerUrl, Ses
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The options of a connection. `"nats://127.0.0.1:4222"` is enough where the defaults will do.
@@ -21,6 +21,7 @@ use std::time::Duration;
 ///     .request_timeout(Duration::from_secs(2));
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct Options {
     pub(super) servers: Vec<String>,
     pub(super) session: SessionConfig,
@@ -39,9 +40,9 @@ pub struct Options {
 }
 
 pub(super) type CredentialsCallback =
-    Rc<dyn Fn(&ServerInfo) -> Result<Credentials, Box<dyn StdError + Send + Sync>>>;
-pub(super) type DelayCallback = Rc<dyn Fn(u32) -> Duration>;
-pub(super) type ChoiceCallback = Rc<dyn Fn(&[PoolServer]) -> Option<usize>>;
+    Arc<dyn Fn(&ServerInfo) -> Result<Credentials, Box<dyn StdError + Send + Sync>> + Send + Sync>;
+pub(super) type DelayCallback = Arc<dyn Fn(u32) -> Duration + Send + Sync>;
+pub(super) type ChoiceCallback = Arc<dyn Fn(&[PoolServer]) -> Option<usize> + Send + Sync>;
 
 /// How much a client may do in one turn of the loop.
 #[derive(Debug, Clone, Copy)]
@@ -76,13 +77,14 @@ impl Options {
     }
 
     /// Options for the servers of a cluster, each as in [`new`](Self::new).
-    pub fn servers<U: Into<String>>(servers: impl IntoIterator<Item = U>) -> Self {
+    pub fn for_servers<U: Into<String>>(servers: impl IntoIterator<Item = U>) -> Self {
         let servers = servers.into_iter().map(Into::into).collect();
         Self { servers, ..Self::new("") }
     }
 
     /// Options for a server, or something in front of one, that listens on a Unix socket.
-    pub fn unix(path: impl AsRef<Path>) -> Self {
+    #[cfg(unix)]
+    pub fn for_unix_socket(path: impl AsRef<Path>) -> Self {
         Self::new(format!("unix:{}", path.as_ref().display()))
     }
 
@@ -129,11 +131,17 @@ impl Options {
         self
     }
 
-    /// Time between keep-alive pings, and how many may be unanswered before the connection counts
-    /// as stale. Default: 2 min, 2 pings. A zero interval turns them off.
-    pub fn keep_alive(mut self, interval: Duration, max_outstanding: u32) -> Self {
+    /// Time between keep-alive pings. Default: 2 min. Zero turns them off.
+    #[doc(alias = "keep_alive")]
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.session.ping_interval = interval;
-        self.session.max_pings_outstanding = max_outstanding;
+        self
+    }
+
+    /// How many keep-alive pings may be unanswered before the connection counts as stale. Default:
+    /// 2.
+    pub fn max_pings_outstanding(mut self, max: u32) -> Self {
+        self.session.max_pings_outstanding = max;
         self
     }
 
@@ -143,11 +151,17 @@ impl Options {
         self
     }
 
-    /// Most bytes that wait to be written, and the number at which `on_writable` is called after
-    /// a command was refused for it. Default: 64 MiB and 16 MiB.
-    pub fn outgoing_limit(mut self, max: usize, low_water: usize) -> Self {
+    /// Most bytes that wait to be written; commands beyond are refused. Default: 64 MiB.
+    pub fn outgoing_limit(mut self, max: usize) -> Self {
         self.session.max_buffered = max;
-        self.session.low_water = low_water.min(max);
+        self.session.low_water = self.session.low_water.min(max);
+        self
+    }
+
+    /// Bytes at which `on_writable` is called after a command was refused because of the
+    /// [limit](Self::outgoing_limit), at most that. Default: 16 MiB.
+    pub fn outgoing_low_water(mut self, low: usize) -> Self {
+        self.session.low_water = low.min(self.session.max_buffered);
         self
     }
 
@@ -171,18 +185,20 @@ impl Options {
         self.credentials_with(move |_| Ok(credentials.clone()))
     }
 
-    /// Asks who the client is, afresh at every attempt to connect, for credentials that change. An
+    /// Asks who the client is at every attempt to connect, for credentials that change. An
     /// error fails that attempt. The callback runs on the loop: it should not take long.
     pub fn credentials_with(
         mut self,
-        callback: impl Fn(&ServerInfo) -> Result<Credentials, Box<dyn StdError + Send + Sync>> + 'static,
+        callback: impl Fn(&ServerInfo) -> Result<Credentials, Box<dyn StdError + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
-        self.credentials = Some(Rc::new(callback));
+        self.credentials = Some(Arc::new(callback));
         self
     }
 
-    /// The settings of TLS, which demands it: whoever names a certificate authority does not want to
-    /// speak in the clear. See [`require_tls`](Self::require_tls) for what else there is. Default:
+    /// The settings of TLS. Calling this also requires TLS. See [`require_tls`](Self::require_tls) for what else there is. Default:
     /// certificates that the system trusts, no certificate of the client's own.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
@@ -235,26 +251,41 @@ impl Options {
         self
     }
 
-    /// The pause after all servers were tried once in vain; it doubles with each pass, up to `max`.
-    /// Default: 100 ms and 4 s. The first pass is made without a pause.
-    pub fn reconnect_delay(mut self, first: Duration, max: Duration) -> Self {
+    /// The pause after all servers were tried once in vain; it doubles with each pass, up to
+    /// [`max_reconnect_delay`](Self::max_reconnect_delay). Default: 100 ms. The first pass is made
+    /// without a pause.
+    #[doc(alias = "ReconnectWait")]
+    pub fn reconnect_delay(mut self, first: Duration) -> Self {
         self.pool.first_delay = first;
-        self.pool.max_delay = max.max(first);
+        self.pool.max_delay = self.pool.max_delay.max(first);
         self
     }
 
-    /// The most that is added to a pause at random, for servers without and with `tls://`. Default:
-    /// 100 ms and 1 s.
-    pub fn reconnect_jitter(mut self, plain: Duration, tls: Duration) -> Self {
-        self.pool.jitter = plain;
-        self.pool.jitter_tls = tls;
+    /// The longest pause between passes, at least the [first](Self::reconnect_delay). Default: 4 s.
+    pub fn max_reconnect_delay(mut self, max: Duration) -> Self {
+        self.pool.max_delay = max.max(self.pool.first_delay);
+        self
+    }
+
+    /// The most that is added to a pause at random, for servers without `tls://`. Default: 100 ms.
+    pub fn reconnect_jitter(mut self, most: Duration) -> Self {
+        self.pool.jitter = most;
+        self
+    }
+
+    /// The most that is added to a pause at random, for servers with `tls://`. Default: 1 s.
+    pub fn reconnect_jitter_tls(mut self, most: Duration) -> Self {
+        self.pool.jitter_tls = most;
         self
     }
 
     /// Asks for the pause instead, with the number of passes made in vain, from 1. A pause of less
     /// than 1 ms counts as 1 ms.
-    pub fn reconnect_delay_with(mut self, callback: impl Fn(u32) -> Duration + 'static) -> Self {
-        self.delay = Some(Rc::new(callback));
+    pub fn reconnect_delay_with(
+        mut self,
+        callback: impl Fn(u32) -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        self.delay = Some(Arc::new(callback));
         self
     }
 
@@ -262,9 +293,9 @@ impl Options {
     /// returns a place in the slice, or `None` for the usual order.
     pub fn choose_server(
         mut self,
-        callback: impl Fn(&[PoolServer]) -> Option<usize> + 'static,
+        callback: impl Fn(&[PoolServer]) -> Option<usize> + Send + Sync + 'static,
     ) -> Self {
-        self.choice = Some(Rc::new(callback));
+        self.choice = Some(Arc::new(callback));
         self
     }
 
@@ -302,10 +333,16 @@ impl Options {
 
     // ---- the loop -------------------------------------------------------------------------------
 
-    /// Most bytes that are read and most callbacks that run in one turn of the loop, so that other
-    /// clients, timers and the host have theirs. Default: 256 KiB and 4096.
-    pub fn turn_limits(mut self, bytes: usize, callbacks: usize) -> Self {
-        self.turn = TurnLimits { bytes: bytes.max(1), events: callbacks.max(1) };
+    /// Most bytes that are read in one turn of the loop, so that other clients, timers and the host
+    /// have theirs. Default: 256 KiB.
+    pub fn turn_bytes(mut self, most: usize) -> Self {
+        self.turn.bytes = most.max(1);
+        self
+    }
+
+    /// Most callbacks that run in one turn of the loop. Default: 4096.
+    pub fn turn_callbacks(mut self, most: usize) -> Self {
+        self.turn.events = most.max(1);
         self
     }
 

@@ -6,7 +6,7 @@
 
 use super::driver::Driver;
 use super::hooks::{OnDelivery, OnFence, OnObserved, OnReply};
-use crate::callback::State;
+use crate::callback::{Ran, State};
 use crate::error::Result;
 use crate::event_loop::{Shared, TimerId, TimerTask};
 use evnats_protocol::{CommandError, OutgoingMessage, ServerInfo, SubscriptionId};
@@ -47,7 +47,7 @@ impl Port {
             &mut State,
             &Port,
             Result<evnats_protocol::Message, evnats_protocol::RequestError>,
-        ) -> Result<()>
+        ) -> Ran
         + 'static,
     ) {
         let callback: OnReply = Box::new(callback);
@@ -105,7 +105,7 @@ impl Port {
     }
 
     /// Runs a callback in the next turn: how misuse is reported that is noticed at once.
-    pub(crate) fn defer(&self, callback: impl FnOnce(&mut State) -> Result<()> + 'static) {
+    pub(crate) fn defer(&self, callback: impl FnOnce(&mut State) -> Ran + 'static) {
         self.set_timer(Duration::ZERO, Box::new(callback));
     }
 

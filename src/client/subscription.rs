@@ -69,7 +69,7 @@ impl<S: 'static> Subscription<S> {
     pub fn drain(&self, callback: impl Callback<S, Subscription<S>, Result<(), FlushError>>) {
         let subscription = self.clone();
         let on_fence = Box::new(move |state: &mut _, _: &Port, outcome: Result<_, _>| {
-            callback(lend(state), &subscription, outcome.map(drop)).into_result()
+            callback(lend(state), &subscription, outcome.map(drop)).into_ran()
         });
         let (driver, id) = (&self.port().driver, self.id);
         let timeout = driver.request_timeout;
@@ -82,7 +82,7 @@ impl<S: 'static> Subscription<S> {
     pub fn on_end(&self, callback: impl Callback<S, Subscription<S>, EndReason>) {
         let subscription = self.clone();
         let on_end = Box::new(move |state: &mut _, reason| {
-            callback(lend(state), &subscription, reason).into_result()
+            callback(lend(state), &subscription, reason).into_ran()
         });
         self.port().driver.set_on_end(self.id, on_end);
     }
@@ -191,7 +191,7 @@ impl<S: 'static> Client<S> {
             let subscription = Subscription::new(client, id);
             Box::new(move |state, delivery| match delivery {
                 Delivery::Message(message) => {
-                    callback(lend(state), &subscription, message).into_result()
+                    callback(lend(state), &subscription, message).into_ran()
                 }
                 Delivery::Ended(_) => Ok(()),
             })

@@ -6,7 +6,7 @@
 
 use super::registration::Registration;
 use super::{Handle, Progress, Readiness, Shared, Slot, Source};
-use crate::callback::{CallbackSlot, Handler, Outcome, State, lend};
+use crate::callback::{CallbackSlot, Handler, Outcome, Ran, State, lend};
 use crate::error::{Error, Result};
 use mio::{Interest, Token, event};
 use std::cell::{Cell, RefCell};
@@ -94,7 +94,7 @@ impl<S: 'static> Handle<S> {
         registered.callback.replace(Box::new(move |state, readiness| {
             let Some(registered) = weak.upgrade() else { return Ok(()) };
             let source = ForeignSource { registered, state: PhantomData };
-            callback(lend(state), &source, readiness).into_result()
+            callback(lend(state), &source, readiness).into_ran()
         }));
         Ok(ForeignSource { registered, state: PhantomData })
     }
@@ -112,7 +112,7 @@ impl<E, S> fmt::Debug for ForeignSource<E, S> {
     }
 }
 
-type OnReady = Box<dyn FnMut(&mut State, Readiness) -> Result<()>>;
+type OnReady = Box<dyn FnMut(&mut State, Readiness) -> Ran>;
 
 struct Registered<E> {
     slot: Slot,
@@ -161,7 +161,7 @@ impl<E: event::Source + 'static> Source for Registered<E> {
         self.ready.set(self.ready.get() | readiness);
     }
 
-    fn turn(self: Rc<Self>, state: &mut State, _: Instant) -> Result<()> {
+    fn turn(self: Rc<Self>, state: &mut State, _: Instant) -> Ran {
         let ready = self.ready.take();
         if ready == Readiness::default() || self.source.borrow().is_none() {
             return Ok(());

@@ -2,14 +2,14 @@
 
 use super::alarm::Alarm;
 use super::shared::Shared;
-use crate::callback::State;
+use crate::callback::{Ran, State};
 use crate::error::Result;
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) type Posted = Box<dyn FnOnce(&mut State, &Rc<Shared>) -> Result<()> + Send>;
+pub(crate) type Posted = Box<dyn FnOnce(&mut State, &Rc<Shared>) -> Ran + Send>;
 
 /// Why a closure could not be posted, and the closure.
 #[derive(Clone, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Inbox {
 
     /// Runs what had been posted when the call came, `budget` at most; what is posted meanwhile has
     /// the next turn.
-    pub(super) fn run(&self, budget: usize, state: &mut State, shared: &Rc<Shared>) -> Result<()> {
+    pub(super) fn run(&self, budget: usize, state: &mut State, shared: &Rc<Shared>) -> Ran {
         let count = self.queue().posted.len().min(budget);
         for _ in 0..count {
             let closure = self.queue().posted.pop_front();

@@ -40,7 +40,7 @@ pub(crate) use timers::TimerTask;
 use crate::error::{Error, Result};
 use mio::Registry;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -185,6 +185,15 @@ impl<S: 'static> EventLoop<S> {
 
     fn shared(&self) -> &Rc<Shared> {
         self.handle.shared()
+    }
+}
+
+/// A loop has all that its handle has: connecting, timers, remotes, sources.
+impl<S> Deref for EventLoop<S> {
+    type Target = Handle<S>;
+
+    fn deref(&self) -> &Handle<S> {
+        &self.handle
     }
 }
 

@@ -30,7 +30,7 @@ impl<S: 'static> Remote<S> {
     pub fn post<F: Task<S, Handle<S>> + Send>(&self, closure: F) -> Result<(), PostError<F>> {
         self.inbox.post(closure, |closure| {
             Box::new(move |state, shared| {
-                closure(lend(state), &Handle::new(shared.clone())).into_result()
+                closure(lend(state), &Handle::new(shared.clone())).into_ran()
             })
         })
     }

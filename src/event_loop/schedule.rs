@@ -204,8 +204,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::callback::State;
-    use crate::error::Result;
+    use crate::callback::{Ran, State};
     use crate::event_loop::Readiness;
     use std::time::Duration;
 
@@ -214,7 +213,7 @@ mod tests {
     impl Source for Nothing {
         fn handle_ready(&self, _: mio::Token, _: Readiness) {}
 
-        fn turn(self: Rc<Self>, _: &mut State, _: Instant) -> Result<()> {
+        fn turn(self: Rc<Self>, _: &mut State, _: Instant) -> Ran {
             Ok(())
         }
 

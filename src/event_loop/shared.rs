@@ -13,7 +13,7 @@ use super::registration::{Registrar, Registration};
 use super::schedule::{Schedule, SlotId};
 use super::source::{Progress, Source};
 use super::timers::{self, IntervalTask, Task, TimerId, TimerTask, Timers};
-use crate::callback::State;
+use crate::callback::{Ran, State};
 use crate::error::{Error, Result};
 use mio::Token;
 use std::cell::{Cell, RefCell};
@@ -131,7 +131,7 @@ impl Shared {
         self.settle_queued(self.now());
         // what is left for the loop from here on wakes it
         drop(turn);
-        outcome?;
+        outcome.map_err(|error| *error)?;
         Ok(self.has_work())
     }
 
@@ -266,14 +266,14 @@ impl Shared {
         }
     }
 
-    fn run_callbacks(self: &Rc<Self>, state: &mut State, now: Instant) -> Result<()> {
+    fn run_callbacks(self: &Rc<Self>, state: &mut State, now: Instant) -> Ran {
         self.inbox.run(MAX_POSTED, state, self)?;
         Timers::run_due(&self.timers, now, MAX_TIMERS, state)?;
         self.turn_queued(state, now)
     }
 
     /// The sources that are queued now have their turns; those queued meanwhile have the next one.
-    fn turn_queued(&self, state: &mut State, now: Instant) -> Result<()> {
+    fn turn_queued(&self, state: &mut State, now: Instant) -> Ran {
         let count = self.schedule.borrow().queued().min(MAX_SOURCES);
         for _ in 0..count {
             let Some(turn) = SourceTurn::begin(self) else { return Ok(()) };

@@ -1,8 +1,7 @@
 //! What the loop turns: clients, and sources of the user's own.
 
 use super::readiness::Readiness;
-use crate::callback::State;
-use crate::error::Result;
+use crate::callback::{Ran, State};
 use mio::Token;
 use std::rc::Rc;
 use std::time::Instant;
@@ -13,7 +12,7 @@ pub(crate) trait Source {
     /// One of the source's registrations became ready. Only takes note.
     fn handle_ready(&self, token: Token, readiness: Readiness);
     /// Runs callbacks, within a budget. [`settle`](Self::settle) follows.
-    fn turn(self: Rc<Self>, state: &mut State, now: Instant) -> Result<()>;
+    fn turn(self: Rc<Self>, state: &mut State, now: Instant) -> Ran;
     /// Writes what was commanded, starts its clocks, and returns what the source waits for. Runs
     /// no user code.
     fn settle(&self, now: Instant) -> Progress;

@@ -4,8 +4,7 @@
 //! its time comes or such entries are the larger part. A callback is away from its timer while it
 //! runs, so it may cancel any timer, its own included. One that panics keeps a repeating timer.
 
-use crate::callback::State;
-use crate::error::Result;
+use crate::callback::{Ran, State};
 use slab::Slab;
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -20,8 +19,8 @@ pub struct TimerId {
     serial: u64,
 }
 
-pub(crate) type TimerTask = Box<dyn FnOnce(&mut State) -> Result<()>>;
-pub(crate) type IntervalTask = Box<dyn FnMut(&mut State) -> Result<()>>;
+pub(crate) type TimerTask = Box<dyn FnOnce(&mut State) -> Ran>;
+pub(crate) type IntervalTask = Box<dyn FnMut(&mut State) -> Ran>;
 
 pub(super) enum Task {
     Once(TimerTask),
@@ -115,7 +114,7 @@ impl Timers {
         now: Instant,
         budget: usize,
         state: &mut State,
-    ) -> Result<()> {
+    ) -> Ran {
         let end = {
             let mut timers = timers.borrow_mut();
             timers.has_left = true;
@@ -214,7 +213,7 @@ impl<'a> Running<'a> {
         Some(Self { timers, id, task: Some(task) })
     }
 
-    fn run(mut self, state: &mut State) -> Result<()> {
+    fn run(mut self, state: &mut State) -> Ran {
         if let Some(Task::Repeating(_, task)) = &mut self.task {
             return task(state);
         }
@@ -242,7 +241,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn once(task: impl FnOnce(&mut State) -> Result<()> + 'static) -> Task {
+    fn once(task: impl FnOnce(&mut State) -> Ran + 'static) -> Task {
         Task::Once(Box::new(task))
     }
 
@@ -365,7 +364,7 @@ mod tests {
     #[test]
     fn an_error_ends_the_run_and_leaves_the_rest() {
         let clock = Clock::new();
-        let fails = once(|_| Err(crate::Error::Reentrant));
+        let fails = once(|_| Err(Box::new(crate::Error::Reentrant)));
         clock.timers.borrow_mut().set(clock.start, fails);
         clock.set(0, None, "after");
         let mut log = Vec::<&'static str>::new();

@@ -7,7 +7,7 @@
 use super::envelope::parse_response;
 use super::error::Error;
 use super::name::check_name;
-use crate::callback::{Answer, State};
+use crate::callback::{Answer, Ran, State};
 use crate::client::Port;
 use evnats_protocol::{Message, OutgoingMessage, RequestError};
 use serde::{Deserialize, Serialize};
@@ -142,7 +142,7 @@ impl Api {
     pub(crate) fn request(
         &self,
         message: OutgoingMessage<'_>,
-        callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> crate::Result<()> + 'static,
+        callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> Ran + 'static,
     ) {
         self.port.request(message, self.timeout, |state, _, outcome| callback(state, outcome));
     }

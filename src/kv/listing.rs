@@ -5,7 +5,7 @@ use super::entry::Entry;
 use super::error::Error;
 use super::handle::KeyValue;
 use super::watch::{Update, WatchOptions};
-use crate::callback::{Answer, Callback, State, answer};
+use crate::callback::{Answer, Callback, Ran, State, answer};
 use crate::event_loop::TimerId;
 use crate::jetstream::{self, Reader};
 use evnats_protocol::RequestError;
@@ -122,12 +122,7 @@ impl<C: Default + 'static> Listing<C> {
         }
     }
 
-    fn finish(
-        &self,
-        state: &mut State,
-        reader: Option<&Reader>,
-        result: Result<C, Error>,
-    ) -> crate::Result<()> {
+    fn finish(&self, state: &mut State, reader: Option<&Reader>, result: Result<C, Error>) -> Ran {
         if let Some(reader) = reader {
             reader.stop();
         }

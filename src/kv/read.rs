@@ -4,7 +4,7 @@ use super::bucket::Bucket;
 use super::entry::{Created, Entry, OperationHeaders};
 use super::error::Error;
 use super::handle::{KeyValue, Reads};
-use crate::callback::{Answer, Callback, Outcome, answer, lend};
+use crate::callback::{Answer, Callback, Outcome, State, answer, lend};
 use crate::jetstream::{
     self, ApiRequest, ErrorCode, MessageQuery, StoredMessage, read_direct_headers,
 };
@@ -22,10 +22,7 @@ impl<S: 'static> KeyValue<S> {
     #[inline]
     #[doc(alias = "Get")]
     pub fn get(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Found>) {
-        self.get_raw(key, |state: &mut S, kv: &KeyValue<S>, found: Found| {
-            let value = found.map(|entry| entry.filter(|entry| !entry.operation.is_tombstone()));
-            callback(state, kv, value).into_result()
-        });
+        self.read(key, |entry| !entry.operation.is_tombstone(), callback);
     }
 
     /// Reads a key's last revision, tombstones included.
@@ -33,13 +30,28 @@ impl<S: 'static> KeyValue<S> {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn get_raw(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Found>) {
+        self.read(key, |_| true, callback);
+    }
+
+    fn read(
+        &self,
+        key: &str,
+        counts: impl Fn(&Entry) -> bool + 'static,
+        callback: impl Callback<S, KeyValue<S>, Found>,
+    ) {
         let bucket = self.shared_bucket();
         if let Err(error) = bucket.check_key(key) {
             return bucket.defer(answer(self, callback), Err(error));
         }
         match self.reads() {
-            Reads::Leader => bucket.get_from_leader(key, answer(self, callback)),
-            Reads::Direct => self.get_direct(key, callback),
+            Reads::Leader => {
+                let answer = answer(self, callback);
+                let on_found = move |state: &mut _, found: Found| {
+                    answer(state, found.map(|entry| entry.filter(counts)))
+                };
+                bucket.get_from_leader(key, Box::new(on_found));
+            }
+            Reads::Direct => self.get_direct(key, counts, callback),
         }
     }
 
@@ -67,17 +79,28 @@ impl<S: 'static> KeyValue<S> {
         bucket.read_from_leader(MessageQuery::Sequence(revision), Box::new(on_found));
     }
 
-    fn get_direct(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Found>) {
+    fn get_direct(
+        &self,
+        key: &str,
+        counts: impl Fn(&Entry) -> bool + 'static,
+        callback: impl Callback<S, KeyValue<S>, Found>,
+    ) {
         let kv = self.clone();
         // kept for the case that the leader has to be asked; short ones take no memory of their own
         let kept = SmolStr::new(key);
         let bucket = self.shared_bucket();
         bucket.direct_reads.last(&bucket.api, key, move |state, outcome| {
             let bucket = kv.shared_bucket();
+            let answer = move |state: &mut State, kv: &KeyValue<S>, found: Found| {
+                let found = found.map(|entry| entry.filter(counts));
+                callback(lend(state), kv, found).into_ran()
+            };
             match bucket.direct_reply(kept.len(), outcome) {
-                DirectReply::Found(found) => callback(lend(state), &kv, found).into_result(),
+                DirectReply::Found(found) => answer(state, &kv, found),
                 DirectReply::AskLeader => {
-                    bucket.get_from_leader(&kept, answer(&kv, callback));
+                    let asked = kv.clone();
+                    let on_found = move |state: &mut State, found| answer(state, &asked, found);
+                    bucket.get_from_leader(&kept, Box::new(on_found));
                     Ok(())
                 }
             }

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::handle::KeyValue;
 use super::name;
 use super::watch_initial::{Counts, Initial};
-use crate::callback::{Handler, Outcome, State, lend, timers_on};
+use crate::callback::{Handler, Outcome, Ran, State, lend, timers_on};
 use crate::jetstream::{DeliverPolicy, DeliveryInfo, OrderedConfig, Reader, ReaderEvent};
 use evnats_protocol::Message;
 use std::fmt;
@@ -187,7 +187,7 @@ impl<S: 'static> KeyValue<S> {
         let kv = self.clone();
         let on_update = move |state: &mut State, reader: Option<&Reader>, update: Update| {
             let watcher = Watcher { kv: kv.clone(), reader: reader.cloned() };
-            callback(lend(state), &watcher, update).into_result()
+            callback(lend(state), &watcher, update).into_ran()
         };
         let reader = self.shared_bucket().watch(patterns, options, on_update);
         Watcher { kv: self.clone(), reader }
@@ -200,7 +200,7 @@ impl Bucket {
         self: &Rc<Self>,
         patterns: &[&str],
         options: WatchOptions,
-        mut on_update: impl FnMut(&mut State, Option<&Reader>, Update) -> crate::Result<()> + 'static,
+        mut on_update: impl FnMut(&mut State, Option<&Reader>, Update) -> Ran + 'static,
     ) -> Option<Reader> {
         let checked = self
             .check()
@@ -267,13 +267,8 @@ struct Watch<C> {
     on_update: C,
 }
 
-impl<C: FnMut(&mut State, Option<&Reader>, Update) -> crate::Result<()>> Watch<C> {
-    fn handle_event(
-        &mut self,
-        state: &mut State,
-        reader: &Reader,
-        event: ReaderEvent<'_>,
-    ) -> crate::Result<()> {
+impl<C: FnMut(&mut State, Option<&Reader>, Update) -> Ran> Watch<C> {
+    fn handle_event(&mut self, state: &mut State, reader: &Reader, event: ReaderEvent<'_>) -> Ran {
         let mut entry = None;
         let done = match event {
             ReaderEvent::Message(message, delivery) => {

@@ -8,7 +8,7 @@ use super::bucket::Bucket;
 use super::error::Error;
 use super::handle::KeyValue;
 use super::read::Found;
-use crate::callback::{Answer, Callback, Outcome, State, answer, lend};
+use crate::callback::{Answer, Callback, Outcome, Ran, State, answer, lend};
 use crate::jetstream::{self, acknowledged_sequence};
 use evnats_protocol::{HeaderMap, Message, OutgoingMessage, Payload, RequestError};
 use smol_str::SmolStr;
@@ -44,7 +44,7 @@ impl<S: 'static> KeyValue<S> {
         let kv = self.clone();
         bucket.send(key, value.into(), None, move |state, outcome| {
             let revision = kv.shared_bucket().revision(outcome);
-            callback(lend(state), &kv, revision).into_result()
+            callback(lend(state), &kv, revision).into_ran()
         });
     }
 
@@ -143,7 +143,7 @@ impl Bucket {
         key: &str,
         value: Payload<'_>,
         headers: Option<&HeaderMap>,
-        callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> crate::Result<()> + 'static,
+        callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> Ran + 'static,
     ) {
         self.put_subject.with(key, |subject| {
             let mut message = OutgoingMessage::new(subject, value);

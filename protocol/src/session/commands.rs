@@ -1,23 +1,29 @@
-//! The session's commands: what a driver asks for on behalf of its user, and the checks before
-//! the first byte of it is written.
+//! The session's commands: what a driver asks for on behalf of its user, and the checks before the
+//! first byte of it is written.
+//!
+//! Invariant: a command that is refused has written nothing, and gives back what it was given.
 
-use super::moving::DelayedDrain;
-use super::{DrainStage, Mux, OutgoingMessage, Session, Waiting};
-use crate::encode::{self, Payload};
-use crate::error::CommandError;
-use crate::events::{DisconnectReason, EndReason, Event, FlushError, RequestError};
-use crate::fences::Purpose;
-use crate::headers::HeaderMap;
-use crate::requests::TOKEN;
-use crate::subject;
-use crate::subscriptions::SubscriptionId;
+use super::command_error::CommandError;
+use super::event::{EndReason, Event, FlushError, RequestError};
+use super::handoff::DelayedDrain;
+use super::life::{DrainStage, Life};
+use super::outgoing_message::OutgoingMessage;
+use super::state::Session;
+use crate::disconnect::DisconnectReason;
+use crate::tables::fences::Purpose;
+use crate::tables::subscriptions::SubscriptionId;
+use crate::wire::encode;
+use crate::wire::headers::HeaderMap;
+use crate::wire::payload::Payload;
+use crate::wire::subject;
 use std::time::{Duration, Instant};
 
 impl<S, R, F> Session<S, R, F> {
     /// Sends a message. Before the handshake it waits in the buffer.
     ///
     /// # Errors
-    /// Whatever cannot be sent, [`CommandError::BufferFull`] included, which gives the payload
+    /// A message that cannot be sent, a session that is closed or in the last stage of its drain,
+    /// and [`CommandError::BufferFull`] or [`CommandError::NotConnected`], which give the payload
     /// back.
     #[inline]
     pub fn publish(&mut self, message: OutgoingMessage<'_>) -> Result<(), CommandError> {
@@ -29,28 +35,33 @@ impl<S, R, F> Session<S, R, F> {
             return Err(self.refusal(message.payload.given_back()));
         }
         let reply = message.reply.map(|reply| (reply.as_bytes(), &b""[..]));
-        self.write_message(message, reply);
+        let headers = message.headers.unwrap_or(NO_HEADERS);
+        let size = self.outgoing.publish(message.subject, reply, headers, message.payload);
+        self.count_sent(size);
         Ok(())
     }
 
-    /// Sends a message to whose inbox the answer comes. Its outcome is an [`Event::Reply`], also
-    /// if it cannot be sent. The timeout runs from the next [`handle_turn`](Self::handle_turn).
+    /// Sends a message, and waits for an answer to its inbox. The outcome is an [`Event::Reply`],
+    /// also if the message cannot be sent. The timeout starts with the next
+    /// [`handle_turn`](Self::handle_turn).
     pub fn request(&mut self, message: OutgoingMessage<'_>, timeout: Duration, context: R) {
-        if let Err(error) = self.check_message(&message, self.inbox.len() + TOKEN) {
+        if let Err(error) = self.check_message(&message, self.requests.reply_len()) {
             return self.fail_request(context, error.into());
         }
         if self.is_full(message.payload.len()) {
             let error = self.refusal(message.payload.given_back());
             return self.fail_request(context, error.into());
         }
-        self.subscribe_mux();
+        if self.requests.needs_inbox() {
+            self.subscribe_inbox();
+        }
         let position = self.outgoing.position();
         match self.requests.insert(context, timeout, position, message.subject) {
             Ok(token) => {
-                // taken out for the time of the write, because it is written beside it
-                let inbox = std::mem::take(&mut self.inbox);
-                self.write_message(message, Some((inbox.as_bytes(), &token)));
-                self.inbox = inbox;
+                let reply = Some((self.requests.inbox().as_bytes(), &token[..]));
+                let headers = message.headers.unwrap_or(NO_HEADERS);
+                let size = self.outgoing.publish(message.subject, reply, headers, message.payload);
+                self.count_sent(size);
             }
             Err(context) => self.fail_request(context, CommandError::TooMany.into()),
         }
@@ -59,7 +70,8 @@ impl<S, R, F> Session<S, R, F> {
     /// Subscribes to a pattern, alone or as a member of a queue group.
     ///
     /// # Errors
-    /// An invalid pattern or group, a session that drains or is closed. The context comes back.
+    /// An invalid pattern or group, a session that is draining or closed, a full buffer on an open
+    /// connection. The context comes back.
     pub fn subscribe(
         &mut self,
         subject: &str,
@@ -77,15 +89,19 @@ impl<S, R, F> Session<S, R, F> {
         if has_room {
             let queue = queue.map(str::as_bytes);
             encode::subscribe(self.outgoing.buffer(), subject.as_bytes(), queue, id.sid());
-            if let Some(out) = self.joined() {
+            if let Some(out) = self.handoff.as_deref_mut().and_then(|next| next.joined_mut()) {
                 encode::subscribe(out, subject.as_bytes(), queue, id.sid());
-                self.mark_joined(id);
+                self.subscriptions.mark_joined(id);
             }
         }
         Ok(id)
     }
 
-    /// Ends a subscription at once. What the server has sent for it already is not delivered.
+    /// Ends a subscription at once, and returns its context. What the server has sent for it
+    /// already is not delivered.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownSubscription`] if it has ended.
     pub fn unsubscribe(&mut self, id: SubscriptionId) -> Result<S, CommandError> {
         let entry = self.subscriptions.get_mut(id).ok_or(CommandError::UnknownSubscription)?;
         let position = entry.position;
@@ -95,6 +111,9 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Ends a subscription with its `max`th message, counted from the beginning: after two
     /// messages, a `max` of 3 lets one more pass, and one of 2 ends it at once.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownSubscription`] if it has ended.
     pub fn unsubscribe_after(&mut self, id: SubscriptionId, max: u64) -> Result<(), CommandError> {
         let entry = self.subscriptions.get_mut(id).ok_or(CommandError::UnknownSubscription)?;
         // one that only waits to be resumed has been ended at the server
@@ -114,30 +133,12 @@ impl<S, R, F> Session<S, R, F> {
         Ok(())
     }
 
-    /// Without a connection, a subscription that is to be restored needs no `UNSUB`: what is
-    /// restored is what there is then.
-    ///
-    /// The maximums are those of the server of today and of the one that is being moved to.
-    pub(super) fn write_unsubscribe(
-        &mut self,
-        id: SubscriptionId,
-        position: Option<u64>,
-        maximums: Option<(u64, u64)>,
-    ) {
-        if self.is_open() || position.is_some() {
-            let max = maximums.map(|(max, _)| max);
-            encode::unsubscribe(self.outgoing.buffer(), id.sid(), max);
-        }
-        if let Some(out) = self.joined() {
-            encode::unsubscribe(out, id.sid(), maximums.map(|(_, max)| max));
-        }
-    }
-
-    /// Ends a subscription after everything that the server sends for it. The fence's event comes
-    /// behind the last message and [`Event::SubscriptionEnded`].
+    /// Ends a subscription after everything that the server has sent for it. The fence's event
+    /// comes after the last message and [`Event::SubscriptionEnded`]. The timeout starts with the
+    /// next [`handle_turn`](Self::handle_turn).
     pub fn drain_subscription(&mut self, id: SubscriptionId, timeout: Duration, context: F) {
-        if self.is_moving() {
-            return self.delayed_drains.push(DelayedDrain { id, timeout, context });
+        if let Some(handoff) = self.handoff.as_deref_mut().filter(|next| next.has_joined()) {
+            return handoff.delayed_drains.push(DelayedDrain { id, timeout, context });
         }
         let Some(entry) = self.subscriptions.get_mut(id) else {
             let outcome = Err(FlushError::Command(CommandError::UnknownSubscription));
@@ -146,17 +147,18 @@ impl<S, R, F> Session<S, R, F> {
         if !std::mem::replace(&mut entry.draining, true) {
             let position = entry.position;
             self.write_unsubscribe(id, position, None);
-            // it is alive
+            // cannot fail: the id was just looked up
             let _ = self.resume(id);
         }
         self.push_fence(Purpose::Drain { subscription: id, context, timeout });
     }
 
-    /// Sets a fence (a `PING`): its event comes when the server has read all that was sent before
-    /// and all that it had sent before has been reported. It does not mean that a stream has
-    /// stored anything.
+    /// Sets a fence (a `PING`): its event comes when the server has read everything that was sent
+    /// before, and everything that it had sent before has been reported. It does not mean that a
+    /// stream has stored anything. The timeout starts with the next
+    /// [`handle_turn`](Self::handle_turn).
     pub fn flush(&mut self, timeout: Duration, context: F) {
-        if let Err(error) = self.check_not_over().and_then(|()| self.check_room()) {
+        if let Err(error) = self.life.check().and_then(|()| self.check_room()) {
             let outcome = Err(FlushError::Command(error));
             return self.events.push_back(Event::Fence { context, outcome });
         }
@@ -164,15 +166,16 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     /// Ends the session without losing anything: subscriptions are drained, requests and fences
-    /// completed, and then the connection is closed. While requests are completed, publishing is
-    /// still allowed.
+    /// completed, and then the connection is closed, at the latest after
+    /// [`drain_timeout`](super::config::SessionConfig::drain_timeout). While requests are being
+    /// completed, publishing is still allowed.
     pub fn drain(&mut self, now: Instant) {
-        if self.over || self.drain.is_some() {
+        if !matches!(self.life, Life::Running) {
             return;
         }
-        self.drain = Some(DrainStage::Requested);
-        self.drain_deadline = now.checked_add(self.config.drain_timeout);
-        if self.is_open() && !self.is_moving() {
+        let deadline = now.checked_add(self.config.drain_timeout);
+        self.life = Life::Draining { stage: DrainStage::Requested, deadline };
+        if self.is_open() && !self.has_joined() {
             self.begin_drain();
         }
     }
@@ -182,14 +185,7 @@ impl<S, R, F> Session<S, R, F> {
         self.finish(DisconnectReason::Requested);
     }
 
-    #[inline]
-    pub(super) fn max_payload(&self) -> usize {
-        match usize::try_from(self.peer.info.max_payload) {
-            Ok(limit) if limit > 0 => limit,
-            // a server that names no limit, or none yet
-            _ => usize::MAX,
-        }
-    }
+    // ---- checks -------------------------------------------------------------------------------
 
     #[inline(always)]
     fn check_message(
@@ -197,7 +193,9 @@ impl<S, R, F> Session<S, R, F> {
         message: &OutgoingMessage<'_>,
         reply_len: usize,
     ) -> Result<(), CommandError> {
-        self.check_not_over()?;
+        if !self.life.is_running() {
+            self.life.check()?;
+        }
         match message.allow_wildcards {
             false => subject::check_literal(message.subject)?,
             true => subject::check_pattern(message.subject)?,
@@ -207,10 +205,10 @@ impl<S, R, F> Session<S, R, F> {
             headers.check()?;
             header_len = headers.encoded_len();
         }
-        if header_len > 0 && self.peer.info_seen && !self.peer.info.headers {
+        if header_len > 0 && self.current.refuses_headers() {
             return Err(CommandError::HeadersUnsupported);
         }
-        let (size, limit) = (header_len + message.payload.len(), self.max_payload());
+        let (size, limit) = (header_len + message.payload.len(), self.current.max_payload());
         if size > limit {
             return Err(CommandError::PayloadTooLarge { size, limit });
         }
@@ -220,20 +218,12 @@ impl<S, R, F> Session<S, R, F> {
             return Err(CommandError::ControlLineTooLong { size: line, limit });
         }
         if !self.is_open() {
-            self.waiting.note(size, header_len > 0);
+            self.outgoing.record_unchecked(size, header_len > 0);
         }
         Ok(())
     }
 
-    fn check_not_over(&self) -> Result<(), CommandError> {
-        match self.drain {
-            _ if self.over => Err(CommandError::Closed),
-            Some(DrainStage::Final) => Err(CommandError::Draining),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether there is room for a command without a payload.
+    /// Checks that there is room for a command without a payload.
     fn check_room(&mut self) -> Result<(), CommandError> {
         match self.is_full(0) {
             true => Err(self.refusal(Payload::default())),
@@ -242,8 +232,8 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     fn check_subscribe(&mut self, subject: &str, queue: Option<&str>) -> Result<(), CommandError> {
-        self.check_not_over()?;
-        if self.drain.is_some() {
+        self.life.check()?;
+        if self.life.is_draining() {
             return Err(CommandError::Draining);
         }
         subject::check_pattern(subject)?;
@@ -258,42 +248,23 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    #[inline(always)]
-    fn write_message(&mut self, message: OutgoingMessage<'_>, reply: Option<(&[u8], &[u8])>) {
-        const NO_HEADERS: &HeaderMap = &HeaderMap::new();
-        let headers = message.headers.unwrap_or(NO_HEADERS);
-        let len = message.payload.len();
-        let out = self.outgoing.buffer();
-        encode::publish_head(out, message.subject.as_bytes(), reply, headers, len);
-        self.outgoing.payload(message.payload);
-        self.statistics.messages_out += 1;
-        self.statistics.bytes_out += (headers.encoded_len() + len) as u64;
-    }
-
-    #[inline]
-    fn subscribe_mux(&mut self) {
-        if self.mux == Mux::Unused {
-            self.mux = Mux::Subscribed;
-            encode::subscribe_inbox(self.outgoing.buffer(), &self.inbox);
-            // taken out for the time of the write, because it is written beside it
-            let inbox = std::mem::take(&mut self.inbox);
-            if let Some(out) = self.joined() {
-                encode::subscribe_inbox(out, &inbox);
-            }
-            self.inbox = inbox;
-        }
-    }
-
-    /// Whether a command of this size would go beyond the limit. On a connection, an empty buffer
-    /// takes one of any size: there would be nothing to wait for.
+    /// Whether a command of this size would exceed the limit.
     #[inline]
     fn is_full(&mut self, len: usize) -> bool {
-        let full = self.exceeds_limit(len);
-        self.refused |= full;
-        full
+        // the usual case, which every publish passes
+        if self.is_open() && self.outgoing.len() + len <= self.config.max_buffered {
+            return false;
+        }
+        let is_full = self.exceeds_limit(len);
+        if is_full {
+            self.outgoing.record_refusal();
+        }
+        is_full
     }
 
-    #[inline]
+    /// On a connection, an empty buffer takes a command of any size: there would be nothing to wait
+    /// for.
+    #[inline(never)]
     fn exceeds_limit(&self, len: usize) -> bool {
         let waiting = self.outgoing.len();
         match self.is_open() {
@@ -318,13 +289,51 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    pub(super) fn fail_request(&mut self, context: R, error: RequestError) {
-        self.events.push_back(Event::Reply { context, outcome: Err(error) });
+    // ---- writing ------------------------------------------------------------------------------
+
+    #[inline(always)]
+    fn count_sent(&mut self, size: usize) {
+        self.statistics.messages_out += 1;
+        self.statistics.bytes_out += size as u64;
+    }
+
+    #[cold]
+    fn subscribe_inbox(&mut self) {
+        self.requests.subscribe_inbox(self.outgoing.buffer());
+        if let Some(out) = self.handoff.as_deref_mut().and_then(|next| next.joined_mut()) {
+            self.requests.join_inbox(out);
+        }
+    }
+
+    /// Ends a subscription at its servers, or limits it to a maximum: the first of the two is as
+    /// the current server counts, the second as the next one does.
+    ///
+    /// Without a connection, a subscription that is to be restored needs no `UNSUB`: what is
+    /// restored is what there is then.
+    pub(super) fn write_unsubscribe(
+        &mut self,
+        id: SubscriptionId,
+        position: Option<u64>,
+        maximums: Option<(u64, u64)>,
+    ) {
+        if self.is_open() || position.is_some() {
+            let max = maximums.map(|(max, _)| max);
+            encode::unsubscribe(self.outgoing.buffer(), id.sid(), max);
+        }
+        if let Some(out) = self.handoff.as_deref_mut().and_then(|next| next.joined_mut()) {
+            encode::unsubscribe(out, id.sid(), maximums.map(|(_, max)| max));
+        }
     }
 
     pub(super) fn push_fence(&mut self, purpose: Purpose<F>) {
         self.outgoing.buffer().extend_from_slice(encode::PING);
         self.fences.push(purpose);
+    }
+
+    // ---- outcomes -----------------------------------------------------------------------------
+
+    pub(super) fn fail_request(&mut self, context: R, error: RequestError) {
+        self.events.push_back(Event::Reply { context, outcome: Err(error) });
     }
 
     pub(super) fn fail_fence(&mut self, purpose: Purpose<F>, error: FlushError) {
@@ -334,11 +343,4 @@ impl<S, R, F> Session<S, R, F> {
     }
 }
 
-impl Waiting {
-    /// A message of this size waits, with or without headers.
-    #[inline]
-    pub(super) fn note(&mut self, size: usize, headers: bool) {
-        self.largest = self.largest.max(size);
-        self.headers |= headers;
-    }
-}
+const NO_HEADERS: &HeaderMap = &HeaderMap::new();

@@ -1,37 +1,43 @@
 //! The session's incoming side: operations of the server become events.
+//!
+//! Invariant: events are reported in the order in which what caused them arrived, and everything
+//! that was decoded before comes before what is decoded next.
 
-use super::{DrainStage, Mux, Session, Waiting};
-use crate::encode;
-use crate::error::{Denied, ServerError, ServerErrorKind};
-use crate::events::{DisconnectReason, EndReason, Event, RequestError};
-use crate::fences::{Fence, Purpose};
-use crate::info::ServerInfo;
-use crate::op::{Message, ServerOp};
-use crate::requests::Request;
-use crate::subscriptions::{MUX_SID, Received, SubscriptionId};
+use super::event::{EndReason, Event, RequestError};
+use super::life::DrainStage;
+use super::state::Session;
+use crate::disconnect::DisconnectReason;
+use crate::tables::fences::{Fence, Purpose};
+use crate::tables::requests::{self, Request};
+use crate::tables::subscriptions::{Received, SubscriptionId};
+use crate::wire::encode;
+use crate::wire::error::{Denied, ServerError, ServerErrorKind};
+use crate::wire::info::ServerInfo;
+use crate::wire::message::Message;
+use crate::wire::op::ServerOp;
 use std::time::Duration;
 
 impl<S, R, F> Session<S, R, F> {
     /// The next thing that happened, or `None` until the driver has something new.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event<S, R, F>> {
-        if let Some(id) = self.finished.take() {
+        if let Some(id) = self.inbound.take_finished() {
             self.end_subscription(id, EndReason::MaxReached);
         }
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            if self.has_waiting_messages() {
+            if self.inbound.has_messages() {
                 match self.next_waiting_message() {
                     None => continue,
                     event => return event,
                 }
             }
-            if !self.is_listening() {
-                return self.closing.take().map(Event::Closed);
+            if !self.current.is_listening() {
+                return self.life.take_end().map(Event::Closed);
             }
-            match self.peer.decoder.next_op() {
+            match self.current.next_op() {
                 Ok(Some(ServerOp::Message(message))) => {
                     if let Some(event) = self.handle_message(message) {
                         return Some(event);
@@ -50,23 +56,19 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    /// Whether messages have been decoded before, and not been delivered.
-    #[inline]
-    fn has_waiting_messages(&self) -> bool {
-        !self.resumed.is_empty() || !self.backlog.is_empty()
-    }
+    // ---- messages -----------------------------------------------------------------------------
 
     #[cold]
     fn next_waiting_message(&mut self) -> Option<Event<S, R, F>> {
-        if !self.resumed.is_empty() {
+        if !self.inbound.resumed.is_empty() {
             return self.next_resumed();
         }
-        let message = self.backlog.pop_front()?;
+        let message = self.inbound.next_of_backlog()?;
         self.handle_early_message(message)
     }
 
     /// As [`handle_message`](Self::handle_message), for messages that do not come straight from the
-    /// server of today.
+    /// current server.
     #[cold]
     #[inline(never)]
     pub(super) fn handle_early_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
@@ -81,10 +83,10 @@ impl<S, R, F> Session<S, R, F> {
         }
         self.statistics.messages_in += 1;
         self.statistics.bytes_in += message.len() as u64;
-        if message.sid() == MUX_SID {
+        if message.sid() == requests::INBOX_SID {
             return self.handle_reply(message);
         }
-        if self.overlap.is_some() && !self.is_new(&message) {
+        if self.inbound.has_overlap() && !self.is_new(&message) {
             self.statistics.duplicates += 1;
             return None;
         }
@@ -92,7 +94,7 @@ impl<S, R, F> Session<S, R, F> {
         match id.map(|id| (id, self.subscriptions.receive(id))) {
             Some((subscription, Received::More)) => Some(Event::Message { subscription, message }),
             Some((subscription, Received::Last)) => {
-                self.finished = Some(subscription);
+                self.inbound.finish(subscription);
                 self.end_at_server(subscription);
                 Some(Event::Message { subscription, message })
             }
@@ -109,12 +111,7 @@ impl<S, R, F> Session<S, R, F> {
 
     #[inline]
     fn handle_reply(&mut self, message: Message) -> Option<Event<S, R, F>> {
-        let request = match message.subject_bytes().strip_prefix(self.inbox.as_bytes()) {
-            Some(token) => self.requests.take(token),
-            // an account's subject mapping can rewrite inboxes; then a lone request is meant
-            None => self.requests.take_only(),
-        };
-        let Some(Request { context, .. }) = request else {
+        let Some(request) = self.requests.take_answered(message.subject_bytes()) else {
             self.statistics.late_messages += 1;
             return None;
         };
@@ -122,13 +119,25 @@ impl<S, R, F> Session<S, R, F> {
             Some(503) => Err(RequestError::NoResponders),
             _ => Ok(message),
         };
-        Some(Event::Reply { context, outcome })
+        Some(Event::Reply { context: request.context, outcome })
     }
+
+    /// Tells the server of a subscription's end, if it cannot know it.
+    #[cold]
+    pub(super) fn end_at_server(&mut self, id: SubscriptionId) {
+        let Some(entry) = self.subscriptions.get(id) else { return };
+        if entry.is_counted_elsewhere() {
+            let position = entry.position;
+            self.write_unsubscribe(id, position, None);
+        }
+    }
+
+    // ---- other operations ---------------------------------------------------------------------
 
     #[inline(never)]
     fn handle_op(&mut self, op: ServerOp) {
         if !self.is_open() {
-            return self.shake_hands(op);
+            return self.handshake(op);
         }
         match op {
             ServerOp::Info(info) => self.handle_info(*info),
@@ -142,56 +151,23 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    fn shake_hands(&mut self, op: ServerOp) {
-        let is_another_info = matches!(op, ServerOp::Info(_)) && self.peer.info_seen;
-        match self.peer.handshake(op, &self.config) {
-            Ok(true) => self.open(),
+    fn handshake(&mut self, op: ServerOp) {
+        let is_another_info =
+            matches!(op, ServerOp::Info(_)) && self.current.server_info().is_some();
+        match self.current.handshake(op, &self.config) {
+            Ok(true) => self.handle_open(),
             Ok(false) if is_another_info => self.events.push_back(Event::InfoChanged),
             Ok(false) => {}
             Err(reason) => self.lose_connection(reason),
         }
     }
 
-    fn handle_info(&mut self, info: ServerInfo) {
-        self.peer.info = info;
-        self.report_lame_duck();
-        self.events.push_back(Event::InfoChanged);
-    }
-
-    pub(super) fn report_lame_duck(&mut self) {
-        if self.peer.info.ldm && !self.peer.lame_duck_seen {
-            self.peer.lame_duck_seen = true;
-            self.events.push_back(Event::LameDuck);
-        }
-    }
-
-    /// Tells the server of a subscription's end, if it cannot know it.
-    #[cold]
-    pub(super) fn end_at_server(&mut self, id: SubscriptionId) {
-        let Some(entry) = self.subscriptions.get(id) else { return };
-        if entry.has_moved || entry.received_at_join.is_some() {
-            let position = entry.position;
-            self.write_unsubscribe(id, position, None);
-        }
-    }
-
-    fn handle_pong(&mut self) {
-        self.peer.pings_outstanding = 0;
-        // a PONG that nobody asked for is odd, and does no harm
-        if let Some(fence) = self.fences.pop() {
-            self.pass_fence(fence);
-        }
-    }
-
     /// The handshake is done.
-    fn open(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting);
-        let Waiting { largest, headers, ghosts } = waiting;
-        if largest > self.max_payload() || ghosts || (headers && !self.peer.info.headers) {
-            self.recheck_outgoing();
-        }
-        self.restore();
-        if std::mem::replace(&mut self.connected_before, true) {
+    fn handle_open(&mut self) {
+        self.recheck_outgoing();
+        self.requests.restore_inbox(self.current.first_mut());
+        self.subscriptions.restore(self.current.first_mut());
+        if std::mem::replace(&mut self.was_connected, true) {
             self.statistics.reconnects += 1;
             self.events.push_back(Event::Reconnected);
         } else {
@@ -199,61 +175,43 @@ impl<S, R, F> Session<S, R, F> {
         }
         self.report_lame_duck();
         self.report_room();
-        if self.drain.is_some() {
+        if self.life.is_draining() {
             self.begin_drain();
         }
     }
 
-    pub(super) fn handle_server_error(&mut self, error: ServerError) {
-        match error.kind() {
-            ServerErrorKind::PermissionsViolation => self.find_denied(&error),
-            ServerErrorKind::TooManySubscriptions | ServerErrorKind::InvalidSubject => {}
-            _ => self.peer.last_error = Some(error.clone()),
-        }
-        self.events.push_back(Event::ServerError(error));
+    fn handle_info(&mut self, info: ServerInfo) {
+        self.current.set_info(info);
+        self.report_lame_duck();
+        self.events.push_back(Event::InfoChanged);
     }
 
-    /// Ends what the server does not permit. Its errors carry no id, only what they are about.
-    fn find_denied(&mut self, error: &ServerError) {
-        match error.denied() {
-            Some(Denied::Publish { subject }) => {
-                let sent = self.outgoing.total_sent();
-                if let Some(request) = self.requests.take_first_on(subject.as_bytes(), sent) {
-                    self.fail_request(request.context, RequestError::Denied(error.clone()));
-                }
-            }
-            Some(Denied::Reply { subject }) => {
-                let token = subject.strip_prefix(&self.inbox);
-                let request = token.and_then(|token| self.requests.take(token.as_bytes()));
-                if let Some(request) = request {
-                    self.fail_request(request.context, RequestError::Denied(error.clone()));
-                }
-            }
-            Some(Denied::Subscription { subject, queue, sid }) => {
-                if subject.strip_suffix('*') == Some(&self.inbox) {
-                    return self.lose_inbox(error);
-                }
-                for id in self.subscriptions.find(subject, queue, sid) {
-                    let error = error.clone();
-                    self.events.push_back(Event::SubscriptionDenied { subscription: id, error });
-                    self.end_subscription(id, EndReason::Denied);
-                }
-            }
-            None => {}
+    pub(super) fn report_lame_duck(&mut self) {
+        if self.current.take_lame_duck() {
+            self.events.push_back(Event::LameDuck);
         }
     }
 
-    /// No reply can come. The next request asks for the inbox again.
-    fn lose_inbox(&mut self, error: &ServerError) {
-        self.mux = Mux::Unused;
-        let sent = self.outgoing.total_sent();
-        for request in self.requests.take_if(|request| request.was_sent(sent)) {
-            self.fail_request(request.context, RequestError::Denied(error.clone()));
+    /// Reports that the buffer has room again, if a command was refused.
+    #[inline]
+    pub(super) fn report_room(&mut self) {
+        if self.is_open() && self.outgoing.take_room(self.config.low_water) {
+            self.events.push_back(Event::Writable);
+        }
+    }
+
+    // ---- fences -------------------------------------------------------------------------------
+
+    fn handle_pong(&mut self) {
+        self.current.handle_pong();
+        // a PONG that nobody asked for is odd, and does no harm
+        if let Some(fence) = self.fences.pop() {
+            self.pass_fence(fence);
         }
     }
 
     fn pass_fence(&mut self, fence: Fence<F>) {
-        let times = fence.sent.zip(self.peer.last_read);
+        let times = fence.sent.zip(self.current.last_read());
         let rtt = times.map_or(Duration::ZERO, |(sent, read)| read.duration_since(sent));
         match fence.purpose {
             Purpose::KeepAlive | Purpose::TimedOut { drained: None } => {}
@@ -269,10 +227,59 @@ impl<S, R, F> Session<S, R, F> {
             }
             Purpose::DrainAll => {
                 self.end_all_subscriptions(EndReason::Drained);
-                self.drain = Some(DrainStage::Requests);
+                self.life.enter(DrainStage::Requests);
             }
             Purpose::Leave => self.pass_leave(),
             Purpose::Final => self.finish(DisconnectReason::Drained),
+        }
+    }
+
+    // ---- errors -------------------------------------------------------------------------------
+
+    pub(super) fn handle_server_error(&mut self, error: ServerError) {
+        match error.kind() {
+            ServerErrorKind::PermissionsViolation => self.find_denied(&error),
+            ServerErrorKind::TooManySubscriptions | ServerErrorKind::InvalidSubject => {}
+            _ => self.current.set_last_error(error.clone()),
+        }
+        self.events.push_back(Event::ServerError(error));
+    }
+
+    /// Ends what the server does not permit. Its errors carry no id, only what they are about.
+    fn find_denied(&mut self, error: &ServerError) {
+        match error.denied() {
+            Some(Denied::Publish { subject }) => {
+                let sent = self.outgoing.total_sent();
+                let request = self.requests.take_first_on(subject.as_bytes(), sent);
+                self.deny_requests(request, error);
+            }
+            Some(Denied::Reply { subject }) => {
+                let request = self.requests.take_by_reply(subject);
+                self.deny_requests(request, error);
+            }
+            // no reply can arrive
+            Some(Denied::Subscription { subject, .. }) if self.requests.is_inbox(subject) => {
+                let requests = self.requests.deny_inbox(self.outgoing.total_sent());
+                self.deny_requests(requests, error);
+            }
+            Some(Denied::Subscription { subject, queue, sid }) => {
+                for id in self.subscriptions.find(subject, queue, sid) {
+                    let error = error.clone();
+                    self.events.push_back(Event::SubscriptionDenied { subscription: id, error });
+                    self.end_subscription(id, EndReason::Denied);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn deny_requests(
+        &mut self,
+        requests: impl IntoIterator<Item = Request<R>>,
+        error: &ServerError,
+    ) {
+        for request in requests {
+            self.fail_request(request.context, RequestError::Denied(error.clone()));
         }
     }
 }

@@ -2,18 +2,22 @@
 //!
 //! A subscription that is being drained is not paused: to drain is to deliver what is left.
 
-use super::Session;
-use crate::error::CommandError;
-use crate::events::{EndReason, Event};
-use crate::held::{Held, Pending, PendingLimits};
-use crate::op::Message;
-use crate::subscriptions::{Subscription, SubscriptionId};
+use super::command_error::CommandError;
+use super::event::{EndReason, Event};
+use super::state::Session;
+use crate::tables::paused::{PausedMessages, Pending, PendingLimits};
+use crate::tables::subscriptions::{Subscription, SubscriptionId};
+use crate::wire::message::Message;
 
 impl<S, R, F> Session<S, R, F> {
     /// Holds a subscription's messages back until [`resume`](Self::resume). They count towards its
-    /// maximum when they come.
+    /// maximum when they arrive.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownSubscription`] if it has ended, [`CommandError::Draining`] if it, or
+    /// the session, is being drained.
     pub fn pause(&mut self, id: SubscriptionId) -> Result<(), CommandError> {
-        let is_draining = self.drain.is_some();
+        let is_draining = self.life.is_draining();
         let entry = self.subscriptions.get_mut(id).ok_or(CommandError::UnknownSubscription)?;
         if entry.draining || is_draining {
             return Err(CommandError::Draining);
@@ -22,19 +26,25 @@ impl<S, R, F> Session<S, R, F> {
         Ok(())
     }
 
-    /// Delivers what a paused subscription has held back, and then what comes.
+    /// Delivers what a paused subscription has held back, and then what arrives.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownSubscription`] if it has ended.
     pub fn resume(&mut self, id: SubscriptionId) -> Result<(), CommandError> {
         let entry = self.subscriptions.get_mut(id).ok_or(CommandError::UnknownSubscription)?;
         if let Some(held) = &mut entry.held
             && std::mem::take(&mut held.paused)
         {
-            // until it is empty, what comes goes behind it
-            self.resumed.push_back(id);
+            // until it is empty, what arrives goes after it
+            self.inbound.resumed.push_back(id);
         }
         Ok(())
     }
 
-    /// Changes how much may wait for a subscription while it is paused.
+    /// Changes how much may wait for a subscription while it is paused. What waits already stays.
+    ///
+    /// # Errors
+    /// [`CommandError::UnknownSubscription`] if it has ended.
     pub fn set_pending_limits(
         &mut self,
         id: SubscriptionId,
@@ -46,21 +56,22 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     /// What waits for a subscription, and how much was dropped. `None` if it has ended.
+    #[must_use]
     pub fn pending(&self, id: SubscriptionId) -> Option<Pending> {
         let entry = self.subscriptions.get(id)?;
-        Some(entry.held.as_deref().map_or(Pending::default(), Held::pending))
+        Some(entry.held.as_deref().map_or(Pending::default(), PausedMessages::pending))
     }
 
-    /// Resumes whatever is paused.
+    /// Resumes all paused subscriptions.
     pub(super) fn resume_all(&mut self) {
-        let all: Vec<_> = self.subscriptions.slots.keys().map(SubscriptionId).collect();
+        let all: Vec<_> = self.subscriptions.ids().collect();
         for id in all {
-            // they are alive
+            // cannot fail: these are the ids of live subscriptions
             let _ = self.resume(id);
         }
     }
 
-    /// A message has come for a paused subscription.
+    /// A message has arrived for a paused subscription.
     #[cold]
     pub(super) fn hold(&mut self, id: SubscriptionId, message: &Message) {
         let held = self.subscriptions.get_mut(id).and_then(|entry| entry.held.as_deref_mut());
@@ -77,19 +88,20 @@ impl<S, R, F> Session<S, R, F> {
     /// The next message of a subscription that has been resumed.
     #[cold]
     pub(super) fn next_resumed(&mut self) -> Option<Event<S, R, F>> {
-        while let Some(id) = self.resumed.front().copied() {
+        while let Some(id) = self.inbound.resumed.front().copied() {
             let entry = self.subscriptions.get_mut(id);
             let held = entry.and_then(|entry| entry.held.as_deref_mut());
             // it may have ended, or have been paused again
-            let message = held.filter(|held| !held.paused).and_then(Held::pop);
-            if self.subscriptions.is_complete(id) {
-                self.finished = Some(id);
-            }
+            let message = held.filter(|held| !held.paused).and_then(PausedMessages::pop);
+            let is_complete = self.subscriptions.is_complete(id);
             if let Some(message) = message {
+                if is_complete {
+                    self.inbound.finish(id);
+                }
                 return Some(Event::Message { subscription: id, message });
             }
-            self.resumed.pop_front();
-            if let Some(id) = self.finished.take() {
+            self.inbound.resumed.pop_front();
+            if is_complete {
                 self.end_subscription(id, EndReason::MaxReached);
             }
         }

@@ -14,7 +14,7 @@ use super::reader::Reader;
 use evnats_protocol::{
     ClientOp, CommandError, Decoder, DisconnectReason, EndReason, Event, FlushError, HeaderMap,
     Message, OutgoingMessage, Phase, RequestError, Security, ServerOp, Session, SessionConfig,
-    SubscriptionId,
+    SubscriptionId, Which,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -181,8 +181,8 @@ impl World {
         if before != Phase::Connecting && self.session.phase() == Phase::Connecting {
             self.replace_server();
         }
-        let chunks: usize = self.session.chunks().map(<[u8]>::len).sum();
-        assert_eq!(chunks, self.session.writable_len());
+        let chunks: usize = self.session.leg(Which::Current).chunks().map(<[u8]>::len).sum();
+        assert_eq!(chunks, self.session.leg(Which::Current).writable_len());
         assert!(self.session.request_count() <= self.requests.len());
         assert!(self.session.subscription_count() <= self.subscriptions.len());
     }
@@ -324,14 +324,16 @@ impl World {
     /// A few bytes of what the session has to write reach the server.
     fn write(&mut self, count: usize) {
         let mut left = count;
-        for chunk in self.session.chunks() {
+        for chunk in self.session.leg(Which::Current).chunks() {
             let part = &chunk[..chunk.len().min(left)];
             self.server.decoder.feed(part);
             left -= part.len();
         }
-        self.session.handle_written(count - left);
+        self.session.leg(Which::Current).handle_written(count - left);
         self.server.read(&self.unseen);
-        if self.session.phase() == Phase::Ready && self.session.writable_len() == 0 {
+        if self.session.phase() == Phase::Ready
+            && self.session.leg(Which::Current).writable_len() == 0
+        {
             assert_eq!(self.server.decoder.pending(), 0, "half an operation was written");
             // one with a maximum may have all its messages, held while it is paused
             let is_known = |entry: &Subscribed| {
@@ -344,7 +346,7 @@ impl World {
 
     fn lose_connection(&mut self) {
         while self.poll() {}
-        self.session.handle_disconnected(DisconnectReason::ServerClosed);
+        self.session.leg(Which::Current).handle_disconnected(DisconnectReason::ServerClosed);
     }
 
     /// Another server takes the place of this one, and knows nothing.
@@ -359,7 +361,7 @@ impl World {
     fn receive(&mut self, count: usize) {
         let count = count.min(self.server.outbox.len());
         let bytes: Vec<u8> = self.server.outbox.drain(..count).collect();
-        self.session.handle_bytes(&bytes, self.now);
+        self.session.leg(Which::Current).handle_bytes(&bytes, self.now);
     }
 
     /// Everything arrives on both sides, and is dealt with.
@@ -368,7 +370,7 @@ impl World {
             self.session.handle_turn(self.now);
             self.receive(usize::MAX);
             while self.poll() {}
-            if self.session.writable_len() == 0 {
+            if self.session.leg(Which::Current).writable_len() == 0 {
                 break;
             }
             self.write(usize::MAX);
@@ -389,7 +391,7 @@ impl World {
     fn hello(&mut self, input: &mut Reader<'_>) {
         let is_new = self.session.phase() == Phase::Connecting;
         self.session.handle_connecting(self.now);
-        self.session.handle_connected(Security::Plain);
+        self.session.leg(Which::Current).handle_connected(Security::Plain);
         if is_new {
             // half an operation of the connection before went with its decoder
             self.server.decoder = Decoder::default();
@@ -559,7 +561,10 @@ impl World {
         assert!(self.subscriptions.is_empty(), "subscriptions without an end");
         assert!(self.requests.is_empty(), "requests without an outcome");
         assert!(self.fences.is_empty(), "fences without an outcome");
-        assert_eq!((self.session.next_deadline(), self.session.writable_len()), (None, 0));
+        assert_eq!(
+            (self.session.next_deadline(), self.session.leg(Which::Current).writable_len()),
+            (None, 0)
+        );
         assert!(!self.session.needs_turn());
     }
 }

@@ -1,7 +1,9 @@
 //! The outgoing buffer at its limit: the caller gets the message back, and hears when to go on.
 
 use crate::support::{Driver, INFO, config};
-use evnats_protocol::{CommandError, Event, OutgoingMessage, Payload, RequestError, Security};
+use evnats_protocol::{
+    CommandError, Event, OutgoingMessage, Payload, RequestError, Security, Which,
+};
 use std::time::Duration;
 
 fn full() -> Driver {
@@ -28,13 +30,13 @@ fn a_full_buffer_gives_the_payload_back() {
 #[test]
 fn writable_comes_at_low_water_and_once() {
     let mut driver = full();
-    let size = driver.session.writable_len();
+    let size = driver.session.leg(Which::Current).writable_len();
     assert!(driver.session.publish(OutgoingMessage::new("a", &[b'y'; 200])).is_err());
-    driver.session.handle_written(size - 101);
+    driver.session.leg(Which::Current).handle_written(size - 101);
     assert!(driver.events().is_empty());
-    driver.session.handle_written(1);
+    driver.session.leg(Which::Current).handle_written(1);
     assert_eq!(driver.events(), ["writable"]);
-    driver.session.handle_written(100);
+    driver.session.leg(Which::Current).handle_written(100);
     assert!(driver.events().is_empty());
     driver.publish("a", "goes on");
 }
@@ -42,7 +44,8 @@ fn writable_comes_at_low_water_and_once() {
 #[test]
 fn a_buffer_that_refused_nothing_is_not_said_to_be_writable() {
     let mut driver = full();
-    driver.session.handle_written(driver.session.writable_len());
+    let mut leg = driver.session.leg(Which::Current);
+    leg.handle_written(leg.writable_len());
     assert!(driver.events().is_empty());
 }
 
@@ -67,7 +70,7 @@ fn a_buffer_that_the_second_look_empties_is_writable() {
         config.max_buffered = 1000;
         config.low_water = 100;
     }));
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     driver.publish("a", &"x".repeat(900));
     assert!(driver.session.publish(OutgoingMessage::new("a", &[b'y'; 200])).is_err());
     driver.receive(INFO.replace("1048576", "200"));
@@ -101,6 +104,6 @@ fn an_empty_buffer_takes_a_payload_over_its_limit() {
 fn a_server_that_floods_with_pings_does_not_make_the_buffer_grow() {
     let mut driver = Driver::new(config(|config| config.max_buffered = 100));
     driver.events_after("PING\r\n".repeat(1000));
-    let written: usize = driver.session.chunks().map(<[u8]>::len).sum();
+    let written: usize = driver.session.leg(Which::Current).chunks().map(<[u8]>::len).sum();
     assert!(written <= 106, "{written}");
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Driver, INFO, SECOND, msg};
 use evnats_protocol::{
-    CommandError, DisconnectReason, Event, OutgoingMessage, Phase, Security, SessionConfig,
+    CommandError, DisconnectReason, Event, OutgoingMessage, Phase, Security, SessionConfig, Which,
 };
 
 #[test]
@@ -27,7 +27,7 @@ fn everything_pending_gets_exactly_one_outcome_at_close() {
     ];
     assert_eq!(driver.events(), expected);
     driver.session.close();
-    driver.session.handle_disconnected(DisconnectReason::ServerClosed);
+    driver.session.leg(Which::Current).handle_disconnected(DisconnectReason::ServerClosed);
     driver.session.handle_timeout(driver.now + 9 * SECOND);
     assert!(driver.events().is_empty());
     assert_eq!(driver.session.next_deadline(), None);
@@ -52,7 +52,13 @@ fn nothing_is_written_or_delivered_after_close() {
     driver.session.close();
     let expected = ["disconnected", "1 never sent", "sub ended: closed", "closed"];
     assert_eq!(driver.events(), expected);
-    assert_eq!((driver.session.writable_len(), driver.session.chunks().count()), (0, 0));
+    assert_eq!(
+        (
+            driver.session.leg(Which::Current).writable_len(),
+            driver.session.leg(Which::Current).chunks().count()
+        ),
+        (0, 0)
+    );
     assert!(driver.events_after(msg("a", 2, "x")).is_empty());
 }
 
@@ -94,7 +100,7 @@ fn a_transport_that_is_reported_after_the_end_changes_nothing() {
     driver.session.close();
     driver.events();
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     assert_eq!(driver.session.next_deadline(), None);
     assert!(driver.events_after(INFO).is_empty());
     assert_eq!(driver.session.phase(), Phase::Closed);
@@ -104,10 +110,10 @@ fn a_transport_that_is_reported_after_the_end_changes_nothing() {
 fn a_write_that_is_reported_after_the_end_is_forgotten() {
     let mut driver = Driver::ready();
     driver.publish("a", "on its way");
-    let written = driver.session.writable_len();
+    let written = driver.session.leg(Which::Current).writable_len();
     driver.session.close();
-    driver.session.handle_written(written);
-    assert_eq!(driver.session.writable_len(), 0);
+    driver.session.leg(Which::Current).handle_written(written);
+    assert_eq!(driver.session.leg(Which::Current).writable_len(), 0);
     assert_eq!(driver.events(), ["disconnected", "1 never sent", "closed"]);
 }
 
@@ -131,7 +137,7 @@ fn a_refusal_is_forgotten_at_the_end() {
     assert!(driver.session.publish(OutgoingMessage::new("a", "more than ten")).is_ok());
     assert!(driver.session.publish(OutgoingMessage::new("a", "more than ten")).is_err());
     driver.session.close();
-    driver.session.handle_written(0);
+    driver.session.leg(Which::Current).handle_written(0);
     assert_eq!(driver.events(), ["disconnected", "1 never sent", "closed"]);
 }
 

@@ -1,7 +1,7 @@
 //! Fences: in order, each to its own `PONG`, whatever else pings.
 
 use crate::support::{Driver, INFO, SECOND, config, msg};
-use evnats_protocol::DisconnectReason;
+use evnats_protocol::{DisconnectReason, Which};
 
 #[test]
 fn fences_are_passed_in_order_and_say_how_long_it_took() {
@@ -77,7 +77,7 @@ fn fences_fail_at_disconnect_in_order() {
     driver.session.flush(9 * SECOND, "a");
     driver.written();
     driver.session.flush(9 * SECOND, "b");
-    driver.session.handle_disconnected(DisconnectReason::ServerClosed);
+    driver.session.leg(Which::Current).handle_disconnected(DisconnectReason::ServerClosed);
     let expected = [
         "disconnected: the server closed the connection",
         "no fence a: disconnected before the server answered",

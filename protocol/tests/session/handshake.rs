@@ -1,16 +1,16 @@
 //! From the open transport to `Connected`, and everything that can come instead.
 
 use crate::support::{Driver, INFO, SECOND, config, connect_info, msg};
-use evnats_protocol::{ClientOp, OutgoingMessage, Phase, Security, SessionConfig};
+use evnats_protocol::{ClientOp, OutgoingMessage, Phase, Security, SessionConfig, Which};
 use std::time::Duration;
 
 #[test]
 fn connect_and_ping_go_out_in_one_write_and_the_pong_completes_the_handshake() {
     let mut driver = Driver::connected();
     assert_eq!(driver.session.phase(), Phase::AwaitingInfo);
-    assert_eq!(driver.session.writable_len(), 0, "the server speaks first");
+    assert_eq!(driver.session.leg(Which::Current).writable_len(), 0, "the server speaks first");
     assert!(driver.events_after(INFO).is_empty());
-    assert_eq!(driver.session.chunks().count(), 1);
+    assert_eq!(driver.session.leg(Which::Current).chunks().count(), 1);
     let [ClientOp::Connect(connect), ClientOp::Ping] = &driver.written_ops()[..] else { panic!() };
     assert!(connect.headers && connect.no_responders && connect.echo);
     assert!(!connect.verbose && !connect.pedantic);
@@ -35,7 +35,7 @@ fn bytes_read_before_the_transport_is_said_to_be_open_wait() {
     let mut driver = Driver::new(SessionConfig::default());
     assert!(driver.events_after(INFO).is_empty());
     assert_eq!(driver.session.phase(), Phase::Connecting);
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     assert!(driver.events().is_empty());
     assert_eq!(driver.session.phase(), Phase::AwaitingPong);
 }
@@ -47,7 +47,7 @@ fn commands_before_the_handshake_are_written_after_it_in_order() {
     driver.publish("a", "1");
     driver.session.flush(SECOND, "flush");
     driver.publish("a", "2");
-    assert_eq!(driver.session.writable_len(), 0);
+    assert_eq!(driver.session.leg(Which::Current).writable_len(), 0);
     assert!(driver.session.buffered_len() > 0);
     driver.shake_hands(INFO);
     assert_eq!(driver.written(), ["SUB a 2", "PUB a 1", "PING", "PUB a 2"]);
@@ -148,7 +148,13 @@ fn the_connect_timeout_ends_with_the_handshake() {
 fn a_server_that_requires_tls_is_refused_and_nothing_is_written() {
     let mut driver = Driver::connected();
     let events = driver.events_after("INFO {\"tls_required\":true,\"max_payload\":9}\r\n");
-    assert_eq!(events, ["not connected: the server requires TLS", "closed"]);
+    assert_eq!(
+        events,
+        [
+            "not connected: the server requires TLS, which is not available on this connection",
+            "closed"
+        ]
+    );
     assert!(driver.written().is_empty());
 }
 
@@ -191,7 +197,7 @@ fn a_ping_during_the_handshake_is_answered_at_once() {
 #[test]
 fn a_verbose_ok_stream_is_tolerated() {
     let mut driver = Driver::new(connect_info(|connect| connect.verbose = true));
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     driver.receive(INFO);
     driver.events();
     let ops = driver.written_ops();
@@ -206,12 +212,15 @@ fn a_verbose_ok_stream_is_tolerated() {
 fn no_echo_needs_a_server_that_knows_it() {
     let no_echo = || connect_info(|connect| connect.echo = false);
     let mut driver = Driver::new(no_echo());
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     let events = driver.events_after("INFO {\"proto\":0,\"max_payload\":9}\r\n");
-    assert_eq!(events, ["not connected: the server requires echo", "closed"]);
+    assert_eq!(
+        events,
+        ["not connected: the server does not support connections without echo", "closed"]
+    );
 
     let mut driver = Driver::new(no_echo());
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     driver.receive(INFO);
     assert!(driver.events().is_empty());
     assert!(matches!(&driver.written_ops()[0], ClientOp::Connect(connect) if !connect.echo));
@@ -241,13 +250,13 @@ fn the_reason_that_the_server_gave_before_closing_is_the_reason() {
     let mut driver = Driver::ready();
     let error = "-ERR 'Stale Connection'\r\n";
     assert_eq!(driver.events_after(error), ["server error: Stale Connection"]);
-    driver.session.handle_disconnected(ServerClosed);
+    driver.session.leg(Which::Current).handle_disconnected(ServerClosed);
     let expected = ["disconnected: server error: Stale Connection", "closed"];
     assert_eq!(driver.events(), expected);
 
     let mut driver = Driver::ready();
     driver.events_after("-ERR 'Permissions Violation for Publish to \"a\"'\r\n");
-    driver.session.handle_disconnected(ServerClosed);
+    driver.session.leg(Which::Current).handle_disconnected(ServerClosed);
     let expected = ["disconnected: the server closed the connection", "closed"];
     assert_eq!(driver.events(), expected, "an error that does not close is no reason");
 }

@@ -1,7 +1,7 @@
 //! What a server does not take is refused before the first byte of it is written.
 
 use crate::support::{Driver, INFO, SECOND, config};
-use evnats_protocol::{CommandError, HeaderMap, OutgoingMessage, Security};
+use evnats_protocol::{CommandError, HeaderMap, OutgoingMessage, Security, Which};
 
 const SMALL: &str = "INFO {\"proto\":1,\"headers\":true,\"max_payload\":20}\r\n";
 const NO_HEADERS: &str = "INFO {\"proto\":1,\"max_payload\":1048576}\r\n";
@@ -104,7 +104,7 @@ fn requests_are_answered_after_the_second_look() {
 #[test]
 fn the_second_look_reads_lines_longer_than_what_a_server_may_send() {
     let mut driver = Driver::new(config(|config| config.limits.max_line = 128));
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     driver.publish("large", "this is too large for it");
     let long = "x".repeat(200);
     driver.publish(&long, "kept");
@@ -181,7 +181,10 @@ fn a_large_payload_goes_through_unharmed_and_uncopied() {
     driver.session.publish(OutgoingMessage::new("a", large.clone())).unwrap();
     driver.session.publish(OutgoingMessage::new("a", large)).unwrap();
     driver.publish("a", "after");
-    assert!(driver.session.chunks().any(|chunk| chunk.as_ptr() == address), "not copied");
+    assert!(
+        driver.session.leg(Which::Current).chunks().any(|chunk| chunk.as_ptr() == address),
+        "not copied"
+    );
     let expected = ["PUB a before", "PUB a [300000 bytes]", "PUB a [300000 bytes]", "PUB a after"];
     assert_eq!(driver.written(), expected);
 }
@@ -195,11 +198,12 @@ fn a_large_payload_is_unharmed_by_writes_of_any_size() {
         driver.session.publish(OutgoingMessage::new("a", payload.clone())).unwrap();
         driver.publish("a", "after");
         let mut wire = Vec::new();
-        while driver.session.writable_len() > 0 {
-            let all: Vec<u8> = driver.session.chunks().flatten().copied().collect();
+        while driver.session.leg(Which::Current).writable_len() > 0 {
+            let all: Vec<u8> =
+                driver.session.leg(Which::Current).chunks().flatten().copied().collect();
             let count = step.min(all.len());
             wire.extend_from_slice(&all[..count]);
-            driver.session.handle_written(count);
+            driver.session.leg(Which::Current).handle_written(count);
         }
         let expected =
             [b"PUB a 6\r\nbefore\r\nPUB a 100000\r\n", &payload[..], b"\r\nPUB a 5\r\nafter\r\n"];

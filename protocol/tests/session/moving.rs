@@ -2,7 +2,8 @@
 
 use crate::support::{Driver, INFO, SECOND, config, msg};
 use evnats_protocol::DisconnectReason::ServerClosed;
-use evnats_protocol::{OutgoingMessage, Phase, Security};
+use evnats_protocol::{OutgoingMessage, Phase, Security, Which};
+use std::time::Duration;
 
 fn ready() -> Driver {
     Driver::ready_with(config(|config| config.resume = true))
@@ -14,7 +15,7 @@ impl Driver {
     #[track_caller]
     fn join(&mut self) -> Vec<String> {
         self.session.begin_move(self.now);
-        let mut next = self.session.next_server().unwrap();
+        let mut next = self.session.leg(Which::Next);
         assert_eq!(next.phase(), Phase::Connecting);
         next.handle_connected(Security::Plain);
         assert!(self.next_receives(INFO).is_empty());
@@ -45,7 +46,7 @@ fn lame_duck_move_subscribes_there_then_unsubscribes_here_and_a_fence_ends_it() 
     assert_eq!(driver.leave(), ["UNSUB 2", "UNSUB 3", "PING"]);
     assert_eq!(driver.events_after(msg("a", 2, "last")), ["message 2: last"]);
     assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
-    assert!(driver.session.next_server().is_none());
+    assert!(!driver.session.is_moving());
     assert_eq!(driver.events_after(msg("a", 2, "first")), ["message 2: first"]);
     assert_eq!(driver.session.phase(), Phase::Ready);
     assert_eq!(driver.session.statistics().reconnects, 1);
@@ -164,23 +165,31 @@ fn a_move_that_fails_leaves_everything_as_it_was() {
         |driver| driver.next_receives("garbage\r\n"),
         |driver| driver.wait(5 * SECOND),
         |driver| {
-            driver.session.next_server().unwrap().handle_disconnected(ServerClosed);
+            driver.session.leg(Which::Next).handle_disconnected(ServerClosed);
             driver.events()
         },
         |driver| driver.next_receives("INFO {\"max_payload\":10}\r\n"),
+    ];
+    let reasons = [
+        "server error: Authorization Violation",
+        "protocol violation by the server: unknown operation \"garbage\"",
+        "connect timed out",
+        "the server closed the connection",
+        "the next server accepts only messages of up to 10 bytes, the current one larger ones",
     ];
     for (index, fail) in fails.into_iter().enumerate() {
         let mut driver = ready();
         driver.subscribe("a", "a");
         driver.written();
-        driver.session.begin_move(driver.now);
-        driver.session.next_server().unwrap().handle_connected(Security::Plain);
+        assert!(driver.session.begin_move(driver.now));
+        driver.session.leg(Which::Next).handle_connected(Security::Plain);
         let mut events = fail(&mut driver);
         if index == 4 {
             events = driver.next_receives("PONG\r\n");
         }
-        assert!(events.len() == 1 && events[0].starts_with("not moved: "), "{index} {events:?}");
-        assert!(driver.session.next_server().is_none());
+        let reason = reasons[index];
+        assert_eq!(events, [format!("not moved: {reason}")]);
+        assert!(!driver.session.is_moving());
         assert_eq!(driver.events_after(msg("a", 2, "x")), ["message 2: x"]);
         assert_eq!(driver.join(), ["SUB a 2", "PING"], "it can be tried again");
     }
@@ -196,13 +205,13 @@ fn losing_the_old_server_in_the_middle_is_a_lost_connection() {
         if leaves {
             driver.leave();
         }
-        driver.session.handle_disconnected(ServerClosed);
+        driver.session.leg(Which::Current).handle_disconnected(ServerClosed);
         assert_eq!(driver.events(), ["disconnected: the server closed the connection"]);
-        assert!(driver.session.next_server().is_none());
+        assert!(!driver.session.is_moving());
         driver.forget_written();
         driver.publish("p", "kept");
         driver.session.handle_connecting(driver.now);
-        driver.session.handle_connected(Security::Plain);
+        driver.session.leg(Which::Current).handle_connected(Security::Plain);
         driver.events_after(INFO);
         driver.written();
         assert_eq!(driver.events_after("PONG\r\n"), ["reconnected"]);
@@ -222,7 +231,7 @@ fn losing_the_next_server_after_the_old_one_was_left_is_a_lost_connection() {
     driver.written();
     driver.join();
     driver.leave();
-    driver.session.next_server().unwrap().handle_disconnected(ServerClosed);
+    driver.session.leg(Which::Next).handle_disconnected(ServerClosed);
     assert_eq!(driver.events(), ["disconnected: the server closed the connection"]);
     assert_eq!(driver.session.phase(), Phase::Connecting);
 }
@@ -261,13 +270,13 @@ fn a_next_server_that_is_about_to_shut_down_too_says_so() {
 #[test]
 fn there_is_no_move_without_a_connection_or_at_its_end() {
     let mut driver = ready();
-    driver.session.handle_disconnected(ServerClosed);
+    driver.session.leg(Which::Current).handle_disconnected(ServerClosed);
     driver.session.begin_move(driver.now);
-    assert!(driver.session.next_server().is_none());
+    assert!(!driver.session.is_moving());
     let mut driver = ready();
     driver.session.drain(driver.now);
     driver.session.begin_move(driver.now);
-    assert!(driver.session.next_server().is_none());
+    assert!(!driver.session.is_moving());
 }
 
 #[test]
@@ -277,7 +286,7 @@ fn a_maximum_set_after_a_failed_move_is_what_the_old_server_counts() {
     driver.written();
     driver.events_after(msg("a", 2, "1") + &msg("a", 2, "2") + &msg("a", 2, "3"));
     driver.join();
-    driver.session.next_server().unwrap().handle_disconnected(ServerClosed);
+    driver.session.leg(Which::Next).handle_disconnected(ServerClosed);
     driver.events();
     driver.session.unsubscribe_after(id, 5).unwrap();
     assert_eq!(driver.written(), ["UNSUB 2 5"], "the old server counts from its SUB");
@@ -302,11 +311,11 @@ fn a_subscription_made_in_the_overlap_survives_the_loss_of_the_old_server() {
     assert!(driver.next_receives("PONG\r\n").is_empty());
     driver.subscribe("new", "new"); // the socket takes nothing
     assert!(driver.wait(SECOND).is_empty()); // leave
-    driver.session.handle_disconnected(ServerClosed);
+    driver.session.leg(Which::Current).handle_disconnected(ServerClosed);
     driver.events();
     driver.forget_written();
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     driver.events_after(INFO);
     driver.written();
     driver.events_after("PONG\r\n");
@@ -326,7 +335,7 @@ fn a_next_server_that_does_not_answer_the_join_is_given_up() {
         driver.written();
         events.extend(driver.wait(SECOND));
     }
-    assert!(driver.session.next_server().is_none(), "after 10 minutes {events:?}");
+    assert!(!driver.session.is_moving(), "after 10 minutes {events:?}");
 }
 
 #[test]
@@ -338,11 +347,8 @@ fn a_next_server_that_floods_with_pings_does_not_make_its_buffer_grow() {
     driver.join();
     let pings = "PING\r\n".repeat(100_000);
     driver.next_receives(&pings);
-    assert!(
-        driver.session.next_server().unwrap().chunk().len() < 2000,
-        "{}",
-        driver.session.next_server().unwrap().chunk().len()
-    );
+    let waiting = driver.session.leg(Which::Next).writable_len();
+    assert!(waiting < 2000, "{waiting}");
 }
 
 #[test]
@@ -371,7 +377,7 @@ fn a_move_may_follow_right_after_another() {
     driver.leave();
     assert_eq!(driver.events_after("PONG\r\n"), ["moved", "lame duck"]);
     driver.session.begin_move(driver.now);
-    assert!(driver.session.next_server().is_some(), "as the driver does on LameDuck");
+    assert!(driver.session.is_moving(), "as the driver does on LameDuck");
 }
 
 #[test]
@@ -397,7 +403,7 @@ fn a_drain_in_the_overlap_waits_for_the_end_of_the_move() {
     driver.join();
     driver.next_receives("PONG\r\n");
     let now = driver.now;
-    driver.session.next_server().unwrap().handle_bytes(msg("a", 2, "x").as_bytes(), now);
+    driver.session.leg(Which::Next).handle_bytes(msg("a", 2, "x").as_bytes(), now);
     driver.session.drain(driver.now);
     driver.written();
     let events = driver.events_after("PONG\r\n");
@@ -466,12 +472,12 @@ fn a_half_written_frame_is_not_continued_at_the_next_server() {
     driver.join();
     driver.next_receives("PONG\r\n");
     driver.publish("p", "0123456789\r\nSUB > 99\r\n");
-    driver.session.handle_written(19);
+    driver.session.leg(Which::Current).handle_written(19);
     assert!(driver.wait(SECOND).is_empty(), "it leaves");
     let events = driver.events_after("PONG\r\n");
     let reason = "disconnected: protocol violation by the server: unexpected PONG during a move";
     assert_eq!(events[0], reason, "nobody has asked");
-    assert_eq!(driver.session.writable_len(), 0);
+    assert_eq!(driver.session.leg(Which::Current).writable_len(), 0);
 }
 
 #[test]
@@ -481,9 +487,89 @@ fn what_waits_for_the_end_of_a_move_is_limited() {
     driver.join();
     let empty = msg("a", 2, "").repeat(1000);
     let mut rounds = 0;
-    while driver.session.next_server().is_some() {
-        driver.next_receives(&empty);
+    let mut events = Vec::new();
+    while driver.session.is_moving() {
+        events = driver.next_receives(&empty);
         rounds += 1;
         assert!(rounds < 1000, "a million messages wait");
     }
+    let reason = "more than 16777216 bytes have arrived during the move to another server";
+    assert_eq!(events, [format!("not moved: {reason}")]);
+}
+
+#[test]
+fn the_old_server_is_left_as_soon_as_what_came_before_the_join_is_no_copy_of_what_comes_after() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.written();
+    // on its way before the next server read the SUB: that one has no copy of it
+    assert_eq!(driver.events_after(msg("a", 2, "tick")), ["message 2: tick"]);
+    driver.join();
+    assert_eq!(driver.events_after(msg("a", 2, "tick")), ["message 2: tick"]);
+    driver.next_receives("PONG\r\n");
+    let overlap = driver.session.next_deadline().unwrap() - driver.now;
+    driver.wait(overlap - Duration::from_millis(1));
+    assert!(driver.written().is_empty(), "the cluster may not have heard of it");
+    driver.wait(Duration::from_millis(1));
+    assert_eq!(driver.written(), ["UNSUB 2", "PING"]);
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
+    assert_eq!(driver.events_after(msg("a", 2, "tick")), ["message 2: tick"], "another one");
+}
+
+#[test]
+fn of_equal_messages_just_before_the_leave_none_is_taken_for_a_copy() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.written();
+    driver.join();
+    driver.next_receives("PONG\r\n");
+    driver.wait(Duration::from_millis(749));
+    let twice = msg("a", 2, "x").repeat(2);
+    assert_eq!(driver.events_after(twice), ["message 2: x", "message 2: x"]);
+    driver.wait(Duration::from_millis(1));
+    assert_eq!(driver.written(), ["UNSUB 2", "PING"]);
+    assert!(driver.next_receives(msg("a", 2, "x")).is_empty(), "it waits");
+    let expected = ["moved", "message 2: x"];
+    assert_eq!(driver.events_after("PONG\r\n"), expected, "nobody knows that it is no third one");
+}
+
+#[test]
+fn a_subscription_drained_during_a_move_ends_with_the_connection() {
+    for leaves in [false, true] {
+        let mut driver = ready();
+        let id = driver.session.subscribe("a", None, "a").unwrap();
+        driver.written();
+        driver.join();
+        if leaves {
+            driver.leave();
+        }
+        driver.session.drain_subscription(id, 5 * SECOND, "drain");
+        driver.session.leg(Which::Current).handle_disconnected(ServerClosed);
+        let expected = [
+            "disconnected: the server closed the connection",
+            "a ended: disconnected",
+            "no fence drain: disconnected before the server answered",
+        ];
+        assert_eq!(driver.events(), expected);
+        assert_eq!(driver.session.subscription_count(), 0);
+    }
+}
+
+#[test]
+fn a_leg_that_does_not_exist_does_nothing() {
+    let mut driver = ready();
+    let now = driver.now;
+    let mut next = driver.session.leg(Which::Next);
+    assert_eq!(next.phase(), Phase::Closed);
+    next.handle_connected(Security::Plain);
+    next.handle_secured();
+    next.handle_bytes(b"PING\r\n", now);
+    next.handle_disconnected(ServerClosed);
+    assert!(next.read_room().is_empty() && !next.wants_read());
+    next.handle_read(10, now);
+    next.handle_written(10);
+    assert_eq!((next.chunks().count(), next.writable_len()), (0, 0));
+    assert!(next.server_info().is_none());
+    assert_eq!(driver.events(), [] as [&str; 0]);
+    assert_eq!(driver.session.phase(), Phase::Ready);
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Driver, INFO, SECOND, config, hmsg, msg};
 use evnats_protocol::DisconnectReason::ServerClosed;
-use evnats_protocol::{OutgoingMessage, SessionConfig};
+use evnats_protocol::{OutgoingMessage, SessionConfig, Which};
 
 const UNKNOWN: &str = "disconnected, outcome unknown";
 const NEVER: &str = "disconnected, the request was never sent";
@@ -144,9 +144,9 @@ fn pending_request_fails_on_disconnect_with_what_is_known() {
     let mut driver = Driver::ready();
     driver.inbox_of("written");
     driver.request("s", "half");
-    driver.session.handle_written(1);
+    driver.session.leg(Which::Current).handle_written(1);
     driver.request("s", "unwritten");
-    driver.session.handle_disconnected(ServerClosed);
+    driver.session.leg(Which::Current).handle_disconnected(ServerClosed);
     let expected = [
         CLOSED.to_string(),
         format!("no reply half: {NEVER}"),
@@ -164,7 +164,7 @@ fn requests_before_the_handshake_were_never_sent() {
     driver.receive(INFO);
     driver.events();
     driver.written();
-    driver.session.handle_disconnected(ServerClosed);
+    driver.session.leg(Which::Current).handle_disconnected(ServerClosed);
     let failed = "not connected: the server closed the connection";
     assert_eq!(driver.events(), [failed, &format!("no reply a: {NEVER}"), "closed"]);
 }

@@ -5,7 +5,7 @@ use crate::support::{Driver, INFO, SECOND, config, hmsg, msg};
 use evnats_protocol::DisconnectReason::{self, ServerClosed};
 use evnats_protocol::{
     Authentication, ClientOp, CommandError, HeaderMap, OutgoingMessage, Payload, PendingLimits,
-    Phase, Security, SessionConfig,
+    Phase, Security, SessionConfig, Which,
 };
 
 const LOST: &str = "disconnected: the server closed the connection";
@@ -22,7 +22,7 @@ fn ready() -> Driver {
 
 impl Driver {
     fn lose_connection(&mut self) -> Vec<String> {
-        self.session.handle_disconnected(ServerClosed);
+        self.session.leg(Which::Current).handle_disconnected(ServerClosed);
         self.events()
     }
 
@@ -37,7 +37,7 @@ impl Driver {
         self.forget_written();
         assert_eq!(self.session.phase(), Phase::Connecting);
         self.session.handle_connecting(self.now);
-        self.session.handle_connected(Security::Plain);
+        self.session.leg(Which::Current).handle_connected(Security::Plain);
         assert!(self.events_after(info).is_empty());
         assert_eq!(self.written(), ["CONNECT", "PING"], "nothing else before the PONG");
         self.receive("PONG\r\n");
@@ -58,7 +58,7 @@ fn only_live_subscriptions_are_restored_in_one_write_before_what_waits() {
     driver.written();
     assert_eq!(driver.lose_connection(), [LOST]);
     driver.publish("p", "waits");
-    assert_eq!(driver.session.writable_len(), 0);
+    assert_eq!(driver.session.leg(Which::Current).writable_len(), 0);
     assert_eq!(driver.reconnect(), ["SUB a 2", "SUB c.* group 4", "PUB p waits"]);
     assert_eq!(driver.events_after(msg("a", 2, "x")), ["message 2: x"]);
     assert_eq!(driver.session.statistics().reconnects, 1);
@@ -73,12 +73,13 @@ fn restored_subscriptions_and_waiting_messages_go_out_together() {
     driver.publish("p", "waits");
     driver.forget_written();
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     driver.receive(INFO);
     driver.events();
     driver.written();
     driver.events_after("PONG\r\n");
-    let chunks: Vec<_> = driver.session.chunks().collect();
+    let leg = driver.session.leg(Which::Current);
+    let chunks: Vec<_> = leg.chunks().collect();
     assert_eq!(chunks, [&b"SUB a 2\r\n"[..], &b"PUB p 5\r\nwaits\r\n"[..]], "for one writev");
 }
 
@@ -166,12 +167,12 @@ fn a_restore_that_was_cut_is_made_again_in_full() {
         driver.lose_connection();
         driver.forget_written();
         driver.session.handle_connecting(driver.now);
-        driver.session.handle_connected(Security::Plain);
+        driver.session.leg(Which::Current).handle_connected(Security::Plain);
         driver.receive(INFO);
         driver.events();
         driver.written();
         assert_eq!(driver.events_after("PONG\r\n"), ["reconnected"]);
-        driver.session.handle_written(written);
+        driver.session.leg(Which::Current).handle_written(written);
     }
     driver.lose_connection();
     assert_eq!(driver.reconnect(), first);
@@ -202,7 +203,7 @@ fn what_was_sent_is_unknown_what_was_cut_was_never_sent_and_the_rest_is_sent_lat
     driver.inbox_of("sent");
     driver.request("s", "half");
     driver.request("s", "waits");
-    driver.session.handle_written(7);
+    driver.session.leg(Which::Current).handle_written(7);
     let expected =
         [LOST.into(), format!("no reply half: {NEVER}"), format!("no reply sent: {UNKNOWN}")];
     assert_eq!(driver.lose_connection(), expected);
@@ -219,7 +220,7 @@ fn no_partial_on_reconnect() {
         let half = OutgoingMessage::new("half", "0123456789").reply("reply").headers(&headers);
         driver.session.publish(half).unwrap();
         driver.publish("whole", "kept");
-        driver.session.handle_written(written);
+        driver.session.leg(Which::Current).handle_written(written);
         let events = driver.lose_connection();
         let lost = "not published to half: the connection was lost while the message was being \
                     written";
@@ -235,7 +236,7 @@ fn a_large_payload_that_was_cut_is_not_continued() {
         let mut driver = ready();
         driver.session.publish(OutgoingMessage::new("half", vec![b'h'; size])).unwrap();
         driver.session.publish(OutgoingMessage::new("whole", vec![b'w'; size])).unwrap();
-        driver.session.handle_written(written);
+        driver.session.leg(Which::Current).handle_written(written);
         assert_eq!(driver.lose_connection().len(), 2);
         assert_eq!(driver.reconnect(), [format!("PUB whole [{size} bytes]")]);
     }
@@ -374,7 +375,7 @@ fn the_buffer_for_the_time_without_a_connection_has_a_limit_of_its_own() {
     assert!(driver.events().is_empty(), "not writable yet");
     driver.forget_written();
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     driver.receive(INFO);
     assert!(driver.events().is_empty());
     driver.written();
@@ -413,7 +414,7 @@ fn what_waits_is_checked_against_the_limits_of_the_next_server() {
     driver.session.publish(OutgoingMessage::new("headers", "").headers(&headers)).unwrap();
     driver.publish("small", "x");
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     driver.forget_written();
     driver.receive("INFO {\"max_payload\":20}\r\n");
     driver.events();
@@ -437,13 +438,13 @@ fn a_failed_attempt_changes_nothing() {
     driver.publish("p", "kept");
     for reason in [ServerClosed, DisconnectReason::ConnectTimeout] {
         driver.session.handle_connecting(driver.now);
-        driver.session.handle_connected(Security::Plain);
+        driver.session.leg(Which::Current).handle_connected(Security::Plain);
         driver.receive("INFO {\"max_pay");
-        driver.session.handle_disconnected(reason.clone());
+        driver.session.leg(Which::Current).handle_disconnected(reason.clone());
         assert_eq!(driver.events(), [format!("not connected: {reason}")]);
     }
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     assert_eq!(driver.wait(5 * SECOND), ["not connected: connect timed out"]);
     assert_eq!(driver.reconnect(), ["SUB a 2", "PUB p kept"]);
 }
@@ -477,12 +478,12 @@ fn an_upgrade_to_tls_comes_before_anything_is_written() {
     for security in [Security::Upgradable, Security::Demanded] {
         let mut driver = Driver::new(resuming());
         driver.session.handle_connecting(driver.now);
-        driver.session.handle_connected(security);
+        driver.session.leg(Which::Current).handle_connected(security);
         driver.receive("INFO {\"tls_required\":true,\"max_payload\":9}\r\n");
         assert!(driver.events().is_empty());
         assert_eq!(driver.session.phase(), Phase::AwaitingTls);
-        assert_eq!(driver.session.writable_len(), 0);
-        driver.session.handle_secured();
+        assert_eq!(driver.session.leg(Which::Current).writable_len(), 0);
+        driver.session.leg(Which::Current).handle_secured();
         let ops = driver.written_ops();
         assert!(matches!(&ops[0], ClientOp::Connect(connect) if connect.tls_required));
         assert_eq!(driver.events_after("PONG\r\n"), ["connected"]);
@@ -496,15 +497,15 @@ fn bytes_in_the_clear_do_not_count_as_bytes_through_tls() {
                   during the handshake";
     let mut driver = Driver::new(resuming());
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Upgradable);
+    driver.session.leg(Which::Current).handle_connected(Security::Upgradable);
     assert_eq!(driver.events_after(format!("{info}PONG\r\n")), [reason]);
 
     let mut driver = Driver::new(resuming());
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Upgradable);
+    driver.session.leg(Which::Current).handle_connected(Security::Upgradable);
     driver.events_after(info);
     driver.receive("PI");
-    driver.session.handle_secured();
+    driver.session.leg(Which::Current).handle_secured();
     assert_eq!(driver.events(), [reason]);
 }
 
@@ -512,12 +513,12 @@ fn bytes_in_the_clear_do_not_count_as_bytes_through_tls() {
 fn tls_that_is_demanded_and_not_offered_is_an_error() {
     let mut driver = Driver::new(resuming());
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Demanded);
+    driver.session.leg(Which::Current).handle_connected(Security::Demanded);
     let expected = "not connected: TLS: the server does not offer it, and it is demanded here";
     assert_eq!(driver.events_after(INFO), [expected]);
     let mut driver = Driver::new(resuming());
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Demanded);
+    driver.session.leg(Which::Current).handle_connected(Security::Demanded);
     driver.events_after(INFO.replace('{', "{\"tls_available\":true,"));
     assert_eq!(driver.session.phase(), Phase::AwaitingTls);
 }
@@ -526,7 +527,7 @@ fn tls_that_is_demanded_and_not_offered_is_an_error() {
 fn tls_is_not_upgraded_twice() {
     let mut driver = Driver::new(resuming());
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Settled);
+    driver.session.leg(Which::Current).handle_connected(Security::Settled);
     driver.events_after(INFO.replace('{', "{\"tls_required\":true,"));
     assert_eq!(driver.session.phase(), Phase::AwaitingPong);
 }
@@ -535,7 +536,7 @@ fn tls_is_not_upgraded_twice() {
 fn who_the_client_is_may_be_asked_for_when_the_nonce_is_known() {
     let mut driver = Driver::new(config(|config| config.ask_authentication = true));
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     driver.events_after(INFO.replace('{', "{\"nonce\":\"n0nce\","));
     assert_eq!(driver.session.phase(), Phase::AwaitingAuthentication);
     assert_eq!(driver.session.server_info().unwrap().nonce.as_deref(), Some("n0nce"));
@@ -543,7 +544,7 @@ fn who_the_client_is_may_be_asked_for_when_the_nonce_is_known() {
     let mut authentication = Authentication::default();
     authentication.user = Some("joe".into());
     authentication.pass = Some("s3cret".into());
-    driver.session.authenticate(authentication.clone());
+    driver.session.leg(Which::Current).authenticate(authentication.clone());
     let ops = driver.written_ops();
     let [ClientOp::Connect(connect), ClientOp::Ping] = &ops[..] else { panic!("{ops:?}") };
     assert_eq!(connect.authentication, authentication);
@@ -556,10 +557,10 @@ fn a_connect_line_that_servers_do_not_read_is_an_error_that_says_so() {
         config.connect.authentication.jwt = Some("j".repeat(4096).into());
     }));
     driver.session.handle_connecting(driver.now);
-    driver.session.handle_connected(Security::Plain);
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
     let events = driver.events_after(INFO);
     assert!(events[0].contains("max_control_line (4096 bytes); raise it here"), "{events:?}");
-    assert_eq!(driver.session.writable_len(), 0);
+    assert_eq!(driver.session.leg(Which::Current).writable_len(), 0);
 }
 
 fn denied(what: &str) -> String {
@@ -686,7 +687,7 @@ fn a_transport_that_opens_after_the_attempt_timed_out_comes_too_late() {
     driver.session.handle_connecting(driver.now);
     driver.now += 5 * SECOND;
     driver.session.handle_timeout(driver.now);
-    driver.session.handle_connected(Security::Plain); // as Inner::begin_turn does
+    driver.session.leg(Which::Current).handle_connected(Security::Plain); // as Inner::begin_turn does
     assert_eq!(driver.events().len(), 1);
     assert_eq!(driver.session.phase(), Phase::Connecting);
 }

@@ -2,7 +2,7 @@
 
 use evnats_protocol::{
     ClientOp, ConnectInfo, Decoder, DisconnectReason, EndReason, Event, Message, OutgoingMessage,
-    Security, Session, SessionConfig,
+    Security, Session, SessionConfig, Which,
 };
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ impl Driver {
     /// A session whose transport is open, with default settings.
     pub(crate) fn connected() -> Self {
         let mut driver = Self::new(SessionConfig::default());
-        driver.session.handle_connected(Security::Plain);
+        driver.session.leg(Which::Current).handle_connected(Security::Plain);
         driver
     }
 
@@ -42,7 +42,7 @@ impl Driver {
     /// The same with other settings.
     pub(crate) fn ready_with(config: SessionConfig) -> Self {
         let mut driver = Self::new(config);
-        driver.session.handle_connected(Security::Plain);
+        driver.session.leg(Which::Current).handle_connected(Security::Plain);
         driver.shake_hands(INFO);
         driver
     }
@@ -58,7 +58,7 @@ impl Driver {
 
     /// Bytes come from the server.
     pub(crate) fn receive(&mut self, bytes: impl AsRef<[u8]>) {
-        self.session.handle_bytes(bytes.as_ref(), self.now);
+        self.session.leg(Which::Current).handle_bytes(bytes.as_ref(), self.now);
     }
 
     /// Everything that is to be reported.
@@ -75,10 +75,9 @@ impl Driver {
     /// Everything that is to be written is written, and comes back as the server reads it.
     pub(crate) fn written_ops(&mut self) -> Vec<ClientOp> {
         self.session.handle_turn(self.now);
-        for chunk in self.session.chunks() {
-            self.server.feed(chunk);
-        }
-        self.session.handle_written(self.session.writable_len());
+        let mut leg = self.session.leg(Which::Current);
+        leg.chunks().for_each(|chunk| self.server.feed(chunk));
+        leg.handle_written(leg.writable_len());
         let ops = std::iter::from_fn(|| self.server.next_op().unwrap()).collect();
         assert_eq!(self.server.pending(), 0, "only whole operations are written");
         ops
@@ -92,16 +91,16 @@ impl Driver {
     /// The next server's bytes.
     pub(crate) fn next_receives(&mut self, bytes: impl AsRef<[u8]>) -> Vec<String> {
         let now = self.now;
-        self.session.next_server().unwrap().handle_bytes(bytes.as_ref(), now);
+        self.session.leg(Which::Next).handle_bytes(bytes.as_ref(), now);
         self.events()
     }
 
     /// What is written to the next server, as texts.
     pub(crate) fn next_written(&mut self) -> Vec<String> {
         let mut decoder: Decoder<ClientOp> = Decoder::default();
-        let mut next = self.session.next_server().unwrap();
-        decoder.feed(next.chunk());
-        next.handle_written(next.chunk().len());
+        let mut next = self.session.leg(Which::Next);
+        next.chunks().for_each(|chunk| decoder.feed(chunk));
+        next.handle_written(next.writable_len());
         std::iter::from_fn(|| decoder.next_op().unwrap()).map(|op| written_text(&op)).collect()
     }
 

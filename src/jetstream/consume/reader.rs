@@ -5,7 +5,7 @@
 
 use super::delivery_info::DeliveryInfo;
 use super::ordered::{Action, CreateError, Ordered, OrderedConfig, Status, Verdict};
-use crate::callback::{CallbackSlot, State};
+use crate::callback::{CallbackSlot, Ran, State};
 use crate::client::{Delivery, Observed, ObserverId, Port};
 use crate::event_loop::TimerId;
 use crate::jetstream::api::{Api, ApiRequest};
@@ -16,8 +16,6 @@ use evnats_protocol::{Message, OutgoingMessage, RequestError, SubscriptionId};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
-
-type Ran = crate::Result<()>;
 
 /// An ordered consumer that is being read. A handle; dropping it does not stop the reading.
 #[derive(Clone)]

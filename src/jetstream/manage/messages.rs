@@ -1,6 +1,6 @@
 //! Reading single stored messages, from the stream's leader or from any replica.
 
-use crate::callback::{Answer, Callback, State, answer};
+use crate::callback::{Answer, Callback, Ran, State, answer};
 use crate::jetstream::JetStream;
 use crate::jetstream::api::{Api, ApiReply, ApiRequest};
 use crate::jetstream::api_error::{ApiError, ErrorCode};
@@ -151,7 +151,7 @@ impl DirectReads {
         &self,
         api: &Api,
         end: &str,
-        callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> crate::Result<()> + 'static,
+        callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> Ran + 'static,
     ) {
         self.0.with(end, |subject| {
             api.request(OutgoingMessage::new(subject, b"").allow_wildcards(), callback);

@@ -111,7 +111,7 @@ impl<S: 'static> JetStream<S> {
         let message = OutgoingMessage::new(subject, payload.into()).headers(&options.headers);
         let timeout = options.timeout.unwrap_or(self.api().timeout());
         self.api().port().request(message, timeout, move |state, _, outcome| {
-            callback(lend(state), &js, acknowledgement(outcome)).into_result()
+            callback(lend(state), &js, acknowledgement(outcome)).into_ran()
         });
     }
 }

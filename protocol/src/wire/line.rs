@@ -1,14 +1,12 @@
-//! The grammar of one finished control line and of one header block, in nom.
+//! The grammar of one finished control line, in nom.
 //!
 //! Everything here sees its whole input (`complete` parsers, never `streaming`): finding where a
 //! line ends is the decoder's work, and that is what keeps decoding linear. Arguments are divided
 //! by runs of blanks, because old servers write two where a reply subject is left out.
 
-use crate::error::{ProtocolError, excerpt};
-use crate::headers::{HeaderStatus, VERSION_LINE};
-use nom::bytes::complete::{tag, take_till1, take_while};
+use super::error::{ProtocolError, excerpt};
 use nom::character::complete::{digit1, space0};
-use nom::combinator::{all_consuming, cond, eof, fail, map_opt, opt, rest, value};
+use nom::combinator::{all_consuming, cond, eof, fail, map_opt, opt, value};
 use nom::sequence::terminated;
 use nom::{IResult, Parser};
 
@@ -94,32 +92,6 @@ pub(crate) fn client_line(line: &[u8]) -> Result<ClientLine<'_>, ProtocolError> 
     } else {
         Err(unknown(line))
     }
-}
-
-/// The inline status of a header block.
-pub(crate) fn status(block: &[u8]) -> Option<HeaderStatus<'_>> {
-    let (_, line) = header_line_end(block).ok()?;
-    let (description, code) = status_code(line).ok()?;
-    Some(HeaderStatus { code, description: description.trim_ascii() })
-}
-
-/// The `Name: value` lines of a header block, up to the blank line or the end of the block.
-///
-/// A block that does not begin with the version line has no headers.
-pub(crate) fn header_lines(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut input = match block.starts_with(VERSION_LINE) {
-        true => header_line_end(block).map_or(&block[..0], |(after, _)| after),
-        false => &block[..0],
-    };
-    std::iter::from_fn(move || {
-        loop {
-            let (after, line) = header_line_end(input).ok().filter(|(_, line)| !line.is_empty())?;
-            input = after;
-            if let Ok((value, name)) = header_name(line) {
-                return Some((name, value.trim_ascii()));
-            }
-        }
-    })
 }
 
 /// A decimal number that fills the whole input, without a sign.
@@ -278,33 +250,6 @@ fn unquoted(tail: &[u8]) -> &[u8] {
     let text = tail.trim_ascii();
     let text = text.strip_prefix(b"'").unwrap_or(text);
     text.strip_suffix(b"'").unwrap_or(text)
-}
-
-/// One line of a block without its end; the rest of the block after the end.
-fn header_line_end(input: &[u8]) -> IResult<&[u8], &[u8]> {
-    let Some(end) = memchr::memchr(b'\n', input) else {
-        return rest(input);
-    };
-    let line = &input[..end];
-    Ok((&input[end + 1..], line.strip_suffix(b"\r").unwrap_or(line)))
-}
-
-fn header_name(line: &[u8]) -> IResult<&[u8], &[u8]> {
-    terminated(take_till1(|byte| byte == b':'), tag(&b":"[..])).parse(line)
-}
-
-/// `NATS/1.0 503 text`: exactly three digits, then a blank or the end.
-fn status_code(line: &[u8]) -> IResult<&[u8], u16> {
-    let (input, _) = (tag(VERSION_LINE), take_while(is_blank)).parse(line)?;
-    let (input, digits) = digit1(input)?;
-    let (_, blank) = opt(nom::character::complete::one_of(" \t")).parse(input)?;
-    match digits {
-        [a @ b'1'..=b'9', b, c] if blank.is_some() || input.is_empty() => {
-            let code = [*a, *b, *c].iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'));
-            Ok((input, code))
-        }
-        _ => fail().parse(line),
-    }
 }
 
 fn malformed(verb: &'static str, arguments: &[u8]) -> impl Fn() -> ProtocolError {

@@ -1,18 +1,20 @@
 //! The subscription table: slots by sid, with the counts that end a subscription exactly.
 //!
 //! A sid holds the slot and its generation, so that a message for a subscription that ended is
-//! recognised and counted, and never reaches the next tenant of the slot.
+//! recognized and counted, and never reaches the next tenant of the slot. The table knows what each
+//! server was told, and writes it; it reports nothing.
 
-use crate::encode;
-use crate::held::Held;
-use crate::slots::{Key, Slots};
+use super::paused::PausedMessages;
+use super::slots::{Key, Slots};
+use crate::wire::encode;
 
-/// A subscription of one session. Letting go of the id does not unsubscribe.
+/// A subscription of one session. Dropping the id does not unsubscribe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SubscriptionId(pub(crate) Key);
+pub struct SubscriptionId(Key);
 
 impl SubscriptionId {
-    /// The number that stands for the subscription on the wire: 2 or more.
+    /// The subscription's number on the wire: 2 or more.
+    #[must_use]
     pub fn sid(self) -> u64 {
         u64::from(self.0.generation) << 24 | (u64::from(self.0.index) + FIRST_SID)
     }
@@ -24,8 +26,7 @@ impl SubscriptionId {
     }
 }
 
-/// The sid of the inbox for all requests, which is no slot.
-pub(crate) const MUX_SID: u64 = 1;
+/// The sids below it are for what is no slot: the inbox for all requests.
 const FIRST_SID: u64 = 2;
 
 #[derive(Debug)]
@@ -34,29 +35,30 @@ pub(crate) struct Subscription<T> {
     pub(crate) queue: Option<Box<str>>,
     /// Messages received since the subscription was made.
     pub(crate) received: u64,
-    /// How many of them came before the server of today was told of the subscription: servers
+    /// How many of them came before the current server was told of the subscription: servers
     /// count from the `SUB`.
     pub(crate) received_before: u64,
     /// The subscription ends with this message, counted from the first.
     pub(crate) max: Option<u64>,
     /// An `UNSUB` was sent to drain it; the next fence ends it.
     pub(crate) draining: bool,
-    /// Where its `SUB` stands in the outgoing stream. `None` if it does not: the server knows of it
+    /// Where its `SUB` is in the outgoing stream. `None` if it is not there: the server knows of it
     /// from a restore, or will.
     pub(crate) position: Option<u64>,
     /// Messages received when the server that is being moved to was told of it.
     pub(crate) received_at_join: Option<u64>,
-    /// The server of today was told of it while another one was delivering, so their counts overlap
+    /// The current server was told of it while another one was delivering, so their counts overlap
     /// and it cannot know when the maximum is reached.
     pub(crate) has_moved: bool,
     /// What waits while it is paused; there once it has been paused or given limits.
-    pub(crate) held: Option<Box<Held>>,
+    pub(crate) held: Option<Box<PausedMessages>>,
     pub(crate) context: T,
 }
 
 impl<T> Subscription<T> {
-    /// Tells a server of it: the `SUB`, and what is left of its maximum as that server counts.
-    pub(crate) fn encode(&self, id: SubscriptionId, max: Option<u64>, out: &mut Vec<u8>) {
+    /// Writes what a server has to know of it: the `SUB`, and what is left of its maximum as that
+    /// server counts.
+    fn encode(&self, id: SubscriptionId, max: Option<u64>, out: &mut Vec<u8>) {
         let queue = self.queue.as_deref().map(str::as_bytes);
         encode::subscribe(out, self.subject.as_bytes(), queue, id.sid());
         if max.is_some() {
@@ -64,12 +66,17 @@ impl<T> Subscription<T> {
         }
     }
 
+    /// Whether its server cannot know that it is over: what it counts is not what was delivered.
+    pub(crate) fn is_counted_elsewhere(&self) -> bool {
+        self.has_moved || self.received_at_join.is_some()
+    }
+
     /// Whether its last message has come.
     pub(crate) fn has_all(&self) -> bool {
         self.max.is_some_and(|max| self.received >= max)
     }
 
-    /// Drops held messages beyond the maximum. Says whether some are left.
+    /// Drops held messages beyond the maximum. Returns whether some are left.
     pub(crate) fn keep_held(&mut self, max: u64) -> bool {
         let Some(held) = &mut self.held else { return false };
         let delivered = self.received.saturating_sub(held.undelivered());
@@ -77,18 +84,18 @@ impl<T> Subscription<T> {
         !held.is_empty()
     }
 
-    /// Whether what comes has to wait.
+    /// Whether what arrives has to wait.
     #[inline]
     fn holds(&self) -> bool {
         self.held.as_ref().is_some_and(|held| held.paused || !held.is_empty())
     }
 
-    /// The maximum as the server of today counts.
+    /// The maximum as the current server counts.
     pub(crate) fn server_max(&self) -> Option<u64> {
         self.max.map(|max| max.saturating_sub(self.received_before))
     }
 
-    /// The maximum as the server counts that is being moved to.
+    /// The maximum as the next server counts, while the session moves to it.
     pub(crate) fn next_server_max(&self) -> Option<u64> {
         let before = self.received_at_join.unwrap_or(self.received_before);
         self.max.map(|max| max.saturating_sub(before))
@@ -104,13 +111,13 @@ pub(crate) enum Received {
     Last,
     /// Keep it until the subscription is resumed.
     Held,
-    /// Nobody waits for it.
+    /// There is no live subscription for it: count it and drop it.
     Late,
 }
 
 #[derive(Debug)]
 pub(crate) struct Subscriptions<T> {
-    pub(crate) slots: Slots<Subscription<T>>,
+    slots: Slots<Subscription<T>>,
 }
 
 impl<T> Default for Subscriptions<T> {
@@ -144,6 +151,26 @@ impl<T> Subscriptions<T> {
         self.slots.insert(entry).map(SubscriptionId).map_err(|entry| entry.context)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = SubscriptionId> {
+        self.slots.keys().map(SubscriptionId)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (SubscriptionId, &Subscription<T>)> {
+        self.slots.iter().map(|(key, entry)| (SubscriptionId(key), entry))
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = (SubscriptionId, &mut Subscription<T>)> {
+        self.slots.iter_mut().map(|(key, entry)| (SubscriptionId(key), entry))
+    }
+
+    pub(crate) fn contexts(&self) -> impl Iterator<Item = &T> {
+        self.iter().map(|(_, entry)| &entry.context)
+    }
+
     pub(crate) fn get(&self, id: SubscriptionId) -> Option<&Subscription<T>> {
         self.slots.get(id.0)
     }
@@ -174,9 +201,91 @@ impl<T> Subscriptions<T> {
         }
         let is_meant =
             |entry: &Subscription<T>| &*entry.subject == subject && entry.queue.as_deref() == queue;
-        let meant = self.slots.iter().filter(|(_, entry)| is_meant(entry));
-        meant.map(|(key, _)| SubscriptionId(key)).collect()
+        self.iter().filter(|(_, entry)| is_meant(entry)).map(|(id, _)| id).collect()
     }
+
+    // ---- servers ------------------------------------------------------------------------------
+
+    /// Tells the server that `out` is for to deliver no more. Drains have told it already.
+    pub(crate) fn unsubscribe_all(&self, out: &mut Vec<u8>) {
+        for (id, _) in self.iter().filter(|(_, entry)| !entry.draining) {
+            encode::unsubscribe(out, id.sid(), None);
+        }
+    }
+
+    /// Tells a new server what the one before it knew. What is in the outgoing stream is left to it.
+    pub(crate) fn restore(&self, out: &mut Vec<u8>) {
+        for (id, entry) in self.iter() {
+            if entry.position.is_none() && !entry.draining && !entry.has_all() {
+                entry.encode(id, entry.server_max(), out);
+            }
+        }
+    }
+
+    /// The server is gone that knew of the stream up to `sent`. Returns what was being drained,
+    /// which nothing ends any more.
+    pub(crate) fn handle_disconnected(
+        &mut self,
+        sent: u64,
+        all_drain: bool,
+    ) -> Vec<SubscriptionId> {
+        let mut drained = Vec::new();
+        for (id, entry) in self.iter_mut() {
+            if entry.draining || all_drain {
+                drained.push(id);
+            } else if entry.position.is_none_or(|position| position < sent) {
+                entry.position = None;
+                entry.received_before = entry.received;
+                entry.has_moved = false;
+            }
+        }
+        drained
+    }
+
+    // ---- a move to another server -------------------------------------------------------------
+
+    /// Tells the next server what the current one knows.
+    pub(crate) fn join(&mut self, out: &mut Vec<u8>) {
+        for (id, entry) in self.iter_mut() {
+            if entry.draining || entry.has_all() {
+                continue;
+            }
+            entry.received_at_join = Some(entry.received);
+            entry.encode(id, entry.next_server_max(), out);
+        }
+    }
+
+    /// The next server has been told of a subscription.
+    pub(crate) fn mark_joined(&mut self, id: SubscriptionId) {
+        if let Some(entry) = self.get_mut(id) {
+            entry.received_at_join = Some(entry.received);
+        }
+    }
+
+    /// Tells the current server to deliver no more: the next one has been told of everything.
+    pub(crate) fn leave(&mut self, out: &mut Vec<u8>) {
+        self.unsubscribe_all(out);
+        for (_, entry) in self.iter_mut().filter(|(_, entry)| !entry.draining) {
+            entry.position = None;
+        }
+    }
+
+    /// The next server is the current one.
+    pub(crate) fn handle_moved(&mut self) {
+        for (_, entry) in self.iter_mut() {
+            if let Some(received) = entry.received_at_join.take() {
+                entry.received_before = received;
+                entry.has_moved = true;
+            }
+        }
+    }
+
+    /// The next server will not be the current one.
+    pub(crate) fn forget_join(&mut self) {
+        self.iter_mut().for_each(|(_, entry)| entry.received_at_join = None);
+    }
+
+    // ---- messages -----------------------------------------------------------------------------
 
     /// Counts a message for a subscription.
     #[inline]

@@ -1,9 +1,9 @@
-//! The messages of a paused subscription: what has come and is not to be delivered yet.
+//! The messages of a paused subscription: those that have arrived and are not delivered yet.
 //!
 //! Invariant: it holds no more than its limits allow. What is beyond them is dropped and counted,
-//! and said once for every time it begins.
+//! and every run of drops is reported once. It does not know which subscription it belongs to.
 
-use crate::op::Message;
+use crate::wire::message::Message;
 use std::collections::VecDeque;
 
 /// How much may wait for a paused subscription.
@@ -34,21 +34,21 @@ pub struct Pending {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct PausedMessages {
     pub(crate) paused: bool,
     pub(crate) limits: PendingLimits,
     messages: VecDeque<Message>,
     bytes: usize,
     dropped: u64,
-    /// Messages that were taken out because they lie beyond the maximum.
+    /// Messages that were removed because they are beyond the maximum.
     truncated: u64,
     /// The last message was dropped.
     is_slow: bool,
 }
 
-impl Held {
-    /// Takes a message in, or drops it. Says whether that is the first one dropped since a message
-    /// was taken in.
+impl PausedMessages {
+    /// Keeps a message, or drops it. Returns whether it is the first one dropped since a message was
+    /// kept.
     pub(crate) fn push(&mut self, message: &Message) -> bool {
         let is_full = self.messages.len() >= self.limits.messages
             || self.bytes + message.len() > self.limits.bytes;
@@ -76,7 +76,7 @@ impl Held {
         self.bytes = self.messages.iter().map(Message::len).sum();
     }
 
-    /// Messages that came while the subscription was paused and that were not delivered.
+    /// Messages that arrived while the subscription was paused and that were not delivered.
     pub(crate) fn undelivered(&self) -> u64 {
         self.messages.len() as u64 + self.dropped + self.truncated
     }

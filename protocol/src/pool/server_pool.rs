@@ -5,10 +5,10 @@
 //! a pause; between two passes the pause doubles (ADR-40). It has no clock and no source of
 //! randomness: time and a seed are passed in.
 
-use crate::error::{ServerError, ServerErrorKind};
-use crate::events::DisconnectReason;
-use crate::info::ServerInfo;
-use crate::server_url::ServerUrl;
+use super::server_url::ServerUrl;
+use crate::disconnect::DisconnectReason;
+use crate::wire::error::{ServerError, ServerErrorKind};
+use crate::wire::info::ServerInfo;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 

@@ -4,17 +4,23 @@
 //! not yet written. What was written stays until the end of its frame, so that a frame that was cut
 //! by a lost connection can be told from those that were not begun. Offsets count from the start
 //! of `buffer`.
+//!
+//! Where frames end, and what they are, is not recorded with every command, which would cost each
+//! of them something: it is parsed again with the decoder's grammar, when a connection is lost.
 
-use crate::decode::{Decoder, Limits};
-use crate::encode::Payload;
-use crate::op::sealed::Operation;
-use crate::op::{ClientOp, MessageHead, Parsed};
+use crate::wire::decode::{Decoder, Limits};
+use crate::wire::encode;
+use crate::wire::headers::HeaderMap;
+use crate::wire::message::MessageHead;
+use crate::wire::op::sealed::Operation;
+use crate::wire::op::{ClientOp, Parsed};
+use crate::wire::payload::Payload;
 use bytes::{Buf, Bytes};
 use memchr::memchr;
 use std::collections::VecDeque;
 
-/// From this size on a payload of one's own is written from where it is. Below it, the copy costs
-/// less than one more piece in a vectored write.
+/// From this size on a payload that is owned or shared is written from where it is. Below it, the
+/// copy costs less than one more piece in a vectored write.
 const SPLICE: usize = 64 * 1024;
 const LINE_END: &[u8] = b"\r\n";
 
@@ -34,11 +40,25 @@ pub(crate) struct Outgoing {
     held_at: Option<u64>,
     /// Bytes ever written: with `position`, tells whether a command left before a disconnect.
     total_sent: u64,
+    /// A command was refused because the buffer was full.
+    refused: bool,
+    unchecked: Unchecked,
+}
+
+/// Summary of the commands that were accepted before the server's limits were known.
+#[derive(Debug, Default)]
+pub(crate) struct Unchecked {
+    /// Size of the largest message in bytes.
+    pub(crate) largest: usize,
+    /// Whether some have headers.
+    pub(crate) has_headers: bool,
+    /// Whether some are requests that have timed out since.
+    pub(crate) has_abandoned: bool,
 }
 
 #[derive(Debug)]
 struct Splice {
-    /// The payload stands before this offset of `buffer`.
+    /// The payload goes before this offset of `buffer`.
     at: usize,
     /// Its size, written or not.
     len: usize,
@@ -76,9 +96,25 @@ impl Outgoing {
         &mut self.buffer
     }
 
+    /// Appends a message. `reply` is given in two parts, so that a request need not join its inbox
+    /// and its token. Returns the size of headers and payload.
+    #[inline(always)]
+    pub(crate) fn publish(
+        &mut self,
+        subject: &str,
+        reply: Option<(&[u8], &[u8])>,
+        headers: &HeaderMap,
+        payload: Payload<'_>,
+    ) -> usize {
+        let len = payload.len();
+        encode::publish_head(&mut self.buffer, subject.as_bytes(), reply, headers, len);
+        self.payload(payload);
+        headers.encoded_len() + len
+    }
+
     /// Appends a payload and its line end.
     #[inline(always)]
-    pub(crate) fn payload(&mut self, payload: Payload<'_>) {
+    fn payload(&mut self, payload: Payload<'_>) {
         if payload.len() >= SPLICE && !matches!(payload, Payload::Lent(_)) {
             let payload = payload.into_bytes();
             let (at, len) = (self.buffer.len(), payload.len());
@@ -89,6 +125,37 @@ impl Outgoing {
         }
         self.buffer.extend_from_slice(LINE_END);
     }
+
+    // ---- what was accepted and what was refused -----------------------------------------------
+
+    /// A message was accepted before the server's limits were known.
+    #[inline]
+    pub(crate) fn record_unchecked(&mut self, size: usize, has_headers: bool) {
+        self.unchecked.largest = self.unchecked.largest.max(size);
+        self.unchecked.has_headers |= has_headers;
+    }
+
+    /// A request among the unchecked commands has timed out.
+    pub(crate) fn record_abandoned(&mut self) {
+        self.unchecked.has_abandoned = true;
+    }
+
+    pub(crate) fn take_unchecked(&mut self) -> Unchecked {
+        std::mem::take(&mut self.unchecked)
+    }
+
+    /// A command was refused, so room has to be reported.
+    pub(crate) fn record_refusal(&mut self) {
+        self.refused = true;
+    }
+
+    /// Whether there is room again, after a command was refused. True once for all refusals.
+    #[inline]
+    pub(crate) fn take_room(&mut self, low_water: usize) -> bool {
+        self.refused && self.len() <= low_water && std::mem::take(&mut self.refused)
+    }
+
+    // ---- writing ------------------------------------------------------------------------------
 
     /// Nothing beyond what is there now may be written, until [`release`](Self::release).
     pub(crate) fn hold(&mut self) {
@@ -222,17 +289,19 @@ impl Outgoing {
         Some(payload_at + if is_spliced { 0 } else { payload_len } + LINE_END.len())
     }
 
-    /// Takes everything out that was not written, to be decoded. The stream stands between two
+    /// Takes out everything that was not written, to be decoded. The stream has to be between two
     /// operations.
     pub(crate) fn take(&mut self) -> Decoder<ClientOp> {
         // what may be sent is no matter of the limits for what is received
         let mut decoder = Decoder::new(Limits::NONE);
         self.chunks().for_each(|chunk| decoder.feed(chunk));
+        let (refused, unchecked) = (self.refused, self.take_unchecked());
         self.clear();
+        (self.refused, self.unchecked) = (refused, unchecked);
         decoder
     }
 
-    /// Forgets everything that was not written.
+    /// Forgets everything that was not written, and what was refused.
     pub(crate) fn clear(&mut self) {
         *self = Self { total_sent: self.total_sent, ..Self::default() };
     }
@@ -285,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn splices_stand_where_they_were_put_however_it_is_written() {
+    fn splices_stay_where_they_were_put_however_it_is_written() {
         for step in [1, 7, 1000, 70_000, 200_000] {
             let mut outgoing = Outgoing::default();
             let large = Bytes::from(vec![b'L'; SPLICE]);
@@ -343,7 +412,7 @@ mod tests {
 
     /// Wherever a connection is lost, what was not begun is whole, and what was is known.
     #[test]
-    fn a_cut_stands_between_frames() {
+    fn a_cut_is_between_frames() {
         let frames = |outgoing: &mut Outgoing| {
             let mut ends = vec![0];
             for (subject, size) in [("a", 3), ("b", SPLICE), ("c", 0), ("d", SPLICE + 5)] {

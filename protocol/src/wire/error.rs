@@ -1,13 +1,10 @@
-//! The three ways things go wrong, kept apart because they have three different remedies.
+//! What the peer does wrong, and what it refuses: two types, because the remedies differ.
 //!
 //! * [`ProtocolError`]: the peer sent what is not NATS. The connection is beyond repair.
 //! * [`ServerError`]: the server understood and refused (`-ERR`). What to do depends on the kind.
-//! * [`CommandError`]: the caller asked for what cannot be sent. Nothing was written, the
-//!   connection is as good as before.
+//!
+//! Misuse by the caller is not here: see [`CommandError`](crate::CommandError).
 
-use crate::encode::Payload;
-use crate::headers::HeaderError;
-use crate::subject::SubjectError;
 use std::fmt;
 use thiserror::Error;
 
@@ -221,73 +218,6 @@ fn classify(text: &str) -> ServerErrorKind {
             .is_some_and(|t| t.eq_ignore_ascii_case(prefix.as_bytes()))
     };
     PREFIXES.iter().find(|(prefix, _)| starts_with(prefix)).map_or(Other, |&(_, kind)| kind)
-}
-
-/// The caller asked for what cannot be done; nothing was written.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum CommandError {
-    /// A subject that cannot be published or subscribed to.
-    #[error("invalid subject: {0}")]
-    Subject(#[from] SubjectError),
-    /// A reply subject that is not a literal subject.
-    #[error("invalid reply subject: {0}")]
-    ReplySubject(SubjectError),
-    /// A queue group name that is empty or has white space.
-    #[error("invalid queue group: {0}")]
-    QueueGroup(SubjectError),
-    /// A header that cannot be sent.
-    #[error("invalid header: {0}")]
-    Header(#[from] HeaderError),
-    /// Headers and payload together are larger than the server takes.
-    #[error("message of {size} bytes is larger than the server's max_payload of {limit} bytes")]
-    PayloadTooLarge {
-        /// Size of headers and payload in bytes.
-        size: usize,
-        /// The server's `max_payload` in bytes.
-        limit: usize,
-    },
-    /// The control line (verb, subjects and sizes) would be longer than a server reads.
-    #[error("control line of {size} bytes is longer than the limit of {limit} bytes")]
-    ControlLineTooLong {
-        /// Size of the control line in bytes.
-        size: usize,
-        /// The limit in bytes ([`SessionConfig::max_control_line`](crate::SessionConfig)).
-        limit: usize,
-    },
-    /// The server does not support headers.
-    #[error("the server does not support headers")]
-    HeadersUnsupported,
-    /// The outgoing buffer is at its limit: wait for the writable event and try again.
-    #[error("the outgoing buffer is full ({limit} bytes); try again when it is writable")]
-    BufferFull {
-        /// The message's payload, given back. Empty if the caller only lent it.
-        payload: Payload<'static>,
-        /// The limit in bytes ([`SessionConfig::max_buffered`](crate::SessionConfig)).
-        limit: usize,
-    },
-    /// There is no connection, and the buffer for that case is turned off.
-    #[error("not connected, and nothing is buffered meanwhile")]
-    NotConnected {
-        /// The message's payload, given back. Empty if the caller only lent it.
-        payload: Payload<'static>,
-    },
-    /// The connection was lost while the message was being written. No server has it whole, and it
-    /// is not sent again.
-    #[error("the connection was lost while the message was being written")]
-    HalfWritten,
-    /// There are sixteen million subscriptions or requests already.
-    #[error("too many at once")]
-    TooMany,
-    /// The subscription does not exist (any more).
-    #[error("no such subscription")]
-    UnknownSubscription,
-    /// The connection is being drained and takes no new work of this kind.
-    #[error("the connection is draining")]
-    Draining,
-    /// The connection is closed for good.
-    #[error("the connection is closed")]
-    Closed,
 }
 
 /// At most `limit` bytes of `bytes` as text, for error messages.

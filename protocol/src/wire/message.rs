@@ -1,59 +1,13 @@
-//! The verbs of the protocol as data, in both directions.
+//! A message as it came over the wire: a piece of the read buffer, and where its parts are.
+//!
+//! Invariant: the offsets lie within the frame and in order, so that no accessor can fail. Headers
+//! are not parsed here.
 
-use crate::error::{ProtocolError, ServerError};
-use crate::grammar::{self, ClientLine, MessageLine, ServerLine};
-use crate::headers::Headers;
-use crate::info::{ConnectInfo, ServerInfo};
+use super::headers::Headers;
+use super::line::MessageLine;
 use bytes::Bytes;
-use serde::Deserialize;
 use std::borrow::Cow;
 use std::fmt;
-
-/// What a server says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServerOp {
-    /// `INFO`: the server describes itself.
-    Info(Box<ServerInfo>),
-    /// `MSG` or `HMSG`: a message for a subscription.
-    Message(Message),
-    /// `+OK`, sent only to verbose connections.
-    Ok,
-    /// `-ERR`: the server refused something.
-    Error(ServerError),
-    /// `PING`: wants a `PONG`.
-    Ping,
-    /// `PONG`: the answer to the oldest `PING` that has none yet.
-    Pong,
-}
-
-/// What a client says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClientOp {
-    /// `CONNECT`: the client describes itself.
-    Connect(Box<ConnectInfo>),
-    /// `PUB` or `HPUB`. The message's sid is 0.
-    Publish(Message),
-    /// `SUB`.
-    Subscribe {
-        /// The pattern.
-        subject: Bytes,
-        /// The queue group.
-        queue: Option<Bytes>,
-        /// The number that the client gives the subscription.
-        sid: u64,
-    },
-    /// `UNSUB`.
-    Unsubscribe {
-        /// The subscription's number.
-        sid: u64,
-        /// Total number of messages after which the subscription ends; `None`: at once.
-        max: Option<u64>,
-    },
-    /// `PING`.
-    Ping,
-    /// `PONG`.
-    Pong,
-}
 
 /// A message as it came over the wire: one piece of the read buffer and where its parts are.
 ///
@@ -221,18 +175,6 @@ impl fmt::Debug for Message {
     }
 }
 
-/// The operations of one direction: what a [`Decoder`](crate::Decoder) can be asked to produce.
-pub trait Operation: Sized + sealed::Operation {}
-
-impl Operation for ServerOp {}
-impl Operation for ClientOp {}
-
-/// A line that is an operation by itself, or the head of a message whose bytes follow.
-pub(crate) enum Parsed<Op> {
-    Complete(Op),
-    Head(MessageHead),
-}
-
 /// What the control line of a message says, without borrowing the line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MessageHead {
@@ -243,72 +185,23 @@ pub(crate) struct MessageHead {
     pub(crate) total_len: usize,
 }
 
-pub(crate) mod sealed {
-    use super::{Message, MessageHead, Parsed};
-    use crate::error::ProtocolError;
-
-    #[expect(unnameable_types, reason = "that is what seals it")]
-    pub trait Operation: Sized {
-        #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
-        fn parse(line: &[u8]) -> Result<Parsed<Self>, ProtocolError>;
-        /// A shorter way for the most frequent line; `None` says nothing about the line.
-        #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
-        fn parse_plain_message(_line: &[u8]) -> Option<MessageHead> {
-            None
-        }
-        fn from_message(message: Message) -> Self;
-    }
-}
-
-impl sealed::Operation for ServerOp {
-    #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
-    #[inline]
-    fn parse_plain_message(line: &[u8]) -> Option<MessageHead> {
-        grammar::plain_message(line).map(|message| head(line, message))
-    }
-
-    #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
-    fn parse(line: &[u8]) -> Result<Parsed<Self>, ProtocolError> {
-        Ok(Parsed::Complete(match grammar::server_line(line)? {
-            ServerLine::Message(message) => return Ok(Parsed::Head(head(line, message))),
-            ServerLine::Info(json) => ServerOp::Info(from_json("INFO", json)?),
-            ServerLine::Error(text) => {
-                ServerOp::Error(ServerError::new(String::from_utf8_lossy(text)))
-            }
-            ServerLine::Ok => ServerOp::Ok,
-            ServerLine::Ping => ServerOp::Ping,
-            ServerLine::Pong => ServerOp::Pong,
-        }))
-    }
-
-    fn from_message(message: Message) -> Self {
-        ServerOp::Message(message)
-    }
-}
-
-impl sealed::Operation for ClientOp {
-    #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
-    fn parse(line: &[u8]) -> Result<Parsed<Self>, ProtocolError> {
-        Ok(Parsed::Complete(match grammar::client_line(line)? {
-            ClientLine::Publish(message) => return Ok(Parsed::Head(head(line, message))),
-            ClientLine::Connect(json) => ClientOp::Connect(from_json("CONNECT", json)?),
-            ClientLine::Subscribe { subject, queue, sid } => ClientOp::Subscribe {
-                subject: Bytes::copy_from_slice(subject),
-                queue: queue.map(Bytes::copy_from_slice),
-                sid,
-            },
-            ClientLine::Unsubscribe { sid, max } => ClientOp::Unsubscribe { sid, max },
-            ClientLine::Ping => ClientOp::Ping,
-            ClientLine::Pong => ClientOp::Pong,
-        }))
-    }
-
-    fn from_message(message: Message) -> Self {
-        ClientOp::Publish(message)
-    }
-}
-
 impl MessageHead {
+    /// Turns the slices of a parsed line into offsets, which survive the buffer's moves.
+    #[inline]
+    pub(crate) fn new(line: &[u8], parsed: MessageLine<'_>) -> Self {
+        let offsets = |part: &[u8]| {
+            let start = part.as_ptr() as usize - line.as_ptr() as usize;
+            (start as u32, (start + part.len()) as u32)
+        };
+        Self {
+            sid: parsed.sid,
+            subject: offsets(parsed.subject),
+            reply: parsed.reply.map(offsets),
+            header_len: parsed.header_len.unwrap_or(0),
+            total_len: parsed.total_len,
+        }
+    }
+
     /// Joins the head with its frame: the control line of `line_len` bytes with its end, headers,
     /// payload and the final CRLF.
     #[inline]
@@ -325,29 +218,4 @@ impl MessageHead {
             frame,
         }
     }
-}
-
-/// Turns the slices of a parsed line into offsets, which survive the buffer's moves.
-#[inline]
-fn head(line: &[u8], parsed: MessageLine<'_>) -> MessageHead {
-    let offsets = |part: &[u8]| {
-        let start = part.as_ptr() as usize - line.as_ptr() as usize;
-        (start as u32, (start + part.len()) as u32)
-    };
-    MessageHead {
-        sid: parsed.sid,
-        subject: offsets(parsed.subject),
-        reply: parsed.reply.map(offsets),
-        header_len: parsed.header_len.unwrap_or(0),
-        total_len: parsed.total_len,
-    }
-}
-
-fn from_json<T: for<'de> Deserialize<'de>>(
-    verb: &'static str,
-    json: &[u8],
-) -> Result<Box<T>, ProtocolError> {
-    serde_json::from_slice(json)
-        .map(Box::new)
-        .map_err(|error| ProtocolError::MalformedJson { verb, reason: error.to_string() })
 }

@@ -3,7 +3,7 @@
 //! `nats://host:4222` is the full form; the scheme may be left out, and so may the port. It does
 //! not look anything up.
 
-use crate::secret::Secret;
+use crate::wire::secret::Secret;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::net::IpAddr;

@@ -1,14 +1,20 @@
 //! The request table: one wildcard inbox for all requests, the slot in the last token.
 //!
 //! `_INBOX.<id>.<token>`: the token is the slot and its generation in base 64, so that a reply is
-//! found by index, without a hash and without a string key, and a reply that comes after its
-//! request has ended finds nothing. Every request has a deadline.
+//! found by index, without a hash and without a string key, and a reply that arrives after its
+//! request has ended finds nothing. Every request has a deadline. The table knows whether the
+//! server has been told of the inbox; it does not write requests.
 
-use crate::deadlines::Deadlines;
-use crate::slots::{Key, Slots};
+use super::deadlines::Deadlines;
+use super::slots::{Key, Slots};
+use crate::wire::encode;
+use crate::wire::message::Message;
 use rustc_hash::FxHasher;
 use std::hash::Hasher;
 use std::time::{Duration, Instant};
+
+/// The sid of the inbox for all requests, which is no subscription of the user's.
+pub(crate) const INBOX_SID: u64 = 1;
 
 /// Characters of a token: 4 for the slot, 6 for the generation.
 pub(crate) const TOKEN: usize = 10;
@@ -19,12 +25,12 @@ pub(crate) struct Request<T> {
     /// Where its frame begins in the outgoing stream; `None` if it went out on a connection that
     /// was lost since.
     pub(crate) position: Option<u64>,
-    /// Stands for its subject, to find it when the server refuses it.
+    /// The fingerprint of its subject, to find it when the server denies it.
     pub(crate) subject: u64,
 }
 
 impl<T> Request<T> {
-    /// Whether some of it has been written, if that is so of the stream up to `sent`.
+    /// Whether some of it has been written, given that the stream up to `sent` has.
     pub(crate) fn was_sent(&self, sent: u64) -> bool {
         self.position.is_none_or(|position| position < sent)
     }
@@ -44,15 +50,100 @@ pub(crate) struct Requests<T> {
     deadlines: Deadlines<Key>,
     /// Requests since the last turn, whose clocks have not been started.
     unarmed: Vec<(Key, Duration)>,
+    /// `<prefix>.<id>.`: the beginning of every reply's subject.
+    inbox: String,
+    inbox_state: InboxState,
 }
 
-impl<T> Default for Requests<T> {
-    fn default() -> Self {
-        Self { slots: Slots::default(), deadlines: Deadlines::default(), unarmed: Vec::new() }
-    }
+/// Whether the server knows of the one subscription for all replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InboxState {
+    /// No request has been made, or the server has denied the inbox.
+    Unused,
+    /// Its `SUB` is in the outgoing stream.
+    Subscribed,
+    /// The connection that its `SUB` was for is lost.
+    ToRestore,
 }
 
 impl<T> Requests<T> {
+    /// An empty table. The id makes the inbox unique.
+    pub(crate) fn new(prefix: &str, id: u128) -> Self {
+        Self {
+            slots: Slots::default(),
+            deadlines: Deadlines::default(),
+            unarmed: Vec::new(),
+            inbox: format!("{prefix}.{}.", base62(id)),
+            inbox_state: InboxState::Unused,
+        }
+    }
+
+    // ---- the inbox ----------------------------------------------------------------------------
+
+    /// The beginning of every reply's subject; a token follows.
+    #[inline]
+    pub(crate) fn inbox(&self) -> &str {
+        &self.inbox
+    }
+
+    /// The length of a reply's subject in bytes.
+    #[inline]
+    pub(crate) fn reply_len(&self) -> usize {
+        self.inbox.len() + TOKEN
+    }
+
+    /// Whether a request has to be preceded by the inbox's `SUB`.
+    #[inline]
+    pub(crate) fn needs_inbox(&self) -> bool {
+        self.inbox_state == InboxState::Unused
+    }
+
+    /// Subscribes to the inbox at the server that `out` is for.
+    pub(crate) fn subscribe_inbox(&mut self, out: &mut Vec<u8>) {
+        self.inbox_state = InboxState::Subscribed;
+        self.encode_inbox(out);
+    }
+
+    /// Tells another server of the inbox, if the current one knows of it.
+    pub(crate) fn join_inbox(&self, out: &mut Vec<u8>) {
+        if self.inbox_state == InboxState::Subscribed {
+            self.encode_inbox(out);
+        }
+    }
+
+    /// Tells a new server of the inbox, if the one before it knew of it.
+    pub(crate) fn restore_inbox(&mut self, out: &mut Vec<u8>) {
+        if self.inbox_state == InboxState::ToRestore {
+            self.subscribe_inbox(out);
+        }
+    }
+
+    /// The server that knew of the inbox is gone.
+    pub(crate) fn handle_disconnected(&mut self) {
+        if self.inbox_state == InboxState::Subscribed {
+            self.inbox_state = InboxState::ToRestore;
+        }
+    }
+
+    /// Ends the requests whose replies cannot arrive because the server has denied the inbox. The
+    /// next request subscribes to it again.
+    pub(crate) fn deny_inbox(&mut self, sent: u64) -> Vec<Request<T>> {
+        self.inbox_state = InboxState::Unused;
+        self.take_if(|request| request.was_sent(sent))
+    }
+
+    /// Whether a pattern is the inbox's: `_INBOX.<id>.*`.
+    pub(crate) fn is_inbox(&self, pattern: &str) -> bool {
+        pattern.strip_suffix('*') == Some(&self.inbox)
+    }
+
+    fn encode_inbox(&self, out: &mut Vec<u8>) {
+        let pattern = format!("{}*", self.inbox);
+        encode::subscribe(out, pattern.as_bytes(), None, INBOX_SID);
+    }
+
+    // ---- requests -----------------------------------------------------------------------------
+
     /// Registers a request; its clock starts with the next [`arm`](Self::arm). Gives the context
     /// back if there are too many.
     #[inline]
@@ -81,15 +172,50 @@ impl<T> Requests<T> {
         }
     }
 
-    /// Ends the request that a reply's token names.
+    /// Ends the request that a reply is for.
+    #[inline]
+    pub(crate) fn take_answered(&mut self, subject: &[u8]) -> Option<Request<T>> {
+        match subject.strip_prefix(self.inbox.as_bytes()) {
+            Some(token) => self.take(token),
+            // an account's subject mapping can rewrite inboxes; then a lone request is meant
+            None => self.take_only(),
+        }
+    }
+
+    /// Ends the request whose replies have this subject.
+    pub(crate) fn take_by_reply(&mut self, reply: &str) -> Option<Request<T>> {
+        self.take(reply.as_bytes().strip_prefix(self.inbox.as_bytes())?)
+    }
+
+    /// Ends the request that a token names.
     #[inline]
     pub(crate) fn take(&mut self, token: &[u8]) -> Option<Request<T>> {
         self.slots.remove(decode_token(token)?)
     }
 
-    /// The request that a token names.
-    pub(crate) fn find_mut(&mut self, token: &[u8]) -> Option<&mut Request<T>> {
-        self.slots.get_mut(decode_token(token)?)
+    /// The token of a message that is a request, alive or ended.
+    pub(crate) fn token<'m>(&self, message: &'m Message) -> Option<&'m [u8]> {
+        message.reply_bytes()?.strip_prefix(self.inbox.as_bytes())
+    }
+
+    /// Whether a message is a request that has its outcome already.
+    pub(crate) fn is_abandoned(&self, message: &Message) -> bool {
+        let is_live = |token| decode_token(token).is_some_and(|key| self.slots.contains(key));
+        self.token(message).is_some_and(|token| !is_live(token))
+    }
+
+    /// The frame of a message begins at another position of the outgoing stream.
+    pub(crate) fn set_position(&mut self, message: &Message, position: u64) {
+        let key = self.token(message).and_then(decode_token);
+        if let Some(request) = key.and_then(|key| self.slots.get_mut(key)) {
+            request.position = Some(position);
+        }
+    }
+
+    /// Forgets the positions of requests that went out on a connection that is lost.
+    pub(crate) fn keep_sent(&mut self, sent: u64) {
+        let requests = self.slots.iter_mut().map(|(_, request)| request);
+        requests.filter(|request| request.was_sent(sent)).for_each(|r| r.position = None);
     }
 
     /// Ends the request on a subject that was written first on this connection, of those that begin
@@ -103,19 +229,15 @@ impl<T> Requests<T> {
         self.slots.remove(key)
     }
 
-    /// Ends the requests that `ends` says so of.
+    /// Ends the requests for which `ends` returns true.
     pub(crate) fn take_if(&mut self, ends: impl Fn(&Request<T>) -> bool) -> Vec<Request<T>> {
         let keys: Vec<Key> =
             self.slots.iter().filter(|(_, request)| ends(request)).map(|(key, _)| key).collect();
         keys.into_iter().filter_map(|key| self.slots.remove(key)).collect()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Request<T>> {
-        self.slots.iter_mut().map(|(_, request)| request)
-    }
-
     /// Ends the only request there is, if there is just one.
-    pub(crate) fn take_only(&mut self) -> Option<Request<T>> {
+    fn take_only(&mut self) -> Option<Request<T>> {
         let mut keys = self.slots.keys();
         let (key, None) = (keys.next()?, keys.next()) else {
             return None;
@@ -158,6 +280,17 @@ impl<T> Requests<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
+}
+
+/// An id of 22 characters, in the form that other clients' ids have.
+fn base62(mut id: u128) -> String {
+    let digits = &DIGITS[..62];
+    let next = |_| {
+        let digit = digits[(id % 62) as usize];
+        id /= 62;
+        char::from(digit)
+    };
+    (0..22).map(next).collect()
 }
 
 const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
@@ -216,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_reply_that_comes_late_or_twice_finds_nothing() {
-        let mut requests = Requests::default();
+        let mut requests = Requests::new("_INBOX", 1);
         let first = requests.insert("a", Duration::from_secs(1), 0, "s").unwrap();
         assert_eq!(requests.take(&first).unwrap().context, "a");
         let second = requests.insert("b", Duration::from_secs(1), 0, "s").unwrap();
@@ -226,7 +359,7 @@ mod tests {
 
     #[test]
     fn clocks_start_when_armed() {
-        let mut requests = Requests::default();
+        let mut requests = Requests::new("_INBOX", 1);
         let start = Instant::now();
         requests.insert("a", Duration::from_secs(1), 0, "s").unwrap();
         assert_eq!(requests.next_deadline(), None);

@@ -6,11 +6,10 @@
 //! strict, because a CR or LF in a value would let its writer forge headers. Inline status and
 //! headers stay apart: a user's header named `Status` is never taken for one.
 
-use crate::grammar;
+use super::header_block::{self, VERSION_LINE};
+use super::line;
 use std::borrow::Cow;
 use thiserror::Error;
-
-pub(crate) const VERSION_LINE: &[u8] = b"NATS/1.0";
 
 /// The headers of a received message: a view of the raw block, parsed only as far as asked.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -48,12 +47,13 @@ impl<'a> Headers<'a> {
     /// Any publisher can forge one on a core subject: take it for a control message only where
     /// one is expected and the payload is empty.
     pub fn status(&self) -> Option<HeaderStatus<'a>> {
-        grammar::status(self.block)
+        let (code, description) = header_block::status(self.block)?;
+        Some(HeaderStatus { code, description })
     }
 
     /// Names and values in order, as bytes. Values are trimmed.
     pub fn iter_bytes(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        grammar::header_lines(self.block)
+        header_block::lines(self.block)
     }
 
     /// Names and values in order. What is not UTF-8 is shown with replacement characters.
@@ -76,7 +76,7 @@ impl<'a> Headers<'a> {
     /// The last value of a header as a number. `None` if it is absent or not a plain number.
     pub fn last_number(&self, name: &str) -> Option<u64> {
         let (_, value) = self.iter_bytes().filter(|(n, _)| *n == name.as_bytes()).last()?;
-        grammar::number(value)
+        line::number(value)
     }
 
     /// All values of a header, in order.

@@ -3,8 +3,8 @@
 //! Every `PING` has an entry, the keep-alive's too, or a flush would complete on somebody else's
 //! `PONG`. A fence that timed out keeps its place, empty, for the `PONG` that may still come.
 
-use crate::deadlines::Deadlines;
-use crate::subscriptions::SubscriptionId;
+use super::deadlines::Deadlines;
+use super::subscriptions::SubscriptionId;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

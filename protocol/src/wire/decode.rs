@@ -5,8 +5,9 @@
 //! not complete is not looked at again until it is. After the first error the decoder stays
 //! broken, because nothing tells where the next operation would begin.
 
-use crate::error::ProtocolError;
-use crate::op::{MessageHead, Operation, Parsed, ServerOp};
+use super::error::ProtocolError;
+use super::message::MessageHead;
+use super::op::{Operation, Parsed, ServerOp};
 use bytes::{Buf, BytesMut};
 use std::fmt;
 use std::marker::PhantomData;
@@ -327,7 +328,7 @@ impl<Op> fmt::Debug for Decoder<Op> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::Message;
+    use crate::wire::message::Message;
 
     const STREAM: &[u8] = b"INFO {\"server_id\":\"x\"} \r\n+OK\r\nMSG a.b 1 5\r\nhello\r\n\
         PING\r\nHMSG a 2 r 12 14\r\nNATS/1.0\r\n\r\nhi\r\nMSG s 1  0\r\n\r\n-ERR 'no'\r\nPONG\r\n";

@@ -3,7 +3,7 @@
 //! Absent booleans are false, unknown fields are passed over: servers add some with every
 //! release. A session keeps the last `INFO`; more may come at any time.
 
-use crate::secret::Secret;
+use super::secret::Secret;
 use serde::{Deserialize, Serialize};
 
 /// A server's description of itself and of the connection (the `INFO` line).

@@ -1,9 +1,10 @@
 //! What a session reports: outcomes that give a context back, and what happened to the connection.
 
-use crate::error::{CommandError, ProtocolError, ServerError};
-use crate::op::Message;
-use crate::subscriptions::SubscriptionId;
-use std::io::ErrorKind;
+use super::command_error::CommandError;
+use crate::disconnect::DisconnectReason;
+use crate::tables::subscriptions::SubscriptionId;
+use crate::wire::error::ServerError;
+use crate::wire::message::Message;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -26,10 +27,11 @@ pub enum Event<S, R, F> {
     InfoChanged,
     /// The server announced that it will shut down (`ldm` in its `INFO`). Once a connection.
     LameDuck,
-    /// The session has moved: the transport of [`Session::next_server`](crate::Session::next_server)
-    /// is the session's from now on, the one before is to be closed.
+    /// The session has moved: what was the leg [`Which::Next`](crate::Which::Next) is the current
+    /// one from now on, and the transport of the one before has to be closed.
     Moved,
-    /// The session could not move, and stays; the next server's transport is to be closed.
+    /// The session could not move, and stays where it is; the next server's transport has to be
+    /// closed.
     MoveFailed(DisconnectReason),
     /// A message for a subscription.
     Message {
@@ -155,105 +157,6 @@ pub enum FlushError {
     /// The fence could not be set.
     #[error(transparent)]
     Command(#[from] CommandError),
-}
-
-/// Why a connection ended.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum DisconnectReason {
-    /// It was closed by a call of `close`.
-    #[error("closed")]
-    Requested,
-    /// The driver left the server for another one.
-    #[error("reconnecting")]
-    Reconnect,
-    /// A drain is complete.
-    #[error("drained")]
-    Drained,
-    /// A drain was not complete in time.
-    #[error("drain timed out")]
-    DrainTimeout,
-    /// Address look-up, connecting and handshake took too long together.
-    #[error("connect timed out")]
-    ConnectTimeout,
-    /// The server did not answer pings.
-    #[error("stale connection: the server stopped answering pings")]
-    Stale,
-    /// The server closed the connection.
-    #[error("the server closed the connection")]
-    ServerClosed,
-    /// The server refused, and closed the connection.
-    #[error(transparent)]
-    Server(#[from] ServerError),
-    /// The server sent what is not NATS.
-    #[error("protocol violation by the server: {0}")]
-    Protocol(#[from] ProtocolError),
-    /// No server is left to connect to: every one has used up its attempts.
-    #[error("no server is left to try")]
-    NoServers,
-    /// The server demands what this session cannot do.
-    #[error("the server requires {0}")]
-    Unsupported(&'static str),
-    /// TLS could not be agreed on, or was refused.
-    #[error("TLS: {message}")]
-    Tls {
-        /// What is wrong.
-        kind: TlsErrorKind,
-        /// In words.
-        message: String,
-    },
-    /// The credentials could not be had, so nothing was sent to the server.
-    #[error("credentials: {0}")]
-    Credentials(String),
-    /// The `CONNECT` line is longer than servers read. A large JWT makes it so; then raise
-    /// `max_control_line`, here and at the server.
-    #[error(
-        "the CONNECT line of {size} bytes is longer than max_control_line ({limit} bytes); raise \
-         it here and at the server"
-    )]
-    ConnectLineTooLong {
-        /// Its length in bytes.
-        size: usize,
-        /// The limit in bytes ([`SessionConfig::max_control_line`](crate::SessionConfig)).
-        limit: usize,
-    },
-    /// The transport failed, or could not be opened.
-    #[error("{message}")]
-    Transport {
-        /// The kind of the I/O error.
-        kind: ErrorKind,
-        /// Its text.
-        message: String,
-    },
-}
-
-impl DisconnectReason {
-    pub(crate) fn tls_not_available() -> Self {
-        let message = "the server does not offer it, and it is demanded here".into();
-        Self::Tls { kind: TlsErrorKind::NotAvailable, message }
-    }
-}
-
-/// What is wrong with a TLS connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TlsErrorKind {
-    /// The server's certificate has expired.
-    Expired,
-    /// The server's certificate is signed by nobody whom the client trusts.
-    UnknownIssuer,
-    /// The server's certificate is for another host.
-    WrongHost,
-    /// The server's certificate is bad in another way.
-    BadCertificate,
-    /// The server refused the client: it wants a certificate, or not this one.
-    Refused,
-    /// The server has no TLS, and the client demands it.
-    NotAvailable,
-    /// The client's own files or settings cannot be used.
-    Configuration,
-    /// Anything else; see the message.
-    Other,
 }
 
 /// Counts since the session began.

@@ -1,0 +1,50 @@
+//! A message to send, put together before it is checked and encoded.
+//!
+//! It checks nothing itself: the command that sends it does.
+
+use crate::wire::headers::HeaderMap;
+use crate::wire::payload::Payload;
+
+/// A message to send: `OutgoingMessage::new("greet", "hello").headers(&headers)`.
+#[derive(Debug, Clone)]
+pub struct OutgoingMessage<'a> {
+    pub(super) subject: &'a str,
+    pub(super) reply: Option<&'a str>,
+    pub(super) headers: Option<&'a HeaderMap>,
+    pub(super) payload: Payload<'a>,
+    pub(super) allow_wildcards: bool,
+}
+
+impl<'a> OutgoingMessage<'a> {
+    /// A message without a reply subject and without headers. The subject must be literal.
+    #[inline]
+    #[must_use]
+    pub fn new(subject: &'a str, payload: impl Into<Payload<'a>>) -> Self {
+        let payload = payload.into();
+        Self { subject, reply: None, headers: None, payload, allow_wildcards: false }
+    }
+
+    /// Sets the subject to which receivers send their answers. Requests ignore it: they have an
+    /// inbox.
+    #[must_use]
+    pub fn reply(mut self, reply: &'a str) -> Self {
+        self.reply = Some(reply);
+        self
+    }
+
+    /// Sets the headers.
+    #[must_use]
+    #[inline]
+    pub fn headers(mut self, headers: &'a HeaderMap) -> Self {
+        self.headers = Some(headers);
+        self
+    }
+
+    /// Allows wildcards in the subject, which servers route literally. Only the subjects of
+    /// JetStream's API have a use for it, some of which end with a filter.
+    #[must_use]
+    pub fn allow_wildcards(mut self) -> Self {
+        self.allow_wildcards = true;
+        self
+    }
+}

@@ -1,0 +1,17 @@
+//! The wire format alone: bytes to operations and operations to bytes, in both directions.
+//!
+//! Invariant: nothing here knows a session. What is decoded, encoded or checked depends on its
+//! arguments only.
+
+pub(crate) mod decode;
+pub(crate) mod encode;
+pub(crate) mod error;
+mod header_block;
+pub(crate) mod headers;
+pub(crate) mod info;
+mod line;
+pub(crate) mod message;
+pub(crate) mod op;
+pub(crate) mod payload;
+pub(crate) mod secret;
+pub mod subject;

@@ -1,0 +1,236 @@
+//! A route: the way to one server, and the bytes on it.
+//!
+//! A client has one, and a second one while it moves to another server; both have the same
+//! operations, each for its own leg of the session. What the bytes mean is the session's business:
+//! what has happened waits there as an event.
+
+use super::capture::Wire;
+use super::connection::{Budget, ClientSession};
+use super::connector::{self, Connector};
+use super::link::{self, Link};
+use super::transport::{ReadOutcome, Transport};
+use crate::event_loop::{Readiness, Slot};
+use evnats_protocol::{DisconnectReason, Phase, PoolServer, Security, Which};
+use mio::Token;
+use std::io;
+use std::time::Instant;
+
+pub(super) struct Route {
+    which: Which,
+    /// `None` for a transport that was given.
+    server: Option<PoolServer>,
+    link: Link,
+    /// What is on the wire, decoded, if the user wants to see it.
+    wire: Option<Wire>,
+    /// A write has failed. What the server sent before, perhaps the reason, is read first.
+    write_error: Option<io::Error>,
+    /// A write is tried when this many bytes are waiting, and not before the end of the turn.
+    write_mark: usize,
+}
+
+/// Bytes at which a write is worth its system call within a turn.
+const WRITE_MARK: usize = 64 * 1024;
+
+impl Route {
+    /// No way at all.
+    pub(super) fn closed() -> Self {
+        Self {
+            which: Which::Current,
+            server: None,
+            link: Link::Closed,
+            wire: None,
+            write_error: None,
+            write_mark: WRITE_MARK,
+        }
+    }
+
+    /// A way to a server that nothing has been done for.
+    pub(super) fn new(which: Which, server: PoolServer) -> Self {
+        Self { which, server: Some(server), ..Self::closed() }
+    }
+
+    /// Takes the first step towards the server.
+    pub(super) fn begin(
+        &mut self,
+        session: &mut ClientSession,
+        connector: &Connector,
+        slot: &Slot,
+    ) {
+        let Some(server) = &self.server else { return };
+        match Link::begin(&server.url, connector.layers(server), slot) {
+            Ok(link) => self.link = link,
+            Err(error) => self.fail(session, &error),
+        }
+    }
+
+    /// Uses a transport that is open already.
+    pub(super) fn open(transport: Box<dyn Transport>, slot: &Slot) -> io::Result<Self> {
+        Ok(Self { link: Link::open(transport, slot)?, ..Self::closed() })
+    }
+
+    pub(super) fn server(&self) -> Option<&PoolServer> {
+        self.server.as_ref()
+    }
+
+    /// Has the bytes decoded from now on, for the user to see.
+    pub(super) fn capture(&mut self) {
+        self.wire.get_or_insert_default();
+    }
+
+    pub(super) fn wire(&mut self) -> Option<&mut Wire> {
+        self.wire.as_mut()
+    }
+
+    /// Whether the transport is open, so that it can be upgraded to TLS.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.link, Link::Open(_))
+    }
+
+    /// Bytes that may wait before a write is tried.
+    #[inline]
+    pub(super) fn write_mark(&self) -> usize {
+        self.write_mark
+    }
+
+    /// Takes note of what became ready.
+    pub(super) fn handle_ready(&mut self, id: Token, readiness: Readiness) {
+        self.link.handle_ready(id, readiness);
+    }
+
+    /// Goes on with connecting as far as possible without waiting.
+    pub(super) fn advance(
+        &mut self,
+        session: &mut ClientSession,
+        connector: Option<&Connector>,
+        slot: &Slot,
+    ) {
+        let security = connector.zip(self.server.as_ref()).map(|(c, server)| c.security(server));
+        let mut leg = session.leg(self.which);
+        match self.link.advance(slot) {
+            Ok(link::Progress::Connected) => {
+                leg.handle_connected(security.unwrap_or(Security::Plain));
+            }
+            Ok(link::Progress::Secured) => leg.handle_secured(),
+            Ok(link::Progress::Underway | link::Progress::Rest) => {}
+            Err(error) => self.fail(session, &error),
+        }
+    }
+
+    /// Puts TLS around the transport, as the session asks for.
+    pub(super) fn begin_tls(
+        &mut self,
+        session: &mut ClientSession,
+        connector: &Connector,
+        slot: &Slot,
+    ) {
+        let Some(server) = &self.server else { return };
+        if let Err(error) = self.link.secure(&connector.tls_layer(server)) {
+            return self.fail(session, &error);
+        }
+        self.advance(session, Some(connector), slot);
+    }
+
+    /// Reads once, if the stream and the budget allow it. Returns whether there is something new.
+    pub(super) fn read(
+        &mut self,
+        session: &mut ClientSession,
+        now: Instant,
+        budget: &mut Budget,
+    ) -> bool {
+        let Link::Open(stream) = &mut self.link else { return false };
+        let mut leg = session.leg(self.which);
+        if budget.bytes == 0 || !stream.is_readable() || !leg.wants_read() {
+            return false;
+        }
+        let room = leg.read_room();
+        match stream.read(room) {
+            Ok(ReadOutcome::Read(count)) => {
+                budget.spend(count);
+                if let Some(wire) = &mut self.wire {
+                    wire.read(&room[..count]);
+                }
+                leg.handle_read(count, now);
+            }
+            outcome => match (outcome, self.write_error.take()) {
+                (_, Some(error)) | (Err(error), None) => self.fail(session, &error),
+                (Ok(ReadOutcome::WouldBlock), None) => return false,
+                (Ok(_), None) => leg.handle_disconnected(DisconnectReason::ServerClosed),
+            },
+        }
+        true
+    }
+
+    /// Writes as much as the stream takes.
+    pub(super) fn write(&mut self, session: &mut ClientSession) {
+        let Link::Open(stream) = &mut self.link else { return };
+        let mut leg = session.leg(self.which);
+        while leg.writable_len() > 0 && self.write_error.is_none() {
+            match stream.write(leg.chunks()) {
+                Ok(0) => break,
+                Ok(count) => {
+                    if let Some(wire) = &mut self.wire {
+                        wire.wrote(leg.chunks(), count);
+                    }
+                    leg.handle_written(count);
+                }
+                Err(error) => {
+                    self.write_error = Some(error);
+                    stream.set_readable();
+                }
+            }
+        }
+        self.write_mark = leg.writable_len() + WRITE_MARK;
+    }
+
+    /// Sends what layers around the socket have kept back.
+    pub(super) fn flush(&mut self) {
+        let Link::Open(stream) = &mut self.link else { return };
+        if stream.has_unflushed()
+            && self.write_error.is_none()
+            && let Err(error) = stream.flush()
+        {
+            self.write_error = Some(error);
+            stream.set_readable();
+        }
+    }
+
+    /// Whether another turn would find something to do without waiting.
+    pub(super) fn has_work(&self, session: &mut ClientSession) -> bool {
+        let is_readable = match &self.link {
+            Link::Open(stream) => stream.is_readable() && session.leg(self.which).wants_read(),
+            _ => false,
+        };
+        is_readable || self.wire.as_ref().is_some_and(|wire| !wire.is_empty())
+    }
+
+    /// Closes the way. What was captured on it is kept.
+    pub(super) fn close(&mut self) {
+        self.link.close();
+        let wire = self.wire.take().map(Wire::reset);
+        *self = Self { which: self.which, server: self.server.take(), wire, ..Self::closed() };
+    }
+
+    /// The server that the session has moved to is its current one from now on. What was captured
+    /// before on the way to the old one comes first.
+    pub(super) fn succeed(mut self, mut old: Self) -> Self {
+        old.close();
+        let captured = old.wire.unwrap_or_default();
+        self.wire = self.wire.map(|wire| wire.after(captured));
+        self.which = Which::Current;
+        self
+    }
+
+    /// The transport has failed, or could not be had.
+    pub(super) fn fail(&self, session: &mut ClientSession, error: &io::Error) {
+        let server = match &self.server {
+            Some(server) => server.url.to_string(),
+            None => "the given transport".into(),
+        };
+        let mut leg = session.leg(self.which);
+        let doing = match leg.phase() {
+            Phase::Connecting => format!("cannot connect to {server}"),
+            _ => format!("connection to {server}"),
+        };
+        leg.handle_disconnected(connector::reason(error, &doing));
+    }
+}
