@@ -118,14 +118,14 @@ pub mod simulation;
 pub use client::Tls;
 pub use client::{
     Client, ConnectionError, ConnectionState, Credentials, CredentialsError, Frame, Options,
-    SlowConsumer, Subscription, Transport,
+    SlowConsumer, Subscription,
 };
 pub use error::{Error, LayerError, Result};
 #[cfg(unix)]
 pub use event_loop::Descriptor;
 pub use event_loop::{
     EventLoop, ForeignSource, Handle, KeepRunning, LoopOptions, NextDeadline, PostError, Readiness,
-    Registration, Remote, SetReadiness, TimerId,
+    Registration, Remote, SetReadiness, TimerId, Transport,
 };
 pub use evnats_protocol::{
     Authentication, ClientOp, CommandError, ConnectInfo, DisconnectReason, EndReason, FlushError,

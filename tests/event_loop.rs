@@ -135,10 +135,11 @@ fn an_error_of_a_callback_ends_run_and_nothing_is_lost() {
     nats.subscribe("echo", |log: &mut Log, echo, message| {
         log.push(message.text().into_owned());
         match log.len() {
-            2 => Err(Error::other("enough")),
-            3 => Ok(echo.client().close()),
-            _ => Ok(()),
+            2 => return Err(Error::other("enough")),
+            3 => echo.client().close(),
+            _ => {}
         }
+        Ok(())
     })
     .expect("a subscription");
     for n in ["1", "2", "3"] {

@@ -4,7 +4,7 @@
 //! user code runs. The callback comes back when it returns and when it panics, wherever its owner
 //! has gone meanwhile, unless another one has been put in its place.
 
-use super::Ran;
+use super::erased::Ran;
 use std::cell::Cell;
 use std::rc::Rc;
 

@@ -5,20 +5,15 @@
 use super::capture::{Frame, Wire};
 use super::connector::Connector;
 use super::error::ConnectionError;
-use super::hooks::{Hooks, OnEnd, OnFence, OnObserved, OnReply, Subscriber};
-use super::route::Route;
-use super::transport::Transport;
+use super::hooks::{ClientSession, Hooks, OnEnd, OnObserved};
+use super::route::{Budget, Route};
 use crate::callback::CallbackSlot;
-use crate::event_loop::{Progress, Readiness, Slot};
-use evnats_protocol::{
-    DisconnectReason, Phase, PoolServer, Security, Session, SubscriptionId, Which,
-};
+use crate::event_loop::{Progress, Readiness, Slot, Transport};
+use evnats_protocol::{DisconnectReason, Phase, PoolServer, Security, SubscriptionId, Which};
 use mio::Token;
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
-
-pub(crate) type ClientSession = Session<Subscriber, OnReply, OnFence>;
 
 pub(super) struct Connection {
     pub(super) session: ClientSession,
@@ -47,20 +42,6 @@ pub(super) struct Connection {
     pub(super) discovered: Vec<String>,
     /// The user wants to see every frame.
     is_captured: bool,
-}
-
-/// What a turn may still do.
-pub(super) struct Budget {
-    pub(super) events: usize,
-    pub(super) bytes: usize,
-}
-
-impl Budget {
-    /// Bytes were read. A read costs something also if it brings little.
-    pub(super) fn spend(&mut self, bytes: usize) {
-        const LEAST: usize = 64;
-        self.bytes = self.bytes.saturating_sub(bytes.max(LEAST));
-    }
 }
 
 impl Connection {

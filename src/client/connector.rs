@@ -3,11 +3,11 @@
 //! Invariant: callbacks of the user's are called by the core, where no borrow is alive; what is
 //! here only keeps them. The way itself is the link's.
 
+use super::credentials::{Credentials, CredentialsError};
 use super::link::Layers;
 use super::options::{ChoiceCallback, CredentialsCallback, DelayCallback, Options};
 #[cfg(feature = "tls")]
 use super::tls::Tls;
-use super::{Credentials, CredentialsError};
 use crate::error::Result;
 use crate::event_loop::Shared;
 use evnats_protocol::{

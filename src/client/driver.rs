@@ -4,17 +4,16 @@
 //! of a callback. So events are taken out of the session one at a time, and a callback is taken out
 //! of its slot while it runs.
 
-use super::connection::{Budget, ClientSession, Connection};
+use super::connection::Connection;
 use super::connector::{Connector, Identity, Next};
 use super::error::ConnectionError;
-use super::hooks::{Delivery, OnEnd, OnObserved};
+use super::hooks::{ClientSession, Delivery, OnEnd, OnObserved};
 use super::options::{CredentialsCallback, Options, TurnLimits};
 use super::port::{ObserverId, Port};
-use super::route::Route;
-use super::transport::Transport;
+use super::route::{Budget, Route};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::{Error, Result};
-use crate::event_loop::{Progress, Readiness, Shared, Slot, Source};
+use crate::event_loop::{Progress, Readiness, Shared, Slot, Source, Transport};
 use evnats_protocol::{
     CommandError, DisconnectReason, Event, Phase, ServerInfo, ServerUrl, Session, SubscriptionId,
     Which, subject,

@@ -4,8 +4,8 @@
 //! tried, in order. TLS and WebSocket are layers around the socket; their handshakes are a part of
 //! connecting.
 
-use super::transport::{Stream, Transport};
-use crate::event_loop::{LookUp, Readiness, Registration, Slot};
+use super::stream::Stream;
+use crate::event_loop::{LookUp, Readiness, Registration, Slot, Transport};
 use evnats_protocol::{Scheme, ServerUrl};
 use mio::Token;
 use std::io;

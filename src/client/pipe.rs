@@ -4,8 +4,7 @@
 //! It keeps what the selector and a socket promise: a read that fills less than its room has
 //! emptied the end, and readiness is told once, as an edge.
 
-use super::transport::Transport;
-use crate::event_loop::Registration;
+use crate::event_loop::{Registration, Transport};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};

@@ -5,11 +5,11 @@
 //! what has happened waits there as an event.
 
 use super::capture::Wire;
-use super::connection::{Budget, ClientSession};
 use super::connector::{self, Connector};
+use super::hooks::ClientSession;
 use super::link::{self, Link};
-use super::transport::{ReadOutcome, Transport};
-use crate::event_loop::{Readiness, Slot};
+use super::stream::ReadOutcome;
+use crate::event_loop::{Readiness, Slot, Transport};
 use evnats_protocol::{DisconnectReason, Phase, PoolServer, Security, Which};
 use mio::Token;
 use std::io;
@@ -26,6 +26,20 @@ pub(super) struct Route {
     write_error: Option<io::Error>,
     /// A write is tried when this many bytes are waiting, and not before the end of the turn.
     write_mark: usize,
+}
+
+/// What a turn may still do.
+pub(super) struct Budget {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+impl Budget {
+    /// Bytes were read. A read costs something also if it brings little.
+    pub(super) fn spend(&mut self, bytes: usize) {
+        const LEAST: usize = 64;
+        self.bytes = self.bytes.saturating_sub(bytes.max(LEAST));
+    }
 }
 
 /// Bytes at which a write is worth its system call within a turn.

@@ -1,10 +1,11 @@
 //! A subscription's handle: the second argument of its callback, and what ends, pauses and counts it.
 
-use super::Client;
+use super::handle::Client;
 use super::hooks::{Delivery, OnDelivery};
 use super::port::Port;
-use crate::callback::{Callback, Outcome, RefHandler, lend, timers_on};
+use crate::callback::{Callback, Outcome, RefHandler, lend};
 use crate::error::Result;
+use crate::event_loop::timers_on;
 use evnats_protocol::{EndReason, FlushError, Message, Pending, PendingLimits, SubscriptionId};
 use std::fmt;
 

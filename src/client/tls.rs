@@ -16,8 +16,8 @@ mod tests;
 pub use config::Tls;
 pub(crate) use error::classify;
 
-use super::transport::Transport;
 use crate::event_loop::Registration;
+use crate::event_loop::Transport;
 use error::TlsError;
 use rustls::ClientConnection;
 use std::fmt;

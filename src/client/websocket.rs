@@ -10,8 +10,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::transport::Transport;
 use crate::event_loop::Registration;
+use crate::event_loop::Transport;
 use bytes::{Buf, Bytes};
 
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Embedding on Unix: the loop as a descriptor, and descriptors as sources of the loop.
 
-use super::EventLoop;
+use super::run::EventLoop;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token, event};
 use std::io;
@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 /// never readable.
 impl<S> AsFd for EventLoop<S> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.handle.shared().platform().descriptor()
+        self.shared().platform().descriptor()
     }
 }
 

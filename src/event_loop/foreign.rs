@@ -4,8 +4,11 @@
 //! each callback. So nothing depends on reading until there is no more, which a source that blocks,
 //! such as standard input, could not do.
 
+use super::handle::Handle;
+use super::readiness::Readiness;
 use super::registration::Registration;
-use super::{Handle, Progress, Readiness, Shared, Slot, Source};
+use super::shared::{Shared, Slot};
+use super::source::{Progress, Source};
 use crate::callback::{CallbackSlot, Handler, Outcome, Ran, State, lend};
 use crate::error::{Error, Result};
 use mio::{Interest, Token, event};

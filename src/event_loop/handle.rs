@@ -1,14 +1,16 @@
 //! The handle: how callbacks and clients reach the loop they run on.
 
-use super::{KeepRunning, Remote, Shared, TimerId};
-use crate::callback::timers_on;
+use super::shared::Shared;
+use super::timer_methods::timers_on;
+use super::timers::TimerId;
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
 /// A cheap handle to an [`EventLoop`](crate::EventLoop), for the thread that runs it.
 ///
-/// A handle does not keep the loop running. From other threads, use a [`Remote`].
+/// A handle does not keep the loop running. From other threads, use a
+/// [`Remote`](crate::Remote).
 pub struct Handle<S: 'static = ()> {
     shared: Rc<Shared>,
     state: PhantomData<fn(&mut S)>,
@@ -33,17 +35,6 @@ impl<S: 'static> Handle<S> {
     /// and timers as they are.
     pub fn stop(&self) {
         self.shared.stop();
-    }
-
-    /// Keeps [`EventLoop::run`](crate::EventLoop::run) going until the guard is dropped, although
-    /// nothing may be left to run: something will be posted.
-    pub fn keep_running(&self) -> KeepRunning {
-        KeepRunning::new(self.shared.alarm.clone())
-    }
-
-    /// A handle for other threads.
-    pub fn remote(&self) -> Remote<S> {
-        Remote::new(self.shared.inbox.clone())
     }
 }
 

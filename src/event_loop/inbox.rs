@@ -1,15 +1,9 @@
 //! The inbox: what other threads have posted to the loop, in order and bounded.
 
 use super::alarm::Alarm;
-use super::shared::Shared;
-use crate::callback::{Ran, State};
-use crate::error::Result;
 use std::collections::VecDeque;
 use std::fmt;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-pub(crate) type Posted = Box<dyn FnOnce(&mut State, &Rc<Shared>) -> Ran + Send>;
 
 /// Why a closure could not be posted, and the closure.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,21 +45,21 @@ impl<F> fmt::Display for PostError<F> {
 
 impl<F> std::error::Error for PostError<F> {}
 
-pub(super) struct Inbox {
-    queue: Mutex<Queue>,
+pub(super) struct Inbox<P> {
+    queue: Mutex<Queue<P>>,
     limit: usize,
     alarm: Arc<Alarm>,
 }
 
-#[derive(Default)]
-struct Queue {
-    posted: VecDeque<Posted>,
+struct Queue<P> {
+    posted: VecDeque<P>,
     is_closed: bool,
 }
 
-impl Inbox {
+impl<P> Inbox<P> {
     pub(super) fn new(limit: usize, alarm: Arc<Alarm>) -> Self {
-        Self { queue: Mutex::default(), limit, alarm }
+        let queue = Queue { posted: VecDeque::new(), is_closed: false };
+        Self { queue: Mutex::new(queue), limit, alarm }
     }
 
     pub(super) fn alarm(&self) -> &Arc<Alarm> {
@@ -76,7 +70,7 @@ impl Inbox {
     pub(super) fn post<F>(
         &self,
         closure: F,
-        boxed: impl FnOnce(F) -> Posted,
+        boxed: impl FnOnce(F) -> P,
     ) -> Result<(), PostError<F>> {
         let mut queue = self.queue();
         if queue.is_closed {
@@ -95,17 +89,12 @@ impl Inbox {
         self.queue().posted.is_empty()
     }
 
-    /// Runs what had been posted when the call came, `budget` at most; what is posted meanwhile has
-    /// the next turn.
-    pub(super) fn run(&self, budget: usize, state: &mut State, shared: &Rc<Shared>) -> Ran {
-        let count = self.queue().posted.len().min(budget);
-        for _ in 0..count {
-            let closure = self.queue().posted.pop_front();
-            if let Some(closure) = closure {
-                closure(state, shared)?;
-            }
-        }
-        Ok(())
+    pub(super) fn len(&self) -> usize {
+        self.queue().posted.len()
+    }
+
+    pub(super) fn take(&self) -> Option<P> {
+        self.queue().posted.pop_front()
     }
 
     /// Refuses what is posted from now on, and drops what waits.
@@ -118,7 +107,7 @@ impl Inbox {
     }
 
     /// No code that can panic runs while the queue is locked, except for the allocator.
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, Queue<P>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

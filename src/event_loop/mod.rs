@@ -1,9 +1,9 @@
 //! The event loop: owns the clients, timers, foreign sources and posted closures, and lends the
 //! user's state to their callbacks.
 //!
-//! What is here is typed by the user's state and thin; the loop itself is in `shared`. It knows
-//! neither clients nor sockets: those come to it as sources, and everything of the system by way of
-//! the platform.
+//! `run`, `handle`, `remote` and `foreign` are typed by the user's state and thin; the loop itself is
+//! in `shared`. It knows neither clients nor sockets: those come to it as sources, and everything of
+//! the system by way of the platform.
 
 mod alarm;
 #[cfg(unix)]
@@ -16,198 +16,32 @@ mod platform;
 mod readiness;
 mod registration;
 mod remote;
+mod run;
 mod schedule;
+mod selector;
 mod shared;
 mod source;
+mod timer_methods;
 mod timers;
+mod transport;
 
+pub(crate) use alarm::Wake;
 #[cfg(unix)]
 pub use embed_unix::Descriptor;
 pub use foreign::ForeignSource;
 pub use handle::Handle;
 pub use inbox::PostError;
 pub use options::LoopOptions;
-pub(crate) use platform::LookUp;
+pub(crate) use platform::{LookUp, Platform};
 pub use readiness::{Readiness, SetReadiness};
 pub use registration::Registration;
 pub use remote::{KeepRunning, Remote};
+pub use run::EventLoop;
+pub(crate) use selector::Selector;
 pub use shared::NextDeadline;
 pub(crate) use shared::{Shared, Slot};
 pub(crate) use source::{Progress, Source};
+pub(crate) use timer_methods::timers_on;
 pub use timers::TimerId;
 pub(crate) use timers::TimerTask;
-
-use crate::error::{Error, Result};
-use mio::Registry;
-use std::fmt;
-use std::ops::{Deref, Range};
-use std::rc::Rc;
-use std::time::Duration;
-
-/// Runs callbacks, with `&mut S` lent to each.
-///
-/// ```no_run
-/// use evnats::EventLoop;
-///
-/// #[derive(Default)]
-/// struct App { seen: u64 }
-///
-/// fn main() -> evnats::Result {
-///     let event_loop = EventLoop::<App>::new()?;
-///     let nats = event_loop.connect("nats://127.0.0.1:4222")?;
-///     nats.subscribe("greet.*", |app, greetings, message| {
-///         app.seen += 1;
-///         if app.seen == 3 {
-///             greetings.client().drain();
-///         }
-///         println!("{}: {}", message.subject(), message.text());
-///     })?;
-///     event_loop.run(&mut App::default())
-/// }
-/// ```
-///
-/// # Dropping
-///
-/// Every connection is closed as it is, and every callback that was waiting is dropped without
-/// being run; so is every callback that is given to a handle later. In a process that was forked
-/// off, dropping the loop closes the child's copies of the sockets and nothing else: the parent's
-/// connections and the selector that both share stay as they are. It is best dropped there at once,
-/// and not used for anything else.
-pub struct EventLoop<S: 'static = ()> {
-    handle: Handle<S>,
-}
-
-impl<S: 'static> EventLoop<S> {
-    /// An empty loop.
-    ///
-    /// # Errors
-    /// The system's selector (epoll, kqueue, IOCP) could not be made.
-    pub fn new() -> Result<Self> {
-        Self::with_options(LoopOptions::new())
-    }
-
-    /// An empty loop with options.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub fn with_options(options: LoopOptions) -> Result<Self> {
-        let platform = options.platform.make().map_err(Error::EventLoop)?;
-        Ok(Self { handle: Handle::new(Shared::new(platform, options.max_posted)) })
-    }
-
-    /// An empty loop on a selector of the host's: a `mio::Poll` that has other sources, too. It
-    /// takes tokens from a range that the host leaves to it, one for each socket.
-    ///
-    /// The host polls. It hands over what comes by [`handle_event`](Self::handle_event), and then
-    /// calls [`dispatch`](Self::dispatch), which does not wait; likewise when
-    /// [`next_deadline`](Self::next_deadline) has come, and after `wake` was called, which may
-    /// happen on any thread and should end the poll: mio has one `Waker` for each `Poll`, and it is
-    /// the host's. [`run`](Self::run) is an error.
-    ///
-    /// ```
-    /// use evnats::EventLoop;
-    /// use std::{sync::Arc, time::{Duration, Instant}};
-    ///
-    /// let mut poll = mio::Poll::new()?;
-    /// let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0))?);
-    /// let wake = move || waker.wake().expect("a wake-up");
-    /// let event_loop = EventLoop::<u32>::on_registry(poll.registry(), 1000..2000, wake)?;
-    /// event_loop.handle().set_timer(Duration::from_millis(1), |runs: &mut u32, _| *runs += 1);
-    ///
-    /// let (mut events, mut runs) = (mio::Events::with_capacity(64), 0);
-    /// while !event_loop.is_empty() {
-    ///     poll.poll(&mut events, event_loop.next_deadline().timeout(Instant::now()))?;
-    ///     for event in &events {
-    ///         if !event_loop.handle_event(event) {
-    ///             // the waker's, or another source's
-    ///         }
-    ///     }
-    ///     event_loop.dispatch(&mut runs, None)?;
-    /// }
-    /// assert_eq!(runs, 1);
-    /// # Ok::<(), evnats::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// The registry could not be cloned.
-    pub fn on_registry(
-        registry: &Registry,
-        tokens: Range<usize>,
-        wake: impl Fn() + Send + Sync + 'static,
-    ) -> Result<Self> {
-        Self::with_options(LoopOptions::new().on_registry(registry, tokens, wake))
-    }
-
-    /// The handle through which callbacks reach the loop.
-    pub fn handle(&self) -> &Handle<S> {
-        &self.handle
-    }
-
-    /// Runs until no client, timer or foreign source is left and nobody
-    /// [keeps the loop running](Handle::keep_running), or until [`Handle::stop`]. A signal that is
-    /// handled meanwhile does not end it.
-    ///
-    /// # Errors
-    /// What a callback returned; the system's selector failed; the loop is on a lent registry; or
-    /// the call came from inside a callback ([`Error::Reentrant`]). The loop can be run again,
-    /// with nothing lost.
-    pub fn run(&self, state: &mut S) -> Result<()> {
-        self.shared().run(state)
-    }
-
-    /// One turn: writes what was commanded, waits for at most `timeout` (`None`: until something
-    /// happens), and runs callbacks that are due, within a budget. Returns whether more is waiting:
-    /// then call it again before waiting for [`as_fd`](EventLoop#impl-AsFd-for-EventLoop<S>).
-    ///
-    /// # Errors
-    /// As [`run`](Self::run).
-    pub fn dispatch(&self, state: &mut S, timeout: Option<Duration>) -> Result<bool> {
-        self.shared().dispatch(state, timeout)
-    }
-
-    /// Takes an event of the selector that was [lent](Self::on_registry). Returns whether it is the
-    /// loop's; then a [`dispatch`](Self::dispatch) has to follow.
-    pub fn handle_event(&self, event: &mio::event::Event) -> bool {
-        self.shared().platform().handle_event(event)
-    }
-
-    /// When [`dispatch`](Self::dispatch) is to be called at the latest. It changes with every
-    /// command and every turn, so it is asked for before each wait.
-    pub fn next_deadline(&self) -> NextDeadline {
-        self.shared().next_deadline()
-    }
-
-    /// Whether nothing is left that could run a callback: no client, timer or foreign source, and
-    /// no guard that keeps the loop running.
-    pub fn is_empty(&self) -> bool {
-        self.shared().is_empty()
-    }
-
-    fn shared(&self) -> &Rc<Shared> {
-        self.handle.shared()
-    }
-}
-
-/// A loop has all that its handle has: connecting, timers, remotes, sources.
-impl<S> Deref for EventLoop<S> {
-    type Target = Handle<S>;
-
-    fn deref(&self) -> &Handle<S> {
-        &self.handle
-    }
-}
-
-impl<S> Drop for EventLoop<S> {
-    fn drop(&mut self) {
-        self.shared().end();
-    }
-}
-
-impl<S> fmt::Debug for EventLoop<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventLoop")
-            .field("sources", &self.shared().source_count())
-            .field("timers", &self.shared().timer_count())
-            .finish_non_exhaustive()
-    }
-}
+pub use transport::Transport;

@@ -1,7 +1,6 @@
 //! The options of a loop: how much may be posted to it, and on what it stands.
 
-use super::platform::{Lent, Mio, Platform, Simulated};
-use crate::simulation::Simulation;
+use super::platform::{Lent, Mio, Platform};
 use mio::Registry;
 use std::fmt;
 use std::io;
@@ -20,8 +19,7 @@ pub struct LoopOptions {
 /// Which platform the loop stands on.
 pub(super) enum Choice {
     Mio,
-    Lent(io::Result<Rc<Lent>>),
-    Simulated(Simulation),
+    Given(io::Result<Rc<dyn Platform>>),
 }
 
 impl LoopOptions {
@@ -41,19 +39,17 @@ impl LoopOptions {
     /// A loop on a selector of the host's; see [`EventLoop::on_registry`](crate::EventLoop::on_registry).
     #[must_use]
     pub fn on_registry(
-        mut self,
+        self,
         registry: &Registry,
         tokens: Range<usize>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        self.platform = Choice::Lent(Lent::new(registry, tokens, wake).map(Rc::new));
-        self
+        self.on_platform(Lent::new(registry, tokens, wake))
     }
 
-    /// A loop in a simulation, where time passes only by waiting.
-    #[must_use]
-    pub fn simulated(mut self, simulation: &Simulation) -> Self {
-        self.platform = Choice::Simulated(simulation.clone());
+    pub(crate) fn on_platform(mut self, platform: io::Result<impl Platform + 'static>) -> Self {
+        self.platform =
+            Choice::Given(platform.map(|platform| -> Rc<dyn Platform> { Rc::new(platform) }));
         self
     }
 }
@@ -66,11 +62,10 @@ impl Default for LoopOptions {
 
 impl Choice {
     pub(super) fn make(self) -> io::Result<Rc<dyn Platform>> {
-        Ok(match self {
-            Self::Mio => Rc::new(Mio::new()?),
-            Self::Lent(lent) => lent?,
-            Self::Simulated(simulation) => Rc::new(Simulated::new(simulation)?),
-        })
+        match self {
+            Self::Mio => Ok(Rc::new(Mio::new()?)),
+            Self::Given(platform) => platform,
+        }
     }
 }
 
@@ -78,8 +73,7 @@ impl fmt::Debug for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Mio => "Mio",
-            Self::Lent(_) => "Lent",
-            Self::Simulated(_) => "Simulated",
+            Self::Given(_) => "Given",
         })
     }
 }

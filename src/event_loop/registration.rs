@@ -5,9 +5,9 @@
 //! late for it is one of the wake-ups in vain that every source has to bear.
 
 use super::alarm::Alarm;
-use super::platform::Platform;
 use super::readiness::{Readiness, Reported, SetReadiness};
 use super::schedule::SlotId;
+use super::selector::Selector;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -27,13 +27,13 @@ pub struct Registration {
 impl Registration {
     /// The selector's registry. There is none in a simulation.
     pub fn registry(&self) -> Option<&Registry> {
-        self.registrar.platform.registry()
+        self.registrar.selector.registry()
     }
 
     /// The token under which the loop knows the source. It stays the same for as long as the
     /// source is registered.
     pub fn token(&self) -> Token {
-        Token(self.registrar.platform.first_token() + self.index)
+        Token(self.registrar.selector.first_token() + self.index)
     }
 
     /// Registers a source of mio's with the selector, for reading and writing.
@@ -73,7 +73,7 @@ impl Registration {
     /// Whether this process was forked off from the one that made the loop, and shares its
     /// selector and its connections.
     pub(crate) fn is_forked(&self) -> bool {
-        self.registrar.platform.is_forked()
+        self.registrar.selector.is_forked()
     }
 
     /// A handle by which a source without a descriptor reports that it is ready. It does nothing
@@ -102,21 +102,21 @@ impl fmt::Debug for Registration {
 
 /// Gives tokens to registrations, and knows whose they are.
 pub(super) struct Registrar {
-    platform: Rc<dyn Platform>,
+    selector: Rc<dyn Selector>,
     slots: RefCell<Slab<SlotId>>,
     reported: Arc<Reported>,
 }
 
 impl Registrar {
-    pub(super) fn new(platform: Rc<dyn Platform>, alarm: Arc<Alarm>) -> Rc<Self> {
+    pub(super) fn new(selector: Rc<dyn Selector>, alarm: Arc<Alarm>) -> Rc<Self> {
         let reported = Arc::new(Reported::new(alarm));
-        Rc::new(Self { platform, slots: RefCell::default(), reported })
+        Rc::new(Self { selector, slots: RefCell::default(), reported })
     }
 
     /// A registration for a source.
     pub(super) fn register(self: &Rc<Self>, slot: SlotId) -> io::Result<Registration> {
         let mut slots = self.slots.borrow_mut();
-        if slots.len() >= self.platform.tokens() {
+        if slots.len() >= self.selector.tokens() {
             return Err(io::Error::other("all tokens that were lent to the event loop are taken"));
         }
         let index = slots.insert(slot);

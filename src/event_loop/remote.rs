@@ -1,8 +1,9 @@
 //! The way in from other threads: closures posted to the loop, which runs them in its next turn.
 
-use super::Handle;
 use super::alarm::Alarm;
+use super::handle::Handle;
 use super::inbox::{Inbox, PostError};
+use super::shared::Posted;
 use crate::callback::{Outcome, Task, lend};
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,12 +13,25 @@ use std::sync::Arc;
 ///
 /// It does not keep the loop running, unless it is asked to.
 pub struct Remote<S: 'static = ()> {
-    inbox: Arc<Inbox>,
+    inbox: Arc<Inbox<Posted>>,
     state: PhantomData<fn(&mut S)>,
 }
 
+impl<S: 'static> Handle<S> {
+    /// Keeps [`EventLoop::run`](crate::EventLoop::run) going until the guard is dropped, although
+    /// nothing may be left to run: something will be posted.
+    pub fn keep_running(&self) -> KeepRunning {
+        KeepRunning::new(self.shared().alarm.clone())
+    }
+
+    /// A handle for other threads.
+    pub fn remote(&self) -> Remote<S> {
+        Remote::new(self.shared().inbox.clone())
+    }
+}
+
 impl<S: 'static> Remote<S> {
-    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+    pub(super) fn new(inbox: Arc<Inbox<Posted>>) -> Self {
         Self { inbox, state: PhantomData }
     }
 

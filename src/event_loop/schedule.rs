@@ -219,7 +219,7 @@ impl Schedule {
 mod tests {
     use super::*;
     use crate::callback::{Ran, State};
-    use crate::event_loop::Readiness;
+    use crate::event_loop::readiness::Readiness;
     use std::time::Duration;
 
     struct Nothing;

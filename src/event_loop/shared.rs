@@ -30,13 +30,16 @@ const MAX_TIMERS: usize = 1024;
 /// Sources that have their turns in one turn of the loop at most.
 const MAX_SOURCES: usize = 256;
 
+/// A closure that another thread has posted.
+pub(super) type Posted = Box<dyn FnOnce(&mut State, &Rc<Shared>) -> Ran + Send>;
+
 /// What the loop's handles share.
 pub(crate) struct Shared {
     platform: Rc<dyn Platform>,
     registrar: Rc<Registrar>,
     schedule: RefCell<Schedule>,
     timers: RefCell<Timers>,
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox<Posted>>,
     pub(super) alarm: Arc<Alarm>,
     /// A buffer for what was reported without a selector.
     reported: RefCell<Vec<(Token, Readiness)>>,
@@ -267,9 +270,19 @@ impl Shared {
     }
 
     fn run_callbacks(self: &Rc<Self>, state: &mut State, now: Instant) -> Ran {
-        self.inbox.run(MAX_POSTED, state, self)?;
+        self.run_posted(state)?;
         Timers::run_due(&self.timers, now, MAX_TIMERS, state)?;
         self.turn_queued(state, now)
+    }
+
+    /// Runs what has been posted by now; what is posted meanwhile has the next turn.
+    fn run_posted(self: &Rc<Self>, state: &mut State) -> Ran {
+        for _ in 0..self.inbox.len().min(MAX_POSTED) {
+            if let Some(posted) = self.inbox.take() {
+                posted(state, self)?;
+            }
+        }
+        Ok(())
     }
 
     /// The sources that are queued now have their turns; those queued meanwhile have the next one.

@@ -2,7 +2,7 @@
 
 use super::api_error::ApiError;
 use super::envelope::ResponseError;
-use crate::error::{LayerError, sealed};
+use crate::error::{self, LayerError, sealed};
 use evnats_protocol::{CommandError, EndReason, RequestError};
 use std::error::Error as StdError;
 use thiserror::Error;
@@ -118,7 +118,7 @@ impl Error {
         match self {
             Self::Api(error) => error.is_temporary(),
             Self::NotAvailable | Self::NoStream => true,
-            Self::Request(error) => crate::Error::Request(error.clone()).is_temporary(),
+            Self::Request(error) => error::Error::Request(error.clone()).is_temporary(),
             _ => false,
         }
     }
@@ -166,7 +166,7 @@ impl From<CommandError> for Error {
     }
 }
 
-impl From<Error> for crate::Error {
+impl From<Error> for error::Error {
     fn from(error: Error) -> Self {
         Self::Layer(Box::new(error))
     }

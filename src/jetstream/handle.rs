@@ -2,8 +2,9 @@
 
 use super::api::{Api, ApiReply, ApiRequest};
 use super::error::Error;
-use crate::callback::{Callback, answer, timers_on};
+use crate::callback::{Callback, answer};
 use crate::client::Client;
+use crate::event_loop::timers_on;
 use std::fmt;
 use std::time::Duration;
 

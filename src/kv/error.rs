@@ -1,6 +1,6 @@
 //! What can go wrong in Key-Value.
 
-use crate::error::{LayerError, sealed};
+use crate::error::{self, LayerError, sealed};
 use crate::jetstream::{self, ErrorCode};
 use evnats_protocol::{CommandError, RequestError};
 use std::error::Error as StdError;
@@ -146,7 +146,7 @@ pub(super) fn is_stream_not_found(error: &jetstream::Error) -> bool {
         || *error == jetstream::Error::NoStream
 }
 
-impl From<Error> for crate::Error {
+impl From<Error> for error::Error {
     fn from(error: Error) -> Self {
         Self::Layer(Box::new(error))
     }

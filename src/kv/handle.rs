@@ -1,8 +1,8 @@
 //! The handle of a bucket, and the door to it from JetStream.
 
 use super::bucket::Bucket;
-use crate::callback::timers_on;
 use crate::client::Client;
+use crate::event_loop::timers_on;
 use crate::jetstream::JetStream;
 use std::fmt;
 use std::rc::Rc;

@@ -4,9 +4,9 @@
 //! Each direction keeps its order, whatever the latencies are. The client's end holds no more than
 //! a socket's buffer would; the server may send without limit.
 
-use super::{Event, Simulation, World};
-use crate::client::Transport;
-use crate::event_loop::{Readiness, Registration, SetReadiness};
+use super::world::Simulation;
+use super::world::{Event, World};
+use crate::event_loop::{Readiness, Registration, SetReadiness, Transport};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,10 +1,11 @@
 //! The platform on a lent selector: a host waits for events, and hands over those of the loop.
 
+use super::contract::{LookUp, Platform};
 use super::system::System;
-use super::{LookUp, Platform};
-use crate::client::Transport;
 use crate::event_loop::alarm::Wake;
-use crate::event_loop::{Readiness, SetReadiness};
+use crate::event_loop::readiness::{Readiness, SetReadiness};
+use crate::event_loop::selector::Selector;
+use crate::event_loop::transport::Transport;
 use mio::{Registry, Token};
 use std::cell::RefCell;
 use std::io;
@@ -33,6 +34,24 @@ impl Lent {
     ) -> io::Result<Self> {
         let system = System::new(registry.try_clone()?)?;
         Ok(Self { system, tokens, events: RefCell::default(), wake: Arc::new(wake) })
+    }
+}
+
+impl Selector for Lent {
+    fn registry(&self) -> Option<&Registry> {
+        Some(&self.system.registry)
+    }
+
+    fn first_token(&self) -> usize {
+        self.tokens.start
+    }
+
+    fn tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
+    fn is_forked(&self) -> bool {
+        self.system.is_forked()
     }
 }
 
@@ -65,18 +84,6 @@ impl Platform for Lent {
         Box::new(move || wake())
     }
 
-    fn registry(&self) -> Option<&Registry> {
-        Some(&self.system.registry)
-    }
-
-    fn first_token(&self) -> usize {
-        self.tokens.start
-    }
-
-    fn tokens(&self) -> usize {
-        self.tokens.len()
-    }
-
     fn handle_event(&self, event: &mio::event::Event) -> bool {
         let Token(token) = event.token();
         let is_own = self.tokens.contains(&token);
@@ -85,10 +92,6 @@ impl Platform for Lent {
             self.events.borrow_mut().push((index, Readiness::from(event)));
         }
         is_own
-    }
-
-    fn is_forked(&self) -> bool {
-        self.system.is_forked()
     }
 
     fn look_up(&self, host: &str, port: u16, done: SetReadiness) -> io::Result<Box<dyn LookUp>> {

@@ -1,10 +1,11 @@
 //! The platform of mio: a selector of the loop's own.
 
+use super::contract::{LookUp, Platform};
 use super::system::System;
-use super::{LookUp, Platform};
-use crate::client::Transport;
 use crate::event_loop::alarm::Wake;
-use crate::event_loop::{Readiness, SetReadiness};
+use crate::event_loop::readiness::{Readiness, SetReadiness};
+use crate::event_loop::selector::Selector;
+use crate::event_loop::transport::Transport;
 use mio::{Events, Poll, Registry, Token, Waker};
 use std::cell::RefCell;
 use std::io;
@@ -33,6 +34,21 @@ impl Mio {
         let system = System::new(poll.registry().try_clone()?)?;
         let selector = RefCell::new((poll, Events::with_capacity(EVENTS)));
         Ok(Self { system, selector, waker })
+    }
+}
+
+impl Selector for Mio {
+    fn registry(&self) -> Option<&Registry> {
+        Some(&self.system.registry)
+    }
+
+    /// The last token is the waker's.
+    fn tokens(&self) -> usize {
+        usize::MAX
+    }
+
+    fn is_forked(&self) -> bool {
+        self.system.is_forked()
     }
 }
 
@@ -72,19 +88,6 @@ impl Platform for Mio {
                 log::error!("cannot wake the event loop: {error}");
             }
         })
-    }
-
-    fn registry(&self) -> Option<&Registry> {
-        Some(&self.system.registry)
-    }
-
-    /// The last token is the waker's.
-    fn tokens(&self) -> usize {
-        usize::MAX
-    }
-
-    fn is_forked(&self) -> bool {
-        self.system.is_forked()
     }
 
     fn look_up(&self, host: &str, port: u16, done: SetReadiness) -> io::Result<Box<dyn LookUp>> {

@@ -4,8 +4,8 @@
 //! begins another look-up after the resolver is gone. A look-up that nobody waits for any more is
 //! not begun.
 
-use super::LookUp;
-use crate::event_loop::{Readiness, SetReadiness};
+use super::contract::LookUp;
+use crate::event_loop::readiness::{Readiness, SetReadiness};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};

@@ -1,10 +1,10 @@
 //! What both platforms of the system have in common: everything but the waiting.
 
-use super::LookUp;
+use super::contract::LookUp;
 use super::random::Random;
 use super::resolver::Resolver;
-use crate::client::Transport;
-use crate::event_loop::SetReadiness;
+use crate::event_loop::readiness::SetReadiness;
+use crate::event_loop::transport::Transport;
 use mio::Registry;
 use std::io;
 use std::net::SocketAddr;

@@ -2,9 +2,9 @@
 
 use super::consumer_config::{ConsumerConfig, ConsumerInfo, CreateAction, CreateConsumer};
 use crate::callback::Callback;
-use crate::jetstream::JetStream;
 use crate::jetstream::api::{ApiRequest, json_replies};
 use crate::jetstream::error::Error;
+use crate::jetstream::handle::JetStream;
 use crate::jetstream::name::check_name;
 
 json_replies!(ConsumerInfo);

@@ -1,11 +1,11 @@
 //! Reading single stored messages, from the stream's leader or from any replica.
 
 use crate::callback::{Answer, Callback, Ran, State, answer};
-use crate::jetstream::JetStream;
 use crate::jetstream::api::{Api, ApiReply, ApiRequest};
 use crate::jetstream::api_error::{ApiError, ErrorCode};
 use crate::jetstream::envelope::parse_response;
 use crate::jetstream::error::Error;
+use crate::jetstream::handle::JetStream;
 use crate::jetstream::joined::JoinedSubject;
 use crate::jetstream::name::check_name;
 use crate::jetstream::time::parse_rfc3339;

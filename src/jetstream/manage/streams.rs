@@ -3,9 +3,9 @@
 use super::stream_config::StreamConfig;
 use super::stream_info::StreamInfo;
 use crate::callback::Callback;
-use crate::jetstream::JetStream;
 use crate::jetstream::api::{ApiRequest, json_replies};
 use crate::jetstream::error::Error;
+use crate::jetstream::handle::JetStream;
 
 json_replies!(StreamInfo);
 

@@ -2,8 +2,8 @@
 
 use super::pub_ack::{PubAck, parse_pub_ack, scan_pub_ack};
 use crate::callback::{Callback, Outcome, lend};
-use crate::jetstream::JetStream;
 use crate::jetstream::error::Error;
+use crate::jetstream::handle::JetStream;
 use evnats_protocol::{HeaderMap, Message, OutgoingMessage, Payload, RequestError};
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
 //! The simulated platform: a clock that jumps while the loop waits, and a network in memory.
 
-use super::{LookUp, Platform};
-use crate::client::Transport;
-use crate::event_loop::alarm::Wake;
-use crate::event_loop::{Readiness, SetReadiness};
-use crate::simulation::{Simulation, Step, World};
+use super::world::Simulation;
+use super::world::{Step, World};
+use crate::event_loop::{
+    LookUp, LoopOptions, Platform, Readiness, Selector, SetReadiness, Transport, Wake,
+};
 use mio::{Registry, Token};
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-pub(in crate::event_loop) struct Simulated {
+struct Simulated {
     world: Rc<World>,
     /// Something was left for the loop while it waited.
     woken: Arc<AtomicBool>,
@@ -27,13 +27,27 @@ pub(in crate::event_loop) struct Simulated {
 impl Simulated {
     /// # Errors
     /// The system has no descriptor left.
-    pub(in crate::event_loop) fn new(simulation: Simulation) -> io::Result<Self> {
+    fn new(simulation: Simulation) -> io::Result<Self> {
         Ok(Self {
             world: simulation.world().clone(),
             woken: Arc::default(),
             #[cfg(unix)]
             descriptor: mio::Poll::new()?,
         })
+    }
+}
+
+impl LoopOptions {
+    /// A loop in a simulation, where time passes only by waiting.
+    #[must_use]
+    pub fn simulated(self, simulation: &Simulation) -> Self {
+        self.on_platform(Simulated::new(simulation.clone()))
+    }
+}
+
+impl Selector for Simulated {
+    fn registry(&self) -> Option<&Registry> {
+        None
     }
 }
 
@@ -69,10 +83,6 @@ impl Platform for Simulated {
     fn waker(&self) -> Wake {
         let woken = self.woken.clone();
         Box::new(move || woken.store(true, Ordering::SeqCst))
-    }
-
-    fn registry(&self) -> Option<&Registry> {
-        None
     }
 
     fn look_up(&self, host: &str, port: u16, done: SetReadiness) -> io::Result<Box<dyn LookUp>> {
