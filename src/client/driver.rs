@@ -127,11 +127,20 @@ impl Driver {
         };
         drop(connection);
         drop(replaced);
+        self.drop_if_ended();
     }
 
     pub(super) fn observe(&self, callback: OnObserved) -> ObserverId {
-        let observers = &mut self.connection.borrow_mut().observers;
-        ObserverId(observers.insert(CallbackSlot::new(callback)))
+        let id = self.connection.borrow_mut().observers.insert(CallbackSlot::new(callback));
+        self.drop_if_ended();
+        ObserverId(id)
+    }
+
+    /// After the loop's end nothing runs any more, so nothing is kept for it.
+    pub(super) fn drop_if_ended(&self) {
+        if self.event_loop().has_ended() {
+            self.abandon();
+        }
     }
 
     pub(super) fn stop_observing(&self, observer: ObserverId) {

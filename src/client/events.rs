@@ -128,13 +128,14 @@ impl Driver {
         connection.close_routes();
         let is_heard = !connection.hooks.close.is_empty();
         drop(connection);
+        let observed = self.tell_observers(state, Observed::Ended);
         match reason {
             DisconnectReason::Requested | DisconnectReason::Drained => {}
             // no callback would learn of it
             _ if !is_heard => return Err(Box::new(Error::Ended(reason.clone()))),
             _ => {}
         }
-        self.run_hook(state, port, |hooks| &hooks.close, reason)
+        observed.and(self.run_hook(state, port, |hooks| &hooks.close, reason))
     }
 
     fn try_another_move(&self, reason: &DisconnectReason, now: Instant) {

@@ -94,5 +94,6 @@ impl<S: 'static> Client<S> {
         let replaced = pick(&self.port().driver.connection.borrow().hooks).replace(Box::new(hook));
         // user code, which may use the client
         drop(replaced);
+        self.port().driver.drop_if_ended();
     }
 }

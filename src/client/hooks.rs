@@ -26,6 +26,8 @@ pub(crate) enum Observed {
     Disconnected,
     /// Another connection is established, and subscriptions are restored.
     Reconnected,
+    /// The client is over: there will be no other connection.
+    Ended,
 }
 
 pub(crate) type OnDelivery = Box<dyn FnMut(&mut State, Delivery<'_>) -> Ran>;

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use evnats_protocol::{Limits, PoolConfig, PoolServer, ServerInfo, ServerUrl, SessionConfig};
 use std::error::Error as StdError;
 use std::fmt;
+#[cfg(unix)]
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -191,6 +191,8 @@ impl Transport for TlsStream {
 
     fn deregister(&mut self, registration: &Registration) {
         self.transport.deregister(registration);
+        // the connection of a parent process: nothing must be sent when this is dropped
+        self.is_connected &= !registration.is_forked();
     }
 
     fn has_buffered(&self) -> bool {

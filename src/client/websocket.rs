@@ -28,6 +28,8 @@ use tungstenite::{Error, Message, WebSocket};
 const READ_LEN: usize = (64 + 1) * 1024 * 1024;
 /// Longest message to write.
 const WRITE_LEN: usize = 64 * 1024;
+/// Messages that one read takes at most: those without a payload would let it go on for ever.
+const READ_MESSAGES: usize = 32;
 
 /// Puts WebSocket on a transport: for a host as it stands in the URL, with its port if it is not
 /// the usual one, and a path. The handshake is part of
@@ -61,7 +63,7 @@ struct WebSocketStream {
     is_connected: bool,
     /// What is left of the last message.
     message: Bytes,
-    /// There may be more in memory than the last message.
+    /// There may be more than the last message that nobody reports.
     may_have_more: bool,
     /// The server has closed.
     is_ended: bool,
@@ -173,6 +175,10 @@ impl Transport for WebSocketStream {
         if let Ok(transport) = self.state.transport_mut() {
             transport.deregister(registration);
         }
+        if registration.is_forked() {
+            // the connection is the parent's: nothing must be sent when this is dropped
+            self.state = State::Failed;
+        }
     }
 
     fn has_buffered(&self) -> bool {
@@ -200,11 +206,17 @@ impl Transport for WebSocketStream {
 impl Read for WebSocketStream {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
+        let mut messages = 0;
         while self.error.is_none() {
             filled += self.take_bytes(&mut room[filled..]);
             if filled == room.len() || self.is_ended {
                 return Ok(filled);
             }
+            if messages == READ_MESSAGES {
+                // the rest shows in `has_buffered`, and has another turn
+                return if filled > 0 { Ok(filled) } else { Err(io::ErrorKind::WouldBlock.into()) };
+            }
+            messages += 1;
             match self.receive() {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -61,13 +61,19 @@ impl Registration {
     /// Takes a source out of the selector. In a process that was forked off this does nothing: the
     /// selector is the parent's too.
     pub fn deregister<E: mio::event::Source + ?Sized>(&self, source: &mut E) {
-        if !self.in_selector.replace(false) || self.registrar.selector.is_forked() {
+        if !self.in_selector.replace(false) || self.is_forked() {
             return;
         }
         if let Some(registry) = self.registry() {
             // all that can fail is that the selector does not know it any more
             let _ = source.deregister(registry);
         }
+    }
+
+    /// Whether this process was forked off from the one that made the loop, and shares its
+    /// selector and its connections.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.registrar.selector.is_forked()
     }
 
     /// A handle by which a source without a descriptor reports that it is ready. It does nothing

@@ -36,9 +36,9 @@ use std::time::Duration;
 ///
 /// Every connection is closed as it is, and every callback that was waiting is dropped without
 /// being run; so is every callback that is given to a handle later. In a process that was forked
-/// off, dropping the loop leaves the parent's sockets in the selector that both share. It is best
-/// dropped there at once: the child's copies of the sockets keep connections open that the parent
-/// closes, and a TLS connection would be told its end.
+/// off, dropping the loop closes the child's copies of the sockets and nothing else: the parent's
+/// connections and the selector that both share stay as they are. It is best dropped there at once,
+/// and not used for anything else.
 pub struct EventLoop<S: 'static = ()> {
     handle: Handle<S>,
 }

@@ -9,6 +9,7 @@
 
 use super::source::{Progress, Source};
 use slab::Slab;
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::mem;
@@ -36,6 +37,9 @@ struct Slot {
     deadline: Option<Instant>,
     /// The slot's one entry among the deadlines that counts: no later than its deadline.
     entry: Option<Instant>,
+    /// Whether a wake would change nothing, where the source can see it: most commands are given
+    /// to a source that is queued already.
+    is_awake: Rc<Cell<bool>>,
 }
 
 /// Where a source is in its life.
@@ -50,10 +54,18 @@ enum Standing {
 }
 
 impl Schedule {
-    /// Makes a source known. It is dormant until its first wake.
-    pub(super) fn insert(&mut self, source: Weak<dyn Source>) -> SlotId {
-        let slot = Slot { source, standing: Standing::Dormant, deadline: None, entry: None };
-        SlotId(self.slots.insert(slot))
+    /// Makes a source known. It is dormant until its first wake. Also returns whether it is awake,
+    /// from now on: queued or having its turn.
+    pub(super) fn insert(&mut self, source: Weak<dyn Source>) -> (SlotId, Rc<Cell<bool>>) {
+        let is_awake = Rc::new(Cell::new(false));
+        let id = self.slots.insert(Slot {
+            source,
+            standing: Standing::Dormant,
+            deadline: None,
+            entry: None,
+            is_awake: is_awake.clone(),
+        });
+        (SlotId(id), is_awake)
     }
 
     /// Forgets a source that is being dropped.
@@ -62,7 +74,6 @@ impl Schedule {
     }
 
     /// Queues a source for a turn. Returns whether it was not queued before.
-    #[inline]
     pub(super) fn wake(&mut self, id: SlotId) -> bool {
         match self.slots.get(id.0).map(|slot| &slot.standing) {
             Some(Standing::Queued(_) | Standing::Turning) | None => false,
@@ -83,6 +94,7 @@ impl Schedule {
             },
         };
         slot.standing = Standing::Queued(source);
+        slot.is_awake.set(true);
         self.queue.push_back(id);
         true
     }
@@ -106,6 +118,7 @@ impl Schedule {
     /// Ends a turn. The caller holds the source, so that it is not dropped in here.
     pub(super) fn finish(&mut self, id: SlotId, source: &Rc<dyn Source>, progress: Progress) {
         let Some(slot) = self.slots.get_mut(id.0) else { return };
+        slot.is_awake.set(progress == Progress::More);
         match progress {
             Progress::Idle(deadline) => {
                 slot.standing = Standing::Idle(source.clone());
@@ -191,6 +204,7 @@ impl Schedule {
         self.live = 0;
         let standings = self.slots.iter_mut().map(|(_, slot)| {
             (slot.deadline, slot.entry) = (None, None);
+            slot.is_awake.set(false);
             mem::replace(&mut slot.standing, Standing::Dormant)
         });
         let sources = standings.filter_map(|standing| match standing {
@@ -231,7 +245,7 @@ mod tests {
         let mut schedule = Schedule::default();
         let sources = (0..count).map(|_| {
             let source: Rc<dyn Source> = Rc::new(Nothing);
-            (schedule.insert(Rc::downgrade(&source)), source)
+            (schedule.insert(Rc::downgrade(&source)).0, source)
         });
         let sources = sources.collect();
         (schedule, sources)

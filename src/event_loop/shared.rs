@@ -105,10 +105,17 @@ impl Shared {
             return Err(Error::EventLoop(error));
         }
         self.is_stopped.set(false);
-        while !self.is_stopped.get() && !self.is_empty() {
+        while !self.is_stopped.get() && self.is_left()? {
             self.dispatch(state, None)?;
         }
         Ok(())
+    }
+
+    /// Whether there is something to run or to wait for, once what only has to be written is.
+    fn is_left(&self) -> Result<bool> {
+        let _turn = Turn::begin(self)?;
+        self.settle_queued(self.now());
+        Ok(!self.is_empty())
     }
 
     pub(super) fn dispatch(
@@ -327,13 +334,15 @@ impl Shared {
 pub(crate) struct Slot {
     shared: Rc<Shared>,
     id: SlotId,
+    /// Whether the source is queued or has its turn.
+    is_awake: Rc<Cell<bool>>,
 }
 
 impl Slot {
     /// A place for a source, which has its first turn after a [`wake`](Self::wake).
     pub(crate) fn new(shared: &Rc<Shared>, source: Weak<dyn Source>) -> Self {
-        let id = shared.schedule.borrow_mut().insert(source);
-        Self { shared: shared.clone(), id }
+        let (id, is_awake) = shared.schedule.borrow_mut().insert(source);
+        Self { shared: shared.clone(), id, is_awake }
     }
 
     pub(crate) fn event_loop(&self) -> &Rc<Shared> {
@@ -344,6 +353,13 @@ impl Slot {
     /// what it was woken for is dropped.
     #[inline]
     pub(crate) fn wake(&self) {
+        if !self.is_awake.get() {
+            self.enqueue();
+        }
+    }
+
+    #[inline(never)]
+    fn enqueue(&self) {
         if self.shared.has_ended.get() {
             return self.abandon();
         }

@@ -111,8 +111,9 @@ impl SimulatedServer {
         simulation.reset(&address).expect("an address");
     }
 
-    /// Starts a server that was killed again.
+    /// Starts a server again that was killed.
     pub fn restart(&self) {
+        self.kill();
         self.listen();
     }
 

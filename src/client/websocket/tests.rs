@@ -226,6 +226,21 @@ fn a_violation_is_reported_behind_what_came_before() {
 }
 
 #[test]
+fn frames_without_payload_do_not_hold_a_read() {
+    let (mut client, mut server) = open(1 << 20);
+    run(&mut client, &mut server, || 500, |client, _| client.is_idle()).unwrap();
+    server.end.write_all(&[0x8a, 0].repeat(10 * READ_MESSAGES)).unwrap();
+    server.end.pump(usize::MAX);
+    for _ in 0..10 {
+        let error = client.transport.read(&mut [0; 100]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(client.transport.has_buffered(), "there is more, and nobody will report it");
+    }
+    assert!(client.transport.read(&mut [0; 100]).is_err());
+    assert!(!client.transport.has_buffered());
+}
+
+#[test]
 fn peers_that_refuse() {
     let table = [
         (&b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"[..], "HTTP 404"),

@@ -166,6 +166,11 @@ impl Reader {
             match observed {
                 Observed::Disconnected => progress.machine.handle_disconnected(),
                 Observed::Reconnected => progress.machine.handle_reconnected(),
+                Observed::Ended => {
+                    // one that has no subscription yet would wait for a connection
+                    drop(progress);
+                    return reader.fail(state, Error::Closed);
+                }
             }
             drop(progress);
             reader.pump(state)

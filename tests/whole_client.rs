@@ -1,0 +1,317 @@
+//! A whole client under commands and faults in any order, in a simulation: what was promised happens
+//! exactly once, the loop comes to its end, and nothing is left.
+
+mod support;
+
+use evnats::kv::{KeyValue, Update, WatchOptions, Watcher};
+use evnats::simulation::Simulation;
+use evnats::{Client, Error, EventLoop, Options, OutgoingMessage, Subscription};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+use support::simulated::SimulatedServer;
+
+const MS: Duration = Duration::from_millis(1);
+const ADDRESS: &str = "nats.test:4222";
+
+#[derive(Debug, Clone)]
+enum Op {
+    Publish,
+    Subscribe,
+    Unsubscribe,
+    Request {
+        subject: &'static str,
+        timeout: u32,
+    },
+    Flush {
+        fails: bool,
+    },
+    Timer {
+        delay: u32,
+    },
+    DrainSubscription,
+    Put,
+    Get,
+    Keys,
+    Watch,
+    StopWatch,
+    Reconnect,
+    Drain,
+    Close,
+    Wait {
+        time: u32,
+    },
+    Cut,
+    Heal,
+    Kill,
+    Restart,
+    /// In a callback of the loop.
+    Inside(Vec<Op>),
+    /// In a drop of what a callback has captured.
+    InDrop(Vec<Op>),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let subject = prop_oneof![Just("nobody"), Just("silence"), Just("echo"), Just("not a subject")];
+    let leaf = prop_oneof![
+        3 => Just(Op::Publish),
+        2 => Just(Op::Subscribe),
+        2 => Just(Op::Unsubscribe),
+        4 => (subject, 0..3000_u32).prop_map(|(subject, timeout)| Op::Request { subject, timeout }),
+        3 => any::<bool>().prop_map(|fails| Op::Flush { fails }),
+        2 => (0..2000_u32).prop_map(|delay| Op::Timer { delay }),
+        1 => Just(Op::DrainSubscription),
+        2 => Just(Op::Put),
+        2 => Just(Op::Get),
+        1 => Just(Op::Keys),
+        2 => Just(Op::Watch),
+        1 => Just(Op::StopWatch),
+        1 => Just(Op::Reconnect),
+        1 => Just(Op::Drain),
+        1 => Just(Op::Close),
+        4 => (0..8000_u32).prop_map(|time| Op::Wait { time }),
+        1 => Just(Op::Cut),
+        1 => Just(Op::Heal),
+        1 => Just(Op::Kill),
+        1 => Just(Op::Restart),
+    ];
+    leaf.prop_recursive(2, 12, 4, |inner| {
+        prop_oneof![
+            3 => vec(inner.clone(), 1..4).prop_map(Op::Inside),
+            1 => vec(inner, 1..4).prop_map(Op::InDrop),
+        ]
+    })
+}
+
+/// What was asked for, and how often it happened.
+#[derive(Default)]
+struct Book {
+    /// (name, how often it has to happen, how often it did).
+    entries: BTreeMap<usize, (&'static str, usize, usize)>,
+    subscriptions: Vec<(usize, Subscription<()>)>,
+    watches: Vec<(usize, Watcher<()>)>,
+}
+
+#[derive(Clone)]
+struct World {
+    simulation: Simulation,
+    server: SimulatedServer,
+    nats: Client,
+    bucket: KeyValue,
+    book: Rc<RefCell<Book>>,
+    /// Held by every callback.
+    alive: Rc<()>,
+}
+
+/// Marks one thing that has to happen exactly once.
+struct Mark {
+    book: Rc<RefCell<Book>>,
+    id: usize,
+    _alive: Rc<()>,
+}
+
+impl Mark {
+    fn happens(&self) {
+        self.book.borrow_mut().entries.get_mut(&self.id).expect("an entry").2 += 1;
+    }
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+impl World {
+    fn mark(&self, name: &'static str) -> Mark {
+        let mut book = self.book.borrow_mut();
+        let id = book.entries.len();
+        book.entries.insert(id, (name, 1, 0));
+        Mark { book: self.book.clone(), id, _alive: self.alive.clone() }
+    }
+
+    fn expect_none(&self, id: usize) {
+        self.book.borrow_mut().entries.get_mut(&id).expect("an entry").1 = 0;
+    }
+
+    fn carry_out(&self, op: &Op) {
+        let Self { nats, bucket, .. } = self;
+        match op {
+            Op::Publish => drop(nats.publish("echo", "published")),
+            Op::Subscribe => self.subscribe(),
+            Op::Unsubscribe => {
+                let subscription = self.book.borrow_mut().subscriptions.pop();
+                if let Some((id, subscription)) = subscription
+                    && subscription.unsubscribe()
+                {
+                    self.expect_none(id);
+                }
+            }
+            Op::Request { subject, timeout } => {
+                let mark = self.mark("request");
+                let message = OutgoingMessage::new(subject, "");
+                nats.send_request(message, *timeout * MS, move |_, _, _| mark.happens());
+            }
+            Op::Flush { fails } => {
+                let (mark, fails) = (self.mark("flush"), *fails);
+                nats.flush(move |_, _, _| {
+                    mark.happens();
+                    if fails { Err(Error::other("a callback's error")) } else { Ok(()) }
+                });
+            }
+            Op::Timer { delay } => {
+                let mark = self.mark("timer");
+                nats.set_timer(*delay * MS, move |_, _| mark.happens());
+            }
+            Op::DrainSubscription => {
+                let subscription = self.book.borrow_mut().subscriptions.pop();
+                if let Some((_, subscription)) = subscription {
+                    let mark = self.mark("drain of a subscription");
+                    subscription.drain(move |_, _, _| mark.happens());
+                }
+            }
+            Op::Put => {
+                let mark = self.mark("put");
+                bucket.put("key", "value", move |_, _, _| mark.happens());
+            }
+            Op::Get => {
+                let mark = self.mark("get");
+                bucket.get("key", move |_, _, _| mark.happens());
+            }
+            Op::Keys => {
+                let mark = self.mark("keys");
+                bucket.keys(move |_, _, _| mark.happens());
+            }
+            Op::Watch => {
+                let mark = self.mark("end of a watch");
+                let id = mark.id;
+                let watcher = bucket.watch(">", WatchOptions::default(), move |_, _, update| {
+                    if matches!(update, Update::Ended(_)) {
+                        mark.happens();
+                    }
+                });
+                self.book.borrow_mut().watches.push((id, watcher));
+            }
+            Op::StopWatch => {
+                let watch = self.book.borrow_mut().watches.pop();
+                if let Some((id, watch)) = watch
+                    && self.book.borrow().entries[&id].2 == 0
+                {
+                    watch.stop();
+                    self.expect_none(id);
+                }
+            }
+            Op::Reconnect => nats.reconnect(),
+            Op::Drain => nats.drain(),
+            Op::Close => nats.close(),
+            Op::Wait { .. } => {}
+            Op::Cut => self.simulation.cut(ADDRESS).expect("an address"),
+            Op::Heal => self.simulation.heal(ADDRESS).expect("an address"),
+            Op::Kill => self.server.kill(),
+            Op::Restart => self.server.restart(),
+            Op::Inside(ops) => {
+                let (world, ops, mark) = (self.clone(), ops.clone(), self.mark("inside"));
+                nats.flush(move |_, _, _| {
+                    mark.happens();
+                    ops.iter().for_each(|op| world.carry_out(op));
+                });
+            }
+            Op::InDrop(ops) => {
+                let (world, ops, mark) = (self.clone(), ops.clone(), self.mark("in drop"));
+                let on_drop = OnDrop(move || {
+                    mark.happens();
+                    ops.iter().for_each(|op| world.carry_out(op));
+                });
+                nats.flush(move |_, _, _| drop(on_drop));
+            }
+        }
+    }
+
+    fn subscribe(&self) {
+        let Ok(subscription) = self.nats.subscribe("echo", |(), echo, message| {
+            if message.reply().is_some() {
+                echo.client().respond(message, "answer")?;
+            }
+            Ok(())
+        }) else {
+            return;
+        };
+        let mark = self.mark("end of a subscription");
+        let id = mark.id;
+        subscription.on_end(move |_, _, _| mark.happens());
+        self.book.borrow_mut().subscriptions.push((id, subscription));
+    }
+}
+
+/// Turns the loop for some time, whatever errors callbacks return.
+fn turn_for(event_loop: &EventLoop, simulation: &Simulation, time: Duration) {
+    let end = simulation.elapsed() + time;
+    while simulation.elapsed() < end {
+        let left = end - simulation.elapsed();
+        let turned = event_loop.dispatch(&mut (), Some(left));
+        assert!(
+            turned.is_ok() || turned.is_err_and(|error| error.to_string().contains("callback"))
+        );
+    }
+}
+
+fn run(seed: u64, ops: &[Op]) {
+    let simulation = Simulation::new(seed);
+    let server = SimulatedServer::start(&simulation, ADDRESS);
+    let event_loop: EventLoop = simulation.event_loop().expect("a loop");
+    let options = Options::new("nats://nats.test:4222")
+        .ping_interval(5000 * MS)
+        .connect_timeout(2000 * MS)
+        .retry_first_connect(true);
+    let nats = event_loop.connect(options).expect("a client");
+    let world = World {
+        bucket: nats.jetstream().key_value("bucket"),
+        simulation: simulation.clone(),
+        server,
+        nats: nats.clone(),
+        book: Rc::default(),
+        alive: Rc::new(()),
+    };
+    let closed = world.mark("close");
+    nats.on_close(move |_, _, _| closed.happens());
+    let created = world.mark("create of a bucket");
+    world.bucket.create_bucket(Default::default(), move |_, _, _| created.happens());
+    for op in ops {
+        world.carry_out(op);
+        if let Op::Wait { time } = op {
+            turn_for(&event_loop, &simulation, *time * MS);
+        }
+    }
+    nats.close();
+    let mut turns = 0;
+    while !event_loop.is_empty() {
+        turn_for(&event_loop, &simulation, 100 * MS);
+        turns += 1;
+        assert!(turns < 1000, "the loop does not come to its end");
+    }
+    let book = world.book.take();
+    for (name, expected, happened) in book.entries.into_values() {
+        assert_eq!(happened, expected, "{name}");
+    }
+    drop((book.subscriptions, book.watches));
+    let alive = world.alive.clone();
+    drop((world, nats, event_loop));
+    assert_eq!(Rc::strong_count(&alive), 1, "callbacks are left");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn everything_happens_exactly_once_and_nothing_is_left(
+        seed in any::<u64>(),
+        ops in vec(op(), 1..40),
+    ) {
+        run(seed, &ops);
+    }
+}
