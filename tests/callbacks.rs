@@ -65,7 +65,9 @@ fn errors_leave_from_every_kind_of_callback() {
     type Set = fn(&Client<()>);
     let cases: [(&str, Set); 8] = [
         ("hook", |nats| nats.on_connect(|_, _, _| Err(OutOfPaper.into()))),
-        ("request", |nats| nats.request("nobody", "", |_, _, reply| Ok(drop(reply?)))),
+        ("request", |nats| {
+            nats.request("nobody", "", |_, _, reply| reply.map(drop).map_err(Error::from))
+        }),
         ("flush", |nats| nats.flush(|_, _, _| Err(OutOfPaper.into()))),
         ("timer", |nats| {
             nats.set_timer(Duration::ZERO, |_, _| Err(OutOfPaper.into()));
@@ -77,7 +79,9 @@ fn errors_leave_from_every_kind_of_callback() {
             });
         }),
         ("key-value", |nats| {
-            nats.jetstream().key_value("n.o").get("k", |_, _, entry| Ok(drop(entry?)));
+            nats.jetstream()
+                .key_value("n.o")
+                .get("k", |_, _, entry| entry.map(drop).map_err(Error::from));
         }),
         ("watch", |nats| {
             let bucket = nats.jetstream().key_value("no_such_bucket");
@@ -87,7 +91,8 @@ fn errors_leave_from_every_kind_of_callback() {
             });
         }),
         ("jetstream", |nats| {
-            nats.jetstream().stream_info("NO_SUCH_STREAM", |_, _, info| Ok(drop(info?)));
+            nats.jetstream()
+                .stream_info("NO_SUCH_STREAM", |_, _, info| info.map(drop).map_err(Error::from));
         }),
     ];
     for (name, set) in cases {
