@@ -132,9 +132,9 @@ pub use event_loop::{
 pub use evnats_protocol::{
     Authentication, ClientOp, CommandError, ConnectInfo, DisconnectReason, EndReason, FlushError,
     HeaderError, HeaderMap, HeaderStatus, Headers, Limits, Message, OutgoingMessage, Payload,
-    Pending, PendingLimits, PoolServer, ProtocolError, RequestError, Scheme, Secret, ServerError,
-    ServerErrorKind, ServerInfo, ServerOp, ServerUrl, Statistics, SubscriptionId, TlsErrorKind,
-    UrlError, UserInfo, subject,
+    PendingLimits, PoolServer, ProtocolError, RequestError, Scheme, Secret, ServerError,
+    ServerErrorKind, ServerInfo, ServerOp, ServerUrl, Statistics, SubscriptionId,
+    SubscriptionSnapshot, TlsErrorKind, UrlError, UserInfo, subject,
 };
 
 #[doc = include_str!("../README.md")]

@@ -1009,12 +1009,12 @@ fn a_paused_subscription_is_a_slow_consumer_once_an_episode_and_nobody_else_suff
             app.others.last() == Some(&(first + 24))
         });
         assert_eq!(app.outcomes.last(), Some(&format!("slow, {dropped} dropped")));
-        let pending = slow.pending().expect("it is alive");
-        assert_eq!((pending.messages, pending.dropped), (10, dropped + 14));
+        let snapshot = slow.snapshot().expect("it is alive");
+        assert_eq!((snapshot.pending_messages, snapshot.dropped), (10, dropped + 14));
         assert!(!app.numbers.contains(&first), "it is paused");
         slow.resume().expect("resumed");
         flush(&event_loop, &mut app, &nats);
-        assert_eq!(slow.pending().map(|pending| pending.messages), Some(0));
+        assert_eq!(slow.snapshot().map(|snapshot| snapshot.pending_messages), Some(0));
         first += 25;
     }
     assert_eq!(app.numbers, [numbers(0..10), numbers(25..35)].concat());

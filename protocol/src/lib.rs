@@ -53,7 +53,7 @@ pub use session::leg::{Phase, Security};
 pub use session::outgoing_message::OutgoingMessage;
 pub use session::state::Session;
 pub use session::transport::{LegMut, Which};
-pub use tables::paused::{Pending, PendingLimits};
+pub use tables::paused::{PendingLimits, SubscriptionSnapshot};
 pub use tables::subscriptions::SubscriptionId;
 pub use wire::decode::{Decoder, Limits};
 pub use wire::error::{ProtocolError, ServerError, ServerErrorKind};

@@ -6,7 +6,9 @@ use super::port::Port;
 use crate::callback::{Callback, Outcome, RefHandler, lend};
 use crate::error::Result;
 use crate::event_loop::timers_on;
-use evnats_protocol::{EndReason, FlushError, Message, Pending, PendingLimits, SubscriptionId};
+use evnats_protocol::{
+    EndReason, FlushError, Message, PendingLimits, SubscriptionId, SubscriptionSnapshot,
+};
 use std::fmt;
 
 /// A subscription. A cheap handle: clones are the same subscription, and dropping them does not end
@@ -46,7 +48,7 @@ impl<S: 'static> Subscription<S> {
 
     /// Whether it has not ended.
     pub fn is_active(&self) -> bool {
-        self.pending().is_some()
+        self.snapshot().is_some()
     }
 
     /// Ends the subscription at once: the callback does not run again, not even for what has come
@@ -115,10 +117,9 @@ impl<S: 'static> Subscription<S> {
         Ok(driver.command(|session| session.set_pending_limits(id, limits))?)
     }
 
-    /// What waits because the subscription is paused, and how much was dropped. `None` if it has
-    /// ended.
-    pub fn pending(&self) -> Option<Pending> {
-        self.port().driver.connection.borrow().session.pending(self.id)
+    /// What waits, what was delivered and dropped, and the limits. `None` if it has ended.
+    pub fn snapshot(&self) -> Option<SubscriptionSnapshot> {
+        self.port().driver.connection.borrow().session.subscription_snapshot(self.id)
     }
 
     fn port(&self) -> &Port {

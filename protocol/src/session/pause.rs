@@ -5,7 +5,7 @@
 use super::command_error::CommandError;
 use super::event::{EndReason, Event};
 use super::state::Session;
-use crate::tables::paused::{PausedMessages, Pending, PendingLimits};
+use crate::tables::paused::{PausedMessages, PendingLimits, SubscriptionSnapshot};
 use crate::tables::subscriptions::{Subscription, SubscriptionId};
 use crate::wire::message::Message;
 
@@ -55,11 +55,16 @@ impl<S, R, F> Session<S, R, F> {
         Ok(())
     }
 
-    /// What waits for a subscription, and how much was dropped. `None` if it has ended.
+    /// A subscription in numbers. `None` if it has ended.
     #[must_use]
-    pub fn pending(&self, id: SubscriptionId) -> Option<Pending> {
+    pub fn subscription_snapshot(&self, id: SubscriptionId) -> Option<SubscriptionSnapshot> {
         let entry = self.subscriptions.get(id)?;
-        Some(entry.held.as_deref().map_or(Pending::default(), PausedMessages::pending))
+        // what comes beyond the maximum is late, and does not count
+        let arrived = entry.max.map_or(entry.received, |max| entry.received.min(max));
+        Some(match &entry.held {
+            Some(held) => held.snapshot(arrived),
+            None => PausedMessages::default().snapshot(arrived),
+        })
     }
 
     /// Resumes all paused subscriptions.
@@ -77,7 +82,7 @@ impl<S, R, F> Session<S, R, F> {
         let held = self.subscriptions.get_mut(id).and_then(|entry| entry.held.as_deref_mut());
         let Some(held) = held else { return };
         if held.push(message) {
-            let dropped = held.pending().dropped;
+            let dropped = held.dropped();
             self.events.push_back(Event::SlowConsumer { subscription: id, dropped });
         }
         if self.subscriptions.get(id).is_some_and(Subscription::has_all) {

@@ -33,16 +33,26 @@ impl Default for PendingLimits {
     }
 }
 
-/// What waits for a paused subscription.
+/// A subscription in numbers, at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Pending {
-    /// Messages that wait.
-    pub messages: usize,
+pub struct SubscriptionSnapshot {
+    /// Messages that wait because the subscription is paused, or was and is being resumed.
+    pub pending_messages: usize,
     /// Their bytes, headers and payloads.
-    pub bytes: usize,
+    pub pending_bytes: usize,
+    /// The most messages that have waited at one time.
+    pub max_pending_messages: usize,
+    /// The most bytes that have waited at one time.
+    pub max_pending_bytes: usize,
+    /// Messages that were delivered since the subscription began.
+    pub delivered: u64,
     /// Messages that were dropped since the subscription began, because the limits were reached.
     pub dropped: u64,
+    /// How much may wait.
+    pub limits: PendingLimits,
+    /// Whether it is paused.
+    pub is_paused: bool,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +61,8 @@ pub(crate) struct PausedMessages {
     pub(crate) limits: PendingLimits,
     messages: VecDeque<Message>,
     bytes: usize,
+    /// The most messages and bytes at one time.
+    peak: (usize, usize),
     dropped: u64,
     /// Messages that were removed because they are beyond the maximum.
     truncated: u64,
@@ -72,6 +84,8 @@ impl PausedMessages {
         self.bytes += message.len();
         // a copy, because the original keeps its whole read buffer alive
         self.messages.push_back(message.detached());
+        let (messages, bytes) = self.peak;
+        self.peak = (messages.max(self.messages.len()), bytes.max(self.bytes));
         false
     }
 
@@ -97,7 +111,22 @@ impl PausedMessages {
         self.messages.is_empty()
     }
 
-    pub(crate) fn pending(&self) -> Pending {
-        Pending { messages: self.messages.len(), bytes: self.bytes, dropped: self.dropped }
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// A subscription in numbers, of whose messages `arrived` have come and counted.
+    pub(crate) fn snapshot(&self, arrived: u64) -> SubscriptionSnapshot {
+        let (max_pending_messages, max_pending_bytes) = self.peak;
+        SubscriptionSnapshot {
+            pending_messages: self.messages.len(),
+            pending_bytes: self.bytes,
+            max_pending_messages,
+            max_pending_bytes,
+            delivered: arrived.saturating_sub(self.undelivered()),
+            dropped: self.dropped,
+            limits: self.limits,
+            is_paused: self.paused,
+        }
     }
 }

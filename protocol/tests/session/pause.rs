@@ -22,8 +22,9 @@ fn messages_wait_for_a_paused_subscription_and_for_no_other() {
     let stream = messages(&["1", "2"]) + &msg("b", 3, "x") + "PING\r\n";
     assert_eq!(driver.events_after(stream), ["message 3: x"]);
     assert_eq!(driver.written(), ["SUB b 3", "PONG"]);
-    let pending = driver.session.pending(id).unwrap();
-    assert_eq!((pending.messages, pending.bytes, pending.dropped), (2, 2, 0));
+    let snapshot = driver.session.subscription_snapshot(id).unwrap();
+    assert_eq!((snapshot.pending_messages, snapshot.pending_bytes, snapshot.dropped), (2, 2, 0));
+    assert!(snapshot.is_paused && snapshot.delivered == 0);
     driver.session.resume(id).unwrap();
     assert!(driver.session.needs_turn());
     assert_eq!(
@@ -31,6 +32,27 @@ fn messages_wait_for_a_paused_subscription_and_for_no_other() {
         ["message 2: 1", "message 2: 2", "message 2: 3"]
     );
     assert!(!driver.session.needs_turn());
+}
+
+#[test]
+fn a_snapshot_counts_what_waits_was_delivered_and_was_dropped_and_the_most_that_waited() {
+    let (mut driver, id) = subscribed();
+    driver.events_after(messages(&["a"]));
+    let limits = PendingLimits::new().messages(2);
+    driver.session.set_pending_limits(id, limits).unwrap();
+    driver.session.pause(id).unwrap();
+    driver.events_after(messages(&["1", "22", "333"]));
+    let snapshot = driver.session.subscription_snapshot(id).unwrap();
+    assert_eq!((snapshot.pending_messages, snapshot.pending_bytes), (2, 3));
+    assert_eq!((snapshot.delivered, snapshot.dropped), (1, 1));
+    assert!(snapshot.is_paused && snapshot.limits == limits);
+    driver.session.resume(id).unwrap();
+    driver.events_after(messages(&["4"]));
+    let snapshot = driver.session.subscription_snapshot(id).unwrap();
+    assert_eq!((snapshot.pending_messages, snapshot.pending_bytes), (0, 0));
+    assert_eq!((snapshot.max_pending_messages, snapshot.max_pending_bytes), (2, 3));
+    assert_eq!((snapshot.delivered, snapshot.dropped), (4, 1));
+    assert!(!snapshot.is_paused);
 }
 
 #[test]
@@ -54,7 +76,7 @@ fn a_slow_consumer_is_reported_once_for_every_run_of_drops() {
     driver.session.pause(id).unwrap();
     let slow = |dropped| format!("slow: {dropped} dropped");
     assert_eq!(driver.events_after(messages(&["1", "2", "3", "4"])), [slow(1)]);
-    assert_eq!(driver.session.pending(id).unwrap().dropped, 2);
+    assert_eq!(driver.session.subscription_snapshot(id).unwrap().dropped, 2);
     driver.session.resume(id).unwrap();
     assert_eq!(driver.events(), ["message 2: 1", "message 2: 2"]);
     driver.session.pause(id).unwrap();
@@ -70,7 +92,7 @@ fn headers_and_sub_pending_bytes() {
     let block = "NATS/1.0\r\nA: 1\r\n\r\n";
     let message = crate::support::hmsg("a", 2, block, "0123456789");
     driver.events_after(&message);
-    assert_eq!(driver.session.pending(id).unwrap().bytes, block.len() + 10);
+    assert_eq!(driver.session.subscription_snapshot(id).unwrap().pending_bytes, block.len() + 10);
     assert_eq!(driver.events_after(&message), ["slow: 1 dropped"]);
 }
 
@@ -127,7 +149,7 @@ fn a_maximum_is_lowered_and_raised_while_messages_wait() {
     for max in [2, 5, 1, 1, 9] {
         driver.session.unsubscribe_after(id, max).unwrap();
     }
-    assert_eq!(driver.session.pending(id).unwrap().messages, 1);
+    assert_eq!(driver.session.subscription_snapshot(id).unwrap().pending_messages, 1);
     driver.session.resume(id).unwrap();
     assert_eq!(driver.events_after(messages(&["4"])), ["message 2: 1", "a ended: max"]);
 }
@@ -160,5 +182,5 @@ fn a_subscription_that_ends_while_paused_is_gone() {
     assert!(driver.events().is_empty());
     assert_eq!(driver.session.pause(id), Err(CommandError::UnknownSubscription));
     assert_eq!(driver.session.resume(id), Err(CommandError::UnknownSubscription));
-    assert_eq!(driver.session.pending(id), None);
+    assert_eq!(driver.session.subscription_snapshot(id), None);
 }

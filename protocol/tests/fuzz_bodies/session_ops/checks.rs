@@ -66,8 +66,9 @@ impl World {
             }
             Event::MoveFailed(_) => _ = self.next.take().expect("a server to move to"),
             Event::SlowConsumer { subscription, dropped } => {
-                let pending = self.session.pending(subscription).expect("a live subscription");
-                assert!(dropped > 0 && pending.dropped >= dropped);
+                let snapshot =
+                    self.session.subscription_snapshot(subscription).expect("a live subscription");
+                assert!(dropped > 0 && snapshot.dropped >= dropped);
                 let context = self.context_of(subscription).expect("a live subscription");
                 self.subscriptions.get_mut(&context).unwrap().is_certain = false;
             }
@@ -98,8 +99,9 @@ impl World {
         let next_is_ready = self.session.leg(Which::Next).phase() == Phase::Ready;
         let next = self.next.as_ref().filter(|_| next_is_ready).map(|next| next.id);
         for (context, entry) in &self.subscriptions {
-            let pending = self.session.pending(entry.id).expect("a live subscription");
-            let held = pending.messages + pending.dropped as usize;
+            let snapshot =
+                self.session.subscription_snapshot(entry.id).expect("a live subscription");
+            let held = snapshot.pending_messages + snapshot.dropped as usize;
             let missing = self.deliveries.missing(*context, self.current.id, next);
             assert!(entry.max.is_some() || missing <= held, "{missing} lost, {held} held");
         }

@@ -63,8 +63,8 @@ impl World {
     pub fn unsubscribe_after(&mut self, input: &mut Reader<'_>) {
         let Some(id) = self.id(input) else { return };
         let max = input.below(4) as u64;
-        let pending = self.session.pending(id).unwrap_or_default();
-        let waits = pending.messages > 0 || pending.dropped > 0;
+        let snapshot = self.session.subscription_snapshot(id).unwrap_or_default();
+        let waits = snapshot.pending_messages > 0 || snapshot.dropped > 0;
         if self.session.unsubscribe_after(id, max).is_ok() {
             let context = self.context_of(id).expect("the session knows it");
             let entry = self.subscriptions.get_mut(&context).unwrap();
