@@ -10,6 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 use support::simulated::SimulatedServer;
@@ -26,9 +27,7 @@ enum Op {
         subject: &'static str,
         timeout: u32,
     },
-    Flush {
-        fails: bool,
-    },
+    Flush(Ending),
     Timer {
         delay: u32,
     },
@@ -36,7 +35,7 @@ enum Op {
     Put,
     Get,
     Keys,
-    Watch,
+    Watch(Ending),
     StopWatch,
     Reconnect,
     Drain,
@@ -54,6 +53,31 @@ enum Op {
     InDrop(Vec<Op>),
 }
 
+/// How a callback ends.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    Well,
+    Error,
+    Panic,
+}
+
+/// What a callback panics with, so that it can be told from a failed assertion.
+struct Bug;
+
+impl Ending {
+    fn come(self) -> evnats::Result {
+        match self {
+            Self::Well => Ok(()),
+            Self::Error => Err(Error::other("a callback's error")),
+            Self::Panic => resume_unwind(Box::new(Bug)),
+        }
+    }
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    prop_oneof![2 => Just(Ending::Well), 1 => Just(Ending::Error), 1 => Just(Ending::Panic)]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let subject = prop_oneof![Just("nobody"), Just("silence"), Just("echo"), Just("not a subject")];
     let leaf = prop_oneof![
@@ -61,13 +85,13 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Subscribe),
         2 => Just(Op::Unsubscribe),
         4 => (subject, 0..3000_u32).prop_map(|(subject, timeout)| Op::Request { subject, timeout }),
-        3 => any::<bool>().prop_map(|fails| Op::Flush { fails }),
+        3 => ending().prop_map(Op::Flush),
         2 => (0..2000_u32).prop_map(|delay| Op::Timer { delay }),
         1 => Just(Op::DrainSubscription),
         2 => Just(Op::Put),
         2 => Just(Op::Get),
         1 => Just(Op::Keys),
-        2 => Just(Op::Watch),
+        2 => ending().prop_map(Op::Watch),
         1 => Just(Op::StopWatch),
         1 => Just(Op::Reconnect),
         1 => Just(Op::Drain),
@@ -157,11 +181,11 @@ impl World {
                 let message = OutgoingMessage::new(subject, "");
                 nats.send_request(message, *timeout * MS, move |_, _, _| mark.happens());
             }
-            Op::Flush { fails } => {
-                let (mark, fails) = (self.mark("flush"), *fails);
+            Op::Flush(ending) => {
+                let (mark, ending) = (self.mark("flush"), *ending);
                 nats.flush(move |_, _, _| {
                     mark.happens();
-                    if fails { Err(Error::other("a callback's error")) } else { Ok(()) }
+                    ending.come()
                 });
             }
             Op::Timer { delay } => {
@@ -187,13 +211,14 @@ impl World {
                 let mark = self.mark("keys");
                 bucket.keys(move |_, _, _| mark.happens());
             }
-            Op::Watch => {
-                let mark = self.mark("end of a watch");
+            Op::Watch(ending) => {
+                let (mark, ending) = (self.mark("end of a watch"), *ending);
                 let id = mark.id;
                 let watcher = bucket.watch(">", WatchOptions::default(), move |_, _, update| {
                     if matches!(update, Update::Ended(_)) {
                         mark.happens();
                     }
+                    ending.come()
                 });
                 self.book.borrow_mut().watches.push((id, watcher));
             }
@@ -248,19 +273,22 @@ impl World {
     }
 }
 
-/// Turns the loop for some time, whatever errors callbacks return.
+/// Turns the loop for some time, however callbacks end.
 fn turn_for(event_loop: &EventLoop, simulation: &Simulation, time: Duration) {
     let end = simulation.elapsed() + time;
     while simulation.elapsed() < end {
         let left = end - simulation.elapsed();
-        let turned = event_loop.dispatch(&mut (), Some(left));
-        assert!(
-            turned.is_ok() || turned.is_err_and(|error| error.to_string().contains("callback"))
-        );
+        let turn = AssertUnwindSafe(|| event_loop.dispatch(&mut (), Some(left)));
+        match catch_unwind(turn) {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => assert!(error.to_string().contains("a callback's error"), "{error}"),
+            Err(panic) if panic.is::<Bug>() => {}
+            Err(panic) => resume_unwind(panic),
+        }
     }
 }
 
-fn run(seed: u64, ops: &[Op]) {
+fn run(seed: u64, hooks: Ending, ops: &[Op]) {
     let simulation = Simulation::new(seed);
     let server = SimulatedServer::start(&simulation, ADDRESS);
     let event_loop: EventLoop = simulation.event_loop().expect("a loop");
@@ -278,7 +306,14 @@ fn run(seed: u64, ops: &[Op]) {
         alive: Rc::new(()),
     };
     let closed = world.mark("close");
-    nats.on_close(move |_, _, _| closed.happens());
+    nats.on_close(move |_, _, _| {
+        closed.happens();
+        hooks.come()
+    });
+    nats.on_connect(move |_, _, _| hooks.come());
+    nats.on_disconnect(move |_, _, _| hooks.come());
+    nats.on_reconnect(move |_, _, _| hooks.come());
+    nats.on_error(move |_, _, _| hooks.come());
     let created = world.mark("create of a bucket");
     world.bucket.create_bucket(Default::default(), move |_, _, _| created.happens());
     for op in ops {
@@ -310,8 +345,9 @@ proptest! {
     #[test]
     fn everything_happens_exactly_once_and_nothing_is_left(
         seed in any::<u64>(),
+        hooks in ending(),
         ops in vec(op(), 1..40),
     ) {
-        run(seed, &ops);
+        run(seed, hooks, &ops);
     }
 }

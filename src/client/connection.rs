@@ -5,7 +5,7 @@
 use super::capture::{Frame, Wire};
 use super::connector::Connector;
 use super::error::ConnectionError;
-use super::hooks::{ClientSession, Hooks, OnEnd, OnObserved};
+use super::hooks::{ClientSession, Hooks, Notice, OnEnd, OnObserved};
 use super::route::{Budget, Route};
 use crate::callback::CallbackSlot;
 use crate::event_loop::{Progress, Readiness, Slot, Transport};
@@ -20,6 +20,8 @@ pub(super) struct Connection {
     pub(super) hooks: Hooks,
     /// Layers above that are told of losses and of new connections.
     pub(super) observers: Slab<CallbackSlot<OnObserved>>,
+    /// What callbacks are to hear of before anything new.
+    pub(super) notices: VecDeque<Notice>,
     /// The user's callbacks for the ends of subscriptions.
     pub(super) on_end: HashMap<SubscriptionId, OnEnd>,
     /// Errors that no call has returned, and that the user has not been told of.
@@ -50,6 +52,7 @@ impl Connection {
             session,
             hooks: Hooks::default(),
             observers: Slab::new(),
+            notices: VecDeque::new(),
             on_end: HashMap::new(),
             reports: VecDeque::new(),
             answers_failed: 0,
@@ -241,6 +244,7 @@ impl Connection {
             || self.wants_reconnect
             || !self.discovered.is_empty()
             || !self.reports.is_empty()
+            || !self.notices.is_empty()
     }
 
     pub(super) fn handle_ready(&mut self, id: Token, readiness: Readiness) {

@@ -145,6 +145,8 @@ impl Driver {
 
     pub(super) fn stop_observing(&self, observer: ObserverId) {
         let observer = self.connection.borrow_mut().observers.try_remove(observer.0);
+        // also if a notice is waiting for it
+        let observer = observer.and_then(|slot| slot.take());
         drop(observer);
     }
 
@@ -341,6 +343,7 @@ impl Source for Driver {
         let port = Port::new(self.clone());
         let mut budget = Budget { events: self.turn.events, bytes: self.turn.bytes };
         self.connection.borrow_mut().begin_turn(&self.slot, now);
+        self.run_notices(state, &port)?;
         while self.step(state, &port, now, &mut budget)? {}
         Ok(())
     }
@@ -355,12 +358,13 @@ impl Source for Driver {
         let hooks = std::mem::take(&mut connection.hooks);
         let observers = std::mem::take(&mut connection.observers);
         let on_end = std::mem::take(&mut connection.on_end);
+        let notices = std::mem::take(&mut connection.notices);
         let mut events = Vec::new();
         while let Some(event) = connection.session.poll_event() {
             events.push(event);
         }
         connection.close_routes();
         drop(connection);
-        drop((hooks, observers, on_end, events));
+        drop((hooks, observers, on_end, notices, events));
     }
 }

@@ -6,10 +6,11 @@
 use super::connection::Connection;
 use super::driver::Driver;
 use super::error::ConnectionError;
-use super::hooks::{Delivery, Hook, Hooks, Observed, OnFence, OnReply, SlowConsumer, Subscriber};
+use super::hooks::{
+    Delivery, Hook, Hooks, Notice, Observed, OnFence, OnReply, SlowConsumer, Subscriber,
+};
 use super::port::Port;
 use crate::callback::{Ran, State};
-use crate::error::{Error, Result};
 use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId};
 use std::time::Instant;
 
@@ -68,8 +69,8 @@ impl Driver {
             }
             Event::Reconnected => {
                 let info = self.note_connected(now);
-                let observed = self.tell_observers(state, Observed::Reconnected);
-                observed.and(self.run_hook(state, port, |hooks| &hooks.reconnect, &info))
+                let last = Notice::Reconnected(Box::new(info));
+                self.notify(state, port, Observed::Reconnected, last)
             }
             Event::InfoChanged => {
                 self.note_info();
@@ -83,8 +84,8 @@ impl Driver {
             Event::Disconnected(reason) => {
                 self.log_disconnect(&reason);
                 self.plan_next(&reason, true, now);
-                let observed = self.tell_observers(state, Observed::Disconnected);
-                observed.and(self.run_hook(state, port, |hooks| &hooks.disconnect, &reason))
+                let last = Notice::Disconnected(reason);
+                self.notify(state, port, Observed::Disconnected, last)
             }
             Event::LameDuck => {
                 log::warn!("the server at {} is shutting down", self.connection.borrow().server());
@@ -101,7 +102,10 @@ impl Driver {
                 self.try_another_move(&reason, now);
                 Ok(())
             }
-            Event::Closed(reason) => self.end(state, port, &reason),
+            Event::Closed(reason) => {
+                self.connection.borrow_mut().close_routes();
+                self.notify(state, port, Observed::Ended, Notice::Closed(reason))
+            }
             _ => {
                 debug_assert!(false, "an event of the session is not handled");
                 log::error!("an event of the session is not handled");
@@ -120,22 +124,6 @@ impl Driver {
         let on_end = self.connection.borrow_mut().on_end.remove(&id);
         let delivered = subscriber.run(|callback| callback(state, Delivery::Ended(reason)));
         delivered.and(on_end.map_or(Ok(()), |on_end| on_end(state, reason)))
-    }
-
-    /// The client is over.
-    fn end(&self, state: &mut State, port: &Port, reason: &DisconnectReason) -> Ran {
-        let mut connection = self.connection.borrow_mut();
-        connection.close_routes();
-        let is_heard = !connection.hooks.close.is_empty();
-        drop(connection);
-        let observed = self.tell_observers(state, Observed::Ended);
-        match reason {
-            DisconnectReason::Requested | DisconnectReason::Drained => {}
-            // no callback would learn of it
-            _ if !is_heard => return Err(Box::new(Error::Ended(reason.clone()))),
-            _ => {}
-        }
-        observed.and(self.run_hook(state, port, |hooks| &hooks.close, reason))
     }
 
     fn try_another_move(&self, reason: &DisconnectReason, now: Instant) {
@@ -173,14 +161,6 @@ impl Driver {
         if let (Some(info), Some(connector)) = (session.server_info(), connector) {
             discovered.append(&mut connector.pool.handle_info(info));
         }
-    }
-
-    /// Tells the layers above, all of them, and returns the first error.
-    fn tell_observers(&self, state: &mut State, observed: Observed) -> Ran {
-        let all: Vec<_> =
-            self.connection.borrow().observers.iter().map(|(_, slot)| slot.share()).collect();
-        let told = all.into_iter().map(|slot| slot.run(|callback| callback(state, observed)));
-        told.fold(Ok(()), Result::and)
     }
 
     /// Runs the hook of the frames that were captured.
@@ -221,7 +201,7 @@ impl Driver {
         }
     }
 
-    fn run_hook<T>(
+    pub(super) fn run_hook<T>(
         &self,
         state: &mut State,
         port: &Port,

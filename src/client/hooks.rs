@@ -54,6 +54,16 @@ pub struct SlowConsumer {
     pub dropped: u64,
 }
 
+/// What one of several callbacks is to hear of.
+pub(super) enum Notice {
+    /// For one of the layers above.
+    Observed(CallbackSlot<OnObserved>, Observed),
+    /// For the user.
+    Reconnected(Box<ServerInfo>),
+    Disconnected(DisconnectReason),
+    Closed(DisconnectReason),
+}
+
 /// The user's hooks of a connection as a whole.
 #[derive(Default)]
 pub(crate) struct Hooks {

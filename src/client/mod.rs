@@ -11,6 +11,7 @@ mod handle;
 mod hook_setters;
 mod hooks;
 mod link;
+mod notices;
 mod options;
 #[cfg(all(test, any(feature = "tls", feature = "websocket")))]
 mod pipe;
