@@ -1,12 +1,12 @@
 //! Moving to another server while this one still serves: nothing is lost, nothing comes twice.
 
-use crate::support::{Driver, INFO, SECOND, config, msg};
+use crate::support::{Driver, INFO, SECOND, config, msg, resuming};
 use evnats_protocol::DisconnectReason::ServerClosed;
 use evnats_protocol::{OutgoingMessage, Phase, Security, Which};
 use std::time::Duration;
 
 fn ready() -> Driver {
-    Driver::ready_with(config(|config| config.resume = true))
+    Driver::ready_with(resuming())
 }
 
 impl Driver {
@@ -574,4 +574,34 @@ fn a_leg_that_does_not_exist_does_nothing() {
     assert!(next.server_info().is_none());
     assert_eq!(driver.events(), [] as [&str; 0]);
     assert_eq!(driver.session.phase(), Phase::Ready);
+}
+
+#[test]
+fn the_next_server_is_read_up_to_a_limit_while_the_old_one_is_being_left() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.join();
+    driver.leave();
+    let empty = msg("a", 2, "").repeat(1000);
+    let mut rounds = 0;
+    while driver.session.leg(Which::Next).wants_read() {
+        assert!(driver.next_receives(&empty).is_empty(), "they wait");
+        rounds += 1;
+        assert!(rounds < 1000, "a million messages wait");
+    }
+    assert!(driver.session.is_moving(), "there is no way back");
+    let events = driver.events_after("PONG\r\n");
+    assert_eq!((events.len(), &events[0][..]), (1 + 1000 * rounds, "moved"), "none is lost");
+    assert!(driver.session.leg(Which::Current).wants_read());
+}
+
+#[test]
+fn a_move_begins_once_and_only_on_a_connection() {
+    let mut driver = ready();
+    assert!(driver.session.begin_move(driver.now) && driver.session.is_moving());
+    assert!(!driver.session.begin_move(driver.now), "one at a time");
+    driver.session.leg(Which::Next).handle_disconnected(ServerClosed);
+    assert_eq!(driver.events(), ["not moved: the server closed the connection"]);
+    driver.lose_connection();
+    assert!(!driver.session.begin_move(driver.now) && !driver.session.is_moving());
 }
