@@ -531,8 +531,63 @@ fn of_equal_messages_just_before_the_leave_none_is_taken_for_a_copy() {
     driver.wait(Duration::from_millis(1));
     assert_eq!(driver.written(), ["UNSUB 2", "PING"]);
     assert!(driver.next_receives(msg("a", 2, "x")).is_empty(), "it waits");
+    assert_eq!(driver.events_after(msg("a", 2, "x")), ["message 2: x"], "perhaps the same");
     let expected = ["moved", "message 2: x"];
-    assert_eq!(driver.events_after("PONG\r\n"), expected, "nobody knows that it is no third one");
+    assert_eq!(driver.events_after("PONG\r\n"), expected, "perhaps another one");
+}
+
+#[test]
+fn of_equal_messages_the_latest_is_the_one_that_has_a_copy() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.join();
+    let x = msg("a", 2, "x");
+    // before the next server read the SUB: that one has no copy of it
+    assert_eq!(driver.events_after(&x).len(), 1);
+    driver.wait(Duration::from_millis(300));
+    assert_eq!(driver.events_after(&x).len(), 1);
+    driver.next_receives(&x);
+    assert_eq!(driver.session.statistics().duplicates, 1);
+    driver.wait(Duration::from_millis(300));
+    driver.next_receives(&x);
+    assert_eq!(driver.session.statistics().duplicates, 1, "too late for the first, so a third one");
+}
+
+#[test]
+fn a_maximum_set_after_a_move_is_what_the_new_server_counts() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", None, "a").unwrap();
+    driver.written();
+    driver.events_after(msg("a", 2, "1") + &msg("a", 2, "2") + &msg("a", 2, "3"));
+    driver.join();
+    driver.leave();
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
+    driver.session.unsubscribe_after(id, 5).unwrap();
+    assert_eq!(driver.written(), ["UNSUB 2 2"], "it counts from its SUB");
+    driver.lose_connection();
+    assert_eq!(driver.reconnect(), ["SUB a 2", "UNSUB 2 2"], "and so does the one after it");
+}
+
+#[test]
+fn a_server_that_was_not_left_knows_when_a_maximum_is_reached() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", None, "a").unwrap();
+    driver.session.unsubscribe_after(id, 1).unwrap();
+    driver.written();
+    driver.join();
+    driver.session.leg(Which::Next).handle_disconnected(ServerClosed);
+    assert_eq!(driver.events(), ["not moved: the server closed the connection"]);
+    assert_eq!(driver.events_after(msg("a", 2, "1")), ["message 2: 1", "a ended: max"]);
+    assert!(driver.written().is_empty());
+}
+
+#[test]
+fn what_the_next_server_has_taken_is_not_counted_for_the_current_one() {
+    let mut driver = ready();
+    driver.join();
+    driver.publish("p", "waits");
+    driver.session.leg(Which::Next).handle_written(1000);
+    assert_eq!(driver.written(), ["PUB p waits"]);
 }
 
 #[test]

@@ -484,3 +484,20 @@ fn a_transport_that_opens_after_the_attempt_timed_out_comes_too_late() {
     assert_eq!(driver.events().len(), 1);
     assert_eq!(driver.session.phase(), Phase::Connecting);
 }
+
+#[test]
+fn a_drain_that_was_almost_complete_begins_again_on_the_next_connection() {
+    let mut driver = ready();
+    driver.session.drain(driver.now);
+    assert_eq!(driver.written(), ["PING"]);
+    driver.events_after("PONG\r\n");
+    assert_eq!(driver.written(), ["PING"], "the last fence");
+    let refused = driver.session.publish(OutgoingMessage::new("p", ""));
+    assert_eq!(refused, Err(CommandError::Draining));
+    driver.lose_connection();
+    driver.publish("p", "while nothing is being sent");
+    assert_eq!(driver.reconnect(), ["PUB p while nothing is being sent", "PING"]);
+    driver.events_after("PONG\r\n");
+    assert_eq!(driver.written(), ["PING"]);
+    assert_eq!(driver.events_after("PONG\r\n"), ["disconnected: drained", "closed"]);
+}
