@@ -34,7 +34,8 @@
 //! * **Run**: register callbacks and call [`EventLoop::run`].
 //! * **Embed**: put the loop's one file descriptor ([`EventLoop`] is [`AsFd`](std::os::fd::AsFd))
 //!   into the reactor you have, wait no longer than until [`EventLoop::next_deadline`], and call
-//!   [`EventLoop::dispatch`]. While it returns `true`, more is waiting: call it again first.
+//!   [`EventLoop::dispatch`]. While it returns `true`, more is waiting: call it again first. Or lend
+//!   the loop the registry of a `mio::Poll` of yours: [`EventLoop::on_registry`].
 //! * **Protocol**: the crate `evnats-protocol`, without socket and clock.
 //!
 //! # Callbacks
@@ -63,7 +64,8 @@
 //! # Backpressure
 //!
 //! A turn reads at most 256 KiB and runs at most 4096 callbacks of each client, so a fast sender
-//! fills its socket, and not memory. What is commanded is written at the end of the turn, or when
+//! fills its socket, and not memory; it also runs at most 1024 timers and as many closures that other
+//! threads have posted, of which no more than [`LoopOptions::max_posted`] wait. What is commanded is written at the end of the turn, or when
 //! 64 KiB are waiting. Beyond [`Options::outgoing_limit`], commands are refused with
 //! [`CommandError::BufferFull`], which gives the payload back, and
 //! [`Client::on_writable`] tells when there is room.

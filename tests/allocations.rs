@@ -165,3 +165,23 @@ fn a_key_value_put_or_get_is_one_small_allocation() {
     assert!(get_all.count_total <= COUNT + SLACK, "{}", get_all.count_total);
     assert!(get_all.bytes_total / COUNT < 512, "tables grow, and callbacks are small");
 }
+
+#[test]
+fn an_idle_client_takes_little_memory() {
+    const CLIENTS: i64 = 100;
+    let event_loop: EventLoop<u64> = EventLoop::new().expect("an event loop");
+    let mut clients = Vec::with_capacity(CLIENTS as usize);
+    let taken = measure(|| {
+        for _ in 0..CLIENTS {
+            let server = Canned::default();
+            server.say(b"INFO {\"max_payload\":1048576,\"headers\":true,\"proto\":1}\r\nPONG\r\n");
+            let options = Options::new("memory");
+            let nats = event_loop.connect_over(InMemory::new(server), options);
+            clients.push(nats.expect("a client"));
+        }
+        while event_loop.dispatch(&mut 0, Some(Duration::ZERO)).expect("a turn") {}
+    });
+    assert!(clients.iter().all(|nats| nats.server_info().is_some()));
+    let each = taken.bytes_current / CLIENTS;
+    assert!(each < 16 * 1024, "{each} bytes for each");
+}

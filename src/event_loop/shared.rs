@@ -111,10 +111,14 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether there is something to run or to wait for, once what only has to be written is.
+    /// Whether there is something to run or to wait for. A source that is queued may have nothing
+    /// but a write left, and then it is not waited for.
     fn is_left(&self) -> Result<bool> {
-        let _turn = Turn::begin(self)?;
-        self.settle_queued(self.now());
+        let queued = self.schedule.borrow().queued();
+        if queued > 0 && queued == self.source_count() {
+            let _turn = Turn::begin(self)?;
+            self.settle_queued(self.now());
+        }
         Ok(!self.is_empty())
     }
 
@@ -436,5 +440,66 @@ impl Drop for SourceTurn<'_> {
             // user code: what the source's callbacks have captured
             self.source.abandon();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EventLoop;
+    use crate::callback::Ran;
+
+    /// A source that counts how often it is asked for anything.
+    #[derive(Default)]
+    struct Counted(Cell<u32>);
+
+    impl Counted {
+        fn count(&self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    impl Source for Counted {
+        fn handle_ready(&self, _: Token, _: Readiness) {
+            self.count();
+        }
+
+        fn turn(self: Rc<Self>, _: &mut State, _: Instant) -> Ran {
+            self.count();
+            Ok(())
+        }
+
+        fn settle(&self, now: Instant) -> Progress {
+            self.count();
+            Progress::Idle(Some(now + Duration::from_secs(3600)))
+        }
+
+        fn abandon(&self) {}
+    }
+
+    #[test]
+    fn a_turn_asks_no_idle_source_for_anything() {
+        let event_loop = EventLoop::<u32>::new().expect("a loop");
+        let shared = event_loop.handle().shared();
+        let sources: Vec<_> = (0..1000).map(|_| Rc::new(Counted::default())).collect();
+        let slots: Vec<_> = sources
+            .iter()
+            .map(|source| Rc::downgrade(source) as Weak<dyn Source>)
+            .map(|source| Slot::new(shared, source))
+            .collect();
+        slots.iter().for_each(Slot::wake);
+        let mut turns = 0;
+        while event_loop.dispatch(&mut turns, Some(Duration::ZERO)).expect("a turn") {}
+        let asked = || sources.iter().map(|source| source.0.get()).sum::<u32>();
+        let before = asked();
+        event_loop.handle().set_interval(Duration::ZERO, |turns: &mut u32, _| *turns += 1);
+        while turns < 100 {
+            event_loop.dispatch(&mut turns, None).expect("a turn");
+            assert!(matches!(event_loop.next_deadline(), NextDeadline::Now));
+        }
+        assert_eq!(asked(), before);
+        slots[7].wake();
+        event_loop.dispatch(&mut turns, None).expect("a turn");
+        assert!(asked() > before && asked() <= before + 3, "the one that was woken");
     }
 }
