@@ -5,59 +5,38 @@
 
 use evnats::{EventLoop, kv};
 
-type Prices = kv::KeyValue<App>;
-
-#[derive(Default)]
-struct App {
-    /// What ended the chain before its end.
-    failure: Option<kv::Error>,
-}
-
-impl App {
-    /// Ends the chain if a step has failed.
-    fn check<T>(&mut self, kv: &Prices, outcome: Result<T, kv::Error>) -> Option<T> {
-        match outcome {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.failure = Some(error);
-                kv.client().close();
-                None
-            }
-        }
-    }
-}
+type Prices = kv::KeyValue<()>;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (url, _server) = evnats_harness::url_or_server()?;
-    let event_loop = EventLoop::new()?;
+    let event_loop = EventLoop::<()>::new()?;
     let prices = event_loop.connect(url)?.jetstream().key_value("example_prices");
-    prices.client().on_close(|_, _, reason| println!("closed: {reason}"));
-    let config = kv::Config::new().history(5);
-    prices.create_bucket(config, |app: &mut App, prices, created| {
-        let Some(status) = app.check(prices, created) else { return };
+    prices.create_bucket(kv::Config::new().history(5), |_, prices, created| {
+        let status = created?;
         println!("bucket {} keeps {:?} values per key", status.bucket(), status.history());
         prices.create("lamp", "40", created_lamp);
+        Ok(())
     });
-    let mut app = App::default();
-    event_loop.run(&mut app)?;
-    Ok(app.failure.map_or(Ok(()), Err)?)
+    event_loop.run(&mut ())?;
+    Ok(())
 }
 
-fn created_lamp(app: &mut App, prices: &Prices, created: Result<u64, kv::Error>) {
-    let Some(first) = app.check(prices, created) else { return };
+fn created_lamp(_: &mut (), prices: &Prices, created: Result<u64, kv::Error>) -> evnats::Result {
+    let first = created?;
     println!("created at revision {first}");
     prices.create("lamp", "41", move |_, prices, again| {
         match again {
-            // the revision of whoever was first comes with the error
+            // the revision of the value that is there comes with the error
             Err(kv::Error::KeyExists { key, revision }) => println!("{key} exists at {revision:?}"),
             other => println!("created twice? {other:?}"),
         }
-        prices.update("lamp", "42", first, move |app, prices, updated| {
-            let Some(second) = app.check(prices, updated) else { return };
-            println!("updated from revision {first} to {second}");
+        prices.update("lamp", "42", first, move |_, prices, updated| {
+            println!("updated from revision {first} to {}", updated?);
             update_outdated(prices, first);
+            Ok(())
         });
     });
+    Ok(())
 }
 
 fn update_outdated(prices: &Prices, first: u64) {
@@ -68,52 +47,62 @@ fn update_outdated(prices: &Prices, first: u64) {
             }
             other => println!("updated from an old revision? {other:?}"),
         }
-        prices.get_revision("lamp", first, |app, prices, entry| {
-            let Some(entry) = app.check(prices, entry) else { return };
-            println!("it was {:?}", entry.map(|entry| entry.text().into_owned()));
+        prices.get_revision("lamp", first, |_, prices, entry| {
+            println!("it was {:?}", entry?.map(|entry| entry.text().into_owned()));
             prices.get("lamp", read_lamp);
+            Ok(())
         });
     });
 }
 
-fn read_lamp(app: &mut App, prices: &Prices, entry: Result<Option<kv::Entry>, kv::Error>) {
-    let Some(entry) = app.check(prices, entry) else { return };
-    println!("it is {:?}", entry.map(|entry| entry.text().into_owned()));
+fn read_lamp(
+    _: &mut (),
+    prices: &Prices,
+    entry: Result<Option<kv::Entry>, kv::Error>,
+) -> evnats::Result {
+    println!("it is {:?}", entry?.map(|entry| entry.text().into_owned()));
     prices.put("chair", "90", |_, _, _| {});
-    prices.delete("lamp", |app, prices, deleted| {
-        let Some(tombstone) = app.check(prices, deleted) else { return };
-        println!("deleted: the tombstone is revision {tombstone}");
+    prices.delete("lamp", |_, prices, deleted| {
+        println!("deleted: the tombstone is revision {}", deleted?);
         prices.get("lamp", |_, _, entry| println!("a deleted key has no value: {entry:?}"));
         prices.get_raw("lamp", |_, _, entry| println!("but a last revision: {entry:?}"));
-        prices.history("lamp", |app, prices, entries| {
-            for entry in app.check(prices, entries).into_iter().flatten() {
+        prices.history("lamp", |_, prices, entries| {
+            for entry in entries? {
                 println!("  {} {} {:?}", entry.revision(), entry.operation(), entry.text());
             }
             prices.purge("lamp", purged);
+            Ok(())
         });
+        Ok(())
     });
+    Ok(())
 }
 
-fn purged(app: &mut App, prices: &Prices, purged: Result<u64, kv::Error>) {
-    let Some(revision) = app.check(prices, purged) else { return };
-    println!("purged at revision {revision}");
-    prices.history("lamp", |app, prices, entries| {
-        let Some(entries) = app.check(prices, entries) else { return };
-        println!("entries left in its history: {}", entries.len());
-        prices.keys(|app, prices, keys| {
-            let Some(keys) = app.check(prices, keys) else { return };
-            println!("keys with a value: {keys:?}");
+fn purged(_: &mut (), prices: &Prices, purged: Result<u64, kv::Error>) -> evnats::Result {
+    println!("purged at revision {}", purged?);
+    prices.history("lamp", |_, prices, entries| {
+        println!("entries left in its history: {}", entries?.len());
+        prices.keys(|_, prices, keys| {
+            println!("keys with a value: {:?}", keys?);
             prices.status(count_and_delete);
+            Ok(())
         });
+        Ok(())
     });
+    Ok(())
 }
 
-fn count_and_delete(app: &mut App, prices: &Prices, status: Result<kv::Status, kv::Error>) {
-    let Some(status) = app.check(prices, status) else { return };
+fn count_and_delete(
+    _: &mut (),
+    prices: &Prices,
+    status: Result<kv::Status, kv::Error>,
+) -> evnats::Result {
+    let status = status?;
     println!("{} messages in {}", status.values(), status.stream().config.name);
-    prices.delete_bucket(|app, prices, deleted| {
-        if app.check(prices, deleted).is_some() {
-            prices.client().drain();
-        }
+    prices.delete_bucket(|_, prices, deleted| {
+        deleted?;
+        prices.client().drain();
+        Ok(())
     });
+    Ok(())
 }

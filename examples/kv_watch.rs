@@ -5,47 +5,33 @@
 
 use evnats::{EventLoop, kv};
 
-type Rooms = kv::KeyValue<App>;
-
 #[derive(Default)]
 struct App {
     live: bool,
-    /// What ended it all too early.
-    failure: Option<kv::Error>,
-}
-
-impl App {
-    fn fail(&mut self, rooms: &Rooms, error: kv::Error) {
-        self.failure = Some(error);
-        rooms.client().close();
-    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (url, _server) = evnats_harness::url_or_server()?;
-    let event_loop = EventLoop::new()?;
+    let event_loop = EventLoop::<App>::new()?;
     let rooms = event_loop.connect(url)?.jetstream().key_value("example_rooms");
-    rooms.client().on_close(|_, _, reason| println!("closed: {reason}"));
     // a watch sees every change that the history still holds: with the default of one value, a
     // change that is followed at once by another may go unseen
-    let config = kv::Config::new().history(5);
-    rooms.create_bucket(config, |app: &mut App, rooms, created| {
-        if let Err(error) = created {
-            return app.fail(rooms, error);
-        }
+    rooms.create_bucket(kv::Config::new().history(5), |_, rooms, created| {
+        created?;
         rooms.put("floor1.kitchen", "19 degrees", |_, _, _| {});
         rooms.put("floor2.attic", "not watched", |_, _, _| {});
-        rooms.put("floor1.bath", "23 degrees", |app, rooms, stored| match stored {
-            Ok(_) => drop(rooms.watch("floor1.*", kv::WatchOptions::new(), changed)),
-            Err(error) => app.fail(rooms, error),
+        rooms.put("floor1.bath", "23 degrees", |_, rooms, stored| {
+            stored?;
+            rooms.watch("floor1.*", kv::WatchOptions::new(), changed);
+            Ok(())
         });
+        Ok(())
     });
-    let mut app = App::default();
-    event_loop.run(&mut app)?;
-    Ok(app.failure.map_or(Ok(()), Err)?)
+    event_loop.run(&mut App::default())?;
+    Ok(())
 }
 
-fn changed(app: &mut App, watch: &kv::Watcher<App>, update: kv::Update) {
+fn changed(app: &mut App, watch: &kv::Watcher<App>, update: kv::Update) -> evnats::Result {
     let rooms = watch.bucket();
     match update {
         kv::Update::Entry(entry) => {
@@ -70,9 +56,10 @@ fn changed(app: &mut App, watch: &kv::Watcher<App>, update: kv::Update) {
             rooms.put("floor1.kitchen", "20 degrees", |_, _, _| {});
             rooms.delete("floor1.kitchen", |_, _, _| {});
         }
-        kv::Update::Ended(error) => app.fail(rooms, error),
+        kv::Update::Ended(error) => return Err(error.into()),
         other => println!("{other:?}"),
     }
+    Ok(())
 }
 
 fn stop(watch: &kv::Watcher<App>) {
@@ -81,9 +68,10 @@ fn stop(watch: &kv::Watcher<App>) {
     println!("watch stopped");
     rooms.put("floor1.kitchen", "nobody sees this", |_, rooms, stored| {
         println!("stored, unseen: {}", stored.is_ok());
-        rooms.delete_bucket(|app, rooms, deleted| match deleted {
-            Ok(()) => rooms.client().drain(),
-            Err(error) => app.fail(rooms, error),
+        rooms.delete_bucket(|_, rooms, deleted| {
+            deleted?;
+            rooms.client().drain();
+            Ok(())
         });
     });
 }

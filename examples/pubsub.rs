@@ -16,7 +16,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (url, _server) = evnats_harness::url_or_server()?;
     let event_loop = EventLoop::new()?;
     let nats = event_loop.connect(url)?;
-    nats.on_close(|_, _, reason| println!("closed: {reason}"));
 
     // `*` stands for one token, `>` for all that follow
     nats.subscribe("shop.orders.>", audit)?;

@@ -17,7 +17,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (url, _server) = evnats_harness::url_or_server()?;
     let event_loop = EventLoop::new()?;
     let nats = event_loop.connect(url)?;
-    nats.on_close(|_, _, reason| println!("closed: {reason}"));
 
     nats.subscribe("math.square", square)?;
     nats.subscribe("math.prove.goldbach", |app: &mut App, _, _| app.ignored += 1)?;

@@ -20,7 +20,9 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 /// error type of your own, implement `From` of it with [`Error::other`], or return a
 /// `Box<dyn std::error::Error + Send + Sync>`; either way it is kept as the
 /// [source](StdError::source) and can be had back with [`downcast_ref`](Self::downcast_ref).
-#[derive(Debug, Error)]
+///
+/// `Debug` shows the same text as `Display`, because that is what a `main` prints that returns it.
+#[derive(Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The URL of a server cannot be used.
@@ -59,6 +61,12 @@ pub enum Error {
     /// An error of the user's own, from a callback.
     #[error(transparent)]
     Other(Box<dyn StdError + Send + Sync>),
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// What an error of a floor above the client says of itself.

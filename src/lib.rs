@@ -137,6 +137,9 @@ pub use evnats_protocol::{
     SubscriptionSnapshot, TlsErrorKind, UrlError, UserInfo, subject,
 };
 
+#[doc = include_str!("cookbook.md")]
+pub mod cookbook {}
+
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]
 struct ReadmeExamples;

@@ -9,7 +9,7 @@ use evnats::jetstream::{
 };
 use evnats_harness::requires;
 use std::time::Duration;
-use support::{Log, run, unique};
+use support::{Log, run, server, unique};
 
 type Js = JetStream<Log>;
 
@@ -268,4 +268,26 @@ fn an_unknown_domain_is_not_available_and_a_timeout_is_a_timeout() {
         });
     });
     assert_eq!(log, ["JetStream is not available: nobody answers on its API", "true"]);
+}
+
+#[test]
+fn a_consumer_is_reset() {
+    requires!(server(), 2, 14);
+    with_stream(|_, js, stream| {
+        let config = ConsumerConfig::new("worker").durable_name("worker");
+        js.create_consumer(stream, &config, move |_, js, created| {
+            created?;
+            js.reset_consumer(stream, "worker", Some(2), move |_, js, reset| {
+                let reset = reset?;
+                assert_eq!((reset.sequence, reset.info.name.as_str()), (2, "worker"));
+                js.reset_consumer(stream, "worker", None, move |_, js, reset| {
+                    assert_eq!(reset?.sequence, 2, "the first that is not acknowledged");
+                    js.client().close();
+                    Ok(())
+                });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
 }

@@ -423,6 +423,12 @@ pub enum CredentialsError {
     Signer(String),
 }
 
+impl From<CredentialsError> for crate::error::Error {
+    fn from(error: CredentialsError) -> Self {
+        Self::other(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,17 +20,11 @@ pub(crate) mod wire;
 pub use api_error::{ApiError, ErrorCode};
 pub use error::{Error, OrderedError};
 pub use handle::JetStream;
-pub use manage::{
-    AckPolicy, ClusterInfo, Compression, ConsumerConfig, ConsumerInfo, ConsumerLimits,
-    DeliverPolicy, Discard, External, LostData, MessageQuery, PeerInfo, PersistMode, Placement,
-    PriorityGroupInfo, PriorityPolicy, ReadFrom, ReplayPolicy, Republish, Retention, SequenceInfo,
-    Source, SourceConsumer, SourceInfo, Storage, StoredMessage, StreamAlternate, StreamConfig,
-    StreamInfo, StreamState, SubjectTransform,
-};
+// whatever management names, so that an endpoint of the API is added in one place
+pub use manage::*;
 pub use publish::{PubAck, PublishOptions};
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};
 pub(crate) use consume::{DeliveryInfo, OrderedConfig, Reader, ReaderEvent};
 pub(crate) use joined::JoinedSubject;
-pub(crate) use manage::{DirectReads, read_direct_headers};
 pub(crate) use publish::acknowledged_sequence;

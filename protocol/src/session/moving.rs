@@ -25,7 +25,6 @@ impl<S, R, F> Session<S, R, F> {
         if self.phase() != Phase::Ready || self.is_moving() {
             return false;
         }
-        self.inbound.forget_overlap();
         self.handoff = Some(Box::new(Handoff::new(&self.config, now)));
         true
     }

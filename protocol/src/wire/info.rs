@@ -6,7 +6,7 @@
 use super::secret::Secret;
 use super::version::ServerVersion;
 use crate::setters::setters;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// A server's description of itself and of the connection (the `INFO` line).
@@ -15,25 +15,35 @@ use serde_json::{Map, Value};
 #[non_exhaustive]
 pub struct ServerInfo {
     /// Unique id of the server.
+    #[serde(deserialize_with = "null_is_default")]
     pub server_id: String,
     /// Its configured name.
+    #[serde(deserialize_with = "null_is_default")]
     pub server_name: String,
     /// Its version, such as `2.15.1`.
+    #[serde(deserialize_with = "null_is_default")]
     pub version: String,
     /// Version of Go it was built with.
+    #[serde(deserialize_with = "null_is_default")]
     pub go: String,
     /// Address it listens on.
+    #[serde(deserialize_with = "null_is_default")]
     pub host: String,
     /// Port it listens on.
+    #[serde(deserialize_with = "null_is_default")]
     pub port: u16,
     /// Protocol level; 1 means that more `INFO` lines may follow.
+    #[serde(deserialize_with = "null_is_default")]
     pub proto: i32,
     /// Whether messages may carry headers.
+    #[serde(deserialize_with = "null_is_default")]
     pub headers: bool,
     /// Maximum size of a message in bytes, headers and payload together. It may change while
     /// connected.
+    #[serde(deserialize_with = "null_is_default")]
     pub max_payload: i64,
     /// Whether the server has JetStream.
+    #[serde(deserialize_with = "null_is_default")]
     pub jetstream: bool,
     /// JetStream domain.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,17 +67,22 @@ pub struct ServerInfo {
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub ws_connect_urls: Vec<String>,
     /// Whether credentials are needed.
+    #[serde(deserialize_with = "null_is_default")]
     pub auth_required: bool,
     /// Whether the connection must be upgraded to TLS.
+    #[serde(deserialize_with = "null_is_default")]
     pub tls_required: bool,
     /// Whether the connection may be upgraded to TLS.
+    #[serde(deserialize_with = "null_is_default")]
     pub tls_available: bool,
     /// Whether the server asks for a client certificate.
+    #[serde(deserialize_with = "null_is_default")]
     pub tls_verify: bool,
     /// The nonce to sign for nkey and JWT authentication.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
     /// Lame duck mode: the server is about to shut down.
+    #[serde(deserialize_with = "null_is_default")]
     pub ldm: bool,
     /// Fields that this version does not know, by their names.
     #[serde(flatten)]
@@ -83,8 +98,22 @@ impl ServerInfo {
     }
 }
 
-fn null_is_default<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
+/// Servers and clients take a null for an absent field.
+fn null_is_default<'de, D, T>(source: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
     Ok(Option::deserialize(source)?.unwrap_or_default())
+}
+
+/// What servers assume when the field is absent.
+fn null_is_true<'de, D: Deserializer<'de>>(source: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(source)?.unwrap_or(true))
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A client's description of itself and of what it wants (the `CONNECT` line).
@@ -94,26 +123,38 @@ fn null_is_default<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<St
 #[non_exhaustive]
 pub struct ConnectInfo {
     /// Whether the server should answer every command with `+OK`. Default: false.
+    #[serde(default = "yes", deserialize_with = "null_is_true")]
     pub verbose: bool,
     /// Whether the server should check subjects more strictly. Default: false.
+    #[serde(default = "yes", deserialize_with = "null_is_true")]
     pub pedantic: bool,
     /// Whether the connection receives its own messages, if it subscribes to them. Default: true.
+    #[serde(default = "yes", deserialize_with = "null_is_true")]
     pub echo: bool,
     /// Whether the client requires TLS. Default: false.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub tls_required: bool,
     /// Name of the connection, for the server's monitoring. Default: empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub name: String,
     /// Language of the client.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub lang: String,
     /// Version of the client.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub version: String,
     /// 1: the client understands more than one `INFO`.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub protocol: u8,
     /// Whether the client understands headers.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub headers: bool,
     /// Whether the client wants a status 503 for requests on subjects without a subscriber.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub no_responders: bool,
     /// The client's credentials.
     #[serde(flatten)]
@@ -264,5 +305,30 @@ mod tests {
             "{text}"
         );
         assert_eq!(serde_json::from_str::<ConnectInfo>(&text).unwrap(), connect);
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let text = r#"{"server_id":null,"port":null,"headers":null,"max_payload":null,"ldm":null}"#;
+        assert_eq!(serde_json::from_str::<ServerInfo>(text).unwrap(), ServerInfo::default());
+    }
+
+    #[test]
+    fn a_connect_without_fields_says_what_servers_assume() {
+        for text in ["{}", r#"{"verbose":null,"echo":null,"lang":null,"protocol":null}"#] {
+            let connect: ConnectInfo = serde_json::from_str(text).unwrap();
+            assert!(connect.verbose && connect.pedantic && connect.echo);
+            assert!(!connect.headers && !connect.no_responders && connect.lang.is_empty());
+            assert_eq!(connect.protocol, 0);
+        }
+    }
+
+    #[test]
+    fn unknown_numbers_are_sent_back_as_they_came() {
+        let text = r#"{"a":-3.597847523160892e-242,"b":18446744073709551615,"c":1.0}"#;
+        let info: ServerInfo = serde_json::from_str(text).unwrap();
+        let again = serde_json::to_string(&info).unwrap();
+        assert_eq!(serde_json::from_str::<ServerInfo>(&again).unwrap(), info);
+        assert!(again.contains("3.597847523160892e-242"), "{again}");
     }
 }

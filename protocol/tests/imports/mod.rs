@@ -72,7 +72,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let paths = entries.map(|entry| entry.expect("a readable entry").path());
     // unit tests in files of their own
     let paths = paths.filter(|path| path.file_stem().is_none_or(|name| name != "tests"));
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let files = paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
 /// `src/wire/decode.rs` is `wire::decode`, `src/wire/mod.rs` is `wire`.

@@ -107,3 +107,13 @@ fn a_server_that_floods_with_pings_does_not_make_the_buffer_grow() {
     let written: usize = driver.session.leg(Which::Current).chunks().map(<[u8]>::len).sum();
     assert!(written <= 106, "{written}");
 }
+
+#[test]
+fn more_written_than_there_was_counts_as_all_of_it() {
+    let mut driver = Driver::ready();
+    driver.publish("p", "1");
+    driver.session.leg(Which::Current).handle_written(usize::MAX);
+    assert_eq!(driver.session.leg(Which::Current).writable_len(), 0);
+    driver.publish("p", "2");
+    assert_eq!(driver.written(), ["PUB p 2"]);
+}

@@ -6,6 +6,7 @@
 
 mod buffer;
 mod close;
+mod denied;
 mod drain;
 mod fences;
 mod handshake;
@@ -15,5 +16,6 @@ mod moving;
 mod pause;
 mod requests;
 mod resume;
+mod security;
 mod subscriptions;
 mod support;

@@ -1,12 +1,12 @@
 //! Moving to another server while this one still serves: nothing is lost, nothing comes twice.
 
-use crate::support::{Driver, INFO, SECOND, config, msg};
+use crate::support::{Driver, INFO, SECOND, config, msg, resuming};
 use evnats_protocol::DisconnectReason::ServerClosed;
 use evnats_protocol::{OutgoingMessage, Phase, Security, Which};
 use std::time::Duration;
 
 fn ready() -> Driver {
-    Driver::ready_with(config(|config| config.resume = true))
+    Driver::ready_with(resuming())
 }
 
 impl Driver {
@@ -531,8 +531,63 @@ fn of_equal_messages_just_before_the_leave_none_is_taken_for_a_copy() {
     driver.wait(Duration::from_millis(1));
     assert_eq!(driver.written(), ["UNSUB 2", "PING"]);
     assert!(driver.next_receives(msg("a", 2, "x")).is_empty(), "it waits");
+    assert_eq!(driver.events_after(msg("a", 2, "x")), ["message 2: x"], "perhaps the same");
     let expected = ["moved", "message 2: x"];
-    assert_eq!(driver.events_after("PONG\r\n"), expected, "nobody knows that it is no third one");
+    assert_eq!(driver.events_after("PONG\r\n"), expected, "perhaps another one");
+}
+
+#[test]
+fn of_equal_messages_the_latest_is_the_one_that_has_a_copy() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.join();
+    let x = msg("a", 2, "x");
+    // before the next server read the SUB: that one has no copy of it
+    assert_eq!(driver.events_after(&x).len(), 1);
+    driver.wait(Duration::from_millis(300));
+    assert_eq!(driver.events_after(&x).len(), 1);
+    driver.next_receives(&x);
+    assert_eq!(driver.session.statistics().duplicates, 1);
+    driver.wait(Duration::from_millis(300));
+    driver.next_receives(&x);
+    assert_eq!(driver.session.statistics().duplicates, 1, "too late for the first, so a third one");
+}
+
+#[test]
+fn a_maximum_set_after_a_move_is_what_the_new_server_counts() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", None, "a").unwrap();
+    driver.written();
+    driver.events_after(msg("a", 2, "1") + &msg("a", 2, "2") + &msg("a", 2, "3"));
+    driver.join();
+    driver.leave();
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
+    driver.session.unsubscribe_after(id, 5).unwrap();
+    assert_eq!(driver.written(), ["UNSUB 2 2"], "it counts from its SUB");
+    driver.lose_connection();
+    assert_eq!(driver.reconnect(), ["SUB a 2", "UNSUB 2 2"], "and so does the one after it");
+}
+
+#[test]
+fn a_server_that_was_not_left_knows_when_a_maximum_is_reached() {
+    let mut driver = ready();
+    let id = driver.session.subscribe("a", None, "a").unwrap();
+    driver.session.unsubscribe_after(id, 1).unwrap();
+    driver.written();
+    driver.join();
+    driver.session.leg(Which::Next).handle_disconnected(ServerClosed);
+    assert_eq!(driver.events(), ["not moved: the server closed the connection"]);
+    assert_eq!(driver.events_after(msg("a", 2, "1")), ["message 2: 1", "a ended: max"]);
+    assert!(driver.written().is_empty());
+}
+
+#[test]
+fn what_the_next_server_has_taken_is_not_counted_for_the_current_one() {
+    let mut driver = ready();
+    driver.join();
+    driver.publish("p", "waits");
+    driver.session.leg(Which::Next).handle_written(1000);
+    assert_eq!(driver.written(), ["PUB p waits"]);
 }
 
 #[test]
@@ -574,4 +629,34 @@ fn a_leg_that_does_not_exist_does_nothing() {
     assert!(next.server_info().is_none());
     assert_eq!(driver.events(), [] as [&str; 0]);
     assert_eq!(driver.session.phase(), Phase::Ready);
+}
+
+#[test]
+fn the_next_server_is_read_up_to_a_limit_while_the_old_one_is_being_left() {
+    let mut driver = ready();
+    driver.subscribe("a", "a");
+    driver.join();
+    driver.leave();
+    let empty = msg("a", 2, "").repeat(1000);
+    let mut rounds = 0;
+    while driver.session.leg(Which::Next).wants_read() {
+        assert!(driver.next_receives(&empty).is_empty(), "they wait");
+        rounds += 1;
+        assert!(rounds < 1000, "a million messages wait");
+    }
+    assert!(driver.session.is_moving(), "there is no way back");
+    let events = driver.events_after("PONG\r\n");
+    assert_eq!((events.len(), &events[0][..]), (1 + 1000 * rounds, "moved"), "none is lost");
+    assert!(driver.session.leg(Which::Current).wants_read());
+}
+
+#[test]
+fn a_move_begins_once_and_only_on_a_connection() {
+    let mut driver = ready();
+    assert!(driver.session.begin_move(driver.now) && driver.session.is_moving());
+    assert!(!driver.session.begin_move(driver.now), "one at a time");
+    driver.session.leg(Which::Next).handle_disconnected(ServerClosed);
+    assert_eq!(driver.events(), ["not moved: the server closed the connection"]);
+    driver.lose_connection();
+    assert!(!driver.session.begin_move(driver.now) && !driver.session.is_moving());
 }

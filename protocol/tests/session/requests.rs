@@ -2,7 +2,8 @@
 
 use crate::support::{Driver, INFO, SECOND, config, hmsg, msg};
 use evnats_protocol::DisconnectReason::ServerClosed;
-use evnats_protocol::{OutgoingMessage, SessionConfig, Which};
+use evnats_protocol::{Event, OutgoingMessage, Security, Session, SessionConfig, Which};
+use std::time::Instant;
 
 const UNKNOWN: &str = "disconnected, outcome unknown";
 const NEVER: &str = "disconnected, the request was never sent";
@@ -180,4 +181,25 @@ fn a_request_that_waits_before_the_handshake_times_out() {
     let written = driver.written();
     assert!(written[0].starts_with("SUB _INBOX."));
     assert_eq!(written[1..], ["PUB p kept", "PUB s alive"], "nobody waits for the ghost");
+}
+
+#[test]
+fn the_inbox_does_not_show_the_seed() {
+    let inbox_of = |seed| {
+        let mut session: Session<(), (), ()> = Session::new(SessionConfig::new(), seed);
+        session.handle_connecting(Instant::now());
+        session.request(OutgoingMessage::new("s", ""), SECOND, ());
+        let mut leg = session.leg(Which::Current);
+        leg.handle_connected(Security::Plain);
+        leg.handle_bytes(format!("{INFO}PONG\r\n").as_bytes(), Instant::now());
+        assert!(matches!(session.poll_event(), Some(Event::Connected)));
+        let leg = session.leg(Which::Current);
+        let written: Vec<u8> = leg.chunks().flatten().copied().collect();
+        let text = String::from_utf8(written).unwrap();
+        text.split_once("SUB ").unwrap().1.split_once('*').unwrap().0.to_owned()
+    };
+    assert_eq!(inbox_of(0).len(), "_INBOX.0000000000000000000000.".len());
+    assert_ne!(inbox_of(0), "_INBOX.0000000000000000000000.", "the seed in base 62");
+    assert_eq!(inbox_of(0), inbox_of(0));
+    assert_ne!(inbox_of(0), inbox_of(1));
 }

@@ -1,50 +1,18 @@
 //! A session that outlives its connections: what is restored, what is sent later, and the outcome of
 //! everything else.
 
-use crate::support::{Driver, INFO, SECOND, config, hmsg, msg};
+use crate::support::{Driver, INFO, SECOND, config, msg, resuming};
 use evnats_protocol::DisconnectReason::{self, ServerClosed};
 use evnats_protocol::{
-    Authentication, ClientOp, CommandError, HeaderMap, OutgoingMessage, Payload, PendingLimits,
-    Phase, Security, SessionConfig, Which,
+    CommandError, HeaderMap, OutgoingMessage, Payload, PendingLimits, Phase, Security, Which,
 };
 
 const LOST: &str = "disconnected: the server closed the connection";
 const UNKNOWN: &str = "disconnected, outcome unknown";
 const NEVER: &str = "disconnected, the request was never sent";
 
-fn resuming() -> SessionConfig {
-    config(|config| config.resume = true)
-}
-
 fn ready() -> Driver {
     Driver::ready_with(resuming())
-}
-
-impl Driver {
-    fn lose_connection(&mut self) -> Vec<String> {
-        self.session.leg(Which::Current).handle_disconnected(ServerClosed);
-        self.events()
-    }
-
-    /// Another server takes the session, and reads what is written.
-    #[track_caller]
-    fn reconnect(&mut self) -> Vec<String> {
-        self.reconnect_to(INFO)
-    }
-
-    #[track_caller]
-    fn reconnect_to(&mut self, info: &str) -> Vec<String> {
-        self.forget_written();
-        assert_eq!(self.session.phase(), Phase::Connecting);
-        self.session.handle_connecting(self.now);
-        self.session.leg(Which::Current).handle_connected(Security::Plain);
-        assert!(self.events_after(info).is_empty());
-        assert_eq!(self.written(), ["CONNECT", "PING"], "nothing else before the PONG");
-        self.receive("PONG\r\n");
-        let events = self.events();
-        assert!(events.contains(&"reconnected".to_owned()), "{events:?}");
-        self.written()
-    }
 }
 
 #[test]
@@ -474,167 +442,6 @@ fn giving_up_tells_everybody_once() {
 }
 
 #[test]
-fn an_upgrade_to_tls_comes_before_anything_is_written() {
-    for security in [Security::Upgradable, Security::Demanded] {
-        let mut driver = Driver::new(resuming());
-        driver.session.handle_connecting(driver.now);
-        driver.session.leg(Which::Current).handle_connected(security);
-        driver.receive("INFO {\"tls_required\":true,\"max_payload\":9}\r\n");
-        assert!(driver.events().is_empty());
-        assert_eq!(driver.session.phase(), Phase::AwaitingTls);
-        assert_eq!(driver.session.leg(Which::Current).writable_len(), 0);
-        driver.session.leg(Which::Current).handle_secured();
-        let ops = driver.written_ops();
-        assert!(matches!(&ops[0], ClientOp::Connect(connect) if connect.tls_required));
-        assert_eq!(driver.events_after("PONG\r\n"), ["connected"]);
-    }
-}
-
-#[test]
-fn bytes_in_the_clear_do_not_count_as_bytes_through_tls() {
-    let info = "INFO {\"tls_required\":true,\"max_payload\":9}\r\n";
-    let reason = "not connected: protocol violation by the server: unexpected bytes before TLS \
-                  during the handshake";
-    let mut driver = Driver::new(resuming());
-    driver.session.handle_connecting(driver.now);
-    driver.session.leg(Which::Current).handle_connected(Security::Upgradable);
-    assert_eq!(driver.events_after(format!("{info}PONG\r\n")), [reason]);
-
-    let mut driver = Driver::new(resuming());
-    driver.session.handle_connecting(driver.now);
-    driver.session.leg(Which::Current).handle_connected(Security::Upgradable);
-    driver.events_after(info);
-    driver.receive("PI");
-    driver.session.leg(Which::Current).handle_secured();
-    assert_eq!(driver.events(), [reason]);
-}
-
-#[test]
-fn tls_that_is_demanded_and_not_offered_is_an_error() {
-    let mut driver = Driver::new(resuming());
-    driver.session.handle_connecting(driver.now);
-    driver.session.leg(Which::Current).handle_connected(Security::Demanded);
-    let expected = "not connected: TLS: the server does not offer it, and it is required here";
-    assert_eq!(driver.events_after(INFO), [expected]);
-    let mut driver = Driver::new(resuming());
-    driver.session.handle_connecting(driver.now);
-    driver.session.leg(Which::Current).handle_connected(Security::Demanded);
-    driver.events_after(INFO.replace('{', "{\"tls_available\":true,"));
-    assert_eq!(driver.session.phase(), Phase::AwaitingTls);
-}
-
-#[test]
-fn tls_is_not_upgraded_twice() {
-    let mut driver = Driver::new(resuming());
-    driver.session.handle_connecting(driver.now);
-    driver.session.leg(Which::Current).handle_connected(Security::Settled);
-    driver.events_after(INFO.replace('{', "{\"tls_required\":true,"));
-    assert_eq!(driver.session.phase(), Phase::AwaitingPong);
-}
-
-#[test]
-fn who_the_client_is_may_be_asked_for_when_the_nonce_is_known() {
-    let mut driver = Driver::new(config(|config| config.ask_authentication = true));
-    driver.session.handle_connecting(driver.now);
-    driver.session.leg(Which::Current).handle_connected(Security::Plain);
-    driver.events_after(INFO.replace('{', "{\"nonce\":\"n0nce\","));
-    assert_eq!(driver.session.phase(), Phase::AwaitingAuthentication);
-    assert_eq!(driver.session.server_info().unwrap().nonce.as_deref(), Some("n0nce"));
-    assert!(driver.written().is_empty());
-    let mut authentication = Authentication::default();
-    authentication.user = Some("joe".into());
-    authentication.pass = Some("s3cret".into());
-    driver.session.leg(Which::Current).authenticate(authentication.clone());
-    let ops = driver.written_ops();
-    let [ClientOp::Connect(connect), ClientOp::Ping] = &ops[..] else { panic!("{ops:?}") };
-    assert_eq!(connect.authentication, authentication);
-    assert!(!format!("{ops:?}").contains("s3cret"));
-}
-
-#[test]
-fn a_connect_line_that_servers_do_not_accept_is_its_own_error() {
-    let mut driver = Driver::new(config(|config| {
-        config.connect.authentication.jwt = Some("j".repeat(4096).into());
-    }));
-    driver.session.handle_connecting(driver.now);
-    driver.session.leg(Which::Current).handle_connected(Security::Plain);
-    let events = driver.events_after(INFO);
-    assert!(events[0].contains("max_control_line (4096 bytes); raise it here"), "{events:?}");
-    assert_eq!(driver.session.leg(Which::Current).writable_len(), 0);
-}
-
-fn denied(what: &str) -> String {
-    format!("-ERR 'Permissions Violation for {what}'\r\n")
-}
-
-#[test]
-fn a_denied_publish_fails_the_request_that_it_was() {
-    let mut driver = ready();
-    driver.session.request(OutgoingMessage::new("allowed", ""), 5 * SECOND, "allowed");
-    driver.session.request(OutgoingMessage::new("denied", ""), 5 * SECOND, "first");
-    driver.session.request(OutgoingMessage::new("denied", ""), 5 * SECOND, "second");
-    driver.written();
-    driver.session.request(OutgoingMessage::new("denied", ""), 5 * SECOND, "unsent");
-    let text = "server error: Permissions Violation for Publish to \"denied\"";
-    let error = denied("Publish to \"denied\"");
-    assert_eq!(driver.events_after(&error), [&format!("no reply first: {text}"), text]);
-    assert_eq!(driver.events_after(&error), [&format!("no reply second: {text}"), text]);
-    assert_eq!(driver.events_after(&error), [text], "it cannot be about what was not written");
-    assert_eq!(driver.session.request_count(), 2);
-}
-
-#[test]
-fn a_denied_reply_subject_fails_the_request_that_has_it() {
-    let mut driver = ready();
-    driver.inbox_of("a");
-    let inbox = driver.inbox_of("b");
-    let events = driver.events_after(denied(&format!("Publish with Reply of \"{inbox}\"")));
-    assert!(events[0].starts_with("no reply b: server error: Permissions"), "{events:?}");
-    assert_eq!(driver.session.request_count(), 1);
-}
-
-#[test]
-fn a_denied_subscription_ends_and_only_that_one() {
-    let mut driver = ready();
-    driver.subscribe("a", "plain");
-    driver.session.subscribe("a", Some("q"), "queue").unwrap();
-    let by_sid = driver.subscribe("a", "by sid");
-    driver.written();
-    let text = "Permissions Violation for Subscription to \"a\" using queue \"q\"";
-    let events = driver.events_after(format!("-ERR '{text}'\r\n"));
-    let expected =
-        [&format!("denied: {text}"), "queue ended: denied", &format!("server error: {text}")];
-    assert_eq!(events, expected);
-    let events = driver.events_after(denied(&format!("Subscription to \"a\" (sid \"{by_sid}\")")));
-    assert_eq!(events[1], "by sid ended: denied");
-    assert_eq!(driver.session.subscription_count(), 1);
-    driver.lose_connection();
-    assert_eq!(driver.reconnect(), ["SUB a 2"], "a server would refuse it again");
-}
-
-#[test]
-fn a_denied_request_inbox_fails_the_requests_that_wait_for_it() {
-    let mut driver = ready();
-    let inbox = driver.inbox_of("a");
-    let (pattern, _) = inbox.rsplit_once('.').unwrap();
-    let error = denied(&format!("Subscription to \"{pattern}.*\""));
-    let events = driver.events_after(&error);
-    assert!(events[0].starts_with("no reply a: server error: Permissions"), "{events:?}");
-    driver.request("s", "b");
-    let written = driver.written();
-    assert!(written[0].starts_with("SUB _INBOX."), "perhaps it is permitted now");
-}
-
-#[test]
-fn an_error_behind_a_503_finds_nobody() {
-    let mut driver = ready();
-    let inbox = driver.inbox_of("a");
-    driver.events_after(hmsg(&inbox, 1, "NATS/1.0 503\r\n\r\n", ""));
-    let events = driver.events_after(denied("Publish to \"service\""));
-    assert_eq!(events, ["server error: Permissions Violation for Publish to \"service\""]);
-}
-
-#[test]
 fn a_subscription_drained_without_a_connection_is_not_restored() {
     let mut driver = ready();
     let id = driver.session.subscribe("a", Some("q"), "a").unwrap();
@@ -650,20 +457,6 @@ fn a_subscription_drained_without_a_connection_is_not_restored() {
         !all.iter().any(|w| w.starts_with("SUB")) || all.iter().any(|w| w.starts_with("UNSUB")),
         "{all:?}"
     );
-}
-
-#[test]
-fn a_denied_publish_is_none_of_the_requests_kept_from_another_connection() {
-    let mut driver = Driver::ready_with(config(|config| {
-        config.resume = true;
-        config.keep_requests = true;
-    }));
-    driver.inbox_of("kept");
-    driver.lose_connection();
-    driver.reconnect();
-    driver.inbox_of("now");
-    let events = driver.events_after(denied("Publish to \"service\""));
-    assert!(events[0].starts_with("no reply now"), "{events:?}");
 }
 
 #[test]
@@ -690,4 +483,21 @@ fn a_transport_that_opens_after_the_attempt_timed_out_comes_too_late() {
     driver.session.leg(Which::Current).handle_connected(Security::Plain); // as Inner::begin_turn does
     assert_eq!(driver.events().len(), 1);
     assert_eq!(driver.session.phase(), Phase::Connecting);
+}
+
+#[test]
+fn a_drain_that_was_almost_complete_begins_again_on_the_next_connection() {
+    let mut driver = ready();
+    driver.session.drain(driver.now);
+    assert_eq!(driver.written(), ["PING"]);
+    driver.events_after("PONG\r\n");
+    assert_eq!(driver.written(), ["PING"], "the last fence");
+    let refused = driver.session.publish(OutgoingMessage::new("p", ""));
+    assert_eq!(refused, Err(CommandError::Draining));
+    driver.lose_connection();
+    driver.publish("p", "while nothing is being sent");
+    assert_eq!(driver.reconnect(), ["PUB p while nothing is being sent", "PING"]);
+    driver.events_after("PONG\r\n");
+    assert_eq!(driver.written(), ["PING"]);
+    assert_eq!(driver.events_after("PONG\r\n"), ["disconnected: drained", "closed"]);
 }

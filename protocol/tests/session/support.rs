@@ -2,7 +2,7 @@
 
 use evnats_protocol::{
     ClientOp, ConnectInfo, Decoder, DisconnectReason, EndReason, Event, Message, OutgoingMessage,
-    Security, Session, SessionConfig, Which,
+    Phase, Security, Session, SessionConfig, Which,
 };
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,32 @@ impl Driver {
         let mut driver = Self::new(SessionConfig::default());
         driver.session.leg(Which::Current).handle_connected(Security::Plain);
         driver
+    }
+
+    /// The server closes the connection.
+    pub(crate) fn lose_connection(&mut self) -> Vec<String> {
+        self.session.leg(Which::Current).handle_disconnected(DisconnectReason::ServerClosed);
+        self.events()
+    }
+
+    /// Another server takes the session, and reads what is written.
+    #[track_caller]
+    pub(crate) fn reconnect(&mut self) -> Vec<String> {
+        self.reconnect_to(INFO)
+    }
+
+    #[track_caller]
+    pub(crate) fn reconnect_to(&mut self, info: &str) -> Vec<String> {
+        self.forget_written();
+        assert_eq!(self.session.phase(), Phase::Connecting);
+        self.session.handle_connecting(self.now);
+        self.session.leg(Which::Current).handle_connected(Security::Plain);
+        assert!(self.events_after(info).is_empty());
+        assert_eq!(self.written(), ["CONNECT", "PING"], "nothing else before the PONG");
+        self.receive("PONG\r\n");
+        let events = self.events();
+        assert!(events.contains(&"reconnected".to_owned()), "{events:?}");
+        self.written()
     }
 
     /// A session after its handshake.
@@ -143,6 +169,11 @@ impl Driver {
         self.request("service", name);
         self.inboxes().pop().unwrap()
     }
+}
+
+/// Settings of a session that outlives its connections.
+pub(crate) fn resuming() -> SessionConfig {
+    config(|config| config.resume = true)
 }
 
 pub(crate) fn config(change: impl FnOnce(&mut SessionConfig)) -> SessionConfig {

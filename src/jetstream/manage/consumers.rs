@@ -6,8 +6,23 @@ use crate::jetstream::api::{ApiRequest, json_replies};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
 use crate::jetstream::name::check_name;
+use serde::Deserialize;
+use serde_json::json;
 
-json_replies!(ConsumerInfo);
+json_replies!(ConsumerInfo, ConsumerReset);
+
+/// A consumer after a reset (server 2.14).
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ConsumerReset {
+    /// The stream sequence that it delivers from now on.
+    #[serde(rename = "reset_seq")]
+    pub sequence: u64,
+    /// The consumer at the moment of the reply.
+    #[serde(flatten)]
+    pub info: ConsumerInfo,
+}
 
 impl ApiRequest {
     pub(crate) fn create_consumer(stream: &str, config: &ConsumerConfig) -> Result<Self, Error> {
@@ -89,5 +104,27 @@ impl<S: 'static> JetStream<S> {
         callback: impl Callback<S, JetStream<S>, Result<(), Error>>,
     ) {
         self.call(ApiRequest::delete_consumer(stream, consumer), callback);
+    }
+
+    /// Sets a consumer back, so that it delivers again from a stream sequence, or, with `None`, from
+    /// the first message that is not acknowledged (server 2.14).
+    ///
+    /// # Errors
+    /// [`Error::Api`] with 10204 for a sequence that the deliver policy does not allow. A timeout if
+    /// there is no such consumer, or if the server is older: then nobody answers.
+    #[doc(alias = "ResetConsumer")]
+    pub fn reset_consumer(
+        &self,
+        stream: &str,
+        consumer: &str,
+        sequence: Option<u64>,
+        callback: impl Callback<S, JetStream<S>, Result<ConsumerReset, Error>>,
+    ) {
+        let request = ApiRequest::consumer("RESET", stream, consumer);
+        let request = request.and_then(|request| match sequence {
+            Some(sequence) => request.with(&json!({ "seq": sequence })),
+            None => Ok(request),
+        });
+        self.call(request, callback);
     }
 }

@@ -11,6 +11,7 @@ pub use consumer_config::{
     AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, PriorityGroupInfo, PriorityPolicy,
     ReplayPolicy, SequenceInfo,
 };
+pub use consumers::ConsumerReset;
 pub(crate) use messages::{DirectReads, read_direct_headers};
 pub use messages::{MessageQuery, ReadFrom, StoredMessage};
 pub use stream_config::{
