@@ -144,6 +144,58 @@ fn a_reconnect_storm_can_be_repeated_exactly_from_its_seed() {
     assert!(first != storm(8), "another seed gives another one");
 }
 
+/// What a subscriber gets whose server shuts down while messages come, and how it was connected.
+fn numbers_through_a_lame_duck(seed: u64) -> (Vec<u32>, Vec<&'static str>) {
+    const NUMBERS: u32 = 3000;
+    #[derive(Default)]
+    struct App {
+        sent: u32,
+        numbers: Vec<u32>,
+        connection: Vec<&'static str>,
+    }
+    let (simulation, server) = world(seed);
+    let other = server.join("other.test:4222");
+    simulation.set_latency(Duration::from_micros(100)..Duration::from_millis(20));
+    let event_loop: EventLoop<App> = simulation.event_loop().expect("a loop");
+    let both = Options::for_servers(["nats://nats.test:4222", "nats://other.test:4222"]);
+    let subscriber = event_loop.connect(both.randomize_servers(false)).expect("a client");
+    let publisher = event_loop.connect("nats://other.test:4222").expect("a client");
+    subscriber.on_disconnect(|app, _, _| app.connection.push("disconnected"));
+    subscriber.on_reconnect(|app, _, _| app.connection.push("reconnected"));
+    subscriber.on_lame_duck(|app, _| app.connection.push("lame duck"));
+    let numbers = subscriber.subscribe("numbers", |app: &mut App, _, message| {
+        app.numbers.push(message.text().parse().expect("a number"));
+    });
+    numbers.expect("a subscription");
+    subscriber.flush(move |_, _, _| {
+        publisher.set_interval(Duration::from_millis(1), |app: &mut App, publisher| {
+            publisher.publish("numbers", app.sent.to_string()).expect("a publish");
+            app.sent += 1;
+            if app.sent == NUMBERS {
+                publisher.cancel_current_timer();
+                publisher.drain();
+            }
+        });
+    });
+    let (lame, killed) = (server.clone(), server.clone());
+    simulation.after(SECOND, move || lame.lame_duck());
+    simulation.after(5 * SECOND / 2, move || killed.kill());
+    subscriber.set_timer(10 * SECOND, |_, subscriber| subscriber.close());
+    let mut app = App::default();
+    event_loop.run(&mut app).expect("the loop");
+    drop(other);
+    (app.numbers, app.connection)
+}
+
+#[test]
+fn a_move_away_from_a_lame_duck_loses_nothing_and_repeats_nothing() {
+    for seed in 0..20 {
+        let (numbers, connection) = numbers_through_a_lame_duck(seed);
+        assert_eq!(connection, ["lame duck", "reconnected", "disconnected"], "seed {seed}");
+        assert!(numbers.iter().copied().eq(0..3000), "seed {seed}: {} numbers", numbers.len());
+    }
+}
+
 #[test]
 fn a_watch_survives_reconnects_and_sees_every_last_value_once_it_is_back() {
     #[derive(Default)]

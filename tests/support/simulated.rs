@@ -15,13 +15,17 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The server. Clones are the same one.
+/// A server, or one of a cluster without delays inside. Clones are the same one.
 #[derive(Clone)]
-pub struct SimulatedServer(Rc<RefCell<State>>);
-
-struct State {
+pub struct SimulatedServer {
     simulation: Simulation,
     address: String,
+    state: Rc<RefCell<State>>,
+}
+
+/// What the servers of a cluster have in common.
+struct State {
+    simulation: Simulation,
     clients: BTreeMap<u64, Client>,
     streams: BTreeMap<String, Stream>,
     /// How many `PING`s have come.
@@ -32,6 +36,8 @@ struct State {
 
 struct Client {
     connection: Connection,
+    /// The server that it is connected to.
+    address: String,
     subscriptions: BTreeMap<u64, Subscription>,
     no_responders: bool,
 }
@@ -76,39 +82,47 @@ struct Session {
 impl SimulatedServer {
     /// A server at `host:port`.
     pub fn start(simulation: &Simulation, address: &str) -> Self {
-        let server = Self(Rc::new(RefCell::new(State {
+        let state = State {
             simulation: simulation.clone(),
-            address: address.to_owned(),
             clients: BTreeMap::new(),
             streams: BTreeMap::new(),
             pings: 0,
             connects: 0,
-        })));
+        };
+        let (simulation, address) = (simulation.clone(), address.to_owned());
+        let server = Self { simulation, address, state: Rc::new(RefCell::new(state)) };
+        server.listen();
+        server
+    }
+
+    /// Another server of the same cluster.
+    pub fn join(&self, address: &str) -> Self {
+        let server = Self { address: address.to_owned(), ..self.clone() };
         server.listen();
         server
     }
 
     fn listen(&self) {
         let server = self.clone();
-        let (simulation, address) = {
-            let state = self.0.borrow();
-            (state.simulation.clone(), state.address.clone())
-        };
         let accept = move |connection: &Connection| {
             server.greet(connection);
             Session { server: server.clone(), decoder: Decoder::default() }
         };
-        simulation.listen(&address, accept).expect("a free address");
+        self.simulation.listen(&self.address, accept).expect("a free address");
     }
 
     /// Kills the server: every connection is reset, and none is accepted. Streams are kept.
     pub fn kill(&self) {
-        let (simulation, address) = {
-            let state = self.0.borrow();
-            (state.simulation.clone(), state.address.clone())
-        };
-        simulation.stop_listening(&address).expect("an address");
-        simulation.reset(&address).expect("an address");
+        self.simulation.stop_listening(&self.address).expect("an address");
+        self.simulation.reset(&self.address).expect("an address");
+    }
+
+    /// Announces to its clients that it will shut down.
+    pub fn lame_duck(&self) {
+        let state = self.state.borrow();
+        for client in state.clients.values().filter(|client| client.address == self.address) {
+            self.introduce(&client.connection, true);
+        }
     }
 
     /// Starts a server again that was killed.
@@ -118,29 +132,35 @@ impl SimulatedServer {
     }
 
     pub fn pings(&self) -> u64 {
-        self.0.borrow().pings
+        self.state.borrow().pings
     }
 
     pub fn connects(&self) -> u64 {
-        self.0.borrow().connects
+        self.state.borrow().connects
     }
 
     fn greet(&self, connection: &Connection) {
-        let info = json!({
-            "server_id": "SIMULATED", "server_name": "simulated", "version": "2.12.0", "proto": 1,
-            "headers": true, "max_payload": 1_048_576, "jetstream": true, "client_id": connection.id(),
-        });
-        connection.send(format!("INFO {info}\r\n").as_bytes());
+        self.introduce(connection, false);
         let client = Client {
             connection: connection.clone(),
+            address: self.address.clone(),
             subscriptions: BTreeMap::new(),
             no_responders: false,
         };
-        self.0.borrow_mut().clients.insert(connection.id(), client);
+        self.state.borrow_mut().clients.insert(connection.id(), client);
+    }
+
+    fn introduce(&self, connection: &Connection, is_lame_duck: bool) {
+        let info = json!({
+            "server_id": self.address, "server_name": self.address, "version": "2.12.0",
+            "proto": 1, "headers": true, "max_payload": 1_048_576, "jetstream": true,
+            "client_id": connection.id(), "ldm": is_lame_duck,
+        });
+        connection.send(format!("INFO {info}\r\n").as_bytes());
     }
 
     fn handle(&self, id: u64, op: ClientOp) {
-        let state = &mut *self.0.borrow_mut();
+        let state = &mut *self.state.borrow_mut();
         let Some(client) = state.clients.get_mut(&id) else { return };
         match op {
             ClientOp::Connect(info) => {
@@ -214,7 +234,7 @@ impl SimulatedServer {
     fn plan(&self, state: &State, stream: String, consumer: String, delay: Duration) {
         let server = self.clone();
         state.simulation.after(delay, move || {
-            let state = &mut *server.0.borrow_mut();
+            let state = &mut *server.state.borrow_mut();
             state.push(&stream);
             if let Some(heartbeat) = state.beat(&stream, &consumer, delay.is_zero()) {
                 server.plan(state, stream, consumer, heartbeat);
@@ -232,7 +252,7 @@ impl Peer for Session {
     }
 
     fn handle_closed(&mut self, connection: &Connection) {
-        self.server.0.borrow_mut().clients.remove(&connection.id());
+        self.server.state.borrow_mut().clients.remove(&connection.id());
     }
 }
 
