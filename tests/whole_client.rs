@@ -45,6 +45,8 @@ enum Op {
     },
     Cut,
     Heal,
+    /// The first server of two announces that it will shut down.
+    LameDuck,
     Kill,
     Restart,
     /// In a callback of the loop.
@@ -99,6 +101,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..8000_u32).prop_map(|time| Op::Wait { time }),
         1 => Just(Op::Cut),
         1 => Just(Op::Heal),
+        2 => Just(Op::LameDuck),
         1 => Just(Op::Kill),
         1 => Just(Op::Restart),
     ];
@@ -237,6 +240,7 @@ impl World {
             Op::Wait { .. } => {}
             Op::Cut => self.simulation.cut(ADDRESS).expect("an address"),
             Op::Heal => self.simulation.heal(ADDRESS).expect("an address"),
+            Op::LameDuck => self.server.lame_duck(),
             Op::Kill => self.server.kill(),
             Op::Restart => self.server.restart(),
             Op::Inside(ops) => {
@@ -292,7 +296,9 @@ fn run(seed: u64, hooks: Ending, ops: &[Op]) {
     let simulation = Simulation::new(seed);
     let server = SimulatedServer::start(&simulation, ADDRESS);
     let event_loop: EventLoop = simulation.event_loop().expect("a loop");
-    let options = Options::new("nats://nats.test:4222")
+    server.join("other.test:4222");
+    let options = Options::for_servers(["nats://nats.test:4222", "nats://other.test:4222"])
+        .randomize_servers(false)
         .ping_interval(5000 * MS)
         .connect_timeout(2000 * MS)
         .retry_first_connect(true);

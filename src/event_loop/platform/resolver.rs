@@ -192,4 +192,29 @@ mod tests {
         }
         assert_eq!(BEGUN.load(Ordering::SeqCst), MAX_THREADS);
     }
+
+    #[test]
+    fn a_resolver_that_is_gone_begins_no_other_look_up() {
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        static HANG: Mutex<()> = Mutex::new(());
+        let hang = HANG.lock().expect("not poisoned");
+        let resolver = Resolver::new(|_, _| {
+            BEGUN.fetch_add(1, Ordering::SeqCst);
+            drop(HANG.lock());
+            Ok(Vec::new())
+        });
+        let (done, _woken) = readiness();
+        let asked = (0..2 * MAX_THREADS).map(|_| resolver.look_up("name", 1, done.clone()));
+        let asked: Vec<_> = asked.map(|pending| pending.expect("accepted")).collect();
+        while BEGUN.load(Ordering::SeqCst) < MAX_THREADS {
+            thread::yield_now();
+        }
+        let jobs = resolver.jobs.clone();
+        drop(resolver);
+        drop(hang);
+        while lock(&jobs).threads > 0 {
+            thread::yield_now();
+        }
+        assert_eq!((BEGUN.load(Ordering::SeqCst), asked.len()), (MAX_THREADS, 2 * MAX_THREADS));
+    }
 }
