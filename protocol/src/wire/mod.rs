@@ -16,3 +16,4 @@ pub(crate) mod payload;
 pub(crate) mod secret;
 pub mod subject;
 pub(crate) mod version;
+mod words;
