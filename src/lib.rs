@@ -116,6 +116,7 @@ pub mod jetstream;
 pub mod kv;
 pub mod simulation;
 
+pub use bytes::Bytes;
 #[cfg(feature = "tls")]
 pub use client::Tls;
 pub use client::{
@@ -133,9 +134,11 @@ pub use evnats_protocol::{
     Authentication, ClientOp, CommandError, ConnectInfo, DisconnectReason, EndReason, FlushError,
     HeaderError, HeaderMap, HeaderStatus, Headers, Limits, Message, OutgoingMessage, Payload,
     PendingLimits, PoolServer, ProtocolError, RequestError, Scheme, Secret, ServerError,
-    ServerErrorKind, ServerInfo, ServerOp, ServerUrl, Statistics, SubscriptionId,
+    ServerErrorKind, ServerInfo, ServerOp, ServerUrl, ServerVersion, Statistics, SubscriptionId,
     SubscriptionSnapshot, TlsErrorKind, UrlError, UserInfo, subject,
 };
+/// The event loop's `mio`, in the version whose types this crate's signatures have.
+pub use mio;
 
 #[doc = include_str!("cookbook.md")]
 pub mod cookbook {}
