@@ -62,6 +62,7 @@ const SIGNATURE_LEN: usize = 64;
 
 impl Credentials {
     /// Nothing is said of who the client is. A client certificate may still say it.
+    #[must_use]
     pub fn none() -> Self {
         Self(Kind::None)
     }

@@ -24,6 +24,7 @@ pub(super) enum Choice {
 
 impl LoopOptions {
     /// A loop with a selector of its own.
+    #[must_use]
     pub fn new() -> Self {
         Self { max_posted: 65_536, platform: Choice::Mio }
     }

@@ -65,6 +65,7 @@ pub enum NextDeadline {
 
 impl NextDeadline {
     /// How long a host may wait, for the calls that take it so: `None` means for ever.
+    #[must_use]
     pub fn timeout(self, now: Instant) -> Option<Duration> {
         match self {
             Self::Now => Some(Duration::ZERO),

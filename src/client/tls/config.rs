@@ -44,24 +44,28 @@ struct Identity {
 
 impl Tls {
     /// The defaults.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Whether the handshake comes before the server's first word, for servers with
     /// `handshake_first`. Others would wait, and so would the client. Default: false.
+    #[must_use]
     pub fn first(mut self, first: bool) -> Self {
         self.first = first;
         self
     }
 
     /// Trusts the certificate authorities in a PEM file, instead of the system's. Several add up.
+    #[must_use]
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.authorities.push(Pem::File(path.into()));
         self
     }
 
     /// Trusts the certificate authorities in a PEM text, instead of the system's. Several add up.
+    #[must_use]
     pub fn ca_pem(mut self, pem: impl Into<String>) -> Self {
         self.authorities.push(Pem::Text(pem.into().into()));
         self
@@ -69,6 +73,7 @@ impl Tls {
 
     /// Whether the system's certificate authorities are trusted beside one's own. Default: false.
     /// Without one's own, they are in any case.
+    #[must_use]
     pub fn system_roots(mut self, system_roots: bool) -> Self {
         self.system_roots = system_roots;
         self
@@ -76,6 +81,7 @@ impl Tls {
 
     /// Shows the server a certificate, if it asks for one: PEM files of the certificate with its
     /// chain, and of the private key, which must not be encrypted. The last one given counts.
+    #[must_use]
     pub fn client_certificate_files(
         mut self,
         chain: impl Into<PathBuf>,
@@ -87,6 +93,7 @@ impl Tls {
     }
 
     /// As [`client_certificate_files`](Self::client_certificate_files), with PEM texts.
+    #[must_use]
     pub fn client_certificate_pem(
         mut self,
         chain: impl Into<String>,
@@ -99,6 +106,7 @@ impl Tls {
 
     /// The name, or IP address, that the server's certificate has to be for. Default: the host in
     /// the server's URL.
+    #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
@@ -106,6 +114,7 @@ impl Tls {
 
     /// Accepts any certificate, of whomever. The connection is encrypted then, and whoever is in
     /// between can read it all the same. For tests. Default: false.
+    #[must_use]
     pub fn danger_accept_any_certificate(mut self, accept: bool) -> Self {
         self.accept_any = accept;
         self

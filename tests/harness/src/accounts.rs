@@ -205,6 +205,9 @@ impl fmt::Debug for User {
 
 /// A new key for a user without a token: the public key, for `authorization { users [ { nkey: … } ] }`,
 /// and the seed.
+///
+/// # Panics
+/// When the system has no randomness to make a key of.
 #[must_use]
 pub fn nkey_user() -> (String, String) {
     let key = KeyPair::new_user();

@@ -199,6 +199,9 @@ impl Server {
 
     /// Whether the process exists: false after a stop, and when it has ended by itself, as in lame
     /// duck mode. A paused server runs.
+    ///
+    /// # Panics
+    /// When the process cannot be looked at.
     #[track_caller]
     pub fn is_running(&mut self) -> bool {
         let exited = self.process.as_mut().is_none_or(|process| {
