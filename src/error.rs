@@ -69,7 +69,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// What an error of a floor above the client says of itself.
+/// What an error of a floor above the client reports about itself.
 pub trait LayerError: StdError + Send + Sync + sealed::Sealed + 'static {
     /// Whether what was asked for does not exist.
     fn is_not_found(&self) -> bool;

@@ -1,4 +1,4 @@
-//! TLS, and who a client is: every way to say it, what goes wrong with it and what is told then,
+//! TLS, and who a client is: every way to prove it, what goes wrong and what is reported then,
 //! on real servers. Nothing secret that a test uses may show in a log, an error or a `Debug`.
 
 #![cfg(all(feature = "nkeys", feature = "tls"))]

@@ -18,13 +18,13 @@ use std::time::Instant;
 pub(super) struct Connection {
     pub(super) session: ClientSession,
     pub(super) hooks: Hooks,
-    /// Layers above that are told of losses and of new connections.
+    /// Layers above that are notified of losses and of new connections.
     pub(super) observers: Slab<CallbackSlot<OnObserved>>,
     /// What callbacks are to hear of before anything new.
     pub(super) notices: VecDeque<Notice>,
     /// The user's callbacks for the ends of subscriptions.
     pub(super) on_end: HashMap<SubscriptionId, OnEnd>,
-    /// Errors that no call has returned, and that the user has not been told of.
+    /// Errors that no call has returned and that have not been reported to the user yet.
     pub(super) reports: VecDeque<ConnectionError>,
     /// Answers that could not be sent.
     pub(super) answers_failed: u64,
@@ -40,7 +40,7 @@ pub(super) struct Connection {
     pub(super) wants_reconnect: bool,
     /// Whether own messages come back.
     echo: bool,
-    /// Servers that were announced and that the user has not been told of.
+    /// Servers that were announced and not reported to the user yet.
     pub(super) discovered: Vec<String>,
     /// The user wants to see every frame.
     is_captured: bool,
@@ -115,7 +115,7 @@ impl Connection {
         self.current = self.set_out(Which::Current, server, slot);
     }
 
-    /// A route to a server. If it cannot even begin, the session has been told.
+    /// A route to a server. If it cannot even begin, the session has been notified.
     fn set_out(&mut self, which: Which, server: PoolServer, slot: &Slot) -> Route {
         let Some(connector) = &self.connector else { return Route::closed() };
         let mut route = Route::new(which, server);

@@ -74,20 +74,20 @@ impl Connector {
 
     /// The attempt to connect to the current server has failed.
     pub(super) fn handle_failure(&mut self, reason: &DisconnectReason, is_first: bool) -> Next {
-        let goes_on = self.pool.handle_failure(reason);
+        let retries = self.pool.handle_failure(reason);
         let is_allowed = if is_first {
             // without retries, every server has one attempt
             self.retry_first_connect || self.pool.servers().any(|server| server.failures == 0)
         } else {
             self.reconnect
         };
-        if goes_on && is_allowed { Next::Retry } else { Next::GiveUp }
+        if retries && is_allowed { Next::Retry } else { Next::GiveUp }
     }
 
     /// The connection to the current server was lost.
     pub(super) fn handle_disconnected(&mut self, reason: &DisconnectReason, now: Instant) -> Next {
-        let goes_on = self.pool.handle_disconnected(reason, now);
-        if goes_on && self.reconnect { Next::Retry } else { Next::GiveUp }
+        let retries = self.pool.handle_disconnected(reason, now);
+        if retries && self.reconnect { Next::Retry } else { Next::GiveUp }
     }
 
     /// What the user chooses from, and how, if he does.

@@ -77,7 +77,7 @@ impl<S: 'static> Client<S> {
         &self.port
     }
 
-    /// Publishes a message. Before the connection stands, it waits in the buffer.
+    /// Publishes a message. Until there is a connection, it waits in the buffer.
     ///
     /// That the server has got it is known after a later [`flush`](Self::flush).
     ///
@@ -213,7 +213,7 @@ impl<S: 'static> Client<S> {
     }
 
     /// Names other servers in place of those of the options, and of those that were announced. The
-    /// connection that stands is kept.
+    /// current connection is kept.
     ///
     /// # Errors
     /// A URL cannot be used; then nothing is changed.
@@ -232,7 +232,7 @@ impl<S: 'static> Client<S> {
         pool.map_or(Vec::new(), |pool| pool.servers().cloned().collect())
     }
 
-    /// Where the connection stands.
+    /// The state of the connection.
     #[must_use]
     pub fn state(&self) -> ConnectionState {
         let session = &self.driver().connection.borrow().session;

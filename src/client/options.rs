@@ -57,7 +57,7 @@ impl Options {
     /// IPv6 address in brackets; `tls://` where TLS is a must, `ws://` and `wss://` for WebSocket
     /// (with feature `websocket`), or `unix:path` for a Unix socket. Several servers of a cluster
     /// have commas between them. `user:password@` or `token@` before the host, percent-encoded,
-    /// says who to be there, and counts more than [`credentials`](Self::credentials).
+    /// decides who to be there, and takes precedence over [`credentials`](Self::credentials).
     pub fn new(servers: impl Into<String>) -> Self {
         Self {
             servers: vec![servers.into()],

@@ -150,7 +150,7 @@ pub(crate) fn elapsed_nanos<'de, D: Deserializer<'de>>(
     Ok(nanos.and_then(|nanos| u64::try_from(nanos).ok()).map(Duration::from_nanos))
 }
 
-/// The server's type is a signed 64-bit number: 292 years are the most it can be told.
+/// The server's type is a signed 64-bit number: it can be given 292 years at most.
 fn saturating_nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }

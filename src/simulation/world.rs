@@ -214,7 +214,7 @@ impl World {
         }
     }
 
-    /// Begins to connect. Whether somebody listens is known when the request arrives.
+    /// Begins to connect. Whether the address is listened to is known when the request arrives.
     pub(crate) fn connect(self: &Rc<Self>, address: SocketAddr) -> SimulatedStream {
         let id = self.network.borrow_mut().next_connection();
         let wire = Wire::new(self, id, address);

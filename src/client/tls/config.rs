@@ -112,7 +112,7 @@ impl Tls {
         self
     }
 
-    /// Accepts any certificate, of whomever. The connection is encrypted then, and whoever is in
+    /// Accepts any certificate, whoever issued it. The connection is encrypted then, and an attacker in
     /// between can read it all the same. For tests. Default: false.
     #[must_use]
     pub fn danger_accept_any_certificate(mut self, accept: bool) -> Self {

@@ -51,7 +51,7 @@ pub(crate) struct OrderedConfig {
     /// Whether stored messages come at once (the default) or at the pace they were stored in.
     pub(crate) replay_policy: ReplayPolicy,
     /// How often the server reports while there are no messages. Default 5 s; after three missed
-    /// reports the consumer is created anew.
+    /// reports the consumer is created again.
     pub(crate) idle_heartbeat: Duration,
     /// How long the server keeps a consumer that nobody listens to. Default 5 min; the server's
     /// own 5 s would end it in every pause.
@@ -506,7 +506,7 @@ struct Position {
     stream_sequence: u64,
     /// The latest time at which a delivered message was stored.
     timestamp_nanos: u64,
-    /// The sequence before the first incarnation's start, as its creation told.
+    /// The sequence before the first incarnation's start, as the reply to its creation reported.
     origin: Option<u64>,
 }
 

@@ -230,7 +230,7 @@ pub enum PriorityPolicy {
     /// There are no groups.
     #[default]
     None,
-    /// Those whose request says that enough is pending.
+    /// Those whose request states that enough is pending.
     Overflow,
     /// One, until it goes silent.
     PinnedClient,
@@ -270,7 +270,7 @@ pub struct ConsumerInfo {
     pub num_pending: u64,
     /// The servers that keep the consumer.
     pub cluster: Option<ClusterInfo>,
-    /// Push consumers: whether somebody is subscribed to the deliver subject.
+    /// Push consumers: whether there is a subscription to the deliver subject.
     pub push_bound: bool,
     /// Whether delivery is paused (2.11).
     pub paused: bool,

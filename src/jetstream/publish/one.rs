@@ -135,7 +135,7 @@ pub(crate) fn acknowledged_sequence(outcome: Result<Message, RequestError>) -> R
     }
 }
 
-/// A publish that got no acknowledgement. A 503 says that nobody listens: no stream does.
+/// A publish that got no acknowledgement. A 503 means that nothing listens: no stream does.
 fn publish_error(error: RequestError) -> Error {
     match error {
         RequestError::NoResponders => Error::NoStream,

@@ -39,7 +39,7 @@ const LEADER_PATIENCE: Duration = Duration::from_millis(500);
 const ROUTE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The server allows five replicas; three are what everyone uses.
-const MOST_REPLICAS: usize = 3;
+const MAX_REPLICAS: usize = 3;
 
 /// A running cluster. Killed when dropped.
 ///
@@ -245,7 +245,7 @@ impl Cluster {
             // With a node missing, the leader might choose that one: it takes a killed node for
             // alive for minutes.
             if let (Some(server), true) = (open.first(), nodes.len() == self.servers.len()) {
-                prove_placement(server, nodes.len().min(MOST_REPLICAS))?;
+                prove_placement(server, nodes.len().min(MAX_REPLICAS))?;
             }
         }
         Ok(())

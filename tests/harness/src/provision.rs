@@ -267,7 +267,7 @@ impl Cache {
 /// One way to fetch a binary into the cache.
 type Fetch = fn(&Cache) -> Result<PathBuf, String>;
 
-/// Says that this process is fetching a release, so that others wait. Only saves work: who cannot
+/// Announces that this process is fetching a release, so that others wait. Only saves work: who cannot
 /// have it goes ahead.
 struct Lock {
     path: PathBuf,

@@ -447,7 +447,7 @@ impl Builder {
         self
     }
 
-    /// Says that the extra configuration makes the server do the TLS handshake before `INFO`
+    /// Declares that the extra configuration makes the server do the TLS handshake before `INFO`
     /// (`handshake_first`), so that its readiness shows in the log alone.
     pub fn tls_first(mut self) -> Builder {
         self.tls_first = true;
