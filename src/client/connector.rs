@@ -105,7 +105,7 @@ impl Connector {
         }
     }
 
-    /// Who is asked for the pause, if there is to be one, and what.
+    /// The user's delay callback and its argument, if the next attempt is delayed at all.
     pub(super) fn delay(&self, delay: Duration) -> Option<(DelayCallback, u32)> {
         let callback = self.delay.clone().filter(|_| delay > Duration::ZERO)?;
         Some((callback, self.pool.passes()))

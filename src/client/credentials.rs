@@ -1,6 +1,6 @@
 //! Credentials: who a client is, and its answer when a server asks.
 //!
-//! Invariant: what is secret is in memory that is wiped when it is let go of, working copies
+//! Invariant: what is secret is in memory that is wiped when it is dropped, working copies
 //! included, and shows in no `Debug`, `Display` or error. An answer is made for every
 //! connection, because the server's nonce is another one each time, and a file may be too.
 //!

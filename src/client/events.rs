@@ -64,16 +64,16 @@ impl Driver {
     ) -> Ran {
         match event {
             Event::Connected => {
-                let info = self.note_connected(now);
+                let info = self.record_connected(now);
                 self.run_hook(state, port, |hooks| &hooks.connect, &info)
             }
             Event::Reconnected => {
-                let info = self.note_connected(now);
+                let info = self.record_connected(now);
                 let last = Notice::Reconnected(Box::new(info));
                 self.notify(state, port, Observed::Reconnected, last)
             }
             Event::InfoChanged => {
-                self.note_info();
+                self.record_info();
                 Ok(())
             }
             Event::ConnectFailed(reason) => {
@@ -95,7 +95,7 @@ impl Driver {
             }
             Event::Moved => {
                 self.connection.borrow_mut().finish_move(now);
-                let info = self.note_connected(now);
+                let info = self.record_connected(now);
                 self.run_hook(state, port, |hooks| &hooks.reconnect, &info)
             }
             Event::MoveFailed(reason) => {
@@ -142,7 +142,7 @@ impl Driver {
         self.connection.borrow_mut().begin_move(self.slot(), now);
     }
 
-    fn note_connected(&self, now: Instant) -> ServerInfo {
+    fn record_connected(&self, now: Instant) -> ServerInfo {
         let mut connection = self.connection.borrow_mut();
         let info = connection.session.server_info().cloned().unwrap_or_default();
         log::info!("connected to {} ({})", info.server_name, connection.server());
@@ -150,12 +150,12 @@ impl Driver {
             connector.pool.handle_connected(now);
         }
         drop(connection);
-        self.note_info();
+        self.record_info();
         info
     }
 
     /// The server has described itself, and perhaps its cluster.
-    fn note_info(&self) {
+    fn record_info(&self) {
         let mut connection = self.connection.borrow_mut();
         let Connection { session, connector, discovered, .. } = &mut *connection;
         if let (Some(info), Some(connector)) = (session.server_info(), connector) {

@@ -5,9 +5,8 @@
 //! protocol forces: the current sequence of a failed compare-and-set exists only there.
 //! This file does not know which request failed, and it retries nothing.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A request that JetStream understood and refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -270,7 +269,7 @@ mod tests {
         }
         let overflow = error(400, 10071, "wrong last sequence: 18446744073709551616");
         assert_eq!(overflow.current_sequence(), None);
-        // Another error that happens to end alike says nothing about sequences.
+        // another error that happens to end alike says nothing about sequences
         assert_eq!(error(400, 10060, "wrong: 7").current_sequence(), None);
     }
 

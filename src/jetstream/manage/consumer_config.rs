@@ -27,7 +27,7 @@ pub struct ConsumerConfig {
     /// The name. `None`: the server makes one up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// A text for humans.
+    /// A description for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Where in the stream delivery starts.
@@ -184,7 +184,7 @@ pub enum DeliverPolicy {
     ByStartTime(SystemTime),
     /// The newest message of each subject, then everything new. Needs a filter; `>` will do.
     LastPerSubject,
-    /// A word of a later server.
+    /// A value this version does not know.
     Other(String),
 }
 
@@ -202,7 +202,7 @@ pub enum AckPolicy {
     All,
     /// Flow control acknowledges (2.14). Internal to servers.
     FlowControl,
-    /// A word of a later server.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }
@@ -217,7 +217,7 @@ pub enum ReplayPolicy {
     Instant,
     /// At the pace in which they were stored.
     Original,
-    /// A word of a later server.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }
@@ -236,7 +236,7 @@ pub enum PriorityPolicy {
     PinnedClient,
     /// Those with the lowest number first (2.12).
     Prioritized,
-    /// A word of a later server.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }
@@ -466,7 +466,7 @@ mod tests {
             assert_eq!(decode(json).deliver_policy, policy);
         }
         assert_eq!(decode(json!({})).deliver_policy, DeliverPolicy::All);
-        // A policy without its position cannot be acted on, but can be shown.
+        // a policy without its position cannot be acted on, but can be shown
         let other = DeliverPolicy::Other("by_start_time".into());
         assert_eq!(decode(json!({"deliver_policy": "by_start_time"})).deliver_policy, other);
     }
