@@ -24,10 +24,10 @@ pub(crate) struct Identity {
     #[arg(long, global = true, value_parser = input::secret)]
     token: Option<Secret>,
     /// Credentials file, with a JWT and a seed [env: NATS_CREDS]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_parser = input::path, value_name = "FILE")]
     creds: Option<PathBuf>,
     /// File with the seed of an nkey [env: NATS_NKEY]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_parser = input::path, value_name = "FILE")]
     nkey: Option<PathBuf>,
 }
 
