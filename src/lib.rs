@@ -143,6 +143,9 @@ pub use mio;
 #[doc = include_str!("cookbook.md")]
 pub mod cookbook {}
 
+#[doc = include_str!("from_ev_nats.md")]
+pub mod from_ev_nats {}
+
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]
 struct ReadmeExamples;
