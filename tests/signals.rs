@@ -25,7 +25,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use support::run_with;
 
-const HOLD: Duration = Duration::from_millis(800);
+const HOLD: Duration = Duration::from_millis(1500);
 
 /// What is done to a program.
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +43,11 @@ impl Disturbance {
         let pid = program.id();
         let script = match self {
             Self::StoppedAndContinued => format!(
-                "for i in 1 2 3; do kill -STOP {pid}; \
+                "i=0; while [ $i -lt 20 ]; do i=$((i+1)); kill -STOP {pid}; \
                  until ps -o stat= -p {pid} | grep -q T; do :; done; kill -CONT {pid}; done"
             ),
             Self::Interrupted => {
-                format!("i=0; while [ $i -lt 50 ]; do kill -USR1 {pid}; i=$((i+1)); done")
+                format!("i=0; while [ $i -lt 400 ]; do kill -USR1 {pid}; i=$((i+1)); done")
             }
         };
         let done = Command::new("sh").args(["-c", &script]).status();
