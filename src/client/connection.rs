@@ -6,10 +6,11 @@ use super::capture::{Frame, Wire};
 use super::connector::Connector;
 use super::error::ConnectionError;
 use super::hooks::{ClientSession, Hooks, Notice, OnEnd, OnObserved};
+use super::protection::Protection;
 use super::route::{Budget, Route};
 use crate::callback::CallbackSlot;
 use crate::event_loop::{Progress, Readiness, Slot, Transport};
-use evnats_protocol::{DisconnectReason, Phase, PoolServer, Security, SubscriptionId, Which};
+use evnats_protocol::{DisconnectReason, Phase, PoolServer, SubscriptionId, Which};
 use mio::Token;
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
@@ -30,6 +31,7 @@ pub(super) struct Connection {
     pub(super) answers_failed: u64,
     /// `None` for a transport that was given, and cannot be made again.
     pub(super) connector: Option<Connector>,
+    protection: Protection,
     /// The way to the server.
     current: Route,
     /// The way to the server that the session is moving to.
@@ -47,7 +49,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(session: ClientSession, connector: Option<Connector>, echo: bool) -> Self {
+    pub(super) fn new(
+        session: ClientSession,
+        connector: Option<Connector>,
+        protection: Protection,
+        echo: bool,
+    ) -> Self {
         Self {
             session,
             hooks: Hooks::default(),
@@ -57,6 +64,7 @@ impl Connection {
             reports: VecDeque::new(),
             answers_failed: 0,
             connector,
+            protection,
             current: Route::closed(),
             next: None,
             failed_moves: 0,
@@ -79,25 +87,24 @@ impl Connection {
         if self.connector.as_ref().is_some_and(|c| c.due.is_some_and(|due| due <= now)) {
             self.begin_attempt(slot, now);
         }
-        let Self { session, connector, current, next, .. } = self;
-        current.advance(session, connector.as_ref(), slot);
-        if let Some(next) = next {
-            next.advance(session, connector.as_ref(), slot);
+        let Self { session, protection, current, next, .. } = self;
+        for route in std::iter::once(current).chain(next) {
+            route.advance(session, protection, slot);
         }
     }
 
     // ---- the server ---------------------------------------------------------------------------
 
-    /// Uses a transport that is open already.
-    pub(super) fn open(&mut self, transport: Box<dyn Transport>, slot: &Slot, now: Instant) {
+    /// Uses a transport that is open already, to a server that a URL may have named.
+    pub(super) fn open(
+        &mut self,
+        transport: Box<dyn Transport>,
+        server: Option<PoolServer>,
+        slot: &Slot,
+        now: Instant,
+    ) {
         self.session.handle_connecting(now);
-        match Route::open(transport, slot) {
-            Ok(route) => {
-                self.current = route;
-                self.session.leg(Which::Current).handle_connected(Security::Plain);
-            }
-            Err(error) => self.current.fail(&mut self.session, &error),
-        }
+        self.current = Route::open(transport, server, &mut self.session, &self.protection, slot);
     }
 
     /// Sets out for the current server.
@@ -117,12 +124,11 @@ impl Connection {
 
     /// A route to a server. If it cannot even begin, the session has been told.
     fn set_out(&mut self, which: Which, server: PoolServer, slot: &Slot) -> Route {
-        let Some(connector) = &self.connector else { return Route::closed() };
         let mut route = Route::new(which, server);
         if self.is_captured {
             route.capture();
         }
-        route.begin(&mut self.session, connector, slot);
+        route.begin(&mut self.session, &self.protection, slot);
         route
     }
 
@@ -187,9 +193,9 @@ impl Connection {
 
     /// Puts TLS around a transport, as the session asks for.
     pub(super) fn begin_tls(&mut self, which: Which, slot: &Slot) {
-        let Self { session, connector: Some(connector), current, next, .. } = self else { return };
+        let Self { session, protection, current, next, .. } = self;
         if let Some(route) = pick(current, next, which) {
-            route.begin_tls(session, connector, slot);
+            route.begin_tls(session, protection, slot);
         }
     }
 

@@ -1,21 +1,16 @@
-//! The connector: which server a client tries next, when, and what it puts around the socket.
+//! The connector: which server a client tries next, and when.
 //!
 //! Invariant: callbacks of the user's are called by the core, where no borrow is alive; what is
 //! here only keeps them. The way itself is the link's.
 
 use super::credentials::{Credentials, CredentialsError};
-use super::link::Layers;
 use super::options::{ChoiceCallback, CredentialsCallback, DelayCallback, Options};
-#[cfg(feature = "tls")]
-use super::tls::Tls;
 use crate::error::Result;
 use crate::event_loop::Shared;
 use evnats_protocol::{
-    Authentication, DisconnectReason, PoolServer, Security, ServerInfo, ServerPool, ServerUrl,
-    UserInfo,
+    Authentication, DisconnectReason, PoolServer, ServerInfo, ServerPool, ServerUrl, UserInfo,
 };
 use std::io;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub(super) struct Connector {
@@ -27,9 +22,6 @@ pub(super) struct Connector {
     move_on_lame_duck: bool,
     delay: Option<DelayCallback>,
     choice: Option<ChoiceCallback>,
-    require_tls: bool,
-    #[cfg(feature = "tls")]
-    tls: Rc<Tls>,
 }
 
 /// What is to come after a connection or an attempt has ended.
@@ -53,9 +45,6 @@ impl Connector {
             move_on_lame_duck: options.move_on_lame_duck,
             delay: options.delay.clone(),
             choice: options.choice.clone(),
-            require_tls: options.require_tls,
-            #[cfg(feature = "tls")]
-            tls: Rc::new(options.tls.clone()),
         })
     }
 
@@ -116,72 +105,6 @@ impl Connector {
         let moves = self.move_on_lame_duck && self.reconnect;
         moves.then(|| self.pool.alternative()).flatten()
     }
-
-    /// Whether TLS has to come after a server's `INFO`.
-    pub(super) fn security(&self, server: &PoolServer) -> Security {
-        if server.url.scheme().is_websocket() || self.is_tls_first() {
-            Security::Settled
-        } else if self.demands_tls(&server.url) {
-            Security::Demanded
-        } else if cfg!(feature = "tls") {
-            Security::Upgradable
-        } else {
-            Security::Plain
-        }
-    }
-
-    fn demands_tls(&self, url: &ServerUrl) -> bool {
-        self.require_tls || url.scheme().demands_tls()
-    }
-
-    fn is_tls_first(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.tls.is_first();
-        #[cfg(not(feature = "tls"))]
-        false
-    }
-
-    /// What goes around the socket before the server speaks.
-    pub(super) fn layers(&self, server: &PoolServer) -> Layers {
-        let url = &server.url;
-        let wants_tls = match url.scheme().is_websocket() {
-            true => self.demands_tls(url),
-            false => self.is_tls_first(),
-        };
-        let tls = self.tls_layer(server);
-        let websocket = websocket_layer(url);
-        Rc::new(move |transport| {
-            let transport = if wants_tls { tls(transport)? } else { transport };
-            websocket(transport)
-        })
-    }
-
-    /// What goes around the socket when the server has asked for TLS.
-    #[cfg(feature = "tls")]
-    pub(super) fn tls_layer(&self, server: &PoolServer) -> Layers {
-        let tls = self.tls.clone();
-        let host = server.tls_name.clone().unwrap_or_else(|| server.url.host().to_owned());
-        Rc::new(move |transport| tls.connect(transport, &host))
-    }
-
-    #[cfg(not(feature = "tls"))]
-    pub(super) fn tls_layer(&self, _server: &PoolServer) -> Layers {
-        Rc::new(|_| Err(io::Error::other("this build has no TLS: turn on feature `tls`")))
-    }
-}
-
-#[cfg(feature = "websocket")]
-fn websocket_layer(url: &ServerUrl) -> Layers {
-    if !url.scheme().is_websocket() {
-        return Rc::new(Ok);
-    }
-    let (host, path) = (url.authority(), url.path().to_owned());
-    Rc::new(move |transport| super::websocket::connect(transport, &host, &path))
-}
-
-#[cfg(not(feature = "websocket"))]
-fn websocket_layer(_url: &ServerUrl) -> Layers {
-    Rc::new(Ok)
 }
 
 /// Where it says who the client is: the URL before the options.

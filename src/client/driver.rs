@@ -10,6 +10,7 @@ use super::error::ConnectionError;
 use super::hooks::{ClientSession, Delivery, OnEnd, OnObserved};
 use super::options::{CredentialsCallback, Options, TurnLimits};
 use super::port::{ObserverId, Port};
+use super::protection::Protection;
 use super::route::{Budget, Route};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::{Error, Result};
@@ -59,19 +60,21 @@ impl Driver {
         options: Options,
     ) -> Result<Rc<Self>> {
         check(event_loop, &options)?;
+        let server = options.parse_server_at_the_other_end()?;
         let driver = Self::start(event_loop, options, None);
-        driver.connection.borrow_mut().open(transport, &driver.slot, event_loop.now());
+        driver.connection.borrow_mut().open(transport, server, &driver.slot, event_loop.now());
         Ok(driver)
     }
 
     fn start(event_loop: &Rc<Shared>, options: Options, connector: Option<Connector>) -> Rc<Self> {
+        let protection = Protection::new(&options);
         let mut config = options.session;
         let echo = config.connect.echo;
         let random = || u128::from(event_loop.random());
         let seed = random() << 64 | random();
         config.resume = true;
         config.ask_authentication = true;
-        let connection = Connection::new(Session::new(config, seed), connector, echo);
+        let connection = Connection::new(Session::new(config, seed), connector, protection, echo);
         let driver = Rc::new_cyclic(|driver: &Weak<Self>| Driver {
             slot: Slot::new(event_loop, driver.clone()),
             request_timeout: options.request_timeout,

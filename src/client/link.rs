@@ -66,8 +66,13 @@ impl Link {
     }
 
     /// Uses a transport that is open already.
-    pub(super) fn open(transport: Box<dyn Transport>, slot: &Slot) -> io::Result<Self> {
-        Ok(Self::Open(Stream::new(transport, slot.register()?)?))
+    pub(super) fn open(
+        transport: Box<dyn Transport>,
+        layers: Layers,
+        slot: &Slot,
+    ) -> io::Result<Self> {
+        let stream = Stream::new(layers(transport)?, slot.register()?)?;
+        Ok(Self::Connecting { stream, others: Vec::new().into_iter(), layers })
     }
 
     /// Takes note of what became ready.

@@ -16,6 +16,7 @@ mod options;
 #[cfg(all(test, any(feature = "tls", feature = "websocket")))]
 mod pipe;
 mod port;
+mod protection;
 mod route;
 mod stream;
 mod subscription;

@@ -199,8 +199,8 @@ impl Options {
         self
     }
 
-    /// The settings of TLS. Calling this also requires TLS. See [`require_tls`](Self::require_tls) for what else there is. Default:
-    /// certificates that the system trusts, no certificate of the client's own.
+    /// The settings of TLS. Calling this also requires TLS; see [`require_tls`](Self::require_tls).
+    /// Default: certificates that the system trusts, no certificate of the client's own.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = tls;
@@ -211,6 +211,10 @@ impl Options {
     /// Whether servers without TLS are refused, whatever their URLs say. Default: false, until
     /// [`tls`](Self::tls) is called; `tls://` and `wss://` demand it one by one, and a server that
     /// requires TLS gets it in any case.
+    ///
+    /// A client that was connected with TLS once demands it from then on, of every server that it
+    /// tries and whatever is set here: otherwise, whoever can answer in a server's place could have
+    /// the credentials in the clear.
     #[cfg(feature = "tls")]
     pub fn require_tls(mut self, require: bool) -> Self {
         self.require_tls = require;
@@ -349,6 +353,14 @@ impl Options {
 
     pub(super) fn parse_servers(&self) -> Result<Vec<ServerUrl>> {
         parse_servers(&self.servers)
+    }
+
+    /// The server that a transport leads to that is given; `None` if it is not named.
+    pub(super) fn parse_server_at_the_other_end(&self) -> Result<Option<PoolServer>> {
+        if self.servers.iter().all(|server| server.trim().is_empty()) {
+            return Ok(None);
+        }
+        Ok(self.parse_servers()?.into_iter().next().map(PoolServer::new))
     }
 }
 

@@ -5,19 +5,20 @@
 //! what has happened waits there as an event.
 
 use super::capture::Wire;
-use super::connector::{self, Connector};
+use super::connector;
 use super::hooks::ClientSession;
 use super::link::{self, Link};
+use super::protection::Protection;
 use super::stream::ReadOutcome;
 use crate::event_loop::{Readiness, Slot, Transport};
-use evnats_protocol::{DisconnectReason, Phase, PoolServer, Security, Which};
+use evnats_protocol::{DisconnectReason, Phase, PoolServer, Which};
 use mio::Token;
 use std::io;
 use std::time::Instant;
 
 pub(super) struct Route {
     which: Which,
-    /// `None` for a transport that was given.
+    /// `None` for a transport that was given without a URL.
     server: Option<PoolServer>,
     link: Link,
     /// What is on the wire, decoded, if the user wants to see it.
@@ -67,19 +68,34 @@ impl Route {
     pub(super) fn begin(
         &mut self,
         session: &mut ClientSession,
-        connector: &Connector,
+        protection: &Protection,
         slot: &Slot,
     ) {
         let Some(server) = &self.server else { return };
-        match Link::begin(&server.url, connector.layers(server), slot) {
+        let layers = protection.layers(Some(server));
+        match Link::begin(&server.url, layers, slot) {
             Ok(link) => self.link = link,
             Err(error) => self.fail(session, &error),
         }
     }
 
-    /// Uses a transport that is open already.
-    pub(super) fn open(transport: Box<dyn Transport>, slot: &Slot) -> io::Result<Self> {
-        Ok(Self { link: Link::open(transport, slot)?, ..Self::closed() })
+    /// A way over a transport that is open already, to a server that a URL may have named.
+    pub(super) fn open(
+        transport: Box<dyn Transport>,
+        server: Option<PoolServer>,
+        session: &mut ClientSession,
+        protection: &Protection,
+        slot: &Slot,
+    ) -> Self {
+        let mut route = Self { server, ..Self::closed() };
+        match Link::open(transport, protection.layers(route.server()), slot) {
+            Ok(link) => {
+                route.link = link;
+                route.advance(session, protection, slot);
+            }
+            Err(error) => route.fail(session, &error),
+        }
+        route
     }
 
     pub(super) fn server(&self) -> Option<&PoolServer> {
@@ -115,16 +131,22 @@ impl Route {
     pub(super) fn advance(
         &mut self,
         session: &mut ClientSession,
-        connector: Option<&Connector>,
+        protection: &Protection,
         slot: &Slot,
     ) {
-        let security = connector.zip(self.server.as_ref()).map(|(c, server)| c.security(server));
         let mut leg = session.leg(self.which);
         match self.link.advance(slot) {
             Ok(link::Progress::Connected) => {
-                leg.handle_connected(security.unwrap_or(Security::Plain));
+                let server = self.server.as_ref();
+                if protection.begins_with_tls(server) {
+                    protection.handle_secured();
+                }
+                leg.handle_connected(protection.security(server));
             }
-            Ok(link::Progress::Secured) => leg.handle_secured(),
+            Ok(link::Progress::Secured) => {
+                protection.handle_secured();
+                leg.handle_secured();
+            }
             Ok(link::Progress::Underway | link::Progress::Rest) => {}
             Err(error) => self.fail(session, &error),
         }
@@ -134,14 +156,13 @@ impl Route {
     pub(super) fn begin_tls(
         &mut self,
         session: &mut ClientSession,
-        connector: &Connector,
+        protection: &Protection,
         slot: &Slot,
     ) {
-        let Some(server) = &self.server else { return };
-        if let Err(error) = self.link.secure(&connector.tls_layer(server)) {
+        if let Err(error) = self.link.secure(&protection.tls_layer(self.server())) {
             return self.fail(session, &error);
         }
-        self.advance(session, Some(connector), slot);
+        self.advance(session, protection, slot);
     }
 
     /// Reads once, if the stream and the budget allow it. Returns whether there is something new.

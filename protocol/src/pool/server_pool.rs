@@ -93,7 +93,9 @@ pub struct PoolServer {
 }
 
 impl PoolServer {
-    fn new(url: ServerUrl) -> Self {
+    /// A server that the user names, and that has not been tried.
+    #[must_use]
+    pub fn new(url: ServerUrl) -> Self {
         Self {
             url,
             discovered: false,

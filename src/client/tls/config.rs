@@ -119,6 +119,9 @@ impl Tls {
     /// The name to verify.
     pub(super) fn name(&self, host: &str) -> Result<ServerName<'static>, TlsError> {
         let name = self.server_name.as_deref().unwrap_or(host);
+        if name.is_empty() {
+            return Err(TlsError::NoServerName);
+        }
         ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName(name.to_owned()))
     }
 

@@ -23,6 +23,8 @@ pub(super) enum TlsError {
     NoSystemRoots(String),
     #[error("{0:?} is neither a host name nor an address")]
     ServerName(String),
+    #[error("no URL names the host that the certificate has to be for: set it with `server_name`")]
+    NoServerName,
     #[error("cannot set up TLS: {0}")]
     Setup(rustls::Error),
     #[error("the server closed the connection during the TLS handshake")]

@@ -1,0 +1,198 @@
+//! The way to a server: what TLS is demanded of, whose turn comes when an attempt fails, and what is
+//! told of it.
+
+#![cfg(all(feature = "nkeys", feature = "tls"))]
+
+mod support;
+
+use evnats::{
+    Client, ConnectionError, Credentials, DisconnectReason, EventLoop, Options, Tls, TlsErrorKind,
+};
+use evnats_harness::{Certificates, FaultProxy, Server, ServerCertificate, TlsOptions};
+use std::net::SocketAddr;
+use std::time::Duration;
+use support::{finish_with, flush, turn_until};
+
+#[derive(Default)]
+struct App {
+    connects: usize,
+    reconnects: usize,
+    failures: Vec<DisconnectReason>,
+    closed: Option<DisconnectReason>,
+    /// What the client has sent.
+    sent: Vec<String>,
+}
+
+fn event_loop() -> EventLoop<App> {
+    EventLoop::new().expect("an event loop")
+}
+
+/// Has a client write down what happens to it.
+fn watch(nats: &Client<App>) {
+    nats.on_connect(|app, _, _| app.connects += 1);
+    nats.on_reconnect(|app, _, _| app.reconnects += 1);
+    nats.on_close(|app, _, reason| app.closed = Some(reason.clone()));
+    nats.on_error(|app, _, error| {
+        if let ConnectionError::ConnectFailed { reason, .. } = error {
+            app.failures.push(reason.clone());
+        }
+    });
+}
+
+fn quick(servers: impl Into<String>) -> Options {
+    Options::new(servers)
+        .reconnect_delay(Duration::from_millis(20))
+        .max_reconnect_delay(Duration::from_millis(50))
+        .reconnect_jitter(Duration::ZERO)
+        .reconnect_jitter_tls(Duration::ZERO)
+}
+
+fn tls_kind(reason: &DisconnectReason) -> Option<TlsErrorKind> {
+    match reason {
+        DisconnectReason::Tls { kind, .. } => Some(*kind),
+        _ => None,
+    }
+}
+
+/// Two servers that know the same token: one that requires TLS, and one that has none.
+struct Pair {
+    secured: Server,
+    plain: Server,
+    certificates: Certificates,
+}
+
+const TOKEN: &str = "only-through-tls";
+
+impl Pair {
+    fn start() -> Self {
+        let certificates = Certificates::new();
+        let tls = certificates.server_config(ServerCertificate::NameOnly, &TlsOptions::default());
+        let start = |config: &str| {
+            let token = format!("authorization {{ token: \"{TOKEN}\" }}\n");
+            let builder = Server::builder().jetstream(false).config(config).config(token);
+            builder.start().expect("a server")
+        };
+        Self { secured: start(&tls), plain: start(""), certificates }
+    }
+
+    /// Options that trust the server, and demand nothing.
+    fn options(&self, servers: impl Into<String>) -> Options {
+        quick(servers)
+            .tls(Tls::new().ca_file(self.certificates.ca()))
+            .require_tls(false)
+            .credentials(Credentials::token(TOKEN))
+    }
+}
+
+// ---- what TLS is demanded of ----------------------------------------------------------------------
+
+#[test]
+fn a_client_that_was_upgraded_to_tls_demands_it_at_every_later_connection() {
+    let pair = Pair::start();
+    let proxy = FaultProxy::start(pair.secured.port(), |_| Vec::new());
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let options = pair.options(format!("nats://localhost:{}", proxy.port()));
+    let nats = event_loop.connect(options).expect("a client");
+    watch(&nats);
+    flush(&event_loop, &mut app, &nats);
+    nats.on_frame(|app, _, frame| app.sent.push(frame.to_string()));
+    proxy.set_target(pair.plain.port());
+    proxy.reset_all();
+    turn_until(&event_loop, &mut app, "refusals", |app| app.failures.len() >= 3);
+    let kinds: Vec<_> = app.failures.iter().map(tls_kind).collect();
+    assert!(kinds.iter().all(|kind| *kind == Some(TlsErrorKind::NotAvailable)), "{kinds:?}");
+    // a server that the user names later, and nobody announces, is no exception
+    let plain = format!("nats://localhost:{}", pair.plain.port());
+    nats.set_servers([plain]).expect("a URL");
+    let refused = app.failures.len();
+    turn_until(&event_loop, &mut app, "more", |app| app.failures.len() >= refused + 3);
+    assert_eq!(app.reconnects, 0);
+    assert!(!app.sent.iter().any(|frame| frame.contains("CONNECT")), "{:?}", app.sent);
+    let secured = format!("nats://localhost:{}", pair.secured.port());
+    nats.set_servers([secured]).expect("a URL");
+    turn_until(&event_loop, &mut app, "the server with TLS", |app| app.reconnects == 1);
+}
+
+#[test]
+fn a_client_that_began_with_tls_does_not_go_on_without() {
+    let pair = Pair::start();
+    let (event_loop, mut app) = (event_loop(), App::default());
+    // TLS because of the URL, and then a server that it was not demanded of
+    let first = format!("tls://localhost:{}", pair.secured.port());
+    let nats = event_loop.connect(pair.options(first)).expect("a client");
+    watch(&nats);
+    flush(&event_loop, &mut app, &nats);
+    nats.set_servers([pair.plain.url()]).expect("a URL");
+    nats.reconnect();
+    turn_until(&event_loop, &mut app, "a refusal", |app| !app.failures.is_empty());
+    assert_eq!(tls_kind(&app.failures[0]), Some(TlsErrorKind::NotAvailable));
+}
+
+/// A connection to a server, as somebody's own dialer makes it.
+fn dial(server: &Server) -> mio::net::TcpStream {
+    let address = SocketAddr::from(([127, 0, 0, 1], server.port()));
+    let stream = std::net::TcpStream::connect(address).expect("a connection");
+    stream.set_nonblocking(true).expect("a socket");
+    mio::net::TcpStream::from_std(stream)
+}
+
+#[track_caller]
+fn ends_over(server: &Server, options: Options) -> (DisconnectReason, bool) {
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let nats = event_loop.connect_over(dial(server), options).expect("a client");
+    watch(&nats);
+    nats.on_frame(|app, _, frame| app.sent.push(frame.to_string()));
+    nats.flush(|_, nats, _| nats.close());
+    finish_with(&event_loop, &mut app);
+    let has_spoken = app.sent.iter().any(|frame| frame.contains("CONNECT"));
+    (app.closed.expect("an end"), has_spoken)
+}
+
+#[test]
+fn over_a_given_transport_tls_is_what_the_options_and_the_server_say_and_never_less() {
+    let pair = Pair::start();
+    let closed = (DisconnectReason::Requested, true);
+    let named = || Tls::new().ca_file(pair.certificates.ca()).server_name("localhost");
+    let token = || Credentials::token(TOKEN);
+    // who names the host: the options of TLS, or the URL
+    for options in [
+        pair.options("").tls(named()),
+        pair.options("").tls(named()).require_tls(false),
+        pair.options("nats://localhost"),
+        pair.options("tls://localhost"),
+        pair.options("localhost").require_tls(true),
+        quick(format!("tls://{TOKEN}@localhost")).tls(named()),
+    ] {
+        assert_eq!(ends_over(&pair.secured, options), closed);
+    }
+    for (options, expected) in [
+        // nobody names it
+        (pair.options(""), TlsErrorKind::Configuration),
+        (pair.options("nats://elsewhere.example"), TlsErrorKind::WrongHost),
+        (quick("").credentials(token()), TlsErrorKind::Configuration),
+        (quick("localhost").credentials(token()), TlsErrorKind::UnknownIssuer),
+    ] {
+        let (reason, has_spoken) = ends_over(&pair.secured, options);
+        assert_eq!((tls_kind(&reason), has_spoken), (Some(expected), false), "{reason}");
+    }
+    for options in [
+        pair.options("").require_tls(true),
+        pair.options("").tls(named()),
+        pair.options("tls://localhost"),
+    ] {
+        let (reason, has_spoken) = ends_over(&pair.plain, options);
+        let expected = (Some(TlsErrorKind::NotAvailable), false);
+        assert_eq!((tls_kind(&reason), has_spoken), expected, "{reason}");
+    }
+    assert_eq!(ends_over(&pair.plain, pair.options("")), closed);
+    assert_eq!(ends_over(&pair.plain, quick(format!("{TOKEN}@somewhere"))), closed);
+}
+
+#[test]
+fn tls_over_a_given_transport_that_nobody_names_says_how_to_name_it() {
+    let pair = Pair::start();
+    let (reason, _) = ends_over(&pair.secured, pair.options(""));
+    assert!(reason.to_string().contains("server_name"), "{reason}");
+    let odd = event_loop().connect_over(dial(&pair.plain), Options::new("nats://[odd"));
+    assert!(odd.is_err());
+}
