@@ -854,7 +854,7 @@ fn a_long_jwt_needs_a_longer_control_line_on_both_sides() {
     let claims = UserClaims { padding: 6_000, ..UserClaims::default() };
     let user = hidden_user(&operator, claims);
     assert!(user.jwt.len() > 8_000, "{}", user.jwt.len());
-    let credentials = Credentials::creds(&user.creds_text()).expect("credentials");
+    let credentials = Credentials::creds(user.creds_text()).expect("credentials");
     let options = |server: &Server| quick(server.url()).credentials(credentials.clone());
     expect_success(options(&longer).max_control_line(32 * 1024));
     for server in [&longer, &usual] {

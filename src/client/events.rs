@@ -11,7 +11,7 @@ use super::hooks::{
 };
 use super::port::Port;
 use crate::callback::{Ran, State};
-use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId};
+use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId, printable};
 use std::time::Instant;
 
 pub(super) type ClientEvent = Event<Subscriber, OnReply, OnFence>;
@@ -145,7 +145,7 @@ impl Driver {
     fn note_connected(&self, now: Instant) -> ServerInfo {
         let mut connection = self.connection.borrow_mut();
         let info = connection.session.server_info().cloned().unwrap_or_default();
-        log::info!("connected to {} ({})", info.server_name, connection.server());
+        log::info!("connected to {} ({})", printable(&info.server_name), connection.server());
         if let Some(connector) = &mut connection.connector {
             connector.pool.handle_connected(now);
         }

@@ -4,12 +4,14 @@
 //! tried, in order. TLS and WebSocket are layers around the socket; their handshakes are a part of
 //! connecting.
 
+use super::home;
 use super::stream::Stream;
 use crate::event_loop::{LookUp, Readiness, Registration, Slot, Transport};
 use evnats_protocol::{Scheme, ServerUrl};
 use mio::Token;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::rc::Rc;
 
 pub(super) enum Link {
@@ -52,7 +54,8 @@ impl Link {
     /// Takes the first step towards a server.
     pub(super) fn begin(url: &ServerUrl, layers: Layers, slot: &Slot) -> io::Result<Self> {
         if url.scheme() == Scheme::Unix {
-            let socket = slot.event_loop().platform().connect_unix(url.path())?;
+            let path = home::expand(Path::new(url.path()));
+            let socket = slot.event_loop().platform().connect_unix(&path)?;
             let stream = Stream::new(layers(socket)?, slot.register()?)?;
             return Ok(Self::Connecting { stream, others: Vec::new().into_iter(), layers });
         }

@@ -8,6 +8,7 @@ mod driver;
 mod error;
 mod events;
 mod handle;
+mod home;
 mod hook_setters;
 mod hooks;
 mod link;

@@ -3,8 +3,10 @@
 use super::credentials::Credentials;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
-use crate::error::{Error, Result};
-use evnats_protocol::{Limits, PoolConfig, PoolServer, ServerInfo, ServerUrl, SessionConfig};
+use crate::error::Result;
+use evnats_protocol::{
+    Limits, PoolConfig, PoolServer, ServerInfo, ServerUrl, SessionConfig, UrlError,
+};
 use std::error::Error as StdError;
 use std::fmt;
 #[cfg(unix)]
@@ -55,9 +57,11 @@ pub(super) struct TurnLimits {
 impl Options {
     /// Options for a server: `nats://host[:port]` or `host[:port]`, port 4222 if none is given, an
     /// IPv6 address in brackets; `tls://` where TLS is a must, `ws://` and `wss://` for WebSocket
-    /// (with feature `websocket`), or `unix:path` for a Unix socket. Several servers of a cluster
-    /// have commas between them. `user:password@` or `token@` before the host, percent-encoded,
-    /// says who to be there, and counts more than [`credentials`](Self::credentials).
+    /// (with feature `websocket`), or `unix:path` for a Unix socket, where a leading `~/` is the
+    /// user's home. Several servers of a cluster have commas between them. `user:password@` or
+    /// `token@` before the host, percent-encoded, says who to be there, and counts more than
+    /// [`credentials`](Self::credentials). A comma in it is `%2C`; and in a list, a server with it
+    /// has its scheme, unless it is the first one.
     pub fn new(servers: impl Into<String>) -> Self {
         Self {
             servers: vec![servers.into()],
@@ -367,13 +371,15 @@ impl Options {
 /// The servers that a user names.
 pub(super) fn parse_servers(servers: &[String]) -> Result<Vec<ServerUrl>> {
     let mut urls = Vec::new();
-    for servers in servers {
-        urls.extend(ServerUrl::parse_list(servers)?);
+    for list in servers.iter().filter(|list| !list.trim().is_empty()) {
+        let before = urls.len();
+        let parsed = ServerUrl::parse_list(list);
+        urls.extend(parsed.map_err(|e| UrlError { place: before + e.place, ..e })?);
     }
     if urls.is_empty() {
-        return Err(Error::InvalidUrl { url: String::new(), reason: "no server is named" });
+        return Err(UrlError { place: 1, reason: "no server is named" }.into());
     }
-    for url in &urls {
+    for (url, place) in urls.iter().zip(1..) {
         let scheme = url.scheme();
         let missing = if scheme.demands_tls() && cfg!(not(feature = "tls")) {
             "this build has no TLS: turn on feature `tls`"
@@ -382,7 +388,7 @@ pub(super) fn parse_servers(servers: &[String]) -> Result<Vec<ServerUrl>> {
         } else {
             continue;
         };
-        return Err(Error::InvalidUrl { url: url.to_string(), reason: missing });
+        return Err(UrlError { place, reason: missing }.into());
     }
     Ok(urls)
 }
@@ -390,8 +396,7 @@ pub(super) fn parse_servers(servers: &[String]) -> Result<Vec<ServerUrl>> {
 /// Without what may be secret.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let servers: Vec<_> =
-            self.servers.iter().map(|server| server.rsplit('@').next().unwrap_or(server)).collect();
+        let servers: Vec<_> = self.servers.iter().map(|list| ServerUrl::parse_list(list)).collect();
         f.debug_struct("Options")
             .field("servers", &servers)
             .field("session", &self.session)

@@ -4,6 +4,7 @@
 //! process-wide provider of cryptography is needed, and none is set.
 
 use super::error::TlsError;
+use crate::client::home;
 use evnats_protocol::Secret;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -24,7 +25,8 @@ use zeroize::Zeroizing;
 /// let tls = Tls::new().ca_file("/etc/nats/ca.pem");
 /// ```
 ///
-/// What cannot be used, such as a file that is missing, is an error of each attempt to connect.
+/// A leading `~/` in the path of a file is the user's home. What cannot be used, such as a file that
+/// is missing, is an error of each attempt to connect.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
     first: bool,
@@ -195,9 +197,11 @@ impl Pem {
 
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, TlsError> {
         match self {
-            Self::File(path) => fs::read(path)
-                .map(Zeroizing::new)
-                .map_err(|error| TlsError::File { path: path.clone(), error }),
+            Self::File(path) => {
+                let path = home::expand(path);
+                let read = fs::read(&path).map(Zeroizing::new);
+                read.map_err(|error| TlsError::File { path: path.into_owned(), error })
+            }
             Self::Text(text) => Ok(Zeroizing::new(text.expose().into())),
         }
     }
