@@ -2,12 +2,13 @@
 //!
 //! No user code runs here: what has happened waits in the session as an event.
 
+use super::candidates::Candidates;
 use super::capture::{Frame, Wire};
 use super::connector::Connector;
 use super::error::ConnectionError;
 use super::hooks::{ClientSession, Hooks, Notice, OnEnd, OnObserved};
 use super::protection::Protection;
-use super::route::{Budget, Route};
+use super::route::{Budget, GIVEN, Route};
 use crate::callback::CallbackSlot;
 use crate::event_loop::{Progress, Readiness, Slot, Transport};
 use evnats_protocol::{DisconnectReason, Phase, PoolServer, SubscriptionId, Which};
@@ -75,9 +76,11 @@ impl Connection {
         }
     }
 
-    /// The server's name for logs and errors.
+    /// The server for logs and errors: the one that the client is connected or connecting to, or
+    /// was.
     pub(super) fn server(&self) -> String {
-        self.connector.as_ref().map_or_else(|| "the given transport".into(), Connector::server)
+        let next = || self.connector.as_ref().map(Connector::server);
+        self.current.description().or_else(next).unwrap_or_else(|| GIVEN.into())
     }
 
     pub(super) fn begin_turn(&mut self, slot: &Slot, now: Instant) {
@@ -118,18 +121,36 @@ impl Connection {
             return self.give_up(DisconnectReason::NoServers);
         };
         log::debug!("connecting to {}", server.url);
+        let candidates = connector.begin(now);
         self.session.handle_connecting(now);
-        self.current = self.set_out(Which::Current, server, slot);
+        self.current = self.set_out(Which::Current, server, candidates, slot);
     }
 
     /// A route to a server. If it cannot even begin, the session has been told.
-    fn set_out(&mut self, which: Which, server: PoolServer, slot: &Slot) -> Route {
-        let mut route = Route::new(which, server);
+    fn set_out(
+        &mut self,
+        which: Which,
+        server: PoolServer,
+        candidates: Candidates,
+        slot: &Slot,
+    ) -> Route {
+        let mut route = Route::new(which, server, candidates);
         if self.is_captured {
             route.capture();
         }
         route.begin(&mut self.session, &self.protection, slot);
         route
+    }
+
+    /// An attempt has failed. If the server has addresses that have not been tried, the next one is
+    /// tried at once. Returns whether that is so.
+    pub(super) fn retry_elsewhere(&mut self, now: Instant) -> bool {
+        let candidates = self.current.take_candidates();
+        let (Some(connector), Some(candidates)) = (&mut self.connector, candidates) else {
+            return false;
+        };
+        connector.retry(candidates, now);
+        true
     }
 
     /// There will be no other connection.
@@ -154,10 +175,26 @@ impl Connection {
         let is_possible = self.echo && self.next.is_none();
         let Some(connector) = self.connector.as_mut().filter(|_| is_possible) else { return };
         let Some(server) = connector.next_server_for_move() else { return };
+        let candidates = connector.candidates(now);
+        self.move_to(server, candidates, slot, now);
+    }
+
+    fn move_to(&mut self, server: PoolServer, candidates: Candidates, slot: &Slot, now: Instant) {
         if self.session.begin_move(now) {
             log::info!("moving to {}", server.url);
-            self.next = Some(self.set_out(Which::Next, server, slot));
+            self.next = Some(self.set_out(Which::Next, server, candidates, slot));
         }
+    }
+
+    /// A move has failed. If the server has addresses that have not been tried, the next one is
+    /// tried. Returns whether that is so.
+    pub(super) fn move_elsewhere(&mut self, slot: &Slot, now: Instant) -> bool {
+        let Some(mut next) = self.next.take() else { return false };
+        let (candidates, server) = (next.take_candidates(), next.server().cloned());
+        next.close();
+        let (Some(candidates), Some(server)) = (candidates, server) else { return false };
+        self.move_to(server, candidates, slot, now);
+        self.next.is_some()
     }
 
     /// The next server is the session's server now.

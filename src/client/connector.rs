@@ -3,6 +3,7 @@
 //! Invariant: callbacks of the user's are called by the core, where no borrow is alive; what is
 //! here only keeps them. The way itself is the link's.
 
+use super::candidates::Candidates;
 use super::credentials::{Credentials, CredentialsError};
 use super::options::{ChoiceCallback, CredentialsCallback, DelayCallback, Options};
 use crate::error::Result;
@@ -17,6 +18,11 @@ pub(super) struct Connector {
     pub(super) pool: ServerPool,
     /// When the next attempt is to be made, while none is under way.
     pub(super) due: Option<Instant>,
+    /// The addresses of the current server that are to be tried in the next attempt; `None` if they
+    /// are to be asked for.
+    rest: Option<Candidates>,
+    timeout: Duration,
+    randomize: bool,
     reconnect: bool,
     retry_first_connect: bool,
     move_on_lame_duck: bool,
@@ -40,6 +46,9 @@ impl Connector {
         Ok(Self {
             pool,
             due,
+            rest: None,
+            timeout: options.session.connect_timeout,
+            randomize: options.pool.randomize,
             reconnect: options.reconnect,
             retry_first_connect: options.retry_first_connect,
             move_on_lame_duck: options.move_on_lame_duck,
@@ -52,8 +61,24 @@ impl Connector {
     pub(super) fn replace_servers(&mut self, servers: Vec<ServerUrl>, now: Instant) {
         self.pool.replace(servers);
         if self.due.is_some() {
+            self.rest = None;
             self.due = self.pool.advance().and_then(|delay| now.checked_add(delay));
         }
+    }
+
+    /// The addresses that an attempt at the current server, which begins now, has to choose from.
+    pub(super) fn begin(&mut self, now: Instant) -> Candidates {
+        self.rest.take().unwrap_or_else(|| self.candidates(now))
+    }
+
+    /// Those of an attempt that does not know them yet.
+    pub(super) fn candidates(&self, now: Instant) -> Candidates {
+        Candidates::new(self.timeout, self.randomize, now)
+    }
+
+    /// Goes on with the current server's other addresses, at once.
+    pub(super) fn retry(&mut self, candidates: Candidates, now: Instant) {
+        (self.rest, self.due) = (Some(candidates), Some(now));
     }
 
     /// The server's name for logs and errors.

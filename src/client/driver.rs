@@ -260,6 +260,21 @@ impl Driver {
         true
     }
 
+    /// An attempt has failed: goes on with the next address of the server, if there is one, or as
+    /// [`plan_next`](Self::plan_next). Returns whether the server has another chance.
+    pub(super) fn plan_after_failure(&self, reason: &DisconnectReason, now: Instant) -> bool {
+        let mut connection = self.connection.borrow_mut();
+        let goes_on =
+            connection.session.phase() != Phase::Closed && connection.retry_elsewhere(now);
+        if goes_on {
+            connection.close_routes();
+            return true;
+        }
+        drop(connection);
+        self.plan_next(reason, false, now);
+        false
+    }
+
     /// A connection, or an attempt to make one, has ended: sets the time for the next attempt, or
     /// gives up.
     pub(super) fn plan_next(&self, reason: &DisconnectReason, was_connected: bool, now: Instant) {
@@ -294,8 +309,8 @@ impl Driver {
         let callback = self.connection.borrow().connector.as_ref().and_then(|c| c.delay(delay));
         let delay = callback.map_or(delay, |(delay, passes)| delay(passes).max(MIN_DELAY));
         let mut connection = self.connection.borrow_mut();
-        log::debug!("next attempt: {} in {delay:?}", connection.server());
         if let Some(connector) = &mut connection.connector {
+            log::debug!("next attempt: {} in {delay:?}", connector.server());
             connector.due = now.checked_add(delay);
         }
     }

@@ -14,7 +14,8 @@ pub enum ConnectionError {
     /// An attempt to connect has failed.
     #[error("{}", connect_failed(server, reason))]
     ConnectFailed {
-        /// The server, without user information.
+        /// The server's URL, without what may be secret in it, and which of its addresses if it has
+        /// several.
         server: String,
         /// Why.
         reason: DisconnectReason,

@@ -1,5 +1,6 @@
 //! The client: a connection to a server, which outlives the loss of one.
 
+mod candidates;
 mod capture;
 mod connection;
 mod connector;

@@ -123,7 +123,9 @@ impl Options {
         self
     }
 
-    /// Time for address look-up, connecting and handshake together. Default: 5 s.
+    /// Time for address look-up, connecting and handshake together, for each server. A server whose
+    /// name has several addresses is tried at one after the other, whatever goes wrong with each of
+    /// them. They share the time, and each has at least an eighth of it. Default: 5 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.session.connect_timeout = timeout;
         self
@@ -240,8 +242,8 @@ impl Options {
         self
     }
 
-    /// Whether servers are tried in random order, which spreads clients over a cluster, or in the
-    /// order given. Default: true.
+    /// Whether servers, and the addresses of each name, are tried in random order, which spreads
+    /// clients over a cluster, or in the order given. Default: true.
     pub fn randomize_servers(mut self, randomize: bool) -> Self {
         self.pool.randomize = randomize;
         self

@@ -198,6 +198,18 @@ impl Leg {
         }
     }
 
+    /// The attempt has to be complete by this time, if that is earlier.
+    pub(super) fn limit_connecting(&mut self, deadline: Instant) {
+        if !matches!(self.stage, Stage::Idle | Stage::Open) {
+            self.connect_deadline =
+                Some(self.connect_deadline.map_or(deadline, |end| end.min(deadline)));
+        }
+    }
+
+    pub(super) fn connect_deadline(&self) -> Option<Instant> {
+        self.connect_deadline
+    }
+
     pub(super) fn handle_connected(&mut self, security: Security) {
         // a transport that opens after its attempt was given up comes too late
         if self.stage == Stage::Connecting {
