@@ -456,3 +456,32 @@ fn servers_that_fail_at_any_stage_leave_the_turn_to_one_that_serves() {
         assert_eq!(*at, format!("nats://localhost:{port} at 127.0.0.1"));
     }
 }
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_websocket_client_goes_on_at_another_server_of_the_cluster_that_it_was_told_of() {
+    let ports = [(); 3].map(|()| ReservedPort::any().expect("a port"));
+    let mut builder = evnats_harness::Cluster::builder().jetstream(false);
+    for (index, port) in ports.iter().enumerate() {
+        let listen =
+            format!("websocket {{ listen: \"127.0.0.1:{}\"\n no_tls: true }}", port.port());
+        builder = builder.node_config(index, listen);
+    }
+    let mut cluster = builder.start().expect("a cluster");
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let options = quick(format!("ws://127.0.0.1:{}", ports[0].port()));
+    let nats = event_loop.connect(options).expect("a client");
+    watch(&nats);
+    flush(&event_loop, &mut app, &nats);
+    turn_until(&event_loop, &mut app, "discovery", |_| nats.servers().len() == 3);
+    let mut known: Vec<_> = nats.servers().iter().map(|server| server.url.to_string()).collect();
+    let mut expected: Vec<_> =
+        ports.iter().map(|port| format!("ws://127.0.0.1:{}", port.port())).collect();
+    known.sort();
+    expected.sort();
+    assert_eq!(known, expected);
+    cluster.server_mut(0).kill9();
+    turn_until(&event_loop, &mut app, "another server", |app| app.reconnects == 1);
+    let name = nats.server_info().map(|info| info.server_name);
+    assert_ne!(name.as_deref(), Some(cluster.server(0).name()));
+}

@@ -304,7 +304,10 @@ impl ServerPool {
         let Some(current) = self.current.clone().filter(|_| self.config.discover) else {
             return Vec::new();
         };
-        let announced = match current.url.scheme().is_websocket() {
+        // on a WebSocket, servers put those for WebSocket into `connect_urls`, and leave out the
+        // other list
+        let is_websocket = current.url.scheme().is_websocket();
+        let announced = match is_websocket && !info.ws_connect_urls.is_empty() {
             true => &info.ws_connect_urls,
             false => &info.connect_urls,
         };
