@@ -12,7 +12,10 @@ use evnats::{
 use evnats_harness::{
     Certificates, FaultProxy, ReservedPort, ScriptedServer, Server, ServerCertificate, TlsOptions,
 };
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
+use std::thread;
 use std::time::Duration;
 use support::simulated::SimulatedServer;
 use support::{finish_with, flush, turn_until};
@@ -455,6 +458,57 @@ fn servers_that_fail_at_any_stage_leave_the_turn_to_one_that_serves() {
     for (at, port) in app.failed_at.iter().zip(ports) {
         assert_eq!(*at, format!("nats://localhost:{port} at 127.0.0.1"));
     }
+}
+
+#[test]
+fn a_unix_socket_with_more_callers_than_it_takes_is_tried_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("nats.sock");
+    let listener = UnixListener::bind(&path).expect("a listener");
+    let mut callers = Vec::new();
+    let full = loop {
+        match mio::net::UnixStream::connect(&path) {
+            Ok(caller) => callers.push(caller),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let nats = event_loop.connect(Options::for_unix_socket(&path)).expect("a client");
+    watch(&nats);
+    nats.set_timer(Duration::from_millis(100), |app: &mut App, _| app.sent.push("waited".into()));
+    turn_until(&event_loop, &mut app, "a moment", |app| !app.sent.is_empty());
+    assert_eq!((app.connects, app.failures.len(), &app.closed), (0, 0, &None), "{app:?}");
+    let server = thread::spawn(move || {
+        for _ in callers {
+            drop(listener.accept().expect("a caller"));
+        }
+        let (mut client, _) = listener.accept().expect("the client");
+        client.write_all(b"INFO {\"proto\":1}\r\n").expect("a greeting");
+        let mut lines = BufReader::new(client.try_clone().expect("a socket")).lines();
+        while lines.next().expect("a line").expect("a line") != "PING" {}
+        client.write_all(b"PONG\r\n").expect("an answer");
+        lines.count()
+    });
+    turn_until(&event_loop, &mut app, "a connection", |app| app.connects == 1);
+    nats.close();
+    finish_with(&event_loop, &mut app);
+    server.join().expect("a server");
+}
+
+#[test]
+fn tls_over_a_unix_socket_that_nobody_names_says_how_to_name_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("nats.sock");
+    let _listener = UnixListener::bind(&path).expect("a listener");
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let options = Options::for_unix_socket(&path);
+    let first = Tls::new().danger_accept_any_certificate(true).first(true);
+    watch(&event_loop.connect(options.tls(first)).expect("a client"));
+    finish_with(&event_loop, &mut app);
+    let closed = app.closed.expect("an end");
+    assert_eq!(tls_kind(&closed), Some(TlsErrorKind::Configuration));
+    assert!(closed.to_string().contains("server_name"), "{closed}");
 }
 
 #[cfg(feature = "websocket")]

@@ -274,6 +274,8 @@ impl Connection {
             Progress::Over
         } else {
             let due = self.connector.as_ref().and_then(|connector| connector.due);
+            let due = due.into_iter().chain(self.current.due());
+            let due = due.chain(self.next.as_ref().and_then(Route::due));
             Progress::Idle(self.session.next_deadline().into_iter().chain(due).min())
         }
     }

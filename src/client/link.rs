@@ -12,6 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 pub(super) enum Link {
     /// The name is being looked up.
@@ -20,6 +21,13 @@ pub(super) enum Link {
         /// By which the answer wakes the client.
         registration: Registration,
     },
+    /// A Unix socket has more callers than it takes at once. No readiness tells when it has not.
+    Busy {
+        path: String,
+        layers: Layers,
+        /// When it is tried again.
+        due: Instant,
+    },
     /// A connection to an address is being made.
     Connecting(Stream),
     /// TLS is being put around a stream that was open.
@@ -27,6 +35,9 @@ pub(super) enum Link {
     Open(Stream),
     Closed,
 }
+
+/// The pause before a socket is tried again that is busy.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Puts the layers that a server wants around a socket.
 pub(super) type Layers = Rc<dyn Fn(Box<dyn Transport>) -> io::Result<Box<dyn Transport>>>;
@@ -62,8 +73,15 @@ impl Link {
 
     /// Begins to connect to a Unix socket.
     pub(super) fn connect_unix(path: &str, layers: &Layers, slot: &Slot) -> io::Result<Self> {
-        let path = home::expand(Path::new(path));
-        Self::open(slot.event_loop().platform().connect_unix(&path)?, layers, slot)
+        let expanded = home::expand(Path::new(path));
+        match slot.event_loop().platform().connect_unix(&expanded) {
+            Ok(socket) => Self::open(socket, layers, slot),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let due = slot.event_loop().now() + BUSY_PAUSE;
+                Ok(Self::Busy { path: path.to_owned(), layers: layers.clone(), due })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Uses a transport that is open already, or is being opened.
@@ -81,12 +99,20 @@ impl Link {
             Self::Connecting(stream) | Self::Securing(stream) | Self::Open(stream) => {
                 stream.handle_ready(id, readiness);
             }
-            Self::Resolving { .. } | Self::Closed => {}
+            Self::Resolving { .. } | Self::Busy { .. } | Self::Closed => {}
+        }
+    }
+
+    /// When there is something to do that no readiness tells of.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Busy { due, .. } => Some(*due),
+            _ => None,
         }
     }
 
     /// Goes on as far as possible without waiting.
-    pub(super) fn advance(&mut self) -> io::Result<Progress> {
+    pub(super) fn advance(&mut self, slot: &Slot) -> io::Result<Progress> {
         match std::mem::replace(self, Self::Closed) {
             Self::Resolving { mut look_up, registration } => match look_up.poll() {
                 Some(addresses) => Ok(Progress::Resolved(addresses?)),
@@ -95,6 +121,14 @@ impl Link {
                     Ok(Progress::Underway)
                 }
             },
+            Self::Busy { path, layers, due } if due <= slot.event_loop().now() => {
+                *self = Self::connect_unix(&path, &layers, slot)?;
+                Ok(Progress::Underway)
+            }
+            busy @ Self::Busy { .. } => {
+                *self = busy;
+                Ok(Progress::Underway)
+            }
             Self::Connecting(stream) => self.finish(stream, Self::Connecting, Progress::Connected),
             Self::Securing(stream) => self.finish(stream, Self::Securing, Progress::Secured),
             rest @ (Self::Open(_) | Self::Closed) => {
@@ -140,7 +174,7 @@ impl Link {
             Self::Connecting(stream) | Self::Securing(stream) | Self::Open(stream) => {
                 stream.deregister();
             }
-            Self::Resolving { .. } | Self::Closed => {}
+            Self::Resolving { .. } | Self::Busy { .. } | Self::Closed => {}
         }
         *self = Self::Closed;
     }

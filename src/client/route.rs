@@ -167,6 +167,11 @@ impl Route {
         matches!(self.link, Link::Open(_))
     }
 
+    /// When there is something to do that no readiness tells of.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.link.due()
+    }
+
     /// Bytes that may wait before a write is tried.
     #[inline]
     pub(super) fn write_mark(&self) -> usize {
@@ -185,7 +190,7 @@ impl Route {
         protection: &Protection,
         slot: &Slot,
     ) {
-        match self.link.advance() {
+        match self.link.advance(slot) {
             Ok(link::Progress::Resolved(addresses)) => {
                 if let Some(candidates) = &mut self.candidates {
                     candidates.fill(addresses, || slot.event_loop().random());

@@ -3,7 +3,7 @@
 //! Files are read for every connection, so renewed certificates are used without a restart. No
 //! process-wide provider of cryptography is needed, and none is set.
 
-use super::error::TlsError;
+use super::error::{TlsError, plain};
 use crate::client::home;
 use evnats_protocol::Secret;
 use rustls::client::Resumption;
@@ -192,7 +192,7 @@ impl Pem {
     }
 
     fn malformed(&self, reason: &impl ToString) -> TlsError {
-        TlsError::Malformed { of: self.place(), reason: reason.to_string() }
+        TlsError::Malformed { of: self.place(), reason: plain(&reason.to_string()) }
     }
 
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, TlsError> {
