@@ -11,7 +11,7 @@ use super::hooks::{
 };
 use super::port::Port;
 use crate::callback::{Ran, State};
-use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId};
+use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId, printable};
 use std::time::Instant;
 
 pub(super) type ClientEvent = Event<Subscriber, OnReply, OnFence>;
@@ -78,7 +78,12 @@ impl Driver {
             }
             Event::ConnectFailed(reason) => {
                 let server = self.connection.borrow().server();
-                self.plan_next(&reason, false, now);
+                let goes_on = self.plan_after_failure(&reason, now);
+                if goes_on && matches!(reason, DisconnectReason::Transport { .. }) {
+                    // a name may well have addresses that lead nowhere, such as those of IPv6
+                    log::info!("{reason}, trying the next address");
+                    return Ok(());
+                }
                 self.report(state, port, ConnectionError::ConnectFailed { server, reason })
             }
             Event::Disconnected(reason) => {
@@ -128,8 +133,10 @@ impl Driver {
 
     fn try_another_move(&self, reason: &DisconnectReason, now: Instant) {
         let mut connection = self.connection.borrow_mut();
-        connection.close_next();
         log::warn!("{}: could not move: {reason}", connection.server());
+        if connection.move_elsewhere(self.slot(), now) {
+            return;
+        }
         connection.failed_moves += 1;
         let may_move = connection.may_move_elsewhere();
         drop(connection);
@@ -145,7 +152,7 @@ impl Driver {
     fn record_connected(&self, now: Instant) -> ServerInfo {
         let mut connection = self.connection.borrow_mut();
         let info = connection.session.server_info().cloned().unwrap_or_default();
-        log::info!("connected to {} ({})", info.server_name, connection.server());
+        log::info!("connected to {} ({})", printable(&info.server_name), connection.server());
         if let Some(connector) = &mut connection.connector {
             connector.pool.handle_connected(now);
         }

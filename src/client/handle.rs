@@ -52,8 +52,13 @@ impl<S: 'static> Handle<S> {
     }
 
     /// Talks to a server over a transport that is already open: a tunnel, a connection made by a
-    /// dialer of your own, or memory. The URLs in the options are not used, their credentials are.
-    /// It cannot be made again: when it is lost, the client closes.
+    /// dialer of your own, or memory. It cannot be made again: when it is lost, the client closes.
+    ///
+    /// The options count as they do in [`connect`](Self::connect), those of TLS included: the
+    /// handshake is made over the transport. The first URL in the options names the server at the
+    /// other end, the host that its certificate has to be for and perhaps the user; with `ws://`,
+    /// WebSocket is spoken over the transport. The options may also do without
+    /// (`Options::new("")`), and then TLS needs [`Tls::server_name`](crate::Tls::server_name).
     ///
     /// # Errors
     /// The options cannot be used, or the transport cannot be registered.

@@ -5,12 +5,13 @@
 //! protocol forces: the current sequence of a failed compare-and-set exists only there.
 //! This file does not know which request failed, and it retries nothing.
 
+use evnats_protocol::printable;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A request that JetStream understood and refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{description} (code {code}, error {err_code})")]
+#[error("{} (code {code}, error {err_code})", printable(description))]
 pub struct ApiError {
     #[serde(default)]
     code: u16,

@@ -72,9 +72,7 @@ impl Identity {
                 options.credentials(Credentials::user_password(user.expose(), password))
             }
             Self { user: Some(token), .. } => options.credentials(Credentials::token(token)),
-            Self { creds: Some(path), .. } => {
-                options.credentials_with(move |_| from_file(&path, Credentials::creds))
-            }
+            Self { creds: Some(path), .. } => options.credentials(Credentials::creds_file(path)),
             Self { nkey: Some(path), .. } => {
                 let parse = |text: &str| Credentials::nkey(seed_in(text));
                 options.credentials_with(move |_| from_file(&path, parse))

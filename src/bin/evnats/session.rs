@@ -17,6 +17,9 @@ use evnats::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Where the tool connects to if nothing is said, or an empty variable.
+const DEFAULT_SERVER: &str = "nats://127.0.0.1:4222";
+
 /// Options of all verbs.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
@@ -27,7 +30,7 @@ pub(crate) struct Global {
         global = true,
         env = "NATS_URL",
         hide_env_values = true,
-        default_value = "nats://127.0.0.1:4222",
+        default_value = DEFAULT_SERVER,
         value_name = "URL"
     )]
     server: String,
@@ -65,6 +68,9 @@ impl Global {
     /// # Errors
     /// The options contradict each other.
     pub(crate) fn resolve(mut self) -> Result<Self, &'static str> {
+        if self.server.trim().is_empty() {
+            self.server = DEFAULT_SERVER.into();
+        }
         self.identity = self.identity.resolve()?;
         self.encryption = self.encryption.resolve()?;
         Ok(self)

@@ -3,7 +3,8 @@
 //! Files are read for every connection, so renewed certificates are used without a restart. No
 //! process-wide provider of cryptography is needed, and none is set.
 
-use super::error::TlsError;
+use super::error::{TlsError, plain};
+use crate::client::home;
 use evnats_protocol::Secret;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -24,7 +25,8 @@ use zeroize::Zeroizing;
 /// let tls = Tls::new().ca_file("/etc/nats/ca.pem");
 /// ```
 ///
-/// What cannot be used, such as a file that is missing, is an error of each attempt to connect.
+/// A leading `~/` in the path of a file is the user's home. What cannot be used, such as a file that
+/// is missing, is an error of each attempt to connect.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
     first: bool,
@@ -128,6 +130,9 @@ impl Tls {
     /// The name to verify.
     pub(super) fn name(&self, host: &str) -> Result<ServerName<'static>, TlsError> {
         let name = self.server_name.as_deref().unwrap_or(host);
+        if name.is_empty() {
+            return Err(TlsError::NoServerName);
+        }
         ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName(name.to_owned()))
     }
 
@@ -196,14 +201,16 @@ impl Pem {
     }
 
     fn malformed(&self, reason: &impl ToString) -> TlsError {
-        TlsError::Malformed { of: self.place(), reason: reason.to_string() }
+        TlsError::Malformed { of: self.place(), reason: plain(&reason.to_string()) }
     }
 
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, TlsError> {
         match self {
-            Self::File(path) => fs::read(path)
-                .map(Zeroizing::new)
-                .map_err(|error| TlsError::File { path: path.clone(), error }),
+            Self::File(path) => {
+                let path = home::expand(path);
+                let read = fs::read(&path).map(Zeroizing::new);
+                read.map_err(|error| TlsError::File { path: path.into_owned(), error })
+            }
             Self::Text(text) => Ok(Zeroizing::new(text.expose().into())),
         }
     }
