@@ -361,9 +361,11 @@ impl Source for Driver {
         let port = Port::new(self.clone());
         let mut budget = Budget { events: self.turn.events, bytes: self.turn.bytes };
         self.connection.borrow_mut().begin_turn(&self.slot, now);
-        self.run_notices(state, &port)?;
-        while self.step(state, &port, now, &mut budget)? {}
-        Ok(())
+        let mut ran = self.run_notices(state, &port).map(|()| true);
+        while matches!(ran, Ok(true)) {
+            ran = self.step(state, &port, now, &mut budget);
+        }
+        ran.map(drop).map_err(|error| self.or_its_cause(error))
     }
 
     fn settle(&self, now: Instant) -> Progress {
