@@ -94,8 +94,7 @@
 //! every attempt to connect.
 //!
 //! Secrets are wiped from memory when they are let go of, and show in no error, log or `Debug`,
-//! nor in a [`Frame`] that is printed. With feature `websocket`, the crate
-//! `tungstenite` logs frames at level `trace`, secrets included.
+//! nor in a [`Frame`] that is printed.
 //!
 //! # Features
 //!
