@@ -2,7 +2,7 @@
 
 mod support;
 
-use evnats::jetstream::{ConsumerInfo, Discard, PublishOptions, Storage, StreamConfig};
+use evnats::jetstream::{ConsumerInfo, Discard, PublishOptions, Source, Storage, StreamConfig};
 use evnats::kv::{Config, Error, KeyValue, Operation, Reads, Update, WatchOptions, Watcher};
 use evnats::{Client, EventLoop, HeaderMap, Options};
 use evnats_harness::requires;
@@ -1010,4 +1010,79 @@ fn without_jetstream_everything_says_so() {
         kv.keys(note(|_, kv| kv.client().drain()));
     });
     assert_eq!(log, vec!["JetStream is not available: nobody answers on its API"; 4]);
+}
+
+#[test]
+fn a_mirror_of_a_bucket_says_what_it_is_and_reads_as_empty_to_nobody() {
+    let origin = unique("origin");
+    let log = run(|nats: &Client<Log>| {
+        let js = nats.jetstream();
+        let config = Config::new().storage(Storage::Memory);
+        js.key_value(&origin).create_bucket(config, |_, kv, created| {
+            created.expect("a bucket");
+            let mirror = unique("mirror");
+            let origin = Source::new(format!("KV_{}", kv.bucket()));
+            let config = StreamConfig::new(format!("KV_{mirror}"))
+                .mirror(origin)
+                .storage(Storage::Memory)
+                .max_msgs_per_subject(1);
+            kv.put("k", "v", move |_, kv, _| {
+                kv.jetstream().clone().create_stream(&config, move |_, js, created| {
+                    created.expect("a mirror");
+                    let kv = js.key_value(&mirror);
+                    // each with a handle that has asked nothing yet
+                    kv.get("k", note(|_, _| {}));
+                    js.key_value(&mirror).with_reads(Reads::Direct).get("k", note(|_, _| {}));
+                    js.key_value(&mirror).get_revision("k", 9, note(|_, _| {}));
+                    js.key_value(&mirror).put("k", "v", note(|_, _| {}));
+                    js.key_value(&mirror).create("k", "v", note(|_, _| {}));
+                    js.client().drain();
+                });
+            });
+        });
+    });
+    assert_eq!(log.len(), 5, "{log:?}");
+    for line in log {
+        assert!(line.contains("is a mirror of the stream"), "{line}");
+    }
+}
+
+#[test]
+fn an_account_without_jetstream_is_told_so_by_every_operation() {
+    let config = r#"accounts { A { users: [{user: a, password: a}] } }"#;
+    let server = evnats_harness::Server::builder().config(config).start().expect("a server");
+    let options = server.url().replace("://", "://a:a@");
+    let log: Log = run_with(options.as_str(), |nats| {
+        let kv = nats.jetstream().key_value("b");
+        kv.create_bucket(Config::default(), note(|_, _| {}));
+        kv.put("k", "v", note(|_, _| {}));
+        kv.delete("k", note(|_, _| {}));
+        kv.get("k", note(|_, _| {}));
+        kv.status(note(|_, _| {}));
+        kv.watch(">", WatchOptions::new(), note_updates);
+        kv.keys(note(|_, kv| kv.client().drain()));
+    });
+    let refused =
+        "JetStream is not enabled: JetStream not enabled for account (code 503, error 10039)";
+    assert_eq!(log, vec![refused; 7]);
+}
+
+#[test]
+fn a_put_that_another_stream_acknowledges_is_not_stored_in_the_bucket() {
+    let log: Log = run(|nats| {
+        let bucket = unique("elsewhere");
+        let subject = format!("$KV.{bucket}.k");
+        nats.subscribe(&subject, |_, sub, message| {
+            let ack = r#"{"stream":"OTHER","seq":1}"#;
+            sub.client().respond(message, ack).expect("sent");
+        })
+        .expect("a subscription");
+        let kv = nats.jetstream().key_value(&bucket);
+        kv.put("k", "v", note(|_, _| {}));
+        kv.create("k", "v", note(|_, kv| kv.client().close()));
+    });
+    assert_eq!(log.len(), 2);
+    for line in log {
+        assert!(line.starts_with("stored by the stream \"OTHER\", and not by"), "{line}");
+    }
 }

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::handle::{KeyValue, Reads};
 use crate::callback::{Answer, Callback, Outcome, State, answer, lend};
 use crate::jetstream::{
-    self, ApiRequest, ErrorCode, MessageQuery, StoredMessage, read_direct_headers,
+    self, ApiRequest, ErrorCode, MessageQuery, StoredMessage, StreamInfo, read_direct_headers,
 };
 use evnats_protocol::{Message, RequestError};
 use smol_str::SmolStr;
@@ -95,15 +95,18 @@ impl<S: 'static> KeyValue<S> {
                 let found = found.map(|entry| entry.filter(counts));
                 callback(lend(state), kv, found).into_ran()
             };
-            match bucket.direct_reply(kept.len(), outcome) {
-                DirectReply::Found(found) => answer(state, &kv, found),
-                DirectReply::AskLeader => {
-                    let asked = kv.clone();
-                    let on_found = move |state: &mut State, found| answer(state, &asked, found);
-                    bucket.get_from_leader(&kept, Box::new(on_found));
-                    Ok(())
-                }
+            let reply = bucket.direct_reply(kept.len(), outcome);
+            if let DirectReply::Found(found) = reply {
+                return answer(state, &kv, found);
             }
+            let asked = kv.clone();
+            let on_found: Answer<Found> =
+                Box::new(move |state, found| answer(state, &asked, found));
+            match reply {
+                DirectReply::AskLeader => bucket.get_from_leader(&kept, on_found),
+                _ => bucket.confirm_absence(on_found),
+            }
+            Ok(())
         });
     }
 }
@@ -111,6 +114,8 @@ impl<S: 'static> KeyValue<S> {
 /// What a direct read has brought.
 enum DirectReply {
     Found(Found),
+    /// Nothing, which is to be confirmed.
+    Absent,
     /// The bucket does not allow direct reads.
     AskLeader,
 }
@@ -126,10 +131,36 @@ impl Bucket {
     fn read_from_leader(self: &Rc<Self>, query: MessageQuery<'_>, answer: Answer<Found>) {
         let bucket = self.clone();
         let request = ApiRequest::stored_message(&self.stream, query);
-        let on_stored = move |state: &mut _, stored: Result<StoredMessage, jetstream::Error>| {
-            answer(state, bucket.found(stored))
+        let on_stored =
+            move |state: &mut _, stored: Result<StoredMessage, jetstream::Error>| match bucket
+                .found(stored)
+            {
+                Ok(None) if !bucket.has_own_subjects.get() => {
+                    bucket.confirm_absence(answer);
+                    Ok(())
+                }
+                found => answer(state, found),
+            };
+        self.api.read(request, Box::new(on_stored));
+    }
+
+    /// Answers that there is no such message, unless the bucket is one whose keys have the subjects
+    /// of another: there, this says nothing. Asked once.
+    fn confirm_absence(self: &Rc<Self>, answer: Answer<Found>) {
+        let bucket = self.clone();
+        let on_info = move |state: &mut _, info: Result<StreamInfo, jetstream::Error>| {
+            let checked = match info {
+                Ok(info) => bucket.check_subjects(&info),
+                // whoever may not ask has an answer to what was asked first
+                Err(error) if error.is_denied() => {
+                    bucket.has_own_subjects.set(true);
+                    Ok(())
+                }
+                Err(error) => Err(bucket.error(error)),
+            };
+            answer(state, checked.map(|()| None))
         };
-        self.api.call(request, Box::new(on_stored));
+        self.api.read(ApiRequest::stream_info(&self.stream), Box::new(on_info));
     }
 
     fn found(&self, stored: Result<StoredMessage, jetstream::Error>) -> Found {
@@ -143,8 +174,10 @@ impl Bucket {
     fn direct_reply(&self, key_len: usize, outcome: Result<Message, RequestError>) -> DirectReply {
         DirectReply::Found(match outcome {
             Ok(reply) => match self.direct_entry(&reply, key_len) {
-                Err(error) if is_no_message(&error) => Ok(None),
-                entry => entry.map(Some).map_err(|error| self.error(error)),
+                Ok(entry) => Ok(Some(entry)),
+                Err(error) if !is_no_message(&error) => Err(self.error(error)),
+                Err(_) if self.has_own_subjects.get() => Ok(None),
+                Err(_) => return DirectReply::Absent,
             },
             // the bucket does not allow direct reads, as other clients may make them
             Err(RequestError::NoResponders) => return DirectReply::AskLeader,
@@ -165,11 +198,15 @@ impl Bucket {
         let direct = read_direct_headers(reply, |name, value| headers.note(name, value))?;
         let payload = reply.payload_to_bytes();
         let block = reply.headers_to_bytes();
-        // the subject ends with the key, and lies in the header block
-        let key_start = direct.subject.len().saturating_sub(key_len);
+        // it lies in the header block
+        let key = direct.subject.strip_prefix(self.subjects.as_bytes());
+        let Some(key) = key.filter(|key| key.len() == key_len) else {
+            let subject = String::from_utf8_lossy(direct.subject);
+            return Err(jetstream::Error::Malformed(format!("a read that answers with {subject}")));
+        };
         Ok(Entry {
             bucket: self.name.clone(),
-            key: block.slice_ref(&direct.subject[key_start..]),
+            key: block.slice_ref(key),
             value: payload,
             revision: direct.sequence,
             delta: 0,

@@ -218,7 +218,9 @@ impl Reader {
     ) -> Ran {
         let outcome = match &result {
             Ok(info) => Ok(info),
-            Err(Error::Api(error)) => Err(CreateError::Api(error.clone())),
+            Err(Error::Api(error) | Error::NotEnabled(error)) => {
+                Err(CreateError::Api(error.clone()))
+            }
             Err(Error::NotAvailable) => Err(CreateError::NoResponders),
             Err(Error::Malformed(text)) => Err(CreateError::Malformed(text.clone())),
             Err(_) => Err(CreateError::Unanswered),

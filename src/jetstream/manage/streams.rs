@@ -59,7 +59,8 @@ impl<S: 'static> JetStream<S> {
         self.call(ApiRequest::update_stream(config), callback);
     }
 
-    /// Asks for a stream's configuration and state.
+    /// Asks for a stream's configuration and state. Without an answer, as in an election, it is asked
+    /// again within the timeout.
     ///
     /// # Errors
     /// [`Error::is_not_found`] if there is no such stream.
@@ -69,7 +70,7 @@ impl<S: 'static> JetStream<S> {
         stream: &str,
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
-        self.call(ApiRequest::stream_info(stream), callback);
+        self.read(ApiRequest::stream_info(stream), callback);
     }
 
     /// Deletes a stream with all that it stores.
