@@ -216,3 +216,165 @@ fn a_publish_in_an_election_says_that_nobody_has_stored_it() {
     turn_until(&event_loop, &mut app, "the last answers", |app| app.running == 0);
     nats.close();
 }
+
+/// A key as its writer knows it.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    /// How many writes have begun.
+    begun: u64,
+    /// The last write is acknowledged, and this says whether there is a value since.
+    has_value: Option<bool>,
+}
+
+#[derive(Default)]
+struct Lists {
+    keys: Vec<Known>,
+    random: u64,
+    writes: u64,
+    stop: bool,
+    writing: usize,
+    wanted: usize,
+    running: usize,
+    done: usize,
+    timeouts: usize,
+    stale: Vec<String>,
+}
+
+impl Lists {
+    fn random(&mut self, below: u64) -> u64 {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.random >> 33) % below
+    }
+}
+
+fn key(place: usize) -> String {
+    format!("key.{place}")
+}
+
+/// Puts, deletes and purges keys at random, one write after the other, and purges tombstones from
+/// the stream, so that the last revision is one that vanishes.
+fn churn(lists: &mut Lists, kv: &KeyValue<Lists>) {
+    let place = lists.random(lists.keys.len() as u64) as usize;
+    let is_put = lists.random(3) > 0;
+    lists.keys[place].begun += 1;
+    lists.keys[place].has_value = None;
+    lists.writing += 1;
+    let begun = lists.keys[place].begun;
+    let written = move |lists: &mut Lists, kv: &KeyValue<Lists>, stored: Result<u64, kv::Error>| {
+        lists.writing -= 1;
+        lists.writes += 1;
+        if stored.is_ok() && lists.keys[place].begun == begun {
+            lists.keys[place].has_value = Some(is_put);
+        }
+        if stored.is_ok() && !is_put && lists.random(2) == 0 {
+            let subject = format!("$JS.API.STREAM.PURGE.KV_{}", kv.bucket());
+            let tombstone = format!(r#"{{"filter":"$KV.{}.{}"}}"#, kv.bucket(), key(place));
+            // no other write of this key is under way before it has been answered
+            lists.writing += 1;
+            let again = kv.clone();
+            kv.client().request(&subject, tombstone, move |lists: &mut Lists, _, _| {
+                lists.writing -= 1;
+                go_on(lists, &again);
+            });
+        } else {
+            go_on(lists, kv);
+        }
+    };
+    fn go_on(lists: &mut Lists, kv: &KeyValue<Lists>) {
+        if !lists.stop {
+            churn(lists, kv);
+        }
+    }
+    match lists.random(2) {
+        _ if is_put => kv.put(&key(place), vec![b'x'; 2000], written),
+        0 => kv.delete(&key(place), written),
+        _ => kv.purge(&key(place), written),
+    }
+}
+
+/// Lists, and holds what comes against what was certain when it began and is so at its end.
+fn list(lists: &mut Lists, kv: &KeyValue<Lists>) {
+    let before = lists.keys.clone();
+    lists.running += 1;
+    kv.keys(move |lists: &mut Lists, kv, keys| {
+        lists.running -= 1;
+        lists.done += 1;
+        match keys {
+            Ok(keys) => {
+                for (place, (before, now)) in before.iter().zip(&lists.keys).enumerate() {
+                    let Some(has_value) = before.has_value else { continue };
+                    let is_listed = keys.binary_search(&key(place)).is_ok();
+                    if before.begun == now.begun && is_listed != has_value {
+                        let number = keys.len();
+                        lists.stale.push(format!("{place} of {number}: value {has_value}"));
+                    }
+                }
+            }
+            Err(error) => {
+                assert!(error.is_timeout(), "{error}");
+                lists.timeouts += 1;
+            }
+        }
+        if lists.done + lists.running < lists.wanted {
+            list(lists, kv);
+        }
+    });
+}
+
+/// Lists so often on a bucket with replicas, beside writers, while one node is killed, started
+/// again and catching up.
+fn listings_are_fresh(wanted: usize) {
+    const KEYS: usize = 300;
+    let mut cluster = Cluster::start();
+    let event_loop = EventLoop::new().expect("an event loop");
+    let mut lists = Lists { keys: vec![Known::default(); KEYS], random: 7, ..Lists::default() };
+    let clients: Vec<_> = (0..2)
+        .map(|node| {
+            let options = Options::new(cluster.server(node).url());
+            event_loop.connect(options.request_timeout(Duration::from_secs(10))).expect("a client")
+        })
+        .collect();
+    let bucket = unique("lists");
+    let buckets: Vec<_> = clients.iter().map(|nats| nats.jetstream().key_value(&bucket)).collect();
+    buckets[0].create_bucket(Config::new().replicas(3), |lists: &mut Lists, kv, created| {
+        created.expect("a bucket");
+        churn(lists, kv);
+    });
+    let mut rounds = 0;
+    while lists.done < wanted {
+        rounds += 1;
+        cluster.server_mut(2).kill9();
+        let writes = lists.writes + 2000;
+        turn_until(&event_loop, &mut lists, "writes", |lists| lists.writes > writes);
+        lists.wanted = lists.done + (wanted - lists.done).min(250);
+        std::thread::scope(|scope| {
+            let starting = scope.spawn(|| cluster.server_mut(2).start_again());
+            while lists.running < 8 {
+                let kv = &buckets[lists.running % 2];
+                list(&mut lists, kv);
+            }
+            turn_until(&event_loop, &mut lists, "listings", |lists| lists.done == lists.wanted);
+            starting.join().expect("a node");
+        });
+        cluster.wait_ready();
+    }
+    lists.stop = true;
+    turn_until(&event_loop, &mut lists, "the last write", |lists| lists.writing == 0);
+    let Lists { done, timeouts, writes, .. } = lists;
+    eprintln!("{done} listings in {rounds} rounds beside {writes} writes, {timeouts} timeouts");
+    assert!(lists.stale.is_empty(), "{} stale: {:?}", lists.stale.len(), lists.stale);
+    for nats in clients {
+        nats.close();
+    }
+}
+
+#[test]
+fn listings_are_as_fresh_as_the_leader_was() {
+    listings_are_fresh(200);
+}
+
+#[test]
+#[ignore = "long"]
+fn two_thousand_listings_are_as_fresh_as_the_leader_was() {
+    listings_are_fresh(2000);
+}

@@ -23,6 +23,8 @@ pub(super) struct Bucket {
     pub(super) unstored: RefCell<Vec<OnWritten>>,
     /// The stream is known to have the bucket's subjects, as a mirror's has not.
     pub(super) has_own_subjects: Cell<bool>,
+    /// Number of copies of the stream, as far as that is known: 0 if it is not.
+    pub(super) replicas: Cell<u32>,
     /// Why the bucket's name cannot be one.
     invalid: Option<Error>,
 }
@@ -47,6 +49,7 @@ impl Bucket {
             subjects,
             unstored: RefCell::default(),
             has_own_subjects: Cell::new(false),
+            replicas: Cell::new(0),
             invalid: name::check_bucket(name).err(),
             api: api.clone(),
         }
@@ -75,7 +78,8 @@ impl Bucket {
     }
 
     /// Notes what is known of the stream: a mirror's keys have the subjects of another bucket.
-    pub(super) fn check_subjects(&self, info: &StreamInfo) -> Result<(), Error> {
+    pub(super) fn note_stream(&self, info: &StreamInfo) -> Result<(), Error> {
+        self.replicas.set(info.config.num_replicas);
         match &info.config.mirror {
             Some(mirror) => {
                 let (bucket, origin) = (self.name.to_string(), mirror.name.clone());

@@ -18,6 +18,9 @@ pub enum Error {
         /// What is wrong with it, with the byte and its place where it is one.
         reason: String,
     },
+    /// A watch or a listing of no patterns at all. All keys are the pattern `>`.
+    #[error("no pattern was given; all keys are the pattern \">\"")]
+    NoPatterns,
     /// A bucket's name that cannot be one.
     #[error("invalid bucket name {bucket:?}: {reason}")]
     InvalidBucket {

@@ -13,6 +13,7 @@ mod handle;
 mod lifecycle;
 mod listing;
 mod name;
+mod patterns;
 mod read;
 mod status;
 mod watch;

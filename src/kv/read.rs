@@ -150,7 +150,7 @@ impl Bucket {
         let bucket = self.clone();
         let on_info = move |state: &mut _, info: Result<StreamInfo, jetstream::Error>| {
             let checked = match info {
-                Ok(info) => bucket.check_subjects(&info),
+                Ok(info) => bucket.note_stream(&info),
                 // whoever may not ask has an answer to what was asked first
                 Err(error) if error.is_denied() => {
                     bucket.has_own_subjects.set(true);
@@ -216,6 +216,6 @@ impl Bucket {
     }
 }
 
-fn is_no_message(error: &jetstream::Error) -> bool {
+pub(super) fn is_no_message(error: &jetstream::Error) -> bool {
     error.api().is_some_and(|api| api.err_code() == ErrorCode::NO_MESSAGE_FOUND)
 }

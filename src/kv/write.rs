@@ -209,7 +209,7 @@ impl Bucket {
     fn why_not_stored(&self, info: Result<StreamInfo, jetstream::Error>) -> Error {
         let no_leader = Error::NoLeader { bucket: self.name.to_string() };
         match info {
-            Ok(info) => self.check_subjects(&info).err().unwrap_or(no_leader),
+            Ok(info) => self.note_stream(&info).err().unwrap_or(no_leader),
             // the question may not be answered or permitted; that nothing was stored stays certain
             Err(error) if error.is_denied() || error.is_closed() => {
                 Error::JetStream(jetstream::Error::NotStored)

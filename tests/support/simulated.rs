@@ -470,7 +470,8 @@ impl Stream {
     }
 
     fn sequences(&self, subject: &str) -> Vec<u64> {
-        let own = self.messages.iter().filter(|(_, stored)| stored.message.subject() == subject);
+        let own =
+            self.messages.iter().filter(|(_, stored)| matches(subject, &stored.message.subject()));
         own.map(|(sequence, _)| *sequence).collect()
     }
 

@@ -23,7 +23,7 @@ use crate::jetstream::manage::{
 };
 use std::collections::VecDeque;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// After this many idle heartbeats without any sign of it, a consumer is given up.
 const MISSED_HEARTBEATS: u32 = 3;
@@ -152,6 +152,8 @@ pub(crate) struct Ordered {
     incarnation: u64,
     phase: Phase,
     connected: bool,
+    /// When the stream was created that is being read, once that is known.
+    stream_created: Option<SystemTime>,
     /// Starts since the last sign of life from a consumer.
     attempts: u32,
     resets: u64,
@@ -185,6 +187,7 @@ impl Ordered {
             incarnation: 0,
             phase: Phase::Starting,
             connected: true,
+            stream_created: None,
             attempts: 0,
             resets: 0,
             unanswered: 0,
@@ -312,6 +315,22 @@ impl Ordered {
             }
             503 => self.reset(now, Leave::Delete),
             _ => {}
+        }
+    }
+
+    /// The stream was created at this time. The machine is told before each consumer: sequences of
+    /// another stream mean something else, and a start behind the last one of them is silence.
+    pub(crate) fn handle_stream(&mut self, created: Option<SystemTime>) {
+        let Some(created) = created.filter(|_| self.phase != Phase::Ended) else { return };
+        if *self.stream_created.get_or_insert(created) != created {
+            self.fail(OrderedError::StreamRecreated);
+        }
+    }
+
+    /// Leaves the consumer for another one.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Running { .. }) {
+            self.reset(now, Leave::Delete);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::event_loop::TimerId;
 use crate::jetstream::api::{Api, ApiRequest};
 use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::error::{Error, OrderedError};
-use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo};
+use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo, StreamInfo};
 use evnats_protocol::{Message, OutgoingMessage, RequestError, SubscriptionId};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -38,6 +38,8 @@ struct Progress {
     /// Empty for good once the reader has ended.
     callback: CallbackSlot<OnEvent>,
     ended: bool,
+    /// The question about the stream was not answered.
+    wants_stream: bool,
     /// Whether a consumer has ever been created: before, errors are the user's to know.
     opened: bool,
 }
@@ -51,9 +53,12 @@ pub(crate) enum ReaderEvent<'a> {
     /// A consumer was created, which has `initial` messages to deliver to be where the stream was
     /// then; `received` of them have come already. Comes again after every reset.
     Created { initial: u64, received: u64 },
+    /// What is known of the stream, asked for before each consumer. `None`: the server does not
+    /// permit the question.
+    Stream(Option<&'a StreamInfo>),
     /// The consumer has nothing to deliver at the moment.
     Idle,
-    /// What [`Reader::call_again`] asked for.
+    /// What [`Reader::call_again`] or [`Reader::again`] asked for.
     Again,
     /// The end, with its reason. Not sent for [`Reader::stop`].
     Failed(Error),
@@ -76,6 +81,7 @@ impl Reader {
             observer: None,
             callback: CallbackSlot::new(callback),
             ended: false,
+            wants_stream: false,
             opened: false,
         };
         let progress = RefCell::new(progress);
@@ -105,10 +111,24 @@ impl Reader {
     /// Has the callback run once more, in the next turn, with [`ReaderEvent::Again`].
     pub(crate) fn call_again(&self) {
         let reader = self.clone();
-        self.port().defer(move |state| match reader.is_stopped() {
+        self.port().defer(move |state| reader.again(state));
+    }
+
+    /// Runs the callback with [`ReaderEvent::Again`], unless the reader is stopped. Not to be called
+    /// within it.
+    pub(crate) fn again(&self, state: &mut State) -> Ran {
+        match self.is_stopped() {
             true => Ok(()),
-            false => reader.emit(state, ReaderEvent::Again),
-        });
+            false => self.emit(state, ReaderEvent::Again),
+        }
+    }
+
+    /// Leaves the consumer for another one, which may be on another server.
+    pub(crate) fn restart(&self) {
+        let now = self.port().turn_time();
+        self.0.progress.borrow_mut().machine.restart(now);
+        let reader = self.clone();
+        self.port().defer(move |state| reader.pump(state));
     }
 
     /// Whether the callback will not run again.
@@ -200,7 +220,44 @@ impl Reader {
         }
     }
 
+    /// Asks for the stream before a consumer is made of it: it may have been created anew.
+    fn ask_stream(&self) {
+        let reader = self.clone();
+        let on_info = move |state: &mut State, info: Result<StreamInfo, Error>| {
+            reader.receive_stream(state, info)
+        };
+        self.0.api.read(ApiRequest::stream_info(&self.0.stream), Box::new(on_info));
+    }
+
+    fn receive_stream(&self, state: &mut State, info: Result<StreamInfo, Error>) -> Ran {
+        let mut progress = self.0.progress.borrow_mut();
+        if progress.ended {
+            return Ok(());
+        }
+        let info = match info {
+            Ok(info) => {
+                progress.machine.handle_stream(info.created);
+                Some(info)
+            }
+            Err(error) if error.is_denied() => None,
+            // if there is no stream, the consumer's creation tells
+            Err(error) if !error.is_temporary() => return Ok(()),
+            // asked again with the next that is heard of the consumer
+            Err(_) => {
+                progress.wants_stream = true;
+                return Ok(());
+            }
+        };
+        drop(progress);
+        self.pump(state)?;
+        match self.is_stopped() {
+            true => Ok(()),
+            false => self.emit(state, ReaderEvent::Stream(info.as_ref())),
+        }
+    }
+
     fn create(&self, incarnation: u64, config: ConsumerConfig) {
+        self.ask_stream();
         let deliver_subject =
             self.0.progress.borrow().inbox.as_ref().map(|(inbox, _)| inbox.clone());
         let config = ConsumerConfig { deliver_subject, ..config };
@@ -266,6 +323,9 @@ impl Reader {
 
     fn receive(&self, state: &mut State, incarnation: u64, message: &Message) -> Ran {
         let now = self.port().turn_time();
+        if std::mem::take(&mut self.0.progress.borrow_mut().wants_stream) {
+            self.ask_stream();
+        }
         if let Some(code) = message.control_status() {
             let resets = self.resets();
             let is_idle = self.receive_status(incarnation, message, code, now);

@@ -6,6 +6,7 @@ use crate::callback::Callback;
 use crate::jetstream::api::{ApiRequest, json_replies};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
+use serde_json::json;
 
 json_replies!(StreamInfo);
 
@@ -20,6 +21,11 @@ impl ApiRequest {
 
     pub(crate) fn stream_info(stream: &str) -> Result<Self, Error> {
         Self::stream("INFO", stream)
+    }
+
+    /// Asks for the subjects that messages are stored of, one page of them.
+    pub(crate) fn stream_subjects(stream: &str, filter: &str, offset: u64) -> Result<Self, Error> {
+        Self::stream("INFO", stream)?.with(&json!({ "subjects_filter": filter, "offset": offset }))
     }
 
     pub(crate) fn delete_stream(stream: &str) -> Result<Self, Error> {
