@@ -18,7 +18,7 @@ pub(crate) mod time;
 pub(crate) mod wire;
 
 pub use api_error::{ApiError, ErrorCode};
-pub use error::{Error, OrderedError};
+pub use error::{Error, OrderedError, Stall};
 pub use handle::JetStream;
 // whatever management names, so that an endpoint of the API is added in one place
 pub use manage::*;

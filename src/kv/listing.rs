@@ -224,6 +224,8 @@ impl<C: Collection> Listing<C> {
                 collecting.note_progress();
                 C::confirm(&collecting, state)
             }
+            // if it lasts, there is no progress
+            Update::Stalled(_) | Update::Resumed => Ok(()),
             Update::Ended(error) => collecting.finish(state, Err(error)),
         };
         let reader = bucket.watch(patterns, reads, options, on_update);

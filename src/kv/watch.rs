@@ -17,7 +17,7 @@ use crate::callback::{Handler, Outcome, Ran, State, lend};
 use crate::event_loop::timers_on;
 use crate::jetstream::{
     self, ApiRequest, DeliverPolicy, DeliveryInfo, MessageQuery, OrderedConfig, Reader,
-    ReaderEvent, StoredMessage,
+    ReaderEvent, Stall, StoredMessage,
 };
 use evnats_protocol::Message;
 use std::cell::Cell;
@@ -114,6 +114,12 @@ pub enum Update {
     /// of the bucket's stream knew of then. Comes exactly once. With [`Reads::Direct`], everything
     /// that the replica knew of which serves the watch.
     Initialized,
+    /// Nothing comes at the moment, for this reason, although the connection is there: consumers
+    /// were lost, or could not be made, twice in a row and without progress in between. The watch
+    /// goes on trying, and shows everything when it is over. Comes again if the reason changes.
+    Stalled(Stall),
+    /// What was reported with `Stalled` is over.
+    Resumed,
     /// The watch is over: the bucket or the connection is gone, or could not be reached in the
     /// first place. The last report. Not sent after [`Watcher::stop`].
     Ended(Error),
@@ -234,6 +240,7 @@ impl Bucket {
             initial,
             question,
             is_stream_known: false,
+            behind: 0,
             owes_signal: false,
             ignore_deletes: options.ignore_deletes,
             on_update,
@@ -281,6 +288,9 @@ impl Bucket {
     }
 }
 
+/// After so many replicas that lag behind, one after the other, the user is told.
+const LAGGING_REPLICAS: u32 = 2;
+
 /// What turns the events of a reader into updates.
 struct Watch<C> {
     bucket: Rc<Bucket>,
@@ -288,6 +298,8 @@ struct Watch<C> {
     question: Rc<Question>,
     /// The stream is one whose subjects are the bucket's, as far as that can be known.
     is_stream_known: bool,
+    /// How often the consumer was left because its replica lagged behind.
+    behind: u32,
     /// The signal is due. The user's callback for the entry before it may panic or return an error;
     /// then the signal comes in the next turn.
     owes_signal: bool,
@@ -310,9 +322,21 @@ impl<C: FnMut(&mut State, Option<&Reader>, Update) -> Ran> Watch<C> {
                 self.initial.handle_created(initial, received)
             }
             ReaderEvent::Idle => self.initial.handle_idle(),
+            ReaderEvent::Stalled(stall) => {
+                return (self.on_update)(state, Some(reader), Update::Stalled(stall));
+            }
+            ReaderEvent::Resumed => {
+                return (self.on_update)(state, Some(reader), Update::Resumed);
+            }
             ReaderEvent::Again => match self.question.take_answer() {
                 None => Step::Wait,
-                Some(Ok(last)) => self.handle_leader(last, reader),
+                Some(Ok(last)) => {
+                    let step = self.initial.handle_leader(last);
+                    if self.initial.is_behind() {
+                        return self.leave_replica(state, reader);
+                    }
+                    step
+                }
                 // whoever reads is told of a client that is over, and asks again after the rest
                 Some(Err(error)) if error.is_temporary() || error.is_closed() => {
                     self.initial.handle_unanswered();
@@ -344,21 +368,26 @@ impl<C: FnMut(&mut State, Option<&Reader>, Update) -> Ran> Watch<C> {
         if let Some(entry) = entry.filter(is_shown) {
             (self.on_update)(state, Some(reader), Update::Entry(entry))?;
         }
-        if self.is_stream_known && std::mem::take(&mut self.owes_signal) && !reader.is_stopped() {
-            (self.on_update)(state, Some(reader), Update::Initialized)?;
+        if !self.is_stream_known || !self.owes_signal || reader.is_stopped() {
+            return Ok(());
         }
-        Ok(())
+        if std::mem::take(&mut self.behind) >= LAGGING_REPLICAS {
+            (self.on_update)(state, Some(reader), Update::Resumed)?;
+        }
+        self.owes_signal = false;
+        (self.on_update)(state, Some(reader), Update::Initialized)
     }
 
     /// A consumer that is idle, and behind what the leader knows, is on a replica that lags: the next
     /// one may be on another.
-    fn handle_leader(&mut self, last: u64, reader: &Reader) -> Step {
-        let step = self.initial.handle_leader(last);
-        if self.initial.is_behind() {
-            log::info!("a replica of {} lags behind, trying another", self.bucket.stream);
-            reader.restart();
+    fn leave_replica(&mut self, state: &mut State, reader: &Reader) -> Ran {
+        log::info!("a replica of {} lags behind, trying another", self.bucket.stream);
+        reader.restart();
+        self.behind += 1;
+        match self.behind == LAGGING_REPLICAS {
+            true => (self.on_update)(state, Some(reader), Update::Stalled(Stall::LagsBehind)),
+            false => Ok(()),
         }
-        step
     }
 
     fn end(&mut self, state: &mut State, reader: &Reader, error: Error) -> Ran {

@@ -10,7 +10,7 @@ use crate::client::{Delivery, Observed, ObserverId, Port};
 use crate::event_loop::TimerId;
 use crate::jetstream::api::{Api, ApiRequest};
 use crate::jetstream::api_error::ErrorCode;
-use crate::jetstream::error::{Error, OrderedError};
+use crate::jetstream::error::{Error, OrderedError, Stall};
 use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo, StreamInfo};
 use evnats_protocol::{Message, OutgoingMessage, RequestError, SubscriptionId};
 use std::cell::RefCell;
@@ -58,6 +58,10 @@ pub(crate) enum ReaderEvent<'a> {
     Stream(Option<&'a StreamInfo>),
     /// The consumer has nothing to deliver at the moment.
     Idle,
+    /// Nothing comes at the moment, for this reason. The reader goes on trying.
+    Stalled(Stall),
+    /// What was reported with `Stalled` is over.
+    Resumed,
     /// What [`Reader::call_again`] or [`Reader::again`] asked for.
     Again,
     /// The end, with its reason. Not sent for [`Reader::stop`].
@@ -139,7 +143,7 @@ impl Reader {
     /// Does what the machine asks for, until it asks for nothing. The user's callback comes last,
     /// because it may panic or return an error.
     fn pump(&self, state: &mut State) -> Ran {
-        let mut created = None;
+        let (mut created, mut told) = (None, None);
         loop {
             let action = self.0.progress.borrow_mut().machine.poll_action();
             match action {
@@ -156,11 +160,20 @@ impl Reader {
                 }
                 Some(Action::Delete { name }) => self.delete(&name),
                 Some(Action::Reply { subject }) => self.reply(&subject),
+                Some(Action::Stalled(stall)) => {
+                    log::warn!("stream {} cannot be read: {stall}", self.0.stream);
+                    told = Some(ReaderEvent::Stalled(stall));
+                }
+                Some(Action::Resumed) => {
+                    log::info!("stream {} can be read again", self.0.stream);
+                    told = Some(ReaderEvent::Resumed);
+                }
                 Some(Action::Failed(error)) => return self.fail(state, error.into()),
             }
         }
         self.arm_timer();
-        created.map_or(Ok(()), |created| self.emit(state, created))
+        let events = created.into_iter().chain(told);
+        events.map(|event| self.emit(state, event)).fold(Ok(()), Ran::and)
     }
 
     /// What is left to do after the end: deletions. Nothing of it concerns the user.
@@ -279,6 +292,7 @@ impl Reader {
                 Err(CreateError::Api(error.clone()))
             }
             Err(Error::NotAvailable) => Err(CreateError::NoResponders),
+            Err(error) if error.is_denied() => Err(CreateError::Denied),
             Err(Error::Malformed(text)) => Err(CreateError::Malformed(text.clone())),
             Err(_) => Err(CreateError::Unanswered),
         };
@@ -336,7 +350,15 @@ impl Reader {
             };
         }
         let reply = message.reply_bytes().unwrap_or_default();
-        let verdict = self.0.progress.borrow_mut().machine.handle_message(incarnation, reply, now);
+        let mut progress = self.0.progress.borrow_mut();
+        let verdict = progress.machine.handle_message(incarnation, reply, now);
+        let is_deferred = verdict != Verdict::Gap && progress.machine.has_actions();
+        drop(progress);
+        if is_deferred {
+            // in a turn of its own: its callback may panic, and the message is not to be lost
+            let reader = self.clone();
+            self.port().defer(move |state| reader.pump(state));
+        }
         match verdict {
             Verdict::Deliver(delivery) => self.emit(state, ReaderEvent::Message(message, delivery)),
             Verdict::Ignore => Ok(()),
