@@ -315,7 +315,7 @@ impl Creation {
             }
             Err(error) => answer(state, Err(error)),
         };
-        bucket.get_from_leader(&key, Box::new(on_found));
+        bucket.get_as_permitted(&key, Box::new(on_found));
     }
 }
 

@@ -106,7 +106,7 @@ impl ApiReply for StoredMessage {
 }
 
 impl Api {
-    fn read_direct(
+    pub(crate) fn read_direct(
         &self,
         stream: &str,
         query: MessageQuery<'_>,
