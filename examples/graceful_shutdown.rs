@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let worker = nats.clone();
     let woken = mio::net::UnixStream::from_std(woken);
     event_loop.add_source(woken, Interest::READABLE, move |app: &mut App, signals, _| {
-        println!("told to stop after {} of {} jobs", app.done, app.asked);
+        println!("stopping after {} of {} jobs", app.done, app.asked);
         signals.remove();
         // no new jobs; those that are here are done and answered, and then `run` returns
         worker.drain();

@@ -20,9 +20,9 @@ struct App {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (url, server, port) = match std::env::var("NATS_URL") {
-        Ok(url) => (url, None, 8080),
-        Err(_) => {
+    let (url, server, port) = match url_of_the_user() {
+        Some(url) => (url, None, 8080),
+        None => {
             let server = Server::builder().release(Release::Main).start()?;
             (server.url(), Some(server), 0)
         }
@@ -41,6 +41,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+fn url_of_the_user() -> Option<String> {
+    std::env::var("NATS_URL").ok().filter(|url| !url.is_empty())
+}
+
 /// Somebody asks. The answer is short, and no request of such a caller is longer than a packet.
 fn accept(app: &mut App, listener: &ForeignSource<TcpListener, App>, _: evnats::Readiness) {
     match listener.with(|listener| listener.accept()) {
@@ -56,7 +60,7 @@ fn accept(app: &mut App, listener: &ForeignSource<TcpListener, App>, _: evnats::
     match app.asked {
         // the server goes, and the next answer says so
         1 => drop(app.server.take()),
-        2 if app.server.is_none() && std::env::var("NATS_URL").is_err() => {
+        2 if app.server.is_none() && url_of_the_user().is_none() => {
             listener.remove();
             app.nats.close();
         }

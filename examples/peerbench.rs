@@ -110,7 +110,7 @@ fn echo(nats: &Client<Bench>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says whether everything has been sent.
+/// Returns whether everything has been sent.
 fn send_all(bench: &mut Bench, nats: &Client<Bench>, subject: &str) -> bool {
     while bench.sent < bench.count {
         match nats.publish(subject, &bench.payload) {

@@ -1,5 +1,5 @@
-//! A publisher and a subscriber that live through a restart of their server: what each of them is
-//! told, what waits meanwhile, and what is restored.
+//! A publisher and a subscriber that outlive a restart of their server: what each of them
+//! learns, what waits meanwhile, and what is restored.
 //!
 //! `cargo run --example resilient` always starts a server of its own, because it stops it.
 

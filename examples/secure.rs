@@ -57,7 +57,8 @@ struct Place {
 
 impl Place {
     fn find() -> Result<Self, Box<dyn Error>> {
-        let Ok(url) = env::var("NATS_URL") else { return Self::provide() };
+        let url = env::var("NATS_URL").ok().filter(|url| !url.is_empty());
+        let Some(url) = url else { return Self::provide() };
         let (ca, creds) = (env::var("NATS_CA")?.into(), env::var("NATS_CREDS")?.into());
         Ok(Self { url, ca, creds, _server: None })
     }

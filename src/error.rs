@@ -25,14 +25,10 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 #[derive(Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The URL of a server cannot be used.
-    #[error("invalid server URL {url:?}: {reason}")]
-    InvalidUrl {
-        /// The URL, without its user information.
-        url: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
+    /// The URL of a server cannot be used. It is not shown, because what cannot be understood may
+    /// be secret.
+    #[error(transparent)]
+    InvalidUrl(#[from] UrlError),
     /// The system's selector failed.
     #[error("event loop: {0}")]
     EventLoop(#[source] io::Error),
@@ -69,7 +65,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// What an error of a floor above the client says of itself.
+/// What an error of a floor above the client reports about itself.
 pub trait LayerError: StdError + Send + Sync + sealed::Sealed + 'static {
     /// Whether what was asked for does not exist.
     fn is_not_found(&self) -> bool;
@@ -173,12 +169,6 @@ fn is_temporary_request(error: &RequestError) -> bool {
         Timeout | NoResponders | OutcomeUnknown | NeverSent => true,
         Command(error) => is_temporary_command(error),
         _ => false,
-    }
-}
-
-impl From<UrlError> for Error {
-    fn from(error: UrlError) -> Self {
-        Self::InvalidUrl { url: error.url, reason: error.reason }
     }
 }
 

@@ -47,7 +47,7 @@
 //!   callback; the loop can be run again, and nothing is lost. What a peer, a server or an outage can
 //!   cause is no error of [`Client::respond`].
 //! * Commands return before anything is called back, also when they fail at once. What is wrong
-//!   with a call that has a callback is told to the callback, in the next turn.
+//!   with a call that has a callback is reported to the callback, in the next turn.
 //! * A one-shot callback runs exactly once: with a result, an error of the server, a timeout, or
 //!   the loss of the connection. Requests cannot be made without a timeout.
 //! * A callback may do anything: command, unsubscribe itself, close, drop the last handle. It
@@ -75,12 +75,12 @@
 //! A client lives longer than its connections. When one is lost, [`Client::on_disconnect`] runs,
 //! and then the callbacks of what was pending, as far as its outcome can be known. Subscriptions,
 //! watches, and messages that have not been written wait for the next connection, which
-//! [`Client::on_reconnect`] reports; attempts that fail are told to [`Client::on_error`]. The
+//! [`Client::on_reconnect`] reports; attempts that fail are reported to [`Client::on_error`]. The
 //! client is over when [`Client::on_close`] runs: after `drain` or `close`, or when there is no
 //! server left to try.
 //!
 //! A request knows whether it may have been seen. [`RequestError::NeverSent`]: nobody has, and it
-//! can be sent again. [`RequestError::OutcomeUnknown`]: somebody may have acted on it. With
+//! can be sent again. [`RequestError::OutcomeUnknown`]: a service may have acted on it. With
 //! [`Options::keep_requests`], it waits for its reply on the next connection instead.
 //!
 //! What was published and written, and not read by the server, is lost without a word, as always in
@@ -89,11 +89,11 @@
 //! # Security
 //!
 //! TLS is used when the server demands it. Whether it is demanded here is said by the URL
-//! (`tls://`, `wss://`) or by `Options::require_tls`; without either, somebody in between can turn
+//! (`tls://`, `wss://`) or by `Options::require_tls`; without either, an attacker in between can turn
 //! it off. Whom to trust, and who the client is, is in `Tls` and [`Credentials`]. Files are read in
 //! every attempt to connect.
 //!
-//! Secrets are wiped from memory when they are let go of, and show in no error, log or `Debug`,
+//! Secrets are wiped from memory when they are dropped, and appear in no error, log or `Debug` output,
 //! nor in a [`Frame`] that is printed. With feature `websocket`, the crate
 //! `tungstenite` logs frames at level `trace`, secrets included.
 //!
@@ -116,6 +116,7 @@ pub mod jetstream;
 pub mod kv;
 pub mod simulation;
 
+pub use bytes::Bytes;
 #[cfg(feature = "tls")]
 pub use client::Tls;
 pub use client::{
@@ -133,12 +134,17 @@ pub use evnats_protocol::{
     Authentication, ClientOp, CommandError, ConnectInfo, DisconnectReason, EndReason, FlushError,
     HeaderError, HeaderMap, HeaderStatus, Headers, Limits, Message, OutgoingMessage, Payload,
     PendingLimits, PoolServer, ProtocolError, RequestError, Scheme, Secret, ServerError,
-    ServerErrorKind, ServerInfo, ServerOp, ServerUrl, Statistics, SubscriptionId,
+    ServerErrorKind, ServerInfo, ServerOp, ServerUrl, ServerVersion, Statistics, SubscriptionId,
     SubscriptionSnapshot, TlsErrorKind, UrlError, UserInfo, subject,
 };
+/// The event loop's `mio`, in the version whose types this crate's signatures have.
+pub use mio;
 
 #[doc = include_str!("cookbook.md")]
 pub mod cookbook {}
+
+#[doc = include_str!("from_ev_nats.md")]
+pub mod from_ev_nats {}
 
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]

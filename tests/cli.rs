@@ -6,9 +6,10 @@ mod process;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use evnats_harness::{Operator, Server, UserClaims, Version};
-use process::{Finished, Running, example};
+use process::{Finished, Running};
 use serde_json::{Value, json};
 use std::net::TcpListener;
+use std::process::Command;
 use tempfile::TempDir;
 
 /// The tool, with what it is told of servers in any case.
@@ -45,7 +46,7 @@ impl Tool {
     }
 
     fn start(&self, arguments: &[&str], stdin: &[u8]) -> Running {
-        let mut command = example("evnats");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evnats"));
         // whoever runs the tests may have some of his own
         for name in ["USER", "PASSWORD", "TOKEN", "CREDS", "NKEY", "CERT", "KEY", "CA"] {
             command.env_remove(format!("NATS_{name}"));
@@ -945,4 +946,94 @@ mod tls {
         tool.with(&["--tlsfirst"]).text(&["rtt"]);
         assert_eq!(tool.error_kind(&["rtt", "--timeout", "300ms"]), "not_connected");
     }
+}
+
+#[test]
+fn templates_stand_for_another_text_in_each_message() {
+    let server = Server::start();
+    let tool = Tool::at(&server);
+    let arguments = ["sub", "orders.>", "--count", "4", "--json"];
+    let all = tool.listen(&arguments, "Subscribing");
+    let publish = ["pub", "orders.{{Count}}", "order {{ .Count }} {{ID}}", "-H", "N:{{Count}}"];
+    let published = tool.json(&[&publish[..], &["--count", "2", "--sleep", "10ms"]].concat());
+    assert_eq!(published["count"], 2);
+    assert_eq!(tool.text(&["pub", "orders.x", "{{Coutn}}", "--no-templates", "-q"]), "");
+    assert_eq!(tool.start(&["pub", "orders.y"], b"{{stdin}}").finish().code, Some(0));
+
+    let messages = objects(&all.finish(), 0);
+    let text = |i: usize| String::from_utf8(decoded(&messages[i]["payload_base64"])).unwrap();
+    for (i, number) in ["1", "2"].into_iter().enumerate() {
+        assert_eq!(messages[i]["subject"], format!("orders.{number}"));
+        assert_eq!(messages[i]["headers"], json!({ "N": [number] }));
+        assert!(text(i).starts_with(&format!("order {number} ")) && text(i).len() == 8 + 22);
+    }
+    assert_ne!(text(0)[8..], text(1)[8..], "identifiers differ");
+    assert_eq!((text(2).as_str(), text(3).as_str()), ("{{Coutn}}", "{{stdin}}"));
+
+    let refused = tool.error(&["pub", "orders.x", "{{Coutn}}"]);
+    assert_eq!(refused["kind"], "invalid_template");
+    let message = refused["message"].as_str().expect("a text");
+    assert!(message.contains("{{Coutn}}") && message.contains("--no-templates"), "{message}");
+    assert_eq!(tool.error(&["reply", "x", "{{Nothing}}"])["kind"], "invalid_template");
+}
+
+#[test]
+fn a_request_takes_the_replies_of_several() {
+    let server = Server::start();
+    let tool = Tool::at(&server);
+    let responders = ["a", "b"].map(|name| {
+        let body = format!("{name}: {{{{Request}}}}");
+        let arguments = ["reply", "census", &body, "--queue", name, "--sleep", "5ms"];
+        tool.listen(&arguments, "Listening")
+    });
+    let replies = |arguments: &[&str]| {
+        let all = [&["request", "census", "who?", "--json", "--replies"], arguments].concat();
+        let objects = objects(&tool.run(&all), 0);
+        let mut texts: Vec<_> = objects.iter().map(|o| decoded(&o["payload_base64"])).collect();
+        texts.sort();
+        texts
+    };
+    let both = [&b"a: who?"[..], b"b: who?"];
+    assert_eq!(replies(&["2"]), both);
+    assert_eq!(replies(&["0", "--timeout", "2s"]), both);
+
+    let few = tool.run(&["request", "census", "x", "--replies", "3", "--timeout", "2s"]);
+    assert_eq!(few.code, Some(1), "{few:?}");
+    assert!(few.stderr.contains("2 of 3 replies in 2s"), "{few:?}");
+    assert_eq!(tool.error_kind(&["request", "nobody", "x", "--replies", "2"]), "no_responders");
+    drop(responders);
+}
+
+#[test]
+fn the_domain_of_jetstream_can_be_chosen() {
+    let store = TempDir::new().expect("a directory");
+    let config = format!("jetstream {{ domain: leaf, store_dir: {:?} }}", store.path());
+    let server = Server::builder().jetstream(false).config(config).start().expect("a server");
+    let tool = Tool::at(&server);
+    tool.text(&["kv", "add", "B", "--js-domain", "leaf"]);
+    let by_prefix = ["kv", "put", "B", "k", "v", "--js-api-prefix", "$JS.leaf.API"];
+    assert_eq!(tool.json(&by_prefix)["revision"], 1);
+    assert_eq!(tool.text(&["kv", "get", "B", "k", "--raw", "--js-domain", "leaf"]), "v");
+    let elsewhere = tool.error_kind(&["kv", "info", "B", "--js-domain", "elsewhere"]);
+    assert_eq!(elsewhere, "jetstream_not_available");
+}
+
+#[test]
+fn a_tilde_in_a_path_is_the_home_directory() {
+    let home = TempDir::new().expect("a directory");
+    let server = Server::start();
+    let tool = Tool::at(&server).variable("HOME", home.path().to_str().expect("a path"));
+    let failed = tool.run(&["rtt", "--creds=~/none.creds"]);
+    let expected = home.path().join("none.creds");
+    assert!(failed.stderr.contains(expected.to_str().unwrap()), "{failed:?}");
+}
+
+#[test]
+fn help_shows_the_options_of_a_verb_before_those_of_all() {
+    let help = Tool::with_url("").text(&["pub", "--help"]);
+    let (own, global) = help.split_once("Global options:").expect("a heading");
+    for option in ["--count", "--sleep", "--quiet", "--header", "--no-templates"] {
+        assert!(own.contains(option) && !global.contains(option), "{option}: {help}");
+    }
+    assert!(!own.contains("--tlsca") && global.contains("--tlsca"), "{help}");
 }

@@ -1135,7 +1135,7 @@ fn a_watch_whose_bucket_was_created_anew_ends_and_says_so() {
     turn_until(&event_loop, &mut log, "another bucket", |log| log.len() == 4);
     proxy.refuse(false);
     turn_until(&event_loop, &mut log, "the end of the watch", |log| log.len() == 5);
-    assert_eq!(log[3..], ["new 1", "the stream was created anew while it was read"]);
+    assert_eq!(log[3..], ["new 1", "the stream was created again while it was read"]);
     nats.close();
     other.close();
     support::finish_with(&event_loop, &mut log);

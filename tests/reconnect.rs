@@ -1,4 +1,4 @@
-//! Lost connections on real servers: what is restored, what is told to whom, and where the client
+//! Lost connections on real servers: what is restored, what is reported where, and where the client
 //! goes. What needs no server is tested in virtual time with the protocol.
 
 mod support;

@@ -62,6 +62,7 @@ pub use wire::info::{Authentication, ConnectInfo, ServerInfo};
 pub use wire::message::Message;
 pub use wire::op::{ClientOp, Operation, ServerOp};
 pub use wire::payload::Payload;
+pub use wire::printable::printable;
 pub use wire::secret::Secret;
 pub use wire::subject;
 pub use wire::version::ServerVersion;

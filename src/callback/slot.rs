@@ -1,6 +1,6 @@
 //! The slot of a callback that runs more than once: empty while it runs.
 //!
-//! The slot is shared with whoever runs the callback, so no borrow of its owner is alive while
+//! The slot is shared with the code that runs the callback, so no borrow of its owner is alive while
 //! user code runs. The callback comes back when it returns and when it panics, wherever its owner
 //! has gone meanwhile, unless another one has been put in its place.
 

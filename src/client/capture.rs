@@ -3,7 +3,7 @@
 //! It reads copies of the bytes with decoders of its own, so that what it shows is what was on the
 //! wire, whatever the client makes of it. It costs nothing unless it is asked for.
 
-use evnats_protocol::{ClientOp, Decoder, ServerOp};
+use evnats_protocol::{ClientOp, Decoder, ServerOp, printable};
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -32,12 +32,7 @@ impl fmt::Display for Frame {
         let is_info = matches!(self, Self::In(ServerOp::Info(_)));
         let shown = &bytes[..if is_info { bytes.len() } else { bytes.len().min(SHOWN) }];
         f.write_str(if matches!(self, Self::In(_)) { "<- " } else { "-> " })?;
-        for character in String::from_utf8_lossy(shown).chars() {
-            match character.is_control() {
-                true => write!(f, "{}", character.escape_default())?,
-                false => write!(f, "{character}")?,
-            }
-        }
+        write!(f, "{}", printable(&String::from_utf8_lossy(shown)))?;
         match bytes.len() - shown.len() {
             0 => Ok(()),
             more => write!(f, "... ({more} bytes more)"),

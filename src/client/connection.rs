@@ -2,14 +2,16 @@
 //!
 //! No user code runs here: what has happened waits in the session as an event.
 
+use super::candidates::Candidates;
 use super::capture::{Frame, Wire};
 use super::connector::Connector;
 use super::error::ConnectionError;
 use super::hooks::{ClientSession, Hooks, Notice, OnEnd, OnObserved};
-use super::route::{Budget, Route};
+use super::protection::Protection;
+use super::route::{Budget, GIVEN, Route};
 use crate::callback::CallbackSlot;
 use crate::event_loop::{Progress, Readiness, Slot, Transport};
-use evnats_protocol::{DisconnectReason, Phase, PoolServer, Security, SubscriptionId, Which};
+use evnats_protocol::{DisconnectReason, Phase, PoolServer, SubscriptionId, Which};
 use mio::Token;
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
@@ -18,18 +20,19 @@ use std::time::Instant;
 pub(super) struct Connection {
     pub(super) session: ClientSession,
     pub(super) hooks: Hooks,
-    /// Layers above that are told of losses and of new connections.
+    /// Layers above that are notified of losses and of new connections.
     pub(super) observers: Slab<CallbackSlot<OnObserved>>,
     /// What callbacks are to hear of before anything new.
     pub(super) notices: VecDeque<Notice>,
     /// The user's callbacks for the ends of subscriptions.
     pub(super) on_end: HashMap<SubscriptionId, OnEnd>,
-    /// Errors that no call has returned, and that the user has not been told of.
+    /// Errors that no call has returned and that have not been reported to the user yet.
     pub(super) reports: VecDeque<ConnectionError>,
     /// Answers that could not be sent.
     pub(super) answers_failed: u64,
     /// `None` for a transport that was given, and cannot be made again.
     pub(super) connector: Option<Connector>,
+    protection: Protection,
     /// The way to the server.
     current: Route,
     /// The way to the server that the session is moving to.
@@ -40,14 +43,19 @@ pub(super) struct Connection {
     pub(super) wants_reconnect: bool,
     /// Whether own messages come back.
     echo: bool,
-    /// Servers that were announced and that the user has not been told of.
+    /// Servers that were announced and not reported to the user yet.
     pub(super) discovered: Vec<String>,
     /// The user wants to see every frame.
     is_captured: bool,
 }
 
 impl Connection {
-    pub(super) fn new(session: ClientSession, connector: Option<Connector>, echo: bool) -> Self {
+    pub(super) fn new(
+        session: ClientSession,
+        connector: Option<Connector>,
+        protection: Protection,
+        echo: bool,
+    ) -> Self {
         Self {
             session,
             hooks: Hooks::default(),
@@ -57,6 +65,7 @@ impl Connection {
             reports: VecDeque::new(),
             answers_failed: 0,
             connector,
+            protection,
             current: Route::closed(),
             next: None,
             failed_moves: 0,
@@ -67,9 +76,11 @@ impl Connection {
         }
     }
 
-    /// The server's name for logs and errors.
+    /// The server for logs and errors: the one that the client is connected or connecting to, or
+    /// was.
     pub(super) fn server(&self) -> String {
-        self.connector.as_ref().map_or_else(|| "the given transport".into(), Connector::server)
+        let next = || self.connector.as_ref().map(Connector::server);
+        self.current.description().or_else(next).unwrap_or_else(|| GIVEN.into())
     }
 
     pub(super) fn begin_turn(&mut self, slot: &Slot, now: Instant) {
@@ -79,25 +90,24 @@ impl Connection {
         if self.connector.as_ref().is_some_and(|c| c.due.is_some_and(|due| due <= now)) {
             self.begin_attempt(slot, now);
         }
-        let Self { session, connector, current, next, .. } = self;
-        current.advance(session, connector.as_ref(), slot);
-        if let Some(next) = next {
-            next.advance(session, connector.as_ref(), slot);
+        let Self { session, protection, current, next, .. } = self;
+        for route in std::iter::once(current).chain(next) {
+            route.advance(session, protection, slot);
         }
     }
 
     // ---- the server ---------------------------------------------------------------------------
 
-    /// Uses a transport that is open already.
-    pub(super) fn open(&mut self, transport: Box<dyn Transport>, slot: &Slot, now: Instant) {
+    /// Uses a transport that is open already, to a server that a URL may have named.
+    pub(super) fn open(
+        &mut self,
+        transport: Box<dyn Transport>,
+        server: Option<PoolServer>,
+        slot: &Slot,
+        now: Instant,
+    ) {
         self.session.handle_connecting(now);
-        match Route::open(transport, slot) {
-            Ok(route) => {
-                self.current = route;
-                self.session.leg(Which::Current).handle_connected(Security::Plain);
-            }
-            Err(error) => self.current.fail(&mut self.session, &error),
-        }
+        self.current = Route::open(transport, server, &mut self.session, &self.protection, slot);
     }
 
     /// Sets out for the current server.
@@ -111,19 +121,36 @@ impl Connection {
             return self.give_up(DisconnectReason::NoServers);
         };
         log::debug!("connecting to {}", server.url);
+        let candidates = connector.begin(now);
         self.session.handle_connecting(now);
-        self.current = self.set_out(Which::Current, server, slot);
+        self.current = self.set_out(Which::Current, server, candidates, slot);
     }
 
-    /// A route to a server. If it cannot even begin, the session has been told.
-    fn set_out(&mut self, which: Which, server: PoolServer, slot: &Slot) -> Route {
-        let Some(connector) = &self.connector else { return Route::closed() };
-        let mut route = Route::new(which, server);
+    /// A route to a server. If it cannot even begin, the session has been notified.
+    fn set_out(
+        &mut self,
+        which: Which,
+        server: PoolServer,
+        candidates: Candidates,
+        slot: &Slot,
+    ) -> Route {
+        let mut route = Route::new(which, server, candidates);
         if self.is_captured {
             route.capture();
         }
-        route.begin(&mut self.session, connector, slot);
+        route.begin(&mut self.session, &self.protection, slot);
         route
+    }
+
+    /// An attempt has failed. If the server has addresses that have not been tried, the next one is
+    /// tried at once. Returns whether that is so.
+    pub(super) fn retry_elsewhere(&mut self, now: Instant) -> bool {
+        let candidates = self.current.take_candidates();
+        let (Some(connector), Some(candidates)) = (&mut self.connector, candidates) else {
+            return false;
+        };
+        connector.retry(candidates, now);
+        true
     }
 
     /// There will be no other connection.
@@ -148,10 +175,26 @@ impl Connection {
         let is_possible = self.echo && self.next.is_none();
         let Some(connector) = self.connector.as_mut().filter(|_| is_possible) else { return };
         let Some(server) = connector.next_server_for_move() else { return };
+        let candidates = connector.candidates(now);
+        self.move_to(server, candidates, slot, now);
+    }
+
+    fn move_to(&mut self, server: PoolServer, candidates: Candidates, slot: &Slot, now: Instant) {
         if self.session.begin_move(now) {
             log::info!("moving to {}", server.url);
-            self.next = Some(self.set_out(Which::Next, server, slot));
+            self.next = Some(self.set_out(Which::Next, server, candidates, slot));
         }
+    }
+
+    /// A move has failed. If the server has addresses that have not been tried, the next one is
+    /// tried. Returns whether that is so.
+    pub(super) fn move_elsewhere(&mut self, slot: &Slot, now: Instant) -> bool {
+        let Some(mut next) = self.next.take() else { return false };
+        let (candidates, server) = (next.take_candidates(), next.server().cloned());
+        next.close();
+        let (Some(candidates), Some(server)) = (candidates, server) else { return false };
+        self.move_to(server, candidates, slot, now);
+        self.next.is_some()
     }
 
     /// The next server is the session's server now.
@@ -187,9 +230,9 @@ impl Connection {
 
     /// Puts TLS around a transport, as the session asks for.
     pub(super) fn begin_tls(&mut self, which: Which, slot: &Slot) {
-        let Self { session, connector: Some(connector), current, next, .. } = self else { return };
+        let Self { session, protection, current, next, .. } = self;
         if let Some(route) = pick(current, next, which) {
-            route.begin_tls(session, connector, slot);
+            route.begin_tls(session, protection, slot);
         }
     }
 
@@ -231,6 +274,8 @@ impl Connection {
             Progress::Over
         } else {
             let due = self.connector.as_ref().and_then(|connector| connector.due);
+            let due = due.into_iter().chain(self.current.due());
+            let due = due.chain(self.next.as_ref().and_then(Route::due));
             Progress::Idle(self.session.next_deadline().into_iter().chain(due).min())
         }
     }

@@ -1,35 +1,33 @@
-//! The connector: which server a client tries next, when, and what it puts around the socket.
+//! The connector: which server a client tries next, and when.
 //!
 //! Invariant: callbacks of the user's are called by the core, where no borrow is alive; what is
 //! here only keeps them. The way itself is the link's.
 
+use super::candidates::Candidates;
 use super::credentials::{Credentials, CredentialsError};
-use super::link::Layers;
 use super::options::{ChoiceCallback, CredentialsCallback, DelayCallback, Options};
-#[cfg(feature = "tls")]
-use super::tls::Tls;
 use crate::error::Result;
 use crate::event_loop::Shared;
 use evnats_protocol::{
-    Authentication, DisconnectReason, PoolServer, Security, ServerInfo, ServerPool, ServerUrl,
-    UserInfo,
+    Authentication, DisconnectReason, PoolServer, ServerInfo, ServerPool, ServerUrl, UserInfo,
 };
 use std::io;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub(super) struct Connector {
     pub(super) pool: ServerPool,
     /// When the next attempt is to be made, while none is under way.
     pub(super) due: Option<Instant>,
+    /// The addresses of the current server that are to be tried in the next attempt; `None` if they
+    /// are to be asked for.
+    rest: Option<Candidates>,
+    timeout: Duration,
+    randomize: bool,
     reconnect: bool,
     retry_first_connect: bool,
     move_on_lame_duck: bool,
     delay: Option<DelayCallback>,
     choice: Option<ChoiceCallback>,
-    require_tls: bool,
-    #[cfg(feature = "tls")]
-    tls: Rc<Tls>,
 }
 
 /// What is to come after a connection or an attempt has ended.
@@ -48,14 +46,14 @@ impl Connector {
         Ok(Self {
             pool,
             due,
+            rest: None,
+            timeout: options.session.connect_timeout,
+            randomize: options.pool.randomize,
             reconnect: options.reconnect,
             retry_first_connect: options.retry_first_connect,
             move_on_lame_duck: options.move_on_lame_duck,
             delay: options.delay.clone(),
             choice: options.choice.clone(),
-            require_tls: options.require_tls,
-            #[cfg(feature = "tls")]
-            tls: Rc::new(options.tls.clone()),
         })
     }
 
@@ -63,8 +61,24 @@ impl Connector {
     pub(super) fn replace_servers(&mut self, servers: Vec<ServerUrl>, now: Instant) {
         self.pool.replace(servers);
         if self.due.is_some() {
+            self.rest = None;
             self.due = self.pool.advance().and_then(|delay| now.checked_add(delay));
         }
+    }
+
+    /// The addresses that an attempt at the current server, which begins now, has to choose from.
+    pub(super) fn begin(&mut self, now: Instant) -> Candidates {
+        self.rest.take().unwrap_or_else(|| self.candidates(now))
+    }
+
+    /// Those of an attempt that does not know them yet.
+    pub(super) fn candidates(&self, now: Instant) -> Candidates {
+        Candidates::new(self.timeout, self.randomize, now)
+    }
+
+    /// Goes on with the current server's other addresses, at once.
+    pub(super) fn retry(&mut self, candidates: Candidates, now: Instant) {
+        (self.rest, self.due) = (Some(candidates), Some(now));
     }
 
     /// The server's name for logs and errors.
@@ -74,20 +88,20 @@ impl Connector {
 
     /// The attempt to connect to the current server has failed.
     pub(super) fn handle_failure(&mut self, reason: &DisconnectReason, is_first: bool) -> Next {
-        let goes_on = self.pool.handle_failure(reason);
+        let retries = self.pool.handle_failure(reason);
         let is_allowed = if is_first {
             // without retries, every server has one attempt
             self.retry_first_connect || self.pool.servers().any(|server| server.failures == 0)
         } else {
             self.reconnect
         };
-        if goes_on && is_allowed { Next::Retry } else { Next::GiveUp }
+        if retries && is_allowed { Next::Retry } else { Next::GiveUp }
     }
 
     /// The connection to the current server was lost.
     pub(super) fn handle_disconnected(&mut self, reason: &DisconnectReason, now: Instant) -> Next {
-        let goes_on = self.pool.handle_disconnected(reason, now);
-        if goes_on && self.reconnect { Next::Retry } else { Next::GiveUp }
+        let retries = self.pool.handle_disconnected(reason, now);
+        if retries && self.reconnect { Next::Retry } else { Next::GiveUp }
     }
 
     /// What the user chooses from, and how, if he does.
@@ -105,7 +119,7 @@ impl Connector {
         }
     }
 
-    /// Who is asked for the pause, if there is to be one, and what.
+    /// The user's delay callback and its argument, if the next attempt is delayed at all.
     pub(super) fn delay(&self, delay: Duration) -> Option<(DelayCallback, u32)> {
         let callback = self.delay.clone().filter(|_| delay > Duration::ZERO)?;
         Some((callback, self.pool.passes()))
@@ -116,72 +130,6 @@ impl Connector {
         let moves = self.move_on_lame_duck && self.reconnect;
         moves.then(|| self.pool.alternative()).flatten()
     }
-
-    /// Whether TLS has to come after a server's `INFO`.
-    pub(super) fn security(&self, server: &PoolServer) -> Security {
-        if server.url.scheme().is_websocket() || self.is_tls_first() {
-            Security::Settled
-        } else if self.demands_tls(&server.url) {
-            Security::Demanded
-        } else if cfg!(feature = "tls") {
-            Security::Upgradable
-        } else {
-            Security::Plain
-        }
-    }
-
-    fn demands_tls(&self, url: &ServerUrl) -> bool {
-        self.require_tls || url.scheme().demands_tls()
-    }
-
-    fn is_tls_first(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.tls.is_first();
-        #[cfg(not(feature = "tls"))]
-        false
-    }
-
-    /// What goes around the socket before the server speaks.
-    pub(super) fn layers(&self, server: &PoolServer) -> Layers {
-        let url = &server.url;
-        let wants_tls = match url.scheme().is_websocket() {
-            true => self.demands_tls(url),
-            false => self.is_tls_first(),
-        };
-        let tls = self.tls_layer(server);
-        let websocket = websocket_layer(url);
-        Rc::new(move |transport| {
-            let transport = if wants_tls { tls(transport)? } else { transport };
-            websocket(transport)
-        })
-    }
-
-    /// What goes around the socket when the server has asked for TLS.
-    #[cfg(feature = "tls")]
-    pub(super) fn tls_layer(&self, server: &PoolServer) -> Layers {
-        let tls = self.tls.clone();
-        let host = server.tls_name.clone().unwrap_or_else(|| server.url.host().to_owned());
-        Rc::new(move |transport| tls.connect(transport, &host))
-    }
-
-    #[cfg(not(feature = "tls"))]
-    pub(super) fn tls_layer(&self, _server: &PoolServer) -> Layers {
-        Rc::new(|_| Err(io::Error::other("this build has no TLS: turn on feature `tls`")))
-    }
-}
-
-#[cfg(feature = "websocket")]
-fn websocket_layer(url: &ServerUrl) -> Layers {
-    if !url.scheme().is_websocket() {
-        return Rc::new(Ok);
-    }
-    let (host, path) = (url.authority(), url.path().to_owned());
-    Rc::new(move |transport| super::websocket::connect(transport, &host, &path))
-}
-
-#[cfg(not(feature = "websocket"))]
-fn websocket_layer(_url: &ServerUrl) -> Layers {
-    Rc::new(Ok)
 }
 
 /// Where it says who the client is: the URL before the options.

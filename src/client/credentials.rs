@@ -1,10 +1,13 @@
 //! Credentials: who a client is, and its answer when a server asks.
 //!
-//! Invariant: what is secret is in memory that is wiped when it is let go of, working copies
-//! included, and shows in no `Debug`, `Display` or error. An answer is made anew for every
+//! Invariant: what is secret is in memory that is wiped when it is dropped, working copies
+//! included, and shows in no `Debug`, `Display` or error. An answer is made for every
 //! connection, because the server's nonce is another one each time, and a file may be too.
 //!
 //! What a JWT says is not looked at here: servers do that.
+
+#[cfg(feature = "nkeys")]
+mod creds;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -62,6 +65,7 @@ const SIGNATURE_LEN: usize = 64;
 
 impl Credentials {
     /// Nothing is said of who the client is. A client certificate may still say it.
+    #[must_use]
     pub fn none() -> Self {
         Self(Kind::None)
     }
@@ -123,23 +127,21 @@ impl Credentials {
         Self(Kind::Jwt { jwt: jwt.into(), signer: Signer::Given(Arc::new(signer)) })
     }
 
-    /// The text of a `.creds` file: a block with the JWT and a block with the seed, each between
-    /// two lines that begin and end with three dashes or more. What stands outside the blocks is
-    /// passed over.
+    /// What a `.creds` file contains: a block with the JWT and a block with the seed, in either
+    /// order, each between two lines that begin and end with three dashes or more. What stands
+    /// outside the blocks is passed over, whatever it is.
     ///
     /// # Errors
     /// As [`jwt`](Self::jwt); and [`CredentialsError::Truncated`] if a block has no end.
     #[cfg(feature = "nkeys")]
-    pub fn creds(text: &str) -> Result<Self, CredentialsError> {
-        let mut blocks = creds::Blocks::new(text);
-        let jwt = blocks.next_line("JWT", CredentialsError::MissingJwt)?;
-        let seed = blocks.next_line("seed", CredentialsError::MissingSeed)?;
+    pub fn creds(text: impl AsRef<[u8]>) -> Result<Self, CredentialsError> {
+        let (jwt, seed) = creds::find(text.as_ref())?;
         Self::jwt(jwt, seed)
     }
 
-    /// The path of a `.creds` file. It is read in every attempt to connect, so a file that was
-    /// renewed in the meantime is used as it is then. What is wrong with it is an error of that
-    /// attempt. At most 1 MiB is read.
+    /// The path of a `.creds` file; a leading `~/` is the user's home. It is read in every attempt
+    /// to connect, so a file that was renewed in the meantime is used as it is then. What is wrong
+    /// with it is an error of that attempt. At most 1 MiB is read.
     #[cfg(feature = "nkeys")]
     pub fn creds_file(path: impl Into<PathBuf>) -> Self {
         Self(Kind::CredsFile(path.into()))
@@ -171,7 +173,7 @@ impl Credentials {
             Kind::CredsFile(path) => {
                 let in_file =
                     |error| CredentialsError::File { path: path.clone(), error: Box::new(error) };
-                let credentials = Self::creds(&creds::read(path)?).map_err(in_file)?;
+                let credentials = Self::creds(&*creds::read(path)?).map_err(in_file)?;
                 return credentials.answer(nonce);
             }
         }
@@ -307,74 +309,6 @@ mod seed {
                 _ => crc << 1 ^ 0x1021,
             })
         })
-    }
-}
-
-#[cfg(feature = "nkeys")]
-mod creds {
-    //! The `.creds` file.
-
-    use super::CredentialsError;
-    use std::fs::File;
-    use std::io::{self, Read};
-    use std::path::Path;
-    use zeroize::Zeroizing;
-
-    /// Far more than a server takes.
-    const MAX_LEN: usize = 1024 * 1024;
-
-    /// The blocks of a text, in order.
-    pub(super) struct Blocks<'a>(std::str::Lines<'a>);
-
-    impl<'a> Blocks<'a> {
-        pub(super) fn new(text: &'a str) -> Self {
-            Self(text.lines())
-        }
-
-        /// The one line in the next block.
-        pub(super) fn next_line(
-            &mut self,
-            what: &'static str,
-            missing: CredentialsError,
-        ) -> Result<&'a str, CredentialsError> {
-            let lines = &mut self.0;
-            if !lines.any(is_delimiter) {
-                return Err(missing);
-            }
-            let mut content = None;
-            loop {
-                match lines.next() {
-                    Some(line) if is_delimiter(line) => return content.ok_or(missing),
-                    Some(line) if line.trim().is_empty() => {}
-                    Some(line) if content.is_none() => content = Some(line.trim()),
-                    // a second line: the end of this block has been lost
-                    Some(_) | None => return Err(CredentialsError::Truncated(what)),
-                }
-            }
-        }
-    }
-
-    fn is_delimiter(line: &str) -> bool {
-        let line = line.trim();
-        line.starts_with("---") && line.ends_with("---")
-    }
-
-    pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, CredentialsError> {
-        let failed = |error: io::Error| CredentialsError::Io {
-            path: path.to_owned(),
-            kind: error.kind(),
-            message: error.to_string(),
-        };
-        // never grown, because the old memory would be left behind as it is
-        let mut text = Zeroizing::new(Vec::with_capacity(MAX_LEN + 1));
-        let limit = u64::try_from(MAX_LEN).unwrap_or(u64::MAX);
-        File::open(path)
-            .and_then(|file| file.take(limit).read_to_end(&mut text))
-            .map_err(failed)?;
-        match std::str::from_utf8(&text) {
-            Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-            Err(_) => Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it is not text"))),
-        }
     }
 }
 
@@ -530,12 +464,40 @@ mod tests {
         #[test]
         fn creds_texts_of_either_line_end() {
             for end_of_line in ["\n", "\r\n"] {
-                let credentials = Credentials::creds(&creds(end_of_line)).unwrap();
+                let credentials = Credentials::creds(creds(end_of_line)).unwrap();
                 let answer = credentials.answer(Some("nonce")).unwrap();
                 assert_eq!(answer.jwt.as_ref().map(Secret::expose), Some(JWT));
                 assert_eq!(answer.nkey, None);
                 verify(PUBLIC, "nonce", &answer);
                 assert_eq!(credentials.answer(None).unwrap().sig, None);
+            }
+        }
+
+        #[test]
+        fn creds_as_other_tools_write_them() {
+            let (jwt, seed) =
+                (format!("---A---\n{JWT}\n---B---\n"), format!("---C---\n{SEED}\n---D---"));
+            let bytes = |parts: &[&[u8]]| parts.concat();
+            for text in [
+                // an editor's byte-order mark
+                bytes(&[b"\xef\xbb\xbf", creds("\r\n").as_bytes()]),
+                // the other order, and no line between the blocks
+                bytes(&[seed.as_bytes(), b"\n", jwt.as_bytes()]),
+                // what is not text, outside the blocks and in a third one
+                bytes(&[b"\xff\xfe\n---X---\n\xff\n---Y---\n", jwt.as_bytes(), seed.as_bytes()]),
+                // white space around the lines
+                bytes(&[creds(" \n\t").as_bytes()]),
+                // a public key, which is none of the two
+                bytes(&[
+                    format!("---N---\n{PUBLIC}\n---N---\n").as_bytes(),
+                    creds("\n").as_bytes(),
+                ]),
+            ] {
+                let shown = String::from_utf8_lossy(&text).into_owned();
+                let credentials = Credentials::creds(text).expect(&shown);
+                let answer = credentials.answer(Some("nonce")).unwrap();
+                assert_eq!(answer.jwt.as_ref().map(Secret::expose), Some(JWT));
+                verify(PUBLIC, "nonce", &answer);
             }
         }
 
@@ -556,6 +518,9 @@ mod tests {
         fn malformed_creds_say_what_is_missing() {
             use CredentialsError::{InvalidJwt, MissingJwt, MissingSeed, Truncated};
             let block = |content: &str| format!("---A---\n{content}\n---B---\n");
+            let labeled = |label: &str, content: &str| {
+                format!("---BEGIN {label}---\n{content}\n---END {label}---\n")
+            };
             let table = [
                 (String::new(), MissingJwt),
                 ("no block".into(), MissingJwt),
@@ -565,13 +530,19 @@ mod tests {
                 (format!("---A---\n{JWT}"), Truncated("JWT")),
                 (format!("---A---\n{JWT}\n{JWT}\n---B---"), Truncated("JWT")),
                 (format!("{}---A---\n{SEED}\n", block(JWT)), Truncated("seed")),
-                (block(SEED) + &block(JWT), InvalidJwt),
-                (block("a.b") + &block(SEED), InvalidJwt),
-                (block("a..b") + &block(SEED), InvalidJwt),
-                (block("a.b.c\"") + &block(SEED), InvalidJwt),
+                (block(SEED), MissingJwt),
+                (format!("{}---A---\n{JWT}", block(SEED)), Truncated("JWT")),
+                (labeled("JWT", "a.b") + &block(SEED), InvalidJwt),
+                (labeled("JWT", "a..b") + &block(SEED), InvalidJwt),
+                (labeled("JWT", "a.b.c\"") + &block(SEED), InvalidJwt),
             ];
             for (text, expected) in table {
                 assert_eq!(Credentials::creds(&text).unwrap_err(), expected, "{text}");
+            }
+            // a seed that was damaged is not one that is missing
+            for damaged in [&SEED[..57], &SEED.to_lowercase(), "?"] {
+                let error = Credentials::creds(block(JWT) + &labeled("SEED", damaged)).unwrap_err();
+                assert!(matches!(error, CredentialsError::InvalidSeed(_)), "{error}");
             }
             assert_eq!(Credentials::jwt(" ", SEED).unwrap_err(), MissingJwt);
             assert_eq!(Credentials::jwt(JWT, " ").unwrap_err(), MissingSeed);
@@ -623,7 +594,7 @@ mod tests {
             assert_eq!(answer.jwt.as_ref().map(Secret::expose), Some("x.y.z"));
             std::fs::write(&path, [0xff; 10]).unwrap();
             let error = credentials.answer(Some("n")).unwrap_err();
-            assert!(error.to_string().contains("not text"), "{error}");
+            assert!(error.to_string().contains("the JWT is missing"), "{error}");
         }
 
         #[test]
@@ -634,7 +605,7 @@ mod tests {
                 (Credentials::token("s3cret"), "token"),
                 (Credentials::nkey(SEED).unwrap(), "nkey"),
                 (Credentials::jwt(JWT, SEED).unwrap(), "JWT"),
-                (Credentials::creds(&creds("\n")).unwrap(), "JWT"),
+                (Credentials::creds(creds("\n")).unwrap(), "JWT"),
                 (Credentials::creds_file("/s3cret"), "creds file"),
             ];
             for (credentials, kind) in table {

@@ -10,6 +10,7 @@ use super::error::ConnectionError;
 use super::hooks::{ClientSession, Delivery, OnEnd, OnObserved};
 use super::options::{CredentialsCallback, Options, TurnLimits};
 use super::port::{ObserverId, Port};
+use super::protection::Protection;
 use super::route::{Budget, Route};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::{Error, Result};
@@ -59,19 +60,21 @@ impl Driver {
         options: Options,
     ) -> Result<Rc<Self>> {
         check(event_loop, &options)?;
+        let server = options.parse_server_at_the_other_end()?;
         let driver = Self::start(event_loop, options, None);
-        driver.connection.borrow_mut().open(transport, &driver.slot, event_loop.now());
+        driver.connection.borrow_mut().open(transport, server, &driver.slot, event_loop.now());
         Ok(driver)
     }
 
     fn start(event_loop: &Rc<Shared>, options: Options, connector: Option<Connector>) -> Rc<Self> {
+        let protection = Protection::new(&options);
         let mut config = options.session;
         let echo = config.connect.echo;
         let random = || u128::from(event_loop.random());
         let seed = random() << 64 | random();
         config.resume = true;
         config.ask_authentication = true;
-        let connection = Connection::new(Session::new(config, seed), connector, echo);
+        let connection = Connection::new(Session::new(config, seed), connector, protection, echo);
         let driver = Rc::new_cyclic(|driver: &Weak<Self>| Driver {
             slot: Slot::new(event_loop, driver.clone()),
             request_timeout: options.request_timeout,
@@ -255,6 +258,21 @@ impl Driver {
         true
     }
 
+    /// An attempt has failed: goes on with the next address of the server, if there is one, or as
+    /// [`plan_next`](Self::plan_next). Returns whether the server has another chance.
+    pub(super) fn plan_after_failure(&self, reason: &DisconnectReason, now: Instant) -> bool {
+        let mut connection = self.connection.borrow_mut();
+        let goes_on =
+            connection.session.phase() != Phase::Closed && connection.retry_elsewhere(now);
+        if goes_on {
+            connection.close_routes();
+            return true;
+        }
+        drop(connection);
+        self.plan_next(reason, false, now);
+        false
+    }
+
     /// A connection, or an attempt to make one, has ended: sets the time for the next attempt, or
     /// gives up.
     pub(super) fn plan_next(&self, reason: &DisconnectReason, was_connected: bool, now: Instant) {
@@ -289,8 +307,8 @@ impl Driver {
         let callback = self.connection.borrow().connector.as_ref().and_then(|c| c.delay(delay));
         let delay = callback.map_or(delay, |(delay, passes)| delay(passes).max(MIN_DELAY));
         let mut connection = self.connection.borrow_mut();
-        log::debug!("next attempt: {} in {delay:?}", connection.server());
         if let Some(connector) = &mut connection.connector {
+            log::debug!("next attempt: {} in {delay:?}", connector.server());
             connector.due = now.checked_add(delay);
         }
     }

@@ -8,13 +8,16 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// The server refused something (`-ERR`).
+    /// The server refused something (`-ERR`). What it does not permit a request or a subscription is
+    /// told there alone: as [`RequestError::Denied`](crate::RequestError::Denied), and as
+    /// [`SubscriptionDenied`](Self::SubscriptionDenied).
     #[error(transparent)]
     Server(#[from] ServerError),
     /// An attempt to connect has failed.
     #[error("{}", connect_failed(server, reason))]
     ConnectFailed {
-        /// The server, without user information.
+        /// The server's URL, without what may be secret in it, and which of its addresses if it has
+        /// several.
         server: String,
         /// Why.
         reason: DisconnectReason,

@@ -11,7 +11,7 @@ use super::hooks::{
 };
 use super::port::Port;
 use crate::callback::{Ran, State};
-use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId};
+use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId, printable};
 use std::time::Instant;
 
 pub(super) type ClientEvent = Event<Subscriber, OnReply, OnFence>;
@@ -64,21 +64,26 @@ impl Driver {
     ) -> Ran {
         match event {
             Event::Connected => {
-                let info = self.note_connected(now);
+                let info = self.record_connected(now);
                 self.run_hook(state, port, |hooks| &hooks.connect, &info)
             }
             Event::Reconnected => {
-                let info = self.note_connected(now);
+                let info = self.record_connected(now);
                 let last = Notice::Reconnected(Box::new(info));
                 self.notify(state, port, Observed::Reconnected, last)
             }
             Event::InfoChanged => {
-                self.note_info();
+                self.record_info();
                 Ok(())
             }
             Event::ConnectFailed(reason) => {
                 let server = self.connection.borrow().server();
-                self.plan_next(&reason, false, now);
+                let goes_on = self.plan_after_failure(&reason, now);
+                if goes_on && matches!(reason, DisconnectReason::Transport { .. }) {
+                    // a name may well have addresses that lead nowhere, such as those of IPv6
+                    log::info!("{reason}, trying the next address");
+                    return Ok(());
+                }
                 self.report(state, port, ConnectionError::ConnectFailed { server, reason })
             }
             Event::Disconnected(reason) => {
@@ -95,7 +100,7 @@ impl Driver {
             }
             Event::Moved => {
                 self.connection.borrow_mut().finish_move(now);
-                let info = self.note_connected(now);
+                let info = self.record_connected(now);
                 self.run_hook(state, port, |hooks| &hooks.reconnect, &info)
             }
             Event::MoveFailed(reason) => {
@@ -128,8 +133,10 @@ impl Driver {
 
     fn try_another_move(&self, reason: &DisconnectReason, now: Instant) {
         let mut connection = self.connection.borrow_mut();
-        connection.close_next();
         log::warn!("{}: could not move: {reason}", connection.server());
+        if connection.move_elsewhere(self.slot(), now) {
+            return;
+        }
         connection.failed_moves += 1;
         let may_move = connection.may_move_elsewhere();
         drop(connection);
@@ -142,20 +149,20 @@ impl Driver {
         self.connection.borrow_mut().begin_move(self.slot(), now);
     }
 
-    fn note_connected(&self, now: Instant) -> ServerInfo {
+    fn record_connected(&self, now: Instant) -> ServerInfo {
         let mut connection = self.connection.borrow_mut();
         let info = connection.session.server_info().cloned().unwrap_or_default();
-        log::info!("connected to {} ({})", info.server_name, connection.server());
+        log::info!("connected to {} ({})", printable(&info.server_name), connection.server());
         if let Some(connector) = &mut connection.connector {
             connector.pool.handle_connected(now);
         }
         drop(connection);
-        self.note_info();
+        self.record_info();
         info
     }
 
     /// The server has described itself, and perhaps its cluster.
-    fn note_info(&self) {
+    fn record_info(&self) {
         let mut connection = self.connection.borrow_mut();
         let Connection { session, connector, discovered, .. } = &mut *connection;
         if let (Some(info), Some(connector)) = (session.server_info(), connector) {

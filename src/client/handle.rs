@@ -52,8 +52,16 @@ impl<S: 'static> Handle<S> {
     }
 
     /// Talks to a server over a transport that is already open: a tunnel, a connection made by a
-    /// dialer of your own, or memory. The URLs in the options are not used, their credentials are.
-    /// It cannot be made again: when it is lost, the client closes.
+    /// dialer of your own, or memory. It cannot be made again: when it is lost, the client closes.
+    ///
+    /// The options count as they do in [`connect`](Self::connect), those of TLS included: the
+    /// handshake is made over the transport. The first URL in the options names the server at the
+    /// other end, the host that its certificate has to be for and perhaps the user; with `ws://`,
+    /// WebSocket is spoken over the transport. The options may also do without
+    /// (`Options::new("")`), and then TLS needs [`Tls::server_name`](crate::Tls::server_name).
+    ///
+    /// # Errors
+    /// The options cannot be used, or the transport cannot be registered.
     pub fn connect_over(
         &self,
         transport: impl Transport,
@@ -74,7 +82,7 @@ impl<S: 'static> Client<S> {
         &self.port
     }
 
-    /// Publishes a message. Before the connection stands, it waits in the buffer.
+    /// Publishes a message. Until there is a connection, it waits in the buffer.
     ///
     /// That the server has got it is known after a later [`flush`](Self::flush).
     ///
@@ -210,7 +218,7 @@ impl<S: 'static> Client<S> {
     }
 
     /// Names other servers in place of those of the options, and of those that were announced. The
-    /// connection that stands is kept.
+    /// current connection is kept.
     ///
     /// # Errors
     /// A URL cannot be used; then nothing is changed.
@@ -222,13 +230,15 @@ impl<S: 'static> Client<S> {
 
     /// The servers that the client knows, the one that it is connected or connecting to first. A
     /// client on a given transport knows none.
+    #[must_use]
     pub fn servers(&self) -> Vec<PoolServer> {
         let inner = self.driver().connection.borrow();
         let pool = inner.connector.as_ref().map(|connector| &connector.pool);
         pool.map_or(Vec::new(), |pool| pool.servers().cloned().collect())
     }
 
-    /// Where the connection stands.
+    /// The state of the connection.
+    #[must_use]
     pub fn state(&self) -> ConnectionState {
         let session = &self.driver().connection.borrow().session;
         match session.phase() {
@@ -241,26 +251,31 @@ impl<S: 'static> Client<S> {
     }
 
     /// The server's last description of itself, once it has sent one.
+    #[must_use]
     pub fn server_info(&self) -> Option<ServerInfo> {
         self.driver().connection.borrow().session.server_info().cloned()
     }
 
     /// Counts since the client was made.
+    #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.driver().connection.borrow().session.statistics()
     }
 
     /// Bytes of commands that wait to be written.
+    #[must_use]
     pub fn buffered(&self) -> usize {
         self.driver().connection.borrow().session.buffered_len()
     }
 
     /// Number of subscriptions. The inbox of requests does not count.
+    #[must_use]
     pub fn subscription_count(&self) -> usize {
         self.driver().connection.borrow().session.subscription_count()
     }
 
     /// Number of requests without an outcome.
+    #[must_use]
     pub fn request_count(&self) -> usize {
         self.driver().connection.borrow().session.request_count()
     }
@@ -274,11 +289,13 @@ impl<S: 'static> Client<S> {
     }
 
     /// Number of answers that could not be sent; see [`respond`](Self::respond).
+    #[must_use]
     pub fn answers_failed(&self) -> u64 {
         self.driver().connection.borrow().answers_failed
     }
 
     /// The loop that the client runs on.
+    #[must_use]
     pub fn handle(&self) -> Handle<S> {
         Handle::new(self.driver().event_loop().clone())
     }

@@ -19,7 +19,7 @@ pub(crate) enum Delivery<'a> {
     Ended(EndReason),
 }
 
-/// What a layer above is told of the connection as a whole.
+/// What a layer above learns about the connection as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Observed {
     /// The connection was lost. Whatever the server was about to send is lost with it.

@@ -1,5 +1,6 @@
 //! The client: a connection to a server, which outlives the loss of one.
 
+mod candidates;
 mod capture;
 mod connection;
 mod connector;
@@ -8,6 +9,7 @@ mod driver;
 mod error;
 mod events;
 mod handle;
+mod home;
 mod hook_setters;
 mod hooks;
 mod link;
@@ -16,6 +18,7 @@ mod options;
 #[cfg(all(test, any(feature = "tls", feature = "websocket")))]
 mod pipe;
 mod port;
+mod protection;
 mod route;
 mod stream;
 mod subscription;

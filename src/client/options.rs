@@ -3,8 +3,10 @@
 use super::credentials::Credentials;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
-use crate::error::{Error, Result};
-use evnats_protocol::{Limits, PoolConfig, PoolServer, ServerInfo, ServerUrl, SessionConfig};
+use crate::error::Result;
+use evnats_protocol::{
+    Limits, PoolConfig, PoolServer, ServerInfo, ServerUrl, SessionConfig, UrlError,
+};
 use std::error::Error as StdError;
 use std::fmt;
 #[cfg(unix)]
@@ -55,9 +57,11 @@ pub(super) struct TurnLimits {
 impl Options {
     /// Options for a server: `nats://host[:port]` or `host[:port]`, port 4222 if none is given, an
     /// IPv6 address in brackets; `tls://` where TLS is a must, `ws://` and `wss://` for WebSocket
-    /// (with feature `websocket`), or `unix:path` for a Unix socket. Several servers of a cluster
-    /// have commas between them. `user:password@` or `token@` before the host, percent-encoded,
-    /// says who to be there, and counts more than [`credentials`](Self::credentials).
+    /// (with feature `websocket`), or `unix:path` for a Unix socket, where a leading `~/` is the
+    /// user's home. Several servers of a cluster have commas between them. `user:password@` or
+    /// `token@` before the host, percent-encoded, decides who to be there, and takes precedence over
+    /// [`credentials`](Self::credentials). A comma in it is `%2C`; and in a list, a server with it
+    /// has its scheme, unless it is the first one.
     pub fn new(servers: impl Into<String>) -> Self {
         Self {
             servers: vec![servers.into()],
@@ -119,7 +123,9 @@ impl Options {
         self
     }
 
-    /// Time for address look-up, connecting and handshake together. Default: 5 s.
+    /// Time for address look-up, connecting and handshake together, for each server. A server whose
+    /// name has several addresses is tried at one after the other, whatever goes wrong with each of
+    /// them. They share the time, and each has at least an eighth of it. Default: 5 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.session.connect_timeout = timeout;
         self
@@ -199,8 +205,8 @@ impl Options {
         self
     }
 
-    /// The settings of TLS. Calling this also requires TLS. See [`require_tls`](Self::require_tls) for what else there is. Default:
-    /// certificates that the system trusts, no certificate of the client's own.
+    /// The settings of TLS. Calling this also requires TLS; see [`require_tls`](Self::require_tls).
+    /// Default: certificates that the system trusts, no certificate of the client's own.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = tls;
@@ -211,6 +217,10 @@ impl Options {
     /// Whether servers without TLS are refused, whatever their URLs say. Default: false, until
     /// [`tls`](Self::tls) is called; `tls://` and `wss://` demand it one by one, and a server that
     /// requires TLS gets it in any case.
+    ///
+    /// A client that was connected with TLS once demands it from then on, of every server that it
+    /// tries and whatever is set here: otherwise, whoever can answer in a server's place could have
+    /// the credentials in the clear.
     #[cfg(feature = "tls")]
     pub fn require_tls(mut self, require: bool) -> Self {
         self.require_tls = require;
@@ -232,8 +242,8 @@ impl Options {
         self
     }
 
-    /// Whether servers are tried in random order, which spreads clients over a cluster, or in the
-    /// order given. Default: true.
+    /// Whether servers, and the addresses of each name, are tried in random order, which spreads
+    /// clients over a cluster, or in the order given. Default: true.
     pub fn randomize_servers(mut self, randomize: bool) -> Self {
         self.pool.randomize = randomize;
         self
@@ -350,18 +360,28 @@ impl Options {
     pub(super) fn parse_servers(&self) -> Result<Vec<ServerUrl>> {
         parse_servers(&self.servers)
     }
+
+    /// The server that a transport leads to that is given; `None` if it is not named.
+    pub(super) fn parse_server_at_the_other_end(&self) -> Result<Option<PoolServer>> {
+        if self.servers.iter().all(|server| server.trim().is_empty()) {
+            return Ok(None);
+        }
+        Ok(self.parse_servers()?.into_iter().next().map(PoolServer::new))
+    }
 }
 
 /// The servers that a user names.
 pub(super) fn parse_servers(servers: &[String]) -> Result<Vec<ServerUrl>> {
     let mut urls = Vec::new();
-    for servers in servers {
-        urls.extend(ServerUrl::parse_list(servers)?);
+    for list in servers.iter().filter(|list| !list.trim().is_empty()) {
+        let before = urls.len();
+        let parsed = ServerUrl::parse_list(list);
+        urls.extend(parsed.map_err(|e| UrlError { place: before + e.place, ..e })?);
     }
     if urls.is_empty() {
-        return Err(Error::InvalidUrl { url: String::new(), reason: "no server is named" });
+        return Err(UrlError { place: 1, reason: "no server is named" }.into());
     }
-    for url in &urls {
+    for (url, place) in urls.iter().zip(1..) {
         let scheme = url.scheme();
         let missing = if scheme.demands_tls() && cfg!(not(feature = "tls")) {
             "this build has no TLS: turn on feature `tls`"
@@ -370,7 +390,7 @@ pub(super) fn parse_servers(servers: &[String]) -> Result<Vec<ServerUrl>> {
         } else {
             continue;
         };
-        return Err(Error::InvalidUrl { url: url.to_string(), reason: missing });
+        return Err(UrlError { place, reason: missing }.into());
     }
     Ok(urls)
 }
@@ -378,8 +398,7 @@ pub(super) fn parse_servers(servers: &[String]) -> Result<Vec<ServerUrl>> {
 /// Without what may be secret.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let servers: Vec<_> =
-            self.servers.iter().map(|server| server.rsplit('@').next().unwrap_or(server)).collect();
+        let servers: Vec<_> = self.servers.iter().map(|list| ServerUrl::parse_list(list)).collect();
         f.debug_struct("Options")
             .field("servers", &servers)
             .field("session", &self.session)

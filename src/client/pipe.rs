@@ -2,7 +2,7 @@
 //! what was sent, another for what has arrived, and a pump between the two that a test works.
 //!
 //! It keeps what the selector and a socket promise: a read that fills less than its room has
-//! emptied the end, and readiness is told once, as an edge.
+//! emptied the end, and readiness is reported once, as an edge.
 
 use crate::event_loop::{Registration, Transport};
 use std::cell::RefCell;
@@ -17,7 +17,7 @@ struct Direction {
     capacity: usize,
     is_closed: bool,
     is_broken: bool,
-    /// Something has arrived since the receiver was told last.
+    /// Something has arrived since the receiver was last notified.
     arrival: bool,
     /// There is room again, and the sender has found none before.
     room: bool,
@@ -93,7 +93,7 @@ pub(super) fn pair(capacity: usize) -> (End, End) {
 }
 
 impl End {
-    /// Moves so many bytes, at most, in each direction. Says whether there were any.
+    /// Moves so many bytes, at most, in each direction. Returns whether there were any.
     pub(super) fn pump(&self, count: usize) -> bool {
         let outgoing = self.outgoing.borrow_mut().pump(count);
         self.incoming.borrow_mut().pump(count) || outgoing

@@ -2,7 +2,7 @@
 //!
 //! Publish, request, subscribe (messages, and an end with its reason), observe the connection,
 //! timers, time, randomness. It is the client with the type of the user's state erased, so that
-//! what stands on it is compiled once; hooks and `on_writable` stay the user's own.
+//! what is built on it is compiled once; hooks and `on_writable` stay the user's own.
 
 use super::driver::Driver;
 use super::hooks::{OnDelivery, OnFence, OnObserved, OnReply};

@@ -4,21 +4,28 @@
 //! operations, each for its own leg of the session. What the bytes mean is the session's business:
 //! what has happened waits there as an event.
 
+use super::candidates::Candidates;
 use super::capture::Wire;
-use super::connector::{self, Connector};
+use super::connector;
 use super::hooks::ClientSession;
 use super::link::{self, Link};
+use super::protection::Protection;
 use super::stream::ReadOutcome;
 use crate::event_loop::{Readiness, Slot, Transport};
-use evnats_protocol::{DisconnectReason, Phase, PoolServer, Security, Which};
+use evnats_protocol::{DisconnectReason, Phase, PoolServer, Scheme, Which};
 use mio::Token;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 pub(super) struct Route {
     which: Which,
-    /// `None` for a transport that was given.
+    /// `None` for a transport that was given without a URL.
     server: Option<PoolServer>,
+    /// Which of the server's addresses this is the way to, if its URL has a name.
+    address: Option<IpAddr>,
+    /// The server's addresses that have not been tried.
+    candidates: Option<Candidates>,
     link: Link,
     /// What is on the wire, decoded, if the user wants to see it.
     wire: Option<Wire>,
@@ -42,6 +49,9 @@ impl Budget {
     }
 }
 
+/// What a transport is called that nobody has named.
+pub(super) const GIVEN: &str = "the given transport";
+
 /// Bytes at which a write is worth its system call within a turn.
 const WRITE_MARK: usize = 64 * 1024;
 
@@ -51,6 +61,8 @@ impl Route {
         Self {
             which: Which::Current,
             server: None,
+            address: None,
+            candidates: None,
             link: Link::Closed,
             wire: None,
             write_error: None,
@@ -59,31 +71,86 @@ impl Route {
     }
 
     /// A way to a server that nothing has been done for.
-    pub(super) fn new(which: Which, server: PoolServer) -> Self {
-        Self { which, server: Some(server), ..Self::closed() }
+    pub(super) fn new(which: Which, server: PoolServer, candidates: Candidates) -> Self {
+        let candidates = Some(candidates);
+        Self { which, server: Some(server), candidates, ..Self::closed() }
     }
 
     /// Takes the first step towards the server.
     pub(super) fn begin(
         &mut self,
         session: &mut ClientSession,
-        connector: &Connector,
+        protection: &Protection,
         slot: &Slot,
     ) {
+        if self.has_candidates() {
+            return self.begin_next(session, protection, slot);
+        }
         let Some(server) = &self.server else { return };
-        match Link::begin(&server.url, connector.layers(server), slot) {
+        let (url, layers) = (&server.url, protection.layers(Some(server)));
+        let begun = match url.host().parse() {
+            _ if url.scheme() == Scheme::Unix => Link::connect_unix(url.path(), &layers, slot),
+            Ok(address) => Link::connect(SocketAddr::new(address, url.port()), &layers, slot),
+            Err(_) => Link::resolve(url.host(), url.port(), slot),
+        };
+        self.proceed(session, begun);
+    }
+
+    /// Begins to connect to the next of the server's addresses.
+    fn begin_next(&mut self, session: &mut ClientSession, protection: &Protection, slot: &Slot) {
+        let now = slot.event_loop().now();
+        let next = self.candidates.as_mut().and_then(|candidates| candidates.next(now));
+        let Some((address, deadline)) = next else {
+            let reason = "the host name has no address";
+            return self.fail(session, &io::Error::new(io::ErrorKind::NotFound, reason));
+        };
+        self.address = Some(address.ip());
+        if let Some(deadline) = deadline {
+            session.leg(self.which).limit_connecting(deadline);
+        }
+        let layers = protection.layers(self.server());
+        self.proceed(session, Link::connect(address, &layers, slot));
+    }
+
+    fn proceed(&mut self, session: &mut ClientSession, link: io::Result<Link>) {
+        match link {
             Ok(link) => self.link = link,
             Err(error) => self.fail(session, &error),
         }
     }
 
-    /// Uses a transport that is open already.
-    pub(super) fn open(transport: Box<dyn Transport>, slot: &Slot) -> io::Result<Self> {
-        Ok(Self { link: Link::open(transport, slot)?, ..Self::closed() })
+    fn has_candidates(&self) -> bool {
+        self.candidates.as_ref().is_some_and(|candidates| !candidates.is_empty())
+    }
+
+    /// The server's addresses that have not been tried, if there are any.
+    pub(super) fn take_candidates(&mut self) -> Option<Candidates> {
+        self.candidates.take().filter(|candidates| !candidates.is_empty())
+    }
+
+    /// A way over a transport that is open already, to a server that a URL may have named.
+    pub(super) fn open(
+        transport: Box<dyn Transport>,
+        server: Option<PoolServer>,
+        session: &mut ClientSession,
+        protection: &Protection,
+        slot: &Slot,
+    ) -> Self {
+        let mut route = Self { server, ..Self::closed() };
+        let layers = protection.layers(route.server());
+        route.proceed(session, Link::open(transport, &layers, slot));
+        route.advance(session, protection, slot);
+        route
     }
 
     pub(super) fn server(&self) -> Option<&PoolServer> {
         self.server.as_ref()
+    }
+
+    /// The server for logs and errors, with the address that was chosen for its name.
+    pub(super) fn description(&self) -> Option<String> {
+        let url = &self.server.as_ref()?.url;
+        Some(self.address.map_or_else(|| url.to_string(), |address| format!("{url} at {address}")))
     }
 
     /// Has the bytes decoded from now on, for the user to see.
@@ -98,6 +165,11 @@ impl Route {
     /// Whether the transport is open, so that it can be upgraded to TLS.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.link, Link::Open(_))
+    }
+
+    /// When there is something to do that no readiness tells of.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.link.due()
     }
 
     /// Bytes that may wait before a write is tried.
@@ -115,16 +187,27 @@ impl Route {
     pub(super) fn advance(
         &mut self,
         session: &mut ClientSession,
-        connector: Option<&Connector>,
+        protection: &Protection,
         slot: &Slot,
     ) {
-        let security = connector.zip(self.server.as_ref()).map(|(c, server)| c.security(server));
-        let mut leg = session.leg(self.which);
         match self.link.advance(slot) {
-            Ok(link::Progress::Connected) => {
-                leg.handle_connected(security.unwrap_or(Security::Plain));
+            Ok(link::Progress::Resolved(addresses)) => {
+                if let Some(candidates) = &mut self.candidates {
+                    candidates.fill(addresses, || slot.event_loop().random());
+                }
+                self.begin_next(session, protection, slot);
             }
-            Ok(link::Progress::Secured) => leg.handle_secured(),
+            Ok(link::Progress::Connected) => {
+                let server = self.server.as_ref();
+                if protection.begins_with_tls(server) {
+                    protection.handle_secured();
+                }
+                session.leg(self.which).handle_connected(protection.security(server));
+            }
+            Ok(link::Progress::Secured) => {
+                protection.handle_secured();
+                session.leg(self.which).handle_secured();
+            }
             Ok(link::Progress::Underway | link::Progress::Rest) => {}
             Err(error) => self.fail(session, &error),
         }
@@ -134,14 +217,13 @@ impl Route {
     pub(super) fn begin_tls(
         &mut self,
         session: &mut ClientSession,
-        connector: &Connector,
+        protection: &Protection,
         slot: &Slot,
     ) {
-        let Some(server) = &self.server else { return };
-        if let Err(error) = self.link.secure(&connector.tls_layer(server)) {
+        if let Err(error) = self.link.secure(&protection.tls_layer(self.server())) {
             return self.fail(session, &error);
         }
-        self.advance(session, Some(connector), slot);
+        self.advance(session, protection, slot);
     }
 
     /// Reads once, if the stream and the budget allow it. Returns whether there is something new.
@@ -221,7 +303,8 @@ impl Route {
     pub(super) fn close(&mut self) {
         self.link.close();
         let wire = self.wire.take().map(Wire::reset);
-        *self = Self { which: self.which, server: self.server.take(), wire, ..Self::closed() };
+        let (server, address) = (self.server.take(), self.address);
+        *self = Self { which: self.which, server, address, wire, ..Self::closed() };
     }
 
     /// The server that the session has moved to is its current one from now on. What was captured
@@ -236,10 +319,7 @@ impl Route {
 
     /// The transport has failed, or could not be had.
     pub(super) fn fail(&self, session: &mut ClientSession, error: &io::Error) {
-        let server = match &self.server {
-            Some(server) => server.url.to_string(),
-            None => "the given transport".into(),
-        };
+        let server = self.description().unwrap_or_else(|| GIVEN.into());
         let mut leg = session.leg(self.which);
         let doing = match leg.phase() {
             Phase::Connecting => format!("cannot connect to {server}"),

@@ -37,22 +37,26 @@ impl<S: 'static> Subscription<S> {
     }
 
     /// The client that it is a subscription of.
+    #[must_use]
     pub fn client(&self) -> &Client<S> {
         &self.client
     }
 
     /// The id, which is never used for another subscription of the client.
+    #[must_use]
     pub fn id(&self) -> SubscriptionId {
         self.id
     }
 
     /// Whether it has not ended.
+    #[must_use]
     pub fn is_active(&self) -> bool {
         self.snapshot().is_some()
     }
 
     /// Ends the subscription at once: the callback does not run again, not even for what has come
     /// already. Returns whether it had not ended before.
+    #[expect(clippy::must_use_candidate, reason = "a command, whose answer may be of no interest")]
     pub fn unsubscribe(&self) -> bool {
         self.port().driver.unsubscribe(self.id).is_ok()
     }
@@ -118,6 +122,7 @@ impl<S: 'static> Subscription<S> {
     }
 
     /// What waits, what was delivered and dropped, and the limits. `None` if it has ended.
+    #[must_use]
     pub fn snapshot(&self) -> Option<SubscriptionSnapshot> {
         self.port().driver.connection.borrow().session.subscription_snapshot(self.id)
     }
@@ -202,6 +207,7 @@ impl<S: 'static> Client<S> {
     }
 
     /// The handle of a live subscription, by its id.
+    #[must_use]
     pub fn subscription(&self, id: SubscriptionId) -> Option<Subscription<S>> {
         let subscription = Subscription::new(self.clone(), id);
         subscription.is_active().then_some(subscription)

@@ -75,9 +75,9 @@ impl TlsStream {
         }
     }
 
-    /// Goes on with the handshake. It is done when the client's last word is on its way, too: the
+    /// Continues the handshake. It is done when the client's last word is on its way, too: the
     /// server may be waiting for it in silence.
-    fn shake_hands(&mut self) -> io::Result<()> {
+    fn continue_handshake(&mut self) -> io::Result<()> {
         loop {
             let flushed = match self.flush() {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
@@ -212,7 +212,7 @@ impl Transport for TlsStream {
             self.transport.finish_connecting()?;
             self.is_connected = true;
         }
-        self.shake_hands()
+        self.continue_handshake()
     }
 }
 

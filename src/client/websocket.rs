@@ -13,7 +13,6 @@ mod tests;
 use crate::event_loop::Registration;
 use crate::event_loop::Transport;
 use bytes::{Buf, Bytes};
-
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem;

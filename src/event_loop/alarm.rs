@@ -1,7 +1,7 @@
 //! The alarm: wakes the loop from wherever something was left for it, once for however many
 //! reasons.
 //!
-//! Invariant: whoever leaves something for the loop first and rings afterward is heard. The loop
+//! Invariant: a thread that leaves something for the loop first and rings afterward is heard. The loop
 //! is asleep from the moment before it looks for work and then waits, also while a host does the
 //! waiting; only the first ring in that time costs a system call. The alarm does not say what was
 //! left: the loop looks everywhere.
@@ -9,7 +9,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-/// What wakes whoever waits for the loop's events.
+/// Wakes the thread that waits for the loop's events.
 pub(crate) type Wake = Box<dyn Fn() + Send + Sync>;
 
 pub(crate) struct Alarm {

@@ -44,6 +44,7 @@ impl<E: event::Source + 'static, S: 'static> ForeignSource<E, S> {
 
     /// Removes the source from the loop, also from inside its callback, and gives it back. `None`
     /// if it was removed already, or is lent.
+    #[expect(clippy::must_use_candidate, reason = "a command, whose answer may be of no interest")]
     pub fn remove(&self) -> Option<E> {
         let removed = self.registered.take_source();
         self.registered.slot.wake();
@@ -51,6 +52,7 @@ impl<E: event::Source + 'static, S: 'static> ForeignSource<E, S> {
     }
 
     /// The loop that the source is on.
+    #[must_use]
     pub fn handle(&self) -> Handle<S> {
         Handle::new(self.registered.slot.event_loop().clone())
     }

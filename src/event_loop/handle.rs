@@ -27,6 +27,7 @@ impl<S: 'static> Handle<S> {
     }
 
     /// The timer whose callback runs, if it is one of a timer.
+    #[must_use]
     pub fn current_timer(&self) -> Option<TimerId> {
         self.shared.current_timer()
     }

@@ -1,4 +1,4 @@
-//! The options of a loop: how much may be posted to it, and on what it stands.
+//! The options of a loop: how much may be posted to it, and which platform it runs on.
 
 use super::platform::{Lent, Mio, Platform};
 use mio::Registry;
@@ -16,7 +16,7 @@ pub struct LoopOptions {
     pub(super) platform: Choice,
 }
 
-/// Which platform the loop stands on.
+/// Which platform the loop runs on.
 pub(super) enum Choice {
     Mio,
     Given(io::Result<Rc<dyn Platform>>),
@@ -24,6 +24,7 @@ pub(super) enum Choice {
 
 impl LoopOptions {
     /// A loop with a selector of its own.
+    #[must_use]
     pub fn new() -> Self {
         Self { max_posted: 65_536, platform: Choice::Mio }
     }

@@ -27,21 +27,25 @@ impl Readiness {
     pub const ERROR: Self = Self(8);
 
     /// Whether a read is worth trying.
+    #[must_use]
     pub fn is_readable(self) -> bool {
         self.contains(Self::READABLE)
     }
 
     /// Whether a write is worth trying.
+    #[must_use]
     pub fn is_writable(self) -> bool {
         self.contains(Self::WRITABLE)
     }
 
     /// Whether the peer sends no more.
+    #[must_use]
     pub fn is_read_closed(self) -> bool {
         self.contains(Self::READ_CLOSED)
     }
 
     /// Whether the source has failed.
+    #[must_use]
     pub fn is_error(self) -> bool {
         self.contains(Self::ERROR)
     }

@@ -25,6 +25,7 @@ impl<S: 'static> Handle<S> {
     }
 
     /// A handle for other threads.
+    #[must_use]
     pub fn remote(&self) -> Remote<S> {
         Remote::new(self.shared().inbox.clone())
     }

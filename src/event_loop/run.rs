@@ -105,6 +105,7 @@ impl<S: 'static> EventLoop<S> {
     }
 
     /// The handle through which callbacks reach the loop.
+    #[must_use]
     pub fn handle(&self) -> &Handle<S> {
         &self.handle
     }
@@ -133,18 +134,21 @@ impl<S: 'static> EventLoop<S> {
 
     /// Takes an event of the selector that was [lent](Self::on_registry). Returns whether it is the
     /// loop's; then a [`dispatch`](Self::dispatch) has to follow.
+    #[must_use]
     pub fn handle_event(&self, event: &mio::event::Event) -> bool {
         self.shared().platform().handle_event(event)
     }
 
     /// When [`dispatch`](Self::dispatch) is to be called at the latest. It changes with every
     /// command and every turn, so it is asked for before each wait.
+    #[must_use]
     pub fn next_deadline(&self) -> NextDeadline {
         self.shared().next_deadline()
     }
 
     /// Whether nothing is left that could run a callback: no client, timer or foreign source, and
     /// no guard that keeps the loop running.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.shared().is_empty()
     }

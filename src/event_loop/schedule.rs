@@ -2,7 +2,7 @@
 //!
 //! It keeps the loop's bookkeeping, so that a source knows nothing of it. Where a source is in its
 //! life is one state in its slot: it cannot be queued twice, nor be queued and forgotten. A source
-//! that is over stays known for as long as somebody holds it, and comes back with its next wake.
+//! that is over stays known for as long as something holds it, and comes back with its next wake.
 //! Nothing here looks at all sources: what is idle costs nothing in a turn.
 //!
 //! No source is called here, so the schedule can be borrowed while one runs.

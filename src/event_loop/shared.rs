@@ -65,6 +65,7 @@ pub enum NextDeadline {
 
 impl NextDeadline {
     /// How long a host may wait, for the calls that take it so: `None` means for ever.
+    #[must_use]
     pub fn timeout(self, now: Instant) -> Option<Duration> {
         match self {
             Self::Now => Some(Duration::ZERO),
@@ -325,7 +326,7 @@ impl Shared {
         source.into_iter().chain(self.timers.borrow_mut().next_deadline()).min()
     }
 
-    /// Wakes whoever waits for the loop, if what has changed was not changed in a turn.
+    /// Wakes the thread that waits for the loop, unless the change was made in a turn.
     fn ring_from_outside(&self) {
         if !self.is_dispatching.get() {
             self.alarm.ring();

@@ -64,6 +64,9 @@ pub trait Transport: Read + Write + 'static {
     /// by [`Registration::register`]; one without keeps a
     /// [`SetReadiness`](Registration::set_readiness). The loop tries a read and a write after it
     /// in any case.
+    ///
+    /// # Errors
+    /// The transport cannot be watched; connecting has failed.
     fn register(&mut self, registration: &Registration) -> io::Result<()>;
 
     /// Takes back what [`register`](Transport::register) has done, before the transport is dropped:
@@ -85,6 +88,9 @@ pub trait Transport: Read + Write + 'static {
 
     /// Whether connecting has come to its end: `WouldBlock` while it has not. It is asked again
     /// when the transport is reported to be ready for anything.
+    ///
+    /// # Errors
+    /// `WouldBlock`; any other error is why connecting has failed.
     fn finish_connecting(&mut self) -> io::Result<()> {
         Ok(())
     }

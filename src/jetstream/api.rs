@@ -64,7 +64,7 @@ macro_rules! json_replies {
 
 pub(crate) use json_replies;
 
-/// A reply that says no more than that it is not an error.
+/// A reply whose only content is that it is not an error.
 impl ApiReply for () {
     fn parse(body: &[u8]) -> Result<Self, Error> {
         #[derive(Deserialize)]

@@ -5,13 +5,13 @@
 //! protocol forces: the current sequence of a failed compare-and-set exists only there.
 //! This file does not know which request failed, and it retries nothing.
 
-use std::fmt;
-
+use evnats_protocol::printable;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A request that JetStream understood and refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{description} (code {code}, error {err_code})")]
+#[error("{} (code {code}, error {err_code})", printable(description))]
 pub struct ApiError {
     #[serde(default)]
     code: u16,
@@ -28,21 +28,25 @@ impl ApiError {
     }
 
     /// The class of the failure, in the manner of HTTP: 400, 404, 503, …
+    #[must_use]
     pub fn code(&self) -> u16 {
         self.code
     }
 
     /// The exact failure. 0 if the server sent none (before 2.7).
+    #[must_use]
     pub fn err_code(&self) -> ErrorCode {
         self.err_code
     }
 
     /// The server's text, unchanged.
+    #[must_use]
     pub fn description(&self) -> &str {
         &self.description
     }
 
     /// Whether the stream, consumer or message that was asked for does not exist.
+    #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.code == 404
             || matches!(
@@ -58,6 +62,7 @@ impl ApiError {
     /// Two codes mean this. A replicated stream under contention answers some of the losers with
     /// [`WRONG_LAST_SEQUENCE_CONSTANT`](ErrorCode::WRONG_LAST_SEQUENCE_CONSTANT), which carries no
     /// sequence.
+    #[must_use]
     pub fn is_wrong_last_sequence(&self) -> bool {
         matches!(
             self.err_code,
@@ -68,6 +73,7 @@ impl ApiError {
     /// The sequence that a failed compare-and-set found instead of the expected one.
     ///
     /// `None` for every other error, and for the variant of this one that does not name it.
+    #[must_use]
     pub fn current_sequence(&self) -> Option<u64> {
         if self.err_code != ErrorCode::WRONG_LAST_SEQUENCE {
             return None;
@@ -78,6 +84,7 @@ impl ApiError {
     }
 
     /// Whether a stream of this name exists with a different configuration.
+    #[must_use]
     pub fn is_stream_name_in_use(&self) -> bool {
         self.err_code == ErrorCode::STREAM_NAME_IN_USE
     }
@@ -92,6 +99,7 @@ impl ApiError {
     ///
     /// Every error of class 503 counts, except those that only an operator ends: JetStream is not
     /// enabled, and the store is full.
+    #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self.err_code {
             ErrorCode::NOT_LEADER | ErrorCode::TOO_MANY_REQUESTS => true,
@@ -267,7 +275,7 @@ mod tests {
         }
         let overflow = error(400, 10071, "wrong last sequence: 18446744073709551616");
         assert_eq!(overflow.current_sequence(), None);
-        // Another error that happens to end alike says nothing about sequences.
+        // another error that happens to end alike says nothing about sequences
         assert_eq!(error(400, 10060, "wrong: 7").current_sequence(), None);
     }
 

@@ -72,7 +72,7 @@ pub enum OrderedError {
     Rejected(#[source] ApiError),
     /// The stream was deleted and created again: its sequences start over, so there is no "next
     /// message" any more.
-    #[error("the stream was created anew while it was read")]
+    #[error("the stream was created again while it was read")]
     StreamRecreated,
     /// The server (before 2.10) ignored the filters and would deliver everything.
     #[error("the server does not support several filter subjects")]
@@ -190,7 +190,7 @@ impl Error {
         }
     }
 
-    /// An API request that got no reply; the API always has somebody who answers.
+    /// An API request that got no reply; the API always has a responder.
     pub(super) fn from_api_request(error: RequestError) -> Self {
         match error {
             RequestError::NoResponders => Self::NotAvailable,

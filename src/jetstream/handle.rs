@@ -63,6 +63,7 @@ impl<S: 'static> JetStream<S> {
     }
 
     /// The connection.
+    #[must_use]
     pub fn client(&self) -> &Client<S> {
         &self.client
     }

@@ -5,11 +5,10 @@
 //! stand for "not set". The invariant: nothing here panics, whatever the text or number, and what
 //! cannot be represented is an error or "none", never a wrong time. No clock is read here.
 
-use std::time::{Duration, SystemTime};
-
 use ::time::OffsetDateTime;
 use ::time::format_description::well_known::Rfc3339;
 use serde::de::{Deserialize, Deserializer};
+use std::time::{Duration, SystemTime};
 
 /// A text that is not an RFC 3339 time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -137,7 +136,7 @@ pub(crate) mod nanos_list {
         deserializer: D,
     ) -> Result<Vec<Duration>, D::Error> {
         let nanos = Option::<Vec<i64>>::deserialize(deserializer)?.unwrap_or_default();
-        // A negative wait cannot be told from none.
+        // a negative wait cannot be told from none
         Ok(nanos.into_iter().map(|n| Duration::from_nanos(u64::try_from(n).unwrap_or(0))).collect())
     }
 }
@@ -150,7 +149,7 @@ pub(crate) fn elapsed_nanos<'de, D: Deserializer<'de>>(
     Ok(nanos.and_then(|nanos| u64::try_from(nanos).ok()).map(Duration::from_nanos))
 }
 
-/// The server's type is a signed 64-bit number: 292 years are the most it can be told.
+/// The server's type is a signed 64-bit number: it can be given 292 years at most.
 fn saturating_nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -39,6 +39,7 @@ pub enum Operation {
 
 impl Operation {
     /// Whether the key has no value after it.
+    #[must_use]
     pub fn is_tombstone(self) -> bool {
         self != Self::Put
     }

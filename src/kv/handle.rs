@@ -73,16 +73,19 @@ impl<S: 'static> KeyValue<S> {
     }
 
     /// The connection.
+    #[must_use]
     pub fn client(&self) -> &Client<S> {
         self.jetstream().client()
     }
 
     /// JetStream, over which the bucket is reached.
+    #[must_use]
     pub fn jetstream(&self) -> &JetStream<S> {
         &self.shared.js
     }
 
     /// The bucket's name.
+    #[must_use]
     pub fn bucket(&self) -> &str {
         &self.shared.bucket.name
     }

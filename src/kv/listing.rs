@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Servers take none that is shorter.
-const LEAST_HEARTBEAT: Duration = Duration::from_millis(100);
+const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
 impl<S: 'static> KeyValue<S> {
     /// Lists the keys that have a value, in alphabetical order.
@@ -204,7 +204,7 @@ impl<C: Collection> Listing<C> {
         });
         // an idle consumer has to be heard of well before the listing counts as stuck
         let heartbeat = bucket.api.timeout() / 4;
-        let options = options.heartbeat(heartbeat.clamp(LEAST_HEARTBEAT, Duration::from_secs(5)));
+        let options = options.heartbeat(heartbeat.clamp(MIN_HEARTBEAT, Duration::from_secs(5)));
         let collecting = listing.clone();
         let on_update = move |state: &mut State, reader: Option<&Reader>, update| match update {
             Update::Entry(entry) => {

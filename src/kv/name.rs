@@ -54,7 +54,7 @@ const IS_KEY_BYTE: [bool; 256] = {
     table
 };
 
-/// Says what is wrong with a key that was found to be.
+/// Returns what is wrong with a key that is known to be invalid.
 #[cold]
 fn invalid_key(key: &str, wildcards: bool) -> Error {
     let is_allowed =

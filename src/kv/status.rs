@@ -17,41 +17,49 @@ impl Status {
     }
 
     /// The bucket's name.
+    #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
     /// Number of values, older ones of the history and tombstones included.
+    #[must_use]
     pub fn values(&self) -> u64 {
         self.info.state.messages
     }
 
     /// Bytes that they take, the stream's own bookkeeping included.
+    #[must_use]
     pub fn bytes(&self) -> u64 {
         self.info.state.bytes
     }
 
     /// How many values are kept for each key. `None`: a stream that limits nothing.
+    #[must_use]
     pub fn history(&self) -> Option<u64> {
         self.info.config.max_msgs_per_subject
     }
 
     /// How long values are kept. `None`: for ever.
+    #[must_use]
     pub fn ttl(&self) -> Option<Duration> {
         self.info.config.max_age
     }
 
     /// Number of copies in a cluster.
+    #[must_use]
     pub fn replicas(&self) -> u32 {
         self.info.config.num_replicas
     }
 
     /// Whether values are compressed.
+    #[must_use]
     pub fn is_compressed(&self) -> bool {
         self.info.config.compression == Compression::S2
     }
 
     /// The stream under the bucket, with everything that the server says of it.
+    #[must_use]
     pub fn stream(&self) -> &StreamInfo {
         &self.info
     }

@@ -56,6 +56,7 @@ impl Default for WatchOptions {
 
 impl WatchOptions {
     /// The last value of every key, and then every change.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -151,11 +152,13 @@ impl<S: 'static> Watcher<S> {
     }
 
     /// Whether the callback may run again.
+    #[must_use]
     pub fn is_active(&self) -> bool {
         self.reader.as_ref().is_some_and(|reader| !reader.is_stopped())
     }
 
     /// The bucket that is watched.
+    #[must_use]
     pub fn bucket(&self) -> &KeyValue<S> {
         &self.kv
     }

@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,7 +94,7 @@ impl Platform for Simulated {
         Ok(Box::new(self.world.connect(address)))
     }
 
-    fn connect_unix(&self, _path: &str) -> io::Result<Box<dyn Transport>> {
+    fn connect_unix(&self, _path: &Path) -> io::Result<Box<dyn Transport>> {
         let reason = "a simulation has no Unix sockets";
         Err(io::Error::new(io::ErrorKind::Unsupported, reason))
     }

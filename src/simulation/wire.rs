@@ -37,6 +37,7 @@ pub(super) type Accept = Box<dyn FnMut(&Connection) -> Box<dyn Peer>>;
 
 impl Connection {
     /// A number that no other connection of the simulation has. They count up.
+    #[must_use]
     pub fn id(&self) -> u64 {
         self.wire.id
     }
@@ -60,6 +61,7 @@ impl Connection {
     }
 
     /// The simulation, as long as it lasts.
+    #[must_use]
     pub fn simulation(&self) -> Option<Simulation> {
         self.wire.world.upgrade().map(|world| Simulation { world })
     }

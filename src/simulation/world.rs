@@ -50,6 +50,7 @@ pub(crate) enum Step {
 
 impl Simulation {
     /// A world without servers. Everything that is random in it follows from the seed.
+    #[must_use]
     pub fn new(seed: u64) -> Self {
         let world = World {
             start: Instant::now(),
@@ -71,16 +72,19 @@ impl Simulation {
     }
 
     /// The time now.
+    #[must_use]
     pub fn now(&self) -> Instant {
         self.world.now()
     }
 
     /// The time since the world began.
+    #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.world.elapsed.get()
     }
 
     /// A random number, from the seed.
+    #[must_use]
     pub fn random(&self) -> u64 {
         self.world.random.borrow_mut().u64(..)
     }
@@ -210,7 +214,7 @@ impl World {
         }
     }
 
-    /// Begins to connect. Whether somebody listens is known when the request arrives.
+    /// Begins to connect. Whether the address is listened to is known when the request arrives.
     pub(crate) fn connect(self: &Rc<Self>, address: SocketAddr) -> SimulatedStream {
         let id = self.network.borrow_mut().next_connection();
         let wire = Wire::new(self, id, address);

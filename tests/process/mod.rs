@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub fn example(name: &str) -> Command {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    /// Open if more is to be written.
+    stdin: Option<ChildStdin>,
     stdout: Output,
     stderr: Output,
     deadline: Instant,
@@ -55,15 +57,32 @@ struct Output {
 
 impl Running {
     /// Starts a process whose standard input is these bytes.
-    pub fn start(mut command: Command, stdin: &[u8]) -> Self {
+    pub fn start(command: Command, stdin: &[u8]) -> Self {
+        let mut running = Self::start_dialog(command);
+        // a process that needs no input may have closed it
+        let _ = running.stdin.take().expect("it is open").write_all(stdin);
+        running
+    }
+
+    /// Starts a process whose standard input stays open.
+    pub fn start_dialog(mut command: Command) -> Self {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("the process starts");
         let stdout = Output::follow(child.stdout.take().expect("it is piped"));
         let stderr = Output::follow(child.stderr.take().expect("it is piped"));
-        let mut input = child.stdin.take().expect("it is piped");
-        // a process that needs no input may have closed it
-        let _ = input.write_all(stdin);
-        Self { child, stdout, stderr, deadline: Instant::now() + PATIENCE }
+        let stdin = child.stdin.take();
+        Self { child, stdin, stdout, stderr, deadline: Instant::now() + PATIENCE }
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes a line to the standard input.
+    #[track_caller]
+    pub fn write_line(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().expect("a dialog"), "{line}").expect("it reads");
     }
 
     /// Waits for a line with this text on the standard output.

@@ -93,7 +93,9 @@ pub struct PoolServer {
 }
 
 impl PoolServer {
-    fn new(url: ServerUrl) -> Self {
+    /// A server that the user names, and that has not been tried.
+    #[must_use]
+    pub fn new(url: ServerUrl) -> Self {
         Self {
             url,
             discovered: false,
@@ -302,7 +304,10 @@ impl ServerPool {
         let Some(current) = self.current.clone().filter(|_| self.config.discover) else {
             return Vec::new();
         };
-        let announced = match current.url.scheme().is_websocket() {
+        // on a WebSocket, servers put those for WebSocket into `connect_urls`, and leave out the
+        // other list
+        let is_websocket = current.url.scheme().is_websocket();
+        let announced = match is_websocket && !info.ws_connect_urls.is_empty() {
             true => &info.ws_connect_urls,
             false => &info.connect_urls,
         };

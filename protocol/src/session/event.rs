@@ -71,7 +71,9 @@ pub enum Event<S, R, F> {
         /// fence was not passed.
         outcome: Result<Duration, FlushError>,
     },
-    /// The server refused something (`-ERR`). If it also closes, `Disconnected` follows.
+    /// The server refused something (`-ERR`) that no request and no subscription is known to be the
+    /// reason of: theirs is [`RequestError::Denied`] and `SubscriptionDenied`. If the server also
+    /// closes, `Disconnected` follows.
     ServerError(ServerError),
     /// A message was published, and could not be sent after all: it was accepted before the
     /// server's limits were known and does not fit them, or the connection was lost in the middle

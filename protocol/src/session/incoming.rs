@@ -238,15 +238,20 @@ impl<S, R, F> Session<S, R, F> {
 
     pub(super) fn handle_server_error(&mut self, error: ServerError) {
         match error.kind() {
-            ServerErrorKind::PermissionsViolation => self.find_denied(&error),
-            ServerErrorKind::TooManySubscriptions | ServerErrorKind::InvalidSubject => {}
+            // one denial has one report: to whom it concerns, or else to everybody
+            ServerErrorKind::PermissionsViolation if self.find_denied(&error) => return,
+            ServerErrorKind::PermissionsViolation
+            | ServerErrorKind::TooManySubscriptions
+            | ServerErrorKind::InvalidSubject => {}
             _ => self.current.set_last_error(error.clone()),
         }
         self.events.push_back(Event::ServerError(error));
     }
 
-    /// Ends what the server does not permit. Its errors carry no id, only what they are about.
-    fn find_denied(&mut self, error: &ServerError) {
+    /// Ends what the server does not permit, and returns whether there was anything. The server's
+    /// errors carry no id, only what they are about.
+    fn find_denied(&mut self, error: &ServerError) -> bool {
+        let before = self.events.len();
         match error.denied() {
             Some(Denied::Publish { subject }) => {
                 let sent = self.outgoing.total_sent();
@@ -271,6 +276,7 @@ impl<S, R, F> Session<S, R, F> {
             }
             None => {}
         }
+        self.events.len() > before
     }
 
     fn deny_requests(

@@ -67,6 +67,10 @@ pub(super) struct Leg {
     connect_deadline: Option<Instant>,
     next_ping: Option<Instant>,
     pings_outstanding: u32,
+    /// Bytes that have been read.
+    received: u64,
+    /// The answer to a ping is overdue. If it is not within so many bytes, there is none.
+    overdue: Option<u64>,
     last_read: Option<Instant>,
     /// The last error that the server reported, perhaps the reason for closing.
     last_error: Option<ServerError>,
@@ -107,6 +111,8 @@ impl Leg {
             connect_deadline: None,
             next_ping: None,
             pings_outstanding: 0,
+            received: 0,
+            overdue: None,
             last_read: None,
             last_error: None,
         }
@@ -198,6 +204,18 @@ impl Leg {
         }
     }
 
+    /// The attempt has to be complete by this time, if that is earlier.
+    pub(super) fn limit_connecting(&mut self, deadline: Instant) {
+        if !matches!(self.stage, Stage::Idle | Stage::Open) {
+            self.connect_deadline =
+                Some(self.connect_deadline.map_or(deadline, |end| end.min(deadline)));
+        }
+    }
+
+    pub(super) fn connect_deadline(&self) -> Option<Instant> {
+        self.connect_deadline
+    }
+
     pub(super) fn handle_connected(&mut self, security: Security) {
         // a transport that opens after its attempt was given up comes too late
         if self.stage == Stage::Connecting {
@@ -214,12 +232,14 @@ impl Leg {
     #[inline]
     pub(super) fn handle_read(&mut self, count: usize, now: Instant) {
         self.last_read = Some(now);
+        self.received += count as u64;
         self.decoder.filled(count);
     }
 
     #[inline]
     pub(super) fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
         self.last_read = Some(now);
+        self.received += bytes.len() as u64;
         self.decoder.feed(bytes);
     }
 
@@ -384,6 +404,7 @@ impl Leg {
     /// The server is alive.
     pub(super) fn handle_pong(&mut self) {
         self.pings_outstanding = 0;
+        self.overdue = None;
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -407,10 +428,13 @@ impl Leg {
             self.next_ping = now.checked_add(config.ping_interval);
             return Some(Due::Ping);
         }
-        if !self.decoder.has_news() {
+        // the answer may be in what has been read by now and not been polled, and nowhere else: a
+        // server that goes on sending without it is stale, too
+        let end = *self.overdue.get_or_insert(self.received);
+        let polled = self.received - self.decoder.pending() as u64;
+        if !self.decoder.has_news() || polled >= end {
             return Some(Due::Lost(DisconnectReason::Stale));
         }
-        // the answer may be in what has been read and not been polled
         let moment = config.ping_interval.min(Duration::from_secs(1));
         self.next_ping = now.checked_add(moment);
         None

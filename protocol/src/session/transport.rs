@@ -76,6 +76,14 @@ impl<S, R, F> LegMut<'_, S, R, F> {
 
     // ---- the handshake ------------------------------------------------------------------------
 
+    /// The attempt to connect has to be complete by this time, if that is earlier than the connect
+    /// timeout: there are other addresses to be tried. Ignored once the handshake is done.
+    pub fn limit_connecting(&mut self, deadline: Instant) {
+        if let Some(leg) = self.leg_mut() {
+            leg.limit_connecting(deadline);
+        }
+    }
+
     /// The transport is open. What the server sends goes into [`read_room`](Self::read_room).
     /// Ignored unless the leg is [`Phase::Connecting`] and an attempt was begun.
     pub fn handle_connected(&mut self, security: Security) {

@@ -5,6 +5,7 @@
 //!
 //! Misuse by the caller is not here: see [`CommandError`](crate::CommandError).
 
+use super::printable::printable;
 use std::fmt;
 use thiserror::Error;
 
@@ -52,7 +53,7 @@ pub enum ProtocolError {
     #[error("payload is not followed by a line end")]
     MissingTrailer,
     /// The JSON of an `INFO` or `CONNECT` line could not be read.
-    #[error("malformed {verb} document: {reason}")]
+    #[error("malformed {verb} document: {}", printable(reason))]
     MalformedJson {
         /// `INFO` or `CONNECT`.
         verb: &'static str,
@@ -209,7 +210,8 @@ pub(crate) enum Denied<'a> {
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "server error: {}", if self.text.is_empty() { "(no text)" } else { &self.text })
+        let text = if self.text.is_empty() { "(no text)" } else { &self.text };
+        write!(f, "server error: {}", printable(text))
     }
 }
 
@@ -269,6 +271,13 @@ mod tests {
         for (text, kind) in table {
             assert_eq!(ServerError::new(text).kind(), kind, "{text}");
         }
+    }
+
+    #[test]
+    fn an_error_of_a_server_forges_no_line_of_a_log() {
+        let error = ServerError::new("no\n\u{1b}[2J");
+        assert_eq!(error.to_string(), "server error: no\\n\\u{1b}[2J");
+        assert_eq!(error.text(), "no\n\u{1b}[2J", "its own words");
     }
 
     #[test]

@@ -60,10 +60,10 @@ pub struct ServerInfo {
     /// Name of the cluster the server belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// Addresses (`host:port`) of the cluster's servers.
+    /// Addresses (`host:port`) of the cluster's servers; on a WebSocket, those for WebSocket.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub connect_urls: Vec<String>,
-    /// Addresses (`host:port`) of the cluster's servers for WebSocket.
+    /// Addresses (`host:port`) of the cluster's servers for WebSocket, on other connections.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub ws_connect_urls: Vec<String>,
     /// Whether credentials are needed.

@@ -5,6 +5,7 @@
 //! by runs of blanks, because old servers write two where a reply subject is left out.
 
 use super::error::{ProtocolError, excerpt};
+use super::words::position_less_than;
 use nom::character::complete::{digit1, space0};
 use nom::combinator::{all_consuming, cond, eof, fail, map_opt, opt, value};
 use nom::sequence::terminated;
@@ -182,7 +183,7 @@ fn message(tail: &[u8], sid: Sid, has_headers: bool) -> Option<MessageLine<'_>> 
 #[inline]
 pub(crate) fn plain_message(line: &[u8]) -> Option<MessageLine<'_>> {
     let (line, _) = blank(line.strip_prefix(b"MSG")?).ok()?;
-    let end = line.iter().position(|byte| *byte <= b' ')?;
+    let end = position_less_than(line, b' ' + 1)?;
     let (subject, line) = line.split_at(end);
     let (line, sid) = next_number(line).ok()?;
     let (line, total_len) = next_number(line).ok()?;

@@ -13,6 +13,8 @@ mod line;
 pub(crate) mod message;
 pub(crate) mod op;
 pub(crate) mod payload;
+pub(crate) mod printable;
 pub(crate) mod secret;
 pub mod subject;
 pub(crate) mod version;
+mod words;

@@ -70,8 +70,9 @@ pub fn arrows() -> Arrows {
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a readable folder");
     let paths = entries.map(|entry| entry.expect("a readable entry").path());
-    // unit tests in files of their own
-    let paths = paths.filter(|path| path.file_stem().is_none_or(|name| name != "tests"));
+    // unit tests in files of their own, and programs, which use the crate from outside
+    let is_outside = |path: &PathBuf| path.ends_with("tests") || path.ends_with("src/bin");
+    let paths = paths.filter(|path| !is_outside(&path.with_extension("")));
     let files = paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
     files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }

@@ -1,6 +1,6 @@
 //! From the open transport to `Connected`, and everything that can come instead.
 
-use crate::support::{Driver, INFO, SECOND, config, connect_info, msg};
+use crate::support::{Driver, INFO, SECOND, config, connect_info, msg, resuming};
 use evnats_protocol::{ClientOp, OutgoingMessage, Phase, Security, SessionConfig, Which};
 use std::time::Duration;
 
@@ -135,6 +135,27 @@ fn handshake_timeout_no_pong() {
     assert!(driver.events_after(INFO).is_empty());
     assert_eq!(driver.written(), ["CONNECT", "PING"]);
     assert_eq!(driver.wait(2 * SECOND), ["not connected: connect timed out", "closed"]);
+}
+
+#[test]
+fn an_address_has_less_than_the_connect_timeout_if_others_wait() {
+    let mut driver = Driver::new(resuming());
+    let begin = driver.now;
+    driver.session.handle_connecting(begin);
+    let mut leg = driver.session.leg(Which::Current);
+    leg.limit_connecting(begin + SECOND);
+    leg.handle_connected(Security::Plain);
+    // a limit that is further away is none
+    leg.limit_connecting(begin + 60 * SECOND);
+    assert_eq!(driver.session.next_deadline(), Some(begin + SECOND));
+    assert_eq!(driver.wait(SECOND), ["not connected: connect timed out"]);
+    // the next attempt has its own
+    driver.session.handle_connecting(driver.now);
+    assert_eq!(driver.session.next_deadline(), Some(driver.now + 5 * SECOND));
+    driver.session.leg(Which::Current).handle_connected(Security::Plain);
+    driver.shake_hands(INFO);
+    driver.session.leg(Which::Current).limit_connecting(driver.now);
+    assert!(driver.wait(SECOND).is_empty(), "it is connected");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Pings in both directions, and a server that no longer answers.
 
 use crate::support::{Driver, SECOND, config};
+use evnats_protocol::Event;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -61,6 +62,44 @@ fn messages_are_no_answer_to_a_ping() {
     driver.events_after(crate::support::msg("a", sid, "still there"));
     let stale = "disconnected: stale connection: the server stopped answering pings";
     assert_eq!(driver.wait(2 * MINUTE), [stale, "sub ended: closed", "closed"]);
+}
+
+#[test]
+fn a_server_that_streams_and_never_answers_is_stale() {
+    let mut driver = Driver::ready();
+    let sid = driver.subscribe("a", "sub");
+    let message = crate::support::msg("a", sid, "still there");
+    let begin = driver.now;
+    let mut is_lost = false;
+    while !is_lost {
+        // there is always more than the driver polls
+        driver.receive(message.repeat(3));
+        driver.now += SECOND / 2;
+        driver.session.handle_timeout(driver.now);
+        for _ in 0..2 {
+            is_lost |= matches!(driver.session.poll_event(), Some(Event::Disconnected(_)));
+        }
+        assert!(driver.now - begin < 20 * MINUTE, "never");
+    }
+    assert!(driver.now - begin >= 6 * MINUTE);
+}
+
+#[test]
+fn an_answer_far_behind_in_what_has_been_read_counts() {
+    let mut driver = Driver::ready();
+    let sid = driver.subscribe("a", "sub");
+    let message = crate::support::msg("a", sid, "still there");
+    driver.wait(2 * MINUTE);
+    driver.wait(2 * MINUTE);
+    driver.receive(message.repeat(20) + "PONG\r\n" + &message.repeat(20));
+    driver.now += 2 * MINUTE;
+    for _ in 0..40 {
+        driver.session.handle_timeout(driver.now);
+        let event = driver.session.poll_event();
+        assert!(matches!(event, Some(Event::Message { .. })), "{event:?}");
+        driver.receive(&message);
+        driver.now += SECOND;
+    }
 }
 
 #[test]

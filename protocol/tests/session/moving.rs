@@ -660,3 +660,23 @@ fn a_move_begins_once_and_only_on_a_connection() {
     driver.lose_connection();
     assert!(!driver.session.begin_move(driver.now) && !driver.session.is_moving());
 }
+
+#[test]
+fn the_next_server_has_less_time_to_answer_if_other_addresses_wait() {
+    let mut driver = ready();
+    driver.session.begin_move(driver.now);
+    let mut next = driver.session.leg(Which::Next);
+    next.limit_connecting(driver.now + SECOND);
+    next.handle_connected(Security::Plain);
+    assert_eq!(driver.wait(SECOND), ["not moved: connect timed out"]);
+    assert!(!driver.session.is_moving());
+    // once the handshake is done, the limit is none
+    driver.session.begin_move(driver.now);
+    let mut next = driver.session.leg(Which::Next);
+    next.limit_connecting(driver.now + SECOND);
+    next.handle_connected(Security::Plain);
+    driver.next_receives(INFO);
+    driver.next_receives("PONG\r\n");
+    assert!(driver.wait(2 * SECOND).is_empty());
+    assert!(driver.session.is_moving());
+}

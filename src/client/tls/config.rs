@@ -3,7 +3,8 @@
 //! Files are read for every connection, so renewed certificates are used without a restart. No
 //! process-wide provider of cryptography is needed, and none is set.
 
-use super::error::TlsError;
+use super::error::{TlsError, plain};
+use crate::client::home;
 use evnats_protocol::Secret;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -24,7 +25,8 @@ use zeroize::Zeroizing;
 /// let tls = Tls::new().ca_file("/etc/nats/ca.pem");
 /// ```
 ///
-/// What cannot be used, such as a file that is missing, is an error of each attempt to connect.
+/// A leading `~/` in the path of a file is the user's home. What cannot be used, such as a file that
+/// is missing, is an error of each attempt to connect.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
     first: bool,
@@ -44,24 +46,28 @@ struct Identity {
 
 impl Tls {
     /// The defaults.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Whether the handshake comes before the server's first word, for servers with
     /// `handshake_first`. Others would wait, and so would the client. Default: false.
+    #[must_use]
     pub fn first(mut self, first: bool) -> Self {
         self.first = first;
         self
     }
 
     /// Trusts the certificate authorities in a PEM file, instead of the system's. Several add up.
+    #[must_use]
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.authorities.push(Pem::File(path.into()));
         self
     }
 
     /// Trusts the certificate authorities in a PEM text, instead of the system's. Several add up.
+    #[must_use]
     pub fn ca_pem(mut self, pem: impl Into<String>) -> Self {
         self.authorities.push(Pem::Text(pem.into().into()));
         self
@@ -69,6 +75,7 @@ impl Tls {
 
     /// Whether the system's certificate authorities are trusted beside one's own. Default: false.
     /// Without one's own, they are in any case.
+    #[must_use]
     pub fn system_roots(mut self, system_roots: bool) -> Self {
         self.system_roots = system_roots;
         self
@@ -76,6 +83,7 @@ impl Tls {
 
     /// Shows the server a certificate, if it asks for one: PEM files of the certificate with its
     /// chain, and of the private key, which must not be encrypted. The last one given counts.
+    #[must_use]
     pub fn client_certificate_files(
         mut self,
         chain: impl Into<PathBuf>,
@@ -87,6 +95,7 @@ impl Tls {
     }
 
     /// As [`client_certificate_files`](Self::client_certificate_files), with PEM texts.
+    #[must_use]
     pub fn client_certificate_pem(
         mut self,
         chain: impl Into<String>,
@@ -99,13 +108,15 @@ impl Tls {
 
     /// The name, or IP address, that the server's certificate has to be for. Default: the host in
     /// the server's URL.
+    #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
     }
 
-    /// Accepts any certificate, of whomever. The connection is encrypted then, and whoever is in
+    /// Accepts any certificate, whoever issued it. The connection is encrypted then, and an attacker in
     /// between can read it all the same. For tests. Default: false.
+    #[must_use]
     pub fn danger_accept_any_certificate(mut self, accept: bool) -> Self {
         self.accept_any = accept;
         self
@@ -119,6 +130,9 @@ impl Tls {
     /// The name to verify.
     pub(super) fn name(&self, host: &str) -> Result<ServerName<'static>, TlsError> {
         let name = self.server_name.as_deref().unwrap_or(host);
+        if name.is_empty() {
+            return Err(TlsError::NoServerName);
+        }
         ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName(name.to_owned()))
     }
 
@@ -187,14 +201,16 @@ impl Pem {
     }
 
     fn malformed(&self, reason: &impl ToString) -> TlsError {
-        TlsError::Malformed { of: self.place(), reason: reason.to_string() }
+        TlsError::Malformed { of: self.place(), reason: plain(&reason.to_string()) }
     }
 
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, TlsError> {
         match self {
-            Self::File(path) => fs::read(path)
-                .map(Zeroizing::new)
-                .map_err(|error| TlsError::File { path: path.clone(), error }),
+            Self::File(path) => {
+                let path = home::expand(path);
+                let read = fs::read(&path).map(Zeroizing::new);
+                read.map_err(|error| TlsError::File { path: path.into_owned(), error })
+            }
             Self::Text(text) => Ok(Zeroizing::new(text.expose().into())),
         }
     }

@@ -264,11 +264,19 @@ fn servers_that_cannot_be_trusted() {
         params.subject_alt_names =
             CertificateParams::new(["else.test".into()]).unwrap().subject_alt_names;
     });
+    let itself = issue(&authority, |params| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    });
+    let for_clients = issue(&authority, |params| {
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    });
     let table = [
         (&expired, TlsErrorKind::Expired, "expired"),
         (&early, TlsErrorKind::BadCertificate, "not valid yet"),
         (&foreign, TlsErrorKind::WrongHost, "else.test"),
-        (&issue(&other, |_| {}), TlsErrorKind::UnknownIssuer, "UnknownIssuer"),
+        (&issue(&other, |_| {}), TlsErrorKind::UnknownIssuer, "`Tls::ca_file`"),
+        (&itself, TlsErrorKind::BadCertificate, "is that of an authority"),
+        (&for_clients, TlsErrorKind::BadCertificate, "not meant for servers"),
     ];
     for (identity, kind, text) in table {
         for versions in [TLS12, TLS13] {
@@ -301,7 +309,7 @@ fn servers_that_do_not_trust_the_client() {
     let refused = anonymous.clone().client_certificate_pem(&stranger.chain, &*stranger.key);
     let accepted = anonymous.clone().client_certificate_pem(&friend.chain, &*friend.key);
     for versions in [TLS12, TLS13] {
-        for (tls, alert) in [(&anonymous, "CertificateRequired"), (&refused, "UnknownCA")] {
+        for (tls, alert) in [(&anonymous, "client_certificate_files"), (&refused, "unknown CA")] {
             let failed = failure(tls, &friend, Some(&authority), versions);
             assert_eq!(failed.0, TlsErrorKind::Refused, "{failed:?}");
             assert!(failed.1.contains(alert), "{failed:?}");

@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) trait Platform: Selector {
@@ -45,7 +46,7 @@ pub(crate) trait Platform: Selector {
     fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Transport>>;
 
     /// Begins to connect to a Unix socket.
-    fn connect_unix(&self, path: &str) -> io::Result<Box<dyn Transport>>;
+    fn connect_unix(&self, path: &Path) -> io::Result<Box<dyn Transport>>;
 
     /// The descriptor that is readable when there are events.
     #[cfg(unix)]

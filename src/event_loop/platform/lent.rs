@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -102,7 +103,7 @@ impl Platform for Lent {
         self.system.connect(address)
     }
 
-    fn connect_unix(&self, path: &str) -> io::Result<Box<dyn Transport>> {
+    fn connect_unix(&self, path: &Path) -> io::Result<Box<dyn Transport>> {
         self.system.connect_unix(path)
     }
 

@@ -12,6 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,7 +99,7 @@ impl Platform for Mio {
         self.system.connect(address)
     }
 
-    fn connect_unix(&self, path: &str) -> io::Result<Box<dyn Transport>> {
+    fn connect_unix(&self, path: &Path) -> io::Result<Box<dyn Transport>> {
         self.system.connect_unix(path)
     }
 

@@ -99,7 +99,7 @@ impl Job {
 
     fn run(self, look: Look) {
         let answer = look(&self.host, self.port);
-        // somebody who is gone by now wants neither the answer nor the wake-up
+        // an asker that is gone by now wants neither the answer nor the wake-up
         if self.answer.send(answer).is_ok() {
             self.done.set_readiness(Readiness::READABLE);
         }

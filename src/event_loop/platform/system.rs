@@ -8,6 +8,7 @@ use crate::event_loop::transport::Transport;
 use mio::Registry;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 pub(super) struct System {
     pub(super) registry: Registry,
@@ -44,12 +45,12 @@ impl System {
     }
 
     #[cfg(unix)]
-    pub(super) fn connect_unix(&self, path: &str) -> io::Result<Box<dyn Transport>> {
+    pub(super) fn connect_unix(&self, path: &Path) -> io::Result<Box<dyn Transport>> {
         Ok(Box::new(mio::net::UnixStream::connect(path)?))
     }
 
     #[cfg(not(unix))]
-    pub(super) fn connect_unix(&self, _path: &str) -> io::Result<Box<dyn Transport>> {
+    pub(super) fn connect_unix(&self, _path: &Path) -> io::Result<Box<dyn Transport>> {
         let reason = "this system has no Unix sockets";
         Err(io::Error::new(io::ErrorKind::Unsupported, reason))
     }

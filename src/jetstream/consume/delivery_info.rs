@@ -33,7 +33,7 @@ impl<'a> DeliveryInfo<'a> {
     /// Reads a reply subject; `None` if it is not an acknowledgement subject of JetStream.
     pub(crate) fn parse(reply: &'a [u8]) -> Option<Self> {
         let rest = reply.strip_prefix(b"$JS.ACK.")?;
-        // After the prefix: 7 tokens, or 9 and any number of tokens that later servers add.
+        // after the prefix: 7 tokens, or 9 and any number of tokens that later servers add
         let mut tokens = [&[][..]; 9];
         let mut count = 0;
         for token in rest.split(|byte| *byte == b'.') {

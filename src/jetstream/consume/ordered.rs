@@ -53,7 +53,7 @@ pub(crate) struct OrderedConfig {
     /// Whether stored messages come at once (the default) or at the pace they were stored in.
     pub(crate) replay_policy: ReplayPolicy,
     /// How often the server reports while there are no messages. Default 5 s; after three missed
-    /// reports the consumer is created anew.
+    /// reports the consumer is created again.
     pub(crate) idle_heartbeat: Duration,
     /// How long the server keeps a consumer that nobody listens to. Default 5 min; the server's
     /// own 5 s would end it in every pause.
@@ -141,7 +141,7 @@ pub(crate) enum Verdict<'a> {
 pub(crate) struct Status<'a> {
     /// The number: 100, 409, 503, …
     pub(crate) code: u16,
-    /// The text behind it; may be empty.
+    /// The description after it; may be empty.
     pub(crate) description: &'a str,
     /// The header `Nats-Last-Consumer` of a heartbeat.
     pub(crate) last_consumer_sequence: Option<u64>,
@@ -252,11 +252,11 @@ impl Ordered {
         if let Ok(info) = &result
             && incarnation == self.incarnation
         {
-            // Even if it has been left: it shows where the next one has to begin.
-            self.position.note_origin(info);
+            // even if it has been left: it shows where the next one has to begin
+            self.position.record_origin(info);
         }
         if incarnation != self.incarnation || self.phase != Phase::Creating {
-            // It was left while the request was under way, and could not be deleted then.
+            // it was left while the request was under way, and could not be deleted then
             if exists {
                 self.delete(incarnation);
             }
@@ -303,13 +303,13 @@ impl Ordered {
         let Some(delivery) = DeliveryInfo::parse(reply) else { return Verdict::Ignore };
         match self.position.advance(&delivery) {
             Step::Next => {
-                self.note_life(now);
+                self.record_sign_of_life(now);
                 self.trouble.note_message();
                 self.note_progress();
                 Verdict::Deliver(delivery)
             }
             Step::Seen => {
-                self.note_life(now);
+                self.record_sign_of_life(now);
                 Verdict::Ignore
             }
             Step::Repeated => Verdict::Ignore,
@@ -338,13 +338,13 @@ impl Ordered {
                     // alone, it is no sign that anything will ever come
                     self.trouble.is_waiting = true;
                 } else {
-                    self.note_life(now);
+                    self.record_sign_of_life(now);
                     if status.reply.is_none() {
                         self.trouble.note_idle();
                         self.note_progress();
                     }
                 }
-                // Everything before this status was handled before it, so the server may go on.
+                // everything before this status was handled before it, so the server may go on
                 for subject in [status.reply, status.stalled].into_iter().flatten() {
                     self.actions.push_back(Action::Reply { subject: subject.to_vec() });
                 }
@@ -464,7 +464,7 @@ impl Ordered {
             && matches!(self.phase, Phase::Creating | Phase::Running { .. })
     }
 
-    fn note_life(&mut self, now: Instant) {
+    fn record_sign_of_life(&mut self, now: Instant) {
         self.attempts = 0;
         if let Phase::Running { heard } = &mut self.phase {
             *heard = now;
@@ -530,7 +530,7 @@ impl Ordered {
     fn back_off(&mut self, now: Instant) {
         let doublings = self.attempts.saturating_sub(1).min(8);
         let delay = FIRST_BACKOFF.saturating_mul(1 << doublings).min(LAST_BACKOFF);
-        // Up to a fifth less, so that readers do not come back all at once.
+        // up to a fifth less, so that readers do not come back all at once
         let delay = delay.mul_f64(1.0 - 0.2 * self.random.f64());
         self.attempts = self.attempts.max(1).saturating_add(1);
         self.phase = Phase::Waiting { until: Some(now + delay) };
@@ -566,7 +566,7 @@ impl Ordered {
         let config = &self.config;
         let deliver_policy = self.position.deliver_policy(&config.deliver_policy);
         let (filter_subject, filter_subjects) = match config.filter_subjects.as_slice() {
-            // The server refuses this policy without a filter (10094).
+            // the server refuses this policy without a filter (10094)
             [] if deliver_policy == DeliverPolicy::LastPerSubject => (Some(">".into()), vec![]),
             [] => (None, vec![]),
             [subject] => (Some(subject.clone()), vec![]),
@@ -631,7 +631,7 @@ struct Position {
     stream_sequence: u64,
     /// The latest time at which a delivered message was stored.
     timestamp_nanos: u64,
-    /// The sequence before the first incarnation's start, as its creation told.
+    /// The sequence before the first incarnation's start, as the reply to its creation reported.
     origin: Option<u64>,
 }
 
@@ -660,7 +660,7 @@ impl Position {
             return Step::Repeated;
         }
         if delivery.stream_sequence <= self.stream_sequence {
-            // A consumer placed on a replica that lags behind may begin before the requested
+            // a consumer placed on a replica that lags behind may begin before the requested
             // start. Its messages have been seen, and so have their times.
             if delivery.timestamp_nanos > self.timestamp_nanos {
                 return Step::Recreated;
@@ -680,8 +680,8 @@ impl Position {
         last == self.consumer_sequence
     }
 
-    fn note_origin(&mut self, info: &ConsumerInfo) {
-        // Deliveries made by then have moved on the stream sequence by one each, or more if other
+    fn record_origin(&mut self, info: &ConsumerInfo) {
+        // deliveries made by then have moved on the stream sequence by one each, or more if other
         // messages lie between; servers mostly report the state before any.
         let delivered = &info.delivered;
         let origin = delivered.stream_sequence.saturating_sub(delivered.consumer_sequence);
@@ -698,7 +698,7 @@ impl Position {
             return DeliverPolicy::ByStartSequence(self.stream_sequence.saturating_add(1));
         }
         match (original, self.origin) {
-            // These mean another place each time: stay with the first one.
+            // these mean another place each time: stay with the first one
             (DeliverPolicy::New | DeliverPolicy::Last, Some(origin)) => {
                 DeliverPolicy::ByStartSequence(origin.saturating_add(1))
             }

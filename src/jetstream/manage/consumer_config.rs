@@ -27,7 +27,7 @@ pub struct ConsumerConfig {
     /// The name. `None`: the server makes one up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// A text for humans.
+    /// A description for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Where in the stream delivery starts.
@@ -184,7 +184,7 @@ pub enum DeliverPolicy {
     ByStartTime(SystemTime),
     /// The newest message of each subject, then everything new. Needs a filter; `>` will do.
     LastPerSubject,
-    /// A word of a later server.
+    /// A value this version does not know.
     Other(String),
 }
 
@@ -202,7 +202,7 @@ pub enum AckPolicy {
     All,
     /// Flow control acknowledges (2.14). Internal to servers.
     FlowControl,
-    /// A word of a later server.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }
@@ -217,7 +217,7 @@ pub enum ReplayPolicy {
     Instant,
     /// At the pace in which they were stored.
     Original,
-    /// A word of a later server.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }
@@ -230,13 +230,13 @@ pub enum PriorityPolicy {
     /// There are no groups.
     #[default]
     None,
-    /// Those whose request says that enough is pending.
+    /// Those whose request states that enough is pending.
     Overflow,
     /// One, until it goes silent.
     PinnedClient,
     /// Those with the lowest number first (2.12).
     Prioritized,
-    /// A word of a later server.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }
@@ -270,7 +270,7 @@ pub struct ConsumerInfo {
     pub num_pending: u64,
     /// The servers that keep the consumer.
     pub cluster: Option<ClusterInfo>,
-    /// Push consumers: whether somebody is subscribed to the deliver subject.
+    /// Push consumers: whether there is a subscription to the deliver subject.
     pub push_bound: bool,
     /// Whether delivery is paused (2.11).
     pub paused: bool,
@@ -466,7 +466,7 @@ mod tests {
             assert_eq!(decode(json).deliver_policy, policy);
         }
         assert_eq!(decode(json!({})).deliver_policy, DeliverPolicy::All);
-        // A policy without its position cannot be acted on, but can be shown.
+        // a policy without its position cannot be acted on, but can be shown
         let other = DeliverPolicy::Other("by_start_time".into());
         assert_eq!(decode(json!({"deliver_policy": "by_start_time"})).deliver_policy, other);
     }

@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime};
 pub struct StreamConfig {
     /// The name: required, without spaces, dots, wildcards and slashes.
     pub name: String,
-    /// A text for humans, at most 4096 bytes.
+    /// A description for people, at most 4096 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The subjects that are stored, wildcards allowed. Empty: the stream's name, except for
@@ -249,7 +249,7 @@ pub enum Retention {
     Interest,
     /// As well, once one consumer has acknowledged; consumers must not overlap.
     WorkQueue,
-    /// A word of a later server.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }
@@ -264,7 +264,7 @@ pub enum Discard {
     Old,
     /// The new message: its publish fails.
     New,
-    /// A word of a later server.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }
@@ -279,7 +279,7 @@ pub enum Storage {
     File,
     /// In memory.
     Memory,
-    /// A word of a later server.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }
@@ -294,7 +294,7 @@ pub enum Compression {
     None,
     /// With S2, a variant of Snappy.
     S2,
-    /// A word of a later server.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }
@@ -309,7 +309,7 @@ pub enum PersistMode {
     Default,
     /// Later: a crash may lose acknowledged messages. Only with one replica and file storage.
     Async,
-    /// A word of a later server.
+    /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
 }

@@ -1,4 +1,4 @@
-//! Streams: created, asked about, updated, purged and deleted.
+//! Streams: created, described, updated and deleted.
 
 use super::stream_config::StreamConfig;
 use super::stream_info::StreamInfo;

@@ -21,6 +21,7 @@ pub struct PublishOptions {
 
 impl PublishOptions {
     /// No conditions, no headers.
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

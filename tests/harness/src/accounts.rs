@@ -6,15 +6,14 @@
 //! account for users, with JetStream without limits, besides the system account that servers
 //! demand; there are no signing keys and no imports.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
-
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 use nkeys::KeyPair;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha512_256};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// An operator with its accounts: what a server trusts.
 pub struct Operator {
@@ -205,6 +204,9 @@ impl fmt::Debug for User {
 
 /// A new key for a user without a token: the public key, for `authorization { users [ { nkey: … } ] }`,
 /// and the seed.
+///
+/// # Panics
+/// When the system has no randomness to make a key of.
 #[must_use]
 pub fn nkey_user() -> (String, String) {
     let key = KeyPair::new_user();
@@ -229,7 +231,7 @@ fn token(
     if let Some(expires) = expires {
         claims["exp"] = seconds(expires).into();
     }
-    // The id is a digest of the claims without it.
+    // the id is a digest of the claims without it
     claims["jti"] = BASE32_NOPAD.encode(&Sha512_256::digest(claims.to_string())).into();
     let header = json!({ "typ": "JWT", "alg": "ed25519-nkey" });
     let encode = |part: &Value| BASE64URL_NOPAD.encode(part.to_string().as_bytes());

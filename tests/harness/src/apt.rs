@@ -7,18 +7,16 @@
 //! know the key of a new suite yet: then the current keys are taken from the package
 //! `debian-archive-keyring` of a suite that the machine does trust.
 
+use crate::{
+    provision::run,
+    sources::{Source, parse_deb822, parse_one_line},
+};
 use std::{
     fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
-
 use tempfile::TempDir;
-
-use crate::{
-    provision::run,
-    sources::{Source, parse_deb822, parse_one_line},
-};
 
 /// The package that holds the archive's keys, and where it keeps them: under its name since 2025,
 /// and before.
@@ -146,7 +144,7 @@ impl PrivateApt {
         fs::write(root.join("state/status"), "")?;
         fs::write(root.join("sources/archive.sources"), source.stanza())?;
         let path = |relative: &str| root.join(relative).display().to_string();
-        // Read after the machine's own configuration, so that it can take back the machine's hooks
+        // read after the machine's own configuration, so that it can take back the machine's hooks
         // (which act on the system), pins and default release. No sandbox: apt's own user could not
         // write here.
         let config = format!(

@@ -5,16 +5,15 @@
 //! the files go when the value is dropped, so a server that is to be restarted or reloaded must not
 //! outlive it.
 
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, date_time_ymd,
+};
 use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     time::Duration,
-};
-
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
 };
 use tempfile::TempDir;
 

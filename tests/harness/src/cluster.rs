@@ -6,19 +6,17 @@
 //! replicas has been made and deleted again. A node by itself is ready without the others (see
 //! [`Cluster::server_mut`]). It makes one cluster: no gateways, no leaf nodes.
 
+use crate::{
+    Release, ReservedPort, Server, StartError,
+    probe::{Access, Connection, JETSTREAM_INFO},
+    server::{self, Starting},
+};
+use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     net::Ipv4Addr,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
-};
-
-use serde_json::{Value, json};
-
-use crate::{
-    Release, ReservedPort, Server, StartError,
-    probe::{Access, Connection, JETSTREAM_INFO},
-    server::{self, Starting},
 };
 
 /// How long a cluster may take to get ready. A meta leader is elected within seconds; the rest is
@@ -39,7 +37,7 @@ const LEADER_PATIENCE: Duration = Duration::from_millis(500);
 const ROUTE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The server allows five replicas; three are what everyone uses.
-const MOST_REPLICAS: usize = 3;
+const MAX_REPLICAS: usize = 3;
 
 /// A running cluster. Killed when dropped.
 ///
@@ -50,7 +48,7 @@ const MOST_REPLICAS: usize = 3;
 /// ```
 #[derive(Debug)]
 pub struct Cluster {
-    // Dropped in this order: the servers before their ports.
+    // dropped in this order: the servers before their ports
     servers: Vec<Server>,
     _routes: Vec<ReservedPort>,
     /// The ports that the nodes tell their clients of.
@@ -242,10 +240,10 @@ impl Cluster {
             for server in &open {
                 ask(server, JETSTREAM_INFO, "", Some(LEADER_PATIENCE))?;
             }
-            // With a node missing, the leader might choose that one: it takes a killed node for
+            // with a node missing, the leader might choose that one: it takes a killed node for
             // alive for minutes.
             if let (Some(server), true) = (open.first(), nodes.len() == self.servers.len()) {
-                prove_placement(server, nodes.len().min(MOST_REPLICAS))?;
+                prove_placement(server, nodes.len().min(MAX_REPLICAS))?;
             }
         }
         Ok(())
@@ -260,7 +258,7 @@ fn meet(server: &Server, port: u16, addresses: &BTreeSet<String>) -> Result<Acce
     let info = connection.info(server.name()).map_err(named)?;
     let told = info["connect_urls"].as_array().into_iter().flatten();
     let mut told: BTreeSet<_> = told.filter_map(|url| Some(url.as_str()?.to_owned())).collect();
-    // Left out by a node that knows no other.
+    // left out by a node that knows no other
     told.insert(address(port));
     if told != *addresses {
         return Err(named(format!("it tells clients of {told:?}, but {addresses:?} run")));
@@ -289,7 +287,7 @@ fn connect(server: &Server) -> Result<Connection, String> {
 
 /// Makes and deletes a stream. A meta leader alone is not enough: it must have heard of the others.
 fn prove_placement(server: &Server, replicas: usize) -> Result<(), String> {
-    // The same each time: a creation whose answer came too late is repeated with success.
+    // the same each time: a creation whose answer came too late is repeated with success
     let config = json!({
         "name": PROOF,
         "subjects": [PROOF],
@@ -419,7 +417,7 @@ impl ClusterBuilder {
 
     fn node_builder(&self, index: usize, name: &str, routes: &[ReservedPort]) -> server::Builder {
         let own = address(routes[index].port());
-        // Its own is left out by the server.
+        // its own is left out by the server
         let all: Vec<_> =
             routes.iter().map(|route| format!("\"nats://{}\"", address(route.port()))).collect();
         let mut block = format!(

@@ -11,6 +11,14 @@
 //! socket or for the end of a pipe, which ends when the connection is to be closed. So nothing here
 //! blocks for ever, and a reset need not be preceded by a shutdown, which would spoil it.
 
+use crate::{
+    fault::{Direction, Ending, Fault, Schedule, Step},
+    line_filter::LineFilter,
+};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    net::sockopt::set_socket_linger,
+};
 use std::{
     fmt,
     io::{self, ErrorKind, PipeReader, PipeWriter, Read as _, Write as _},
@@ -22,16 +30,6 @@ use std::{
     },
     thread::JoinHandle,
     time::{Duration, Instant},
-};
-
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    net::sockopt::set_socket_linger,
-};
-
-use crate::{
-    fault::{Direction, Ending, Fault, Schedule, Step},
-    line_filter::LineFilter,
 };
 
 /// How much of a direction is held here at most, besides the beginning of a line.
@@ -176,10 +174,10 @@ impl fmt::Debug for FaultProxy {
 impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // Wakes the thread that waits in accept(). If it fails, there is no listener any more.
+        // wakes the thread that waits in accept(). If it fails, there is no listener any more.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let result = self.accepting.take().map(JoinHandle::join);
-        // Only now, as there will be no more of them.
+        // only now, as there will be no more of them
         self.shared.close_all(Closing::Cut);
         if let Some(Err(panic)) = result
             && !std::thread::panicking()
@@ -286,20 +284,20 @@ fn accept_loop(listener: &TcpListener, shared: &Arc<Shared>) {
         if shared.stopping.load(Ordering::SeqCst) {
             return;
         }
-        // A connection that was reset before it was accepted.
+        // a connection that was reset before it was accepted
         let Ok(client) = client else { continue };
         let index = shared.accepted.fetch_add(1, Ordering::SeqCst);
         if shared.refusing.load(Ordering::SeqCst) {
             continue;
         }
         let faults = (lock(&shared.plan))(index);
-        // Out of descriptors, which the client shall see.
+        // out of descriptors, which the client shall see
         let Ok((reader, writer)) = io::pipe() else { continue };
         let state = State { stalled: false, closing: None, wake: Some(writer) };
         let control = Arc::new(Control { state: Mutex::new(state), changed: Condvar::new() });
         lock(&shared.open).push(Arc::clone(&control));
         let open = Open { control, shared: Arc::clone(shared) };
-        // Not joined: it is over when the connection has left the list.
+        // not joined: it is over when the connection has left the list
         std::thread::Builder::new()
             .name(format!("fault proxy {index}"))
             .spawn(move || open.serve(client, &faults, &reader))
@@ -357,13 +355,13 @@ impl Drop for Open {
 }
 
 fn close(socket: TcpStream, how: Closing) {
-    // Errors mean that the peer was first.
+    // errors mean that the peer was first
     match how {
-        // Without linger, closing discards and resets.
+        // without linger, closing discards and resets
         Closing::Reset => drop(set_socket_linger(&socket, Some(Duration::ZERO))),
         Closing::Cut => {
             let _ = socket.shutdown(Shutdown::Both);
-            // Closing a socket that has something to read resets it, and bytes on their way would
+            // closing a socket that has something to read resets it, and bytes on their way would
             // be lost. Bounded, for the peer may go on to send.
             let _ = io::copy(&mut (&socket).take(1 << 22), &mut io::sink());
         }
@@ -409,7 +407,7 @@ impl Pump<'_> {
             let count = match self.read(&mut buffer)? {
                 Ok(count) => count,
                 Err(_) => {
-                    // The sender has reset the connection; so the receiver shall see.
+                    // the sender has reset the connection; so the receiver shall see
                     drop(self.control.gate()?);
                     self.control.close(Closing::Reset);
                     return Err(Stop::Closed);
@@ -438,7 +436,7 @@ impl Pump<'_> {
                     self.forwarded += written as u64;
                     rest = &mut rest[written..];
                     if count == 1 {
-                        // Gives the receiver a chance to see a single byte.
+                        // gives the receiver a chance to see a single byte
                         std::thread::yield_now();
                     }
                 }
@@ -488,7 +486,7 @@ impl Pump<'_> {
     fn write(&self, bytes: &[u8]) -> Result<usize, Stop> {
         loop {
             {
-                // Held while writing, so that nothing is forwarded after a stall.
+                // held while writing, so that nothing is forwarded after a stall
                 let _gate = self.control.gate()?;
                 let mut to = self.to;
                 match to.write(bytes) {
@@ -503,7 +501,7 @@ impl Pump<'_> {
 
     /// Waits until the socket is ready. Fails when the connection is to be closed.
     fn wait(&self, socket: &TcpStream, events: PollFlags) -> Result<(), Stop> {
-        // Nothing is ever written to the pipe: it has ended, or it is silent.
+        // nothing is ever written to the pipe: it has ended, or it is silent
         let mut watched = [PollFd::new(socket, events), PollFd::new(self.wake, PollFlags::IN)];
         rustix::io::retry_on_intr(|| poll(&mut watched, None)).expect("poll of two descriptors");
         if watched[1].revents().is_empty() { Ok(()) } else { Err(Stop::Closed) }

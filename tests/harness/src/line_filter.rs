@@ -103,7 +103,7 @@ impl LineFilter {
             self.pass_line();
             return;
         };
-        // Another rule may match sooner than the first one, but none can be told before the line is
+        // another rule may match sooner than the first one, but none can be told before the line is
         // known to have no payload.
         let matched = line.starts_with(&rule.prefix);
         if has_payload(line) {
@@ -120,7 +120,7 @@ impl LineFilter {
         let State::Undecided(line) = &mut self.state else { return };
         let line = std::mem::take(line);
         let ended = line.last() == Some(&b'\n');
-        // A line too short to tell its verb may still turn out to have a payload.
+        // a line too short to tell its verb may still turn out to have a payload
         self.state = if ended { after_line(&line) } else { State::BeforePayload(line) };
     }
 
@@ -199,9 +199,9 @@ mod tests {
             ),
             (&[drop_line("", 2)], "INFO {}\r\n\r\nPING\r\n", "PING\r\n"),
             (&[drop_line("+OK", 1)], "+OK\n+OK\n", "+OK\n"),
-            // A line that is shorter than the prefix.
+            // a line that is shorter than the prefix
             (&[drop_line("PONG and more", 1)], "PONG\r\nPONG and more\r\n", "PONG\r\n"),
-            // What looks like a line within a payload.
+            // what looks like a line within a payload
             (
                 &[drop_line("PONG", 1)],
                 "MSG a 1 8\r\n\r\nPONG\r\n\r\nPONG\r\n+OK\r\n",
@@ -212,7 +212,7 @@ mod tests {
                 "hmsg a 1 r 12 18\r\nNATS/1.0\r\n\r\nPONG\r\n\r\nPONG\r\n",
                 "hmsg a 1 r 12 18\r\nNATS/1.0\r\n\r\nPONG\r\n\r\n",
             ),
-            // Never with a payload, also if the prefix asks for it.
+            // never with a payload, also if the prefix asks for it
             (
                 &[drop_line("MSG", 1)],
                 "MSG a 1 0\r\n\r\nMSGS\r\n+OK\r\n",

@@ -9,13 +9,12 @@
 //! the socket is closed at once and the port is a good guess; [`crate::Server`] retries if it turns
 //! out wrong.
 
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     os::fd::OwnedFd,
 };
-
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 
 /// A loopback TCP port for a server to listen on, for instance a route or WebSocket port in
 /// [`Builder::config`](crate::Builder::config). On Linux nobody else gets it until the value is
@@ -56,12 +55,12 @@ impl ReservedPort {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
         if port != 0 {
-            // A port asked for by number may have old connections in TIME_WAIT, which are no
+            // a port asked for by number may have old connections in TIME_WAIT, which are no
             // obstacle to a server.
             sockopt::set_socket_reuseaddr(&socket, true)?;
         }
         bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
-        // Only now: if set before, the kernel may choose a port that another such socket has
+        // only now: if set before, the kernel may choose a port that another such socket has
         // reserved.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         let port = SocketAddr::try_from(getsockname(&socket)?)?.port();
@@ -83,7 +82,7 @@ mod tests {
             assert_eq!(distinct.len(), reserved.len());
         }
         for reserved in &reserved {
-            // std's listeners set SO_REUSEADDR, like Go's.
+            // std's listeners set SO_REUSEADDR, like Go's
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, reserved.port())).unwrap();
             assert_eq!(listener.local_addr().unwrap().port(), reserved.port());
         }

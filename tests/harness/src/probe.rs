@@ -6,15 +6,13 @@
 //! or credentials, which the probe has not got, has proven by demanding them that it serves
 //! clients; its JetStream is up by then, as it is enabled before clients are accepted.
 
+use crate::Version;
+use serde_json::Value;
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     time::Duration,
 };
-
-use serde_json::Value;
-
-use crate::Version;
 
 /// How long one step of an attempt may take. Generous, as a server may be starved on a busy
 /// machine; a refused connection, which is the common case, fails at once.
@@ -175,7 +173,7 @@ impl Connection {
     }
 
     fn line(&mut self, awaited: &str) -> Result<String, String> {
-        // No control line is nearly as long; a peer that never ends one shall not fill the memory.
+        // no control line is nearly as long; a peer that never ends one shall not fill the memory
         const LIMIT: u64 = 1 << 20;
         let mut line = Vec::new();
         match self.0.by_ref().take(LIMIT).read_until(b'\n', &mut line) {

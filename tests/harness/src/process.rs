@@ -86,7 +86,7 @@ impl Process {
     /// Freezes the process. Returns when it is frozen, or has ended.
     pub(crate) fn pause(&self) -> io::Result<()> {
         self.signal(Signal::STOP)?;
-        // The signal alone returns while threads of the process may still be running. Not consumed:
+        // the signal alone returns while threads of the process may still be running. Not consumed:
         // the exit status is for `exited`, and the stop for a second pause of a paused process.
         let events = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         rustix::io::retry_on_intr(|| waitid(WaitId::Pid(Pid::from_child(&self.child)), events))?;
@@ -114,7 +114,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // The watchdog goes before the server is reaped: until then the server's pid cannot be
+        // the watchdog goes before the server is reaped: until then the server's pid cannot be
         // given to anyone else. Errors mean that a process is gone already.
         let _ = self.child.kill();
         let _ = self.watchdog.kill();

@@ -4,6 +4,8 @@
 //! by an atomic rename and is never changed again, so processes that provision at once can at worst
 //! work twice; a lock file keeps them from that where it can.
 
+use crate::{Release, Version, apt};
+use rustix::process::{Pid, test_kill_process};
 use std::{
     ffi::OsStr,
     fmt, fs,
@@ -13,11 +15,7 @@ use std::{
     sync::OnceLock,
     time::{Duration, Instant},
 };
-
-use rustix::process::{Pid, test_kill_process};
 use tempfile::NamedTempFile;
-
-use crate::{Release, Version, apt};
 
 /// What the program is called everywhere.
 const PROGRAM: &str = "nats-server";
@@ -47,7 +45,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 pub fn provision(release: Release) -> Result<PathBuf, ProvisionError> {
     static FOUND: [OnceLock<Result<PathBuf, ProvisionError>>; 3] = [const { OnceLock::new() }; 3];
 
-    // The other threads of this process wait here while the first one looks.
+    // the other threads of this process wait here while the first one looks
     FOUND[release as usize].get_or_init(|| find(release)).clone()
 }
 
@@ -98,7 +96,7 @@ pub(crate) fn version_of(binary: impl AsRef<OsStr>) -> Result<Version, String> {
 
 /// Runs a command to its end. Returns its stdout; an error holds the command and all that it wrote.
 pub(crate) fn run(command: &mut Command) -> Result<String, String> {
-    // Messages are looked into, and shown to people of all tongues.
+    // messages are looked into, and shown to people of all tongues
     let result = command.env("LC_ALL", "C").stdin(Stdio::null()).output();
     let name = || {
         let words = [command.get_program()].into_iter().chain(command.get_args());
@@ -156,9 +154,9 @@ fn is_of(binary: &Path, release: Release) -> Result<(), String> {
 /// workspace's own.
 fn target_directory() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // This crate is tests/harness in the workspace.
+    // this crate is tests/harness in the workspace
     let workspace = manifest.ancestors().nth(2).unwrap_or(manifest);
-    // If relative, then to where cargo was started, which is as a rule the workspace, and not to
+    // if relative, then to where cargo was started, which is as a rule the workspace, and not to
     // here: tests run in the directory of their package.
     workspace.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
@@ -267,7 +265,7 @@ impl Cache {
 /// One way to fetch a binary into the cache.
 type Fetch = fn(&Cache) -> Result<PathBuf, String>;
 
-/// Says that this process is fetching a release, so that others wait. Only saves work: who cannot
+/// Announces that this process is fetching a release, so that others wait. Only saves work: who cannot
 /// have it goes ahead.
 struct Lock {
     path: PathBuf,
@@ -277,7 +275,7 @@ impl Lock {
     /// Waits for the lock. `None` if it cannot be had, or its holder takes too long.
     fn take(root: &Path, release: Release) -> Option<Lock> {
         let path = root.join(format!("{release}.lock"));
-        // Linked into place with its content, as nobody may see it without: the pid tells whether
+        // linked into place with its content, as nobody may see it without: the pid tells whether
         // the holder lives.
         let mut file = NamedTempFile::new_in(root).ok()?;
         write!(file, "{}", std::process::id()).ok()?;
@@ -290,7 +288,7 @@ impl Lock {
                 Err(_) => return None,
             }
             if holder_is_gone(&path) {
-                // Two that see this at once may remove each other's lock, and work twice.
+                // two that see this at once may remove each other's lock, and work twice
                 let _ = fs::remove_file(&path);
                 continue;
             }
@@ -366,7 +364,7 @@ mod tests {
         assert_eq!(cache.get(), None);
         let fetched = root.path().join("fetched");
         let script = |version: &str| {
-            // By another process: a file that this one has open for writing while another thread
+            // by another process: a file that this one has open for writing while another thread
             // forks is busy.
             let write =
                 "printf '#!/bin/sh\necho nats-server: v%s\n' \"$2\" > \"$1\"; chmod 755 \"$1\"";

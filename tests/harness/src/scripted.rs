@@ -5,6 +5,8 @@
 //! (a failed [`Script::expect`], an `assert!` of its own) fails the test: the panic is raised again
 //! where the `ScriptedServer` is dropped.
 
+use rustix::net::sockopt::set_socket_linger;
+use serde_json::{Map, Value, json};
 use std::{
     fmt,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -17,9 +19,6 @@ use std::{
     thread::JoinHandle,
     time::Duration,
 };
-
-use rustix::net::sockopt::set_socket_linger;
-use serde_json::{Map, Value, json};
 
 /// How long a script waits for its peer.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -89,7 +88,7 @@ impl ScriptedServer {
 impl Drop for ScriptedServer {
     fn drop(&mut self) {
         self.shared.shut_down();
-        // Wakes a thread that waits in accept(). If it fails, there is no listener any more.
+        // wakes a thread that waits in accept(). If it fails, there is no listener any more.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let result = self.thread.take().map(JoinHandle::join);
         if let Some(Err(panic)) = result
@@ -223,7 +222,7 @@ impl Script {
     /// Closes the connection with a TCP reset, so that the peer sees an error in place of an end of
     /// file.
     pub fn reset(self) {
-        // Without linger, closing discards and resets. Shutting down first would make it an orderly
+        // without linger, closing discards and resets. Shutting down first would make it an orderly
         // close.
         let _ = set_socket_linger(self.stream.get_ref(), Some(Duration::ZERO));
         self.shared.closed(self.index);
@@ -233,7 +232,7 @@ impl Script {
         let mut line = Vec::new();
         match self.stream.read_until(b'\n', &mut line) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            // The beginning of a line is not a line.
+            // the beginning of a line is not a line
             Ok(_) if line.last() != Some(&b'\n') => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => Ok(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()),
             Err(error) => Err(error),
@@ -250,7 +249,7 @@ impl fmt::Debug for Script {
 
 impl Drop for Script {
     fn drop(&mut self) {
-        // The server's own clone of the socket would keep the connection open. After `reset` there
+        // the server's own clone of the socket would keep the connection open. After `reset` there
         // is none, and the connection must not be shut down in order.
         if self.shared.closed(self.index) {
             let _ = self.stream.get_ref().shutdown(Shutdown::Both);
@@ -307,7 +306,7 @@ fn accept_loop(listener: &TcpListener, shared: &Arc<Shared>, script: &mut impl F
         if shared.stopping() {
             return;
         }
-        // A connection that was reset before it was accepted.
+        // a connection that was reset before it was accepted
         let Ok(stream) = stream else { continue };
         let index = shared.accepted.fetch_add(1, Ordering::SeqCst);
         let prepared = stream

@@ -5,6 +5,12 @@
 //! needs of a configuration to keep that up is fixed; extra text is passed through, and can be
 //! replaced while the server runs. Several servers as a cluster are for `cluster.rs`.
 
+use crate::{
+    ProvisionError, Release, ReservedPort, StartError, Version,
+    probe::{self, Expected, Jetstream},
+    process::{Process, Signal},
+    provision,
+};
 use std::{
     fs,
     io::{self, Read as _, Seek as _, SeekFrom},
@@ -13,15 +19,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
-
 use tempfile::TempDir;
-
-use crate::{
-    ProvisionError, Release, ReservedPort, StartError, Version,
-    probe::{self, Expected, Jetstream},
-    process::{Process, Signal},
-    provision,
-};
 
 /// How long a server may take to get ready. Far more than it needs, for machines that are busy with
 /// a build.
@@ -50,7 +48,7 @@ jetstream {
 /// all the same, but its directory stays behind in the system's temporary directory.
 #[derive(Debug)]
 pub struct Server {
-    // Dropped in this order: the process before its files and its port.
+    // dropped in this order: the process before its files and its port
     process: Option<Process>,
     version: Version,
     binary: PathBuf,
@@ -199,6 +197,9 @@ impl Server {
 
     /// Whether the process exists: false after a stop, and when it has ended by itself, as in lame
     /// duck mode. A paused server runs.
+    ///
+    /// # Panics
+    /// When the process cannot be looked at.
     #[track_caller]
     pub fn is_running(&mut self) -> bool {
         let exited = self.process.as_mut().is_none_or(|process| {
@@ -306,7 +307,7 @@ impl Server {
         let deadline = Instant::now() + READY_DEADLINE;
         loop {
             match self.spawn().and_then(|starting| self.await_ready(starting, deadline)) {
-                // Only where a port cannot be kept free: who has it may be a passing connection.
+                // only where a port cannot be kept free: who has it may be a passing connection
                 Err(error)
                     if cfg!(not(target_os = "linux"))
                         && error.is_port_taken()
@@ -339,7 +340,7 @@ impl Server {
             read_from(&log_path, starting.logged_before).unwrap_or_else(|error| error.to_string())
         };
         loop {
-            // First, so that the server's own last words win over the probe's refused connection.
+            // first, so that the server's own last words win over the probe's refused connection
             let exited = starting
                 .process
                 .exited()
@@ -373,7 +374,7 @@ impl Server {
                 jetstream: self.jetstream,
             });
         }
-        // Nothing can be read from the port without a TLS handshake, but the log says the same.
+        // nothing can be read from the port without a TLS handshake, but the log says the same
         if !log().contains("Server is ready") {
             return Err("the log does not say that the server is ready".to_owned());
         }
@@ -444,7 +445,7 @@ impl Builder {
         self
     }
 
-    /// Says that the extra configuration makes the server do the TLS handshake before `INFO`
+    /// Declares that the extra configuration makes the server do the TLS handshake before `INFO`
     /// (`handshake_first`), so that its readiness shows in the log alone.
     pub fn tls_first(mut self) -> Builder {
         self.tls_first = true;

@@ -1,9 +1,8 @@
 //! Leaving a test that the server at hand is too old for, so that it is seen: a line on stderr past
 //! the capture of the test runner, and in a file that a CI job can count.
 
-use std::{fs::OpenOptions, io::Write as _};
-
 use crate::Version;
+use std::{fs::OpenOptions, io::Write as _};
 
 /// The environment variable that names the file to append skipped tests to.
 const LOG_VARIABLE: &str = "EVNATS_SKIP_LOG";
@@ -22,7 +21,7 @@ const LOG_VARIABLE: &str = "EVNATS_SKIP_LOG";
 #[macro_export]
 macro_rules! requires {
     ($server:expr, $major:expr, $minor:expr $(,)?) => {{
-        // Test threads have no name of their own under `--test-threads=1`, so the name comes from
+        // test threads have no name of their own under `--test-threads=1`, so the name comes from
         // the function.
         fn here() {}
         if $crate::skips(::core::any::type_name_of_val(&here), $server.version(), $major, $minor) {
@@ -43,7 +42,7 @@ pub fn skips(here: &str, got: Version, major: u32, minor: u32) -> bool {
     // `eprintln!` would go to the test runner's capture. A closed stderr is no reason to fail.
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os(LOG_VARIABLE) {
-        // One write, so that lines of test binaries that run at once do not mix.
+        // one write, so that lines of test binaries that run at once do not mix
         let appended = OpenOptions::new()
             .create(true)
             .append(true)
@@ -60,7 +59,7 @@ pub fn skips(here: &str, got: Version, major: u32, minor: u32) -> bool {
 fn line(here: &str, got: Version, major: u32, minor: u32) -> String {
     let test = here.strip_suffix("::here").unwrap_or(here);
     let test = test.trim_end_matches("::{{closure}}");
-    // The crate's name is not part of a test's name as the test runner prints it.
+    // the crate's name is not part of a test's name as the test runner prints it
     let test = test.split_once("::").map_or(test, |(_crate, test)| test);
     format!("skipped: {test} needs nats-server {major}.{minor}, got {got}\n")
 }

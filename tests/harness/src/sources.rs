@@ -67,7 +67,7 @@ pub(crate) fn parse_one_line(text: &str) -> Vec<Source> {
 pub(crate) fn parse_deb822(text: &str) -> Vec<Source> {
     let mut sources = Vec::new();
     let mut fields = Vec::new();
-    // The empty line ends the last stanza.
+    // the empty line ends the last stanza
     for line in text.lines().chain([""]) {
         if line.starts_with('#') {
             continue; // Comments may stand anywhere, also within a field.
@@ -89,7 +89,7 @@ pub(crate) fn parse_deb822(text: &str) -> Vec<Source> {
 fn one_line(line: &str) -> Option<Source> {
     let line = line.split('#').next()?.trim();
     let rest = line.strip_prefix("deb")?;
-    // Not `deb-src`.
+    // not `deb-src`
     let mut rest = rest.strip_prefix([' ', '\t'])?.trim_start();
     let mut signed_by = None;
     if let Some(bracketed) = rest.strip_prefix('[') {

@@ -1,9 +1,8 @@
 //! Why a server or a cluster did not start, in words that say what to do: with the log of the server
 //! that failed, as a test's output is all that is left of it.
 
-use std::{fmt, io, process::ExitStatus, time::Duration};
-
 use crate::ProvisionError;
+use std::{fmt, io, process::ExitStatus, time::Duration};
 
 /// Why a server did not start. Debugs as it displays, for a log with its line ends escaped, as
 /// `unwrap` would show it, is no help.

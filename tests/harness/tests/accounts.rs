@@ -1,15 +1,14 @@
 //! Users with tokens and keys before real servers; the handshake is done with plain sockets.
 
+use data_encoding::BASE64URL_NOPAD;
+use evnats_harness::{Operator, Release, Server, User, UserClaims, nkey_user};
+use nkeys::KeyPair;
+use serde_json::{Value, json};
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, TcpStream},
     time::{Duration, Instant, SystemTime},
 };
-
-use data_encoding::BASE64URL_NOPAD;
-use evnats_harness::{Operator, Release, Server, User, UserClaims, nkey_user};
-use nkeys::KeyPair;
-use serde_json::{Value, json};
 
 /// How long a test waits for an event before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -59,7 +58,7 @@ impl Peer {
     }
 
     fn ping(&mut self) -> String {
-        // A server that has refused may have closed already.
+        // a server that has refused may have closed already
         let _ = self.0.get_mut().write_all(b"PING\r\n");
         self.answer()
     }
@@ -80,7 +79,7 @@ fn users_of_the_operator_are_admitted_and_others_are_not() {
         let user = operator.user(named("one"));
         let mut peer = Peer::user(&server, &user);
         assert_eq!(peer.ping(), "PONG", "{release}");
-        // The account has JetStream.
+        // the account has JetStream
         let config = r#"{"name":"a","subjects":["a"]}"#;
         let length = config.len();
         peer.send(&format!(

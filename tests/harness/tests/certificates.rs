@@ -1,17 +1,16 @@
 //! Real servers with each certificate, spoken to with TLS and, for WebSocket, with plain sockets.
 
+use evnats_harness::{Certificates, Release, Server, ServerCertificate, TlsOptions, requires};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+};
 use std::{
     io::{self, BufRead as _, BufReader, Read, Write},
     net::{Ipv4Addr, TcpStream},
     path::Path,
     sync::Arc,
     time::Duration,
-};
-
-use evnats_harness::{Certificates, Release, Server, ServerCertificate, TlsOptions, requires};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 
 /// How long a test waits for an event before it fails.
@@ -173,7 +172,7 @@ fn web_sockets_are_listened_for_with_and_without_tls() {
         let url = server.websocket_url();
         let port = url.strip_prefix("wss://127.0.0.1:").unwrap().parse().unwrap();
         upgrade(tls(tcp(port), &client(&certificates.ca(), None), "127.0.0.1"));
-        // The other port has no TLS.
+        // the other port has no TLS
         let mut socket = tcp(server.port());
         assert!(line(&mut socket).unwrap().starts_with("INFO "));
         assert_eq!(answer(socket).unwrap(), "PONG");

@@ -1,12 +1,11 @@
 //! Clusters of all releases, and what happens to them node by node; spoken to with plain sockets.
 
+use evnats_harness::{Cluster, Direction, Fault, FaultProxy, Release};
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     time::{Duration, Instant},
 };
-
-use evnats_harness::{Cluster, Direction, Fault, FaultProxy, Release};
 
 /// How long a test waits for an event before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -158,7 +157,7 @@ fn messages_cross_a_cluster_without_jetstream() {
     while subscriber.line() != "PONG" {}
     let mut publisher = Peer::connect(cluster.server(1).port());
     subscriber.stream.get_ref().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    // The interest is known to the other node in a while.
+    // the interest is known to the other node in a while
     wait_for("a message", || {
         publisher.send("PUB a 2\r\nhi\r\n");
         let mut line = String::new();

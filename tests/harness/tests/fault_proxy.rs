@@ -1,13 +1,12 @@
 //! The fault proxy between two plain sockets, where every byte can be seen, and once in front of a
 //! real server.
 
+use evnats_harness::{Direction, Fault, FaultProxy, Server};
 use std::{
     io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     time::{Duration, Instant},
 };
-
-use evnats_harness::{Direction, Fault, FaultProxy, Server};
 
 /// How long a test waits for an event before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -161,7 +160,7 @@ fn after_a_half_close_the_other_direction_goes_on() {
         let (from, to) = ends.of(direction);
         from.write_all(&bytes(30)).unwrap();
         assert_eq!(read_all(to), (bytes(10), None));
-        // Far more than the buffers in between: it is discarded.
+        // far more than the buffers in between: it is discarded
         from.write_all(&vec![0; 16 << 20]).unwrap();
         assert_forwards(&mut ends, other);
         assert_eq!(proxy.active(), 1);
@@ -179,7 +178,7 @@ fn after_a_stall_nothing_comes_and_the_other_direction_goes_on() {
         assert_eq!(read(to, 10), bytes(10));
         assert_silent(to);
         assert_forwards(&mut ends, other);
-        // The sender comes to feel it.
+        // the sender comes to feel it
         let (from, _) = ends.of(direction);
         from.set_write_timeout(Some(SILENCE)).unwrap();
         from.write_all(&vec![0; 64 << 20]).unwrap_err();
@@ -202,7 +201,7 @@ fn a_delay_holds_back_what_comes_after() {
         from.write_all(b"late").unwrap();
         assert_eq!(read(to, 4), b"late");
         assert!(sent.elapsed() >= hold);
-        // Once only.
+        // once only
         from.write_all(b"soon").unwrap();
         assert_eq!(read(to, 4), b"soon");
     }
@@ -213,7 +212,7 @@ fn a_trickle_comes_byte_by_byte() {
     const COUNT: usize = 2000;
     for direction in BOTH {
         let trickle = Fault::Trickle { direction, from: 5, until: 5 + COUNT as u64 };
-        // That the reader is quick enough to see single bytes is up to the system, but not that it
+        // that the reader is quick enough to see single bytes is up to the system, but not that it
         // never is.
         wait_for("single bytes", || {
             let (_proxy, mut ends, _listener) = proxied(vec![trickle.clone()]);
@@ -293,7 +292,7 @@ fn all_connections_are_closed_or_reset_at_once() {
     for reset in [false, true] {
         let (proxy, first, listener) = proxied(vec![]);
         let second = Ends::open(&proxy, &listener);
-        // One of them is held up in every way.
+        // one of them is held up in every way
         proxy.set_plan(|_| vec![Fault::Stall { direction: Direction::ToClient, at: 0 }]);
         let third = Ends::open(&proxy, &listener);
         proxy.stall_all();
@@ -326,7 +325,7 @@ fn what_is_stalled_goes_on_when_resumed() {
         assert_silent(to);
     }
     ends.client.shutdown(Shutdown::Write).unwrap();
-    // A later connection is not concerned.
+    // a later connection is not concerned
     assert_forwards(&mut Ends::open(&proxy, &listener), Direction::ToServer);
     proxy.resume_all();
     assert_eq!(read(&mut ends.client, 9), b"held back");
@@ -381,7 +380,7 @@ fn dropping_closes_what_is_stuck() {
     ends.server.write_all(b"late").unwrap();
     let (full, full_ends, _full_listener) = proxied(vec![]);
     full_ends.client.set_write_timeout(Some(SILENCE)).unwrap();
-    // Nobody reads: the proxy's writes block.
+    // nobody reads: the proxy's writes block
     (&full_ends.client).write_all(&vec![0; 64 << 20]).unwrap_err();
     full.stall_all();
     for proxy in [proxy, full] {

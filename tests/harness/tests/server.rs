@@ -1,15 +1,14 @@
 //! Real servers of all releases, started, stopped, killed and frozen by the harness; spoken to with
 //! plain sockets.
 
+use evnats_harness::{Release, Server, StartError, provision};
+use rustix::process::{Pid, test_kill_process};
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
-
-use evnats_harness::{Release, Server, StartError, provision};
-use rustix::process::{Pid, test_kill_process};
 
 /// How long a test waits for an event before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,7 +26,7 @@ fn wait_for(event: &str, mut happened: impl FnMut() -> bool) {
 /// Whether a process exists and is more than an exit status that nobody has fetched.
 fn exists(pid: u32) -> bool {
     let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    // Not every init process fetches the status of orphans. Where there is no /proc, it is taken
+    // not every init process fetches the status of orphans. Where there is no /proc, it is taken
     // to.
     let stat =
         std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
@@ -44,7 +43,7 @@ impl Peer {
         let mut peer = Peer(BufReader::new(stream));
         assert!(peer.line().starts_with("INFO "));
         peer.send("CONNECT {\"verbose\":false,\"protocol\":1,\"headers\":true,\"no_responders\":true}\r\n");
-        // Newer servers send a second INFO after the first PONG; after the second PONG, it is out
+        // newer servers send a second INFO after the first PONG; after the second PONG, it is out
         // of the way.
         peer.ping();
         peer.ping();
@@ -73,7 +72,7 @@ impl Peer {
         ));
         let line = self.line();
         assert!(line.starts_with("MSG reply 1 "), "{line:?}");
-        // The last field, not the fourth: a JetStream acknowledgement has an empty reply subject.
+        // the last field, not the fourth: a JetStream acknowledgement has an empty reply subject
         let length = line.split(' ').next_back().and_then(|length| length.parse().ok());
         let length = length.unwrap_or_else(|| panic!("{line:?}"));
         let mut answer = vec![0; length];

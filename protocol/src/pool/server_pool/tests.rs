@@ -170,6 +170,29 @@ fn discovery_can_be_turned_off() {
 }
 
 #[test]
+fn on_a_websocket_the_servers_for_websocket_are_announced_in_either_list() {
+    for (connect, websocket, expected) in [
+        // as servers 2.9 to 2.15 do it
+        (&["b:81"][..], &[][..], "wss://b:81"),
+        (&["b:4222"], &["b:82"], "wss://b:82"),
+        (&[], &["b:82"], "wss://b:82"),
+    ] {
+        let mut pool = pool("wss://joe:pw@a/nats", |_| {});
+        pool.advance();
+        let ws_connect_urls = websocket.iter().map(|url| (*url).to_owned()).collect();
+        let new = pool.handle_info(&ServerInfo { ws_connect_urls, ..announces(connect) });
+        assert_eq!(new.len(), 1);
+        let announced = pool.servers().nth(1).unwrap();
+        assert_eq!(announced.url.to_string(), format!("{expected}/nats"));
+        assert!(announced.url.user_info().is_some());
+    }
+    let mut pool = pool("nats://a", |_| {});
+    pool.advance();
+    let ws_connect_urls = vec!["b:82".to_owned()];
+    assert!(pool.handle_info(&ServerInfo { ws_connect_urls, ..announces(&[]) }).is_empty());
+}
+
+#[test]
 fn announced_servers_are_spoken_to_as_the_one_that_announced_them() {
     let mut pool = pool("tls://joe:pw@name.example:1", |_| {});
     attempt(&mut pool);

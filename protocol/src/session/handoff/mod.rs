@@ -80,7 +80,8 @@ impl<F> Handoff<F> {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        // the leg has one of its own until its handshake is done, if there are other addresses
+        self.deadline.into_iter().chain(self.leg.connect_deadline()).min()
     }
 
     /// Whether two servers know of the session.

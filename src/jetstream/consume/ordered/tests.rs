@@ -1,4 +1,4 @@
-//! One behaviour a test, in virtual time: nothing sleeps. How they combine is left to `simulation`.
+//! One behavior a test, in virtual time: nothing sleeps. How they combine is left to `simulation`.
 
 mod simulation;
 
@@ -201,7 +201,7 @@ fn gap_starts_anew_behind_the_last_message() {
     let config = expect_restart(&mut ordered, 2);
     assert_eq!(start_at(&config), Some(6));
     assert_eq!(config.filter_subject, None);
-    // The consumer sequence starts over.
+    // the consumer sequence starts over
     assert!(receive(&mut ordered, 2, 7, 1, 1));
     assert!(receive(&mut ordered, 2, 8, 2, 1));
     assert_eq!(ordered.resets(), 1);
@@ -216,7 +216,7 @@ fn duplicate_is_ignored() {
     assert_eq!(ordered.handle_message(1, &ack(2, 2), at(1)), Verdict::Ignore);
     assert!(receive(&mut ordered, 1, 3, 3, 1));
     assert_eq!(ordered.poll(), None);
-    // Nor does it stand in for a delivery that is missing.
+    // nor does it stand in for a delivery that is missing
     assert_eq!(ordered.handle_message(1, &ack(3, 3), at(1)), Verdict::Ignore);
     assert_eq!(ordered.handle_message(1, &ack(5, 5), at(1)), Verdict::Gap);
 }
@@ -235,7 +235,7 @@ fn stale_incarnation_is_ignored() {
     assert!(receive(&mut ordered, 1, 1, 1, 1));
     assert_eq!(ordered.handle_message(1, &ack(3, 3), at(1)), Verdict::Gap);
     expect_restart(&mut ordered, 2);
-    // Would be the next one of either incarnation, by its numbers.
+    // would be the next one of either incarnation, by its numbers
     assert_eq!(ordered.handle_message(1, &ack(2, 2), at(1)), Verdict::Ignore);
     assert_eq!(ordered.handle_message(1, &ack(2, 1), at(1)), Verdict::Ignore);
     ordered.handle_status(1, &heartbeat(9), at(1));
@@ -319,7 +319,7 @@ fn flow_control_is_answered() {
     ordered.handle_status(1, &stalled, at(3));
     assert_eq!(actions(&mut ordered), [Action::Reply { subject: b"$JS.FC.S.p_1.y".to_vec() }]);
 
-    // A consumer that is left gets no answer any more.
+    // a consumer that is left gets no answer any more
     ordered.handle_status(1, &stalled, at(3));
     ordered.handle_status(1, &heartbeat(2), at(3));
     expect_restart(&mut ordered, 2);
@@ -331,7 +331,7 @@ fn consumer_deleted() {
     assert!(receive(&mut ordered, 1, 1, 1, 1));
     let status = Status { code: 409, description: "Consumer Deleted", ..Status::default() };
     ordered.handle_status(1, &status, at(1));
-    // There is nothing left to delete.
+    // there is nothing left to delete
     assert_eq!(start_at(&expect_start(&mut ordered, 2)), Some(2));
 }
 
@@ -477,7 +477,7 @@ fn consumers_that_never_work_are_not_recreated_in_a_loop() {
     ordered.handle_status(2, &gone, at(1));
     assert_eq!(ordered.poll(), None);
     assert!(ordered.next_deadline().unwrap() > at(1));
-    // Nor does the time before count for anything while waiting.
+    // nor does the time before count for anything while waiting
     assert_eq!(ordered.handle_message(2, &ack(1, 1), at(1)), Verdict::Ignore);
     ordered.handle_timeout(at(2));
     expect_start(&mut ordered, 3);
@@ -501,7 +501,7 @@ fn gap_before_the_create_response() {
     expect_start(&mut ordered, 1);
     assert!(receive(&mut ordered, 1, 1, 1, 0));
     assert_eq!(ordered.handle_message(1, &ack(3, 3), at(0)), Verdict::Gap);
-    // Whether there is something to delete is not known yet.
+    // whether there is something to delete is not known yet
     assert_eq!(start_at(&expect_start(&mut ordered, 2)), Some(2));
     ordered.handle_created(1, Ok(&info(0, 3, 3)), at(0));
     assert_eq!(actions(&mut ordered), [Action::Delete { name: "p_1".into() }]);
@@ -554,7 +554,7 @@ fn new_and_last_stay_where_they_first_were() {
         expect_start(&mut ordered, 1);
         ordered.handle_created(1, Err(CreateError::NoResponders), at(0));
         lapse(&mut ordered);
-        // There never was a first place.
+        // there never was a first place
         assert_eq!(expect_start(&mut ordered, 2).deliver_policy, policy);
         ordered.handle_created(2, Ok(&info(0, 0, 41)), at(1));
         ordered.poll();
@@ -562,7 +562,7 @@ fn new_and_last_stay_where_they_first_were() {
         assert_eq!(ordered.poll(), Some(Action::Delete { name: "p_2".into() }));
         lapse(&mut ordered);
         assert_eq!(start_at(&expect_start(&mut ordered, 3)), Some(42));
-        // A later consumer starts elsewhere; that changes nothing.
+        // a later consumer starts elsewhere; that changes nothing
         ordered.handle_created(3, Ok(&info(0, 0, 50)), at(17));
         ordered.poll();
         lapse(&mut ordered);
@@ -628,7 +628,7 @@ fn disconnected_while_creating_or_waiting() {
     ordered.handle_reconnected();
     expect_start(&mut ordered, 3);
 
-    // A request that was never handed out needs no deletion.
+    // a request that was never handed out needs no deletion
     let mut ordered = reader(DeliverPolicy::All);
     ordered.handle_disconnected();
     ordered.handle_reconnected();

@@ -1,11 +1,9 @@
 //! The reader against a simulated server and a network that loses, doubles and reorders: whatever
 //! happens in whatever order, the output increases, and is complete once the trouble is over.
 
-use std::collections::BTreeMap;
-
-use proptest::prelude::*;
-
 use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 /// Something on its way to the reader.
 #[derive(Debug, Clone)]
@@ -129,7 +127,7 @@ impl Simulation {
     }
 
     fn consumer(&mut self, index: usize) -> Option<(u64, &mut Consumer)> {
-        // The newest ones first, so that most events concern the current one.
+        // the newest ones first, so that most events concern the current one
         self.consumers.iter_mut().rev().nth(index / 3).map(|(id, consumer)| (*id, consumer))
     }
 

@@ -38,8 +38,8 @@ pub(crate) struct List {
 pub(crate) fn get(arguments: Get, session: Session) -> Result<(), Failure> {
     let Get { bucket: name, key, revision, raw } = arguments;
     let style = if raw { Style::Raw } else { Style::Full };
-    session.run(|_, client| {
-        let kv = bucket(client, &name);
+    session.run(|app, client| {
+        let kv = bucket(app, client, &name);
         let wanted = key.clone();
         let show = move |app: &mut App, kv: &Bucket, found: Result<Option<Entry>, Error>| {
             let Some(found) = app.check(kv.client(), found) else { return };
@@ -60,9 +60,9 @@ pub(crate) fn get(arguments: Get, session: Session) -> Result<(), Failure> {
 
 pub(crate) fn history(arguments: History, session: Session) -> Result<(), Failure> {
     let History { bucket: name, key } = arguments;
-    session.run(|_, client| {
+    session.run(|app, client| {
         let wanted = key.clone();
-        bucket(client, &name).history(&key, move |app, kv, entries| {
+        bucket(app, client, &name).history(&key, move |app, kv, entries| {
             let Some(entries) = app.check(kv.client(), entries) else { return };
             if entries.is_empty() {
                 let failure = Failure::key_not_found(kv.bucket(), &wanted, None);
@@ -80,8 +80,8 @@ pub(crate) fn list(arguments: List, session: Session) -> Result<(), Failure> {
         let message = "this version cannot list buckets yet: name one to list its keys";
         return Err(Failure::new("unsupported", message));
     };
-    session.run(|_, client| {
-        bucket(client, &name).keys(|app, kv, keys| {
+    session.run(|app, client| {
+        bucket(app, client, &name).keys(|app, kv, keys| {
             if let Some(keys) = app.check(kv.client(), keys) {
                 app.output.keys(kv.bucket(), &keys);
                 app.finish(kv.client());

@@ -62,6 +62,6 @@ pub(crate) fn run(verb: Verb, session: Session) -> Result<(), Failure> {
     }
 }
 
-fn bucket(client: &Client<App>, name: &str) -> Bucket {
-    client.jetstream().key_value(name)
+fn bucket(app: &App, client: &Client<App>, name: &str) -> Bucket {
+    app.jetstream(client).key_value(name)
 }

@@ -93,7 +93,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Command(error) => error.into(),
-            Error::InvalidUrl { .. } => Self::new("invalid_url", error.to_string()),
+            Error::InvalidUrl(_) => Self::new("invalid_url", error.to_string()),
             error => Self::new("event_loop", error.to_string()),
         }
     }

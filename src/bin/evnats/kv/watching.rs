@@ -37,7 +37,7 @@ pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
             Update::Ended(error) => app.fail(watch.bucket().client(), error),
             _ => {}
         };
-        app.watcher = Some(bucket(client, &name).watch(&pattern, WatchOptions::new(), show));
+        app.watcher = Some(bucket(app, client, &name).watch(&pattern, WatchOptions::new(), show));
         app.listen(client, format!("Watching {pattern} in {name}"));
         Ok(())
     })

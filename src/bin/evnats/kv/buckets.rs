@@ -81,15 +81,15 @@ pub(crate) fn add(arguments: Add, session: Session) -> Result<(), Failure> {
         .replicas(arguments.replicas)
         .compression(arguments.compress);
     config.description = arguments.description;
-    session.run(|_, client| {
-        bucket(client, &arguments.bucket).create_bucket(config, show);
+    session.run(|app, client| {
+        bucket(app, client, &arguments.bucket).create_bucket(config, show);
         Ok(())
     })
 }
 
 pub(crate) fn info(arguments: Info, session: Session) -> Result<(), Failure> {
-    session.run(|_, client| {
-        bucket(client, &arguments.bucket).status(show);
+    session.run(|app, client| {
+        bucket(app, client, &arguments.bucket).status(show);
         Ok(())
     })
 }
@@ -98,8 +98,8 @@ pub(crate) fn remove(arguments: Remove, session: Session) -> Result<(), Failure>
     if !arguments.force {
         input::confirm(&format!("Delete bucket {}?", arguments.bucket))?;
     }
-    session.run(|_, client| {
-        bucket(client, &arguments.bucket).delete_bucket(|app, kv, deleted| {
+    session.run(|app, client| {
+        bucket(app, client, &arguments.bucket).delete_bucket(|app, kv, deleted| {
             if app.check(kv.client(), deleted).is_some() {
                 app.output.bucket_deleted(kv.bucket());
                 app.finish(kv.client());

@@ -24,10 +24,10 @@ pub(crate) struct Identity {
     #[arg(long, global = true, value_parser = input::secret)]
     token: Option<Secret>,
     /// Credentials file, with a JWT and a seed [env: NATS_CREDS]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_parser = input::path, value_name = "FILE")]
     creds: Option<PathBuf>,
     /// File with the seed of an nkey [env: NATS_NKEY]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_parser = input::path, value_name = "FILE")]
     nkey: Option<PathBuf>,
 }
 
@@ -72,9 +72,7 @@ impl Identity {
                 options.credentials(Credentials::user_password(user.expose(), password))
             }
             Self { user: Some(token), .. } => options.credentials(Credentials::token(token)),
-            Self { creds: Some(path), .. } => {
-                options.credentials_with(move |_| from_file(&path, Credentials::creds))
-            }
+            Self { creds: Some(path), .. } => options.credentials(Credentials::creds_file(path)),
             Self { nkey: Some(path), .. } => {
                 let parse = |text: &str| Credentials::nkey(seed_in(text));
                 options.credentials_with(move |_| from_file(&path, parse))

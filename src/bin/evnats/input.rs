@@ -2,11 +2,13 @@
 //! terminal.
 
 use crate::failure::Failure;
+use crate::template::{Context, Template};
+use clap::Args;
 use evnats::{HeaderMap, Secret};
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
-use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A header on the command line.
@@ -53,16 +55,68 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "too large".into())
 }
 
-/// Headers to send.
-pub(crate) fn header_map(headers: &[Header]) -> HeaderMap {
-    headers.iter().fold(HeaderMap::new(), |map, header| map.with(&header.name, &header.value))
+/// Reads a path. A shell leaves the `~` in `--creds=~/user.creds` as it is.
+pub(crate) fn path(text: &str) -> Result<PathBuf, &'static str> {
+    let Some(below) = text.strip_prefix("~/") else { return Ok(text.into()) };
+    let home = std::env::home_dir().ok_or("the home directory is not known")?;
+    Ok(home.join(below))
+}
+
+/// How the texts of messages are taken.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Templates {
+    /// Sends {{ and }} as they are: without it, {{Count}} and other functions of the nats tool
+    /// stand for another text in each message.
+    #[arg(long)]
+    no_templates: bool,
+}
+
+impl Templates {
+    /// Reads a subject or a body.
+    ///
+    /// # Errors
+    /// A function that there is not.
+    pub(crate) fn read(self, text: &[u8]) -> Result<Template, Failure> {
+        if self.no_templates { Ok(Template::literal(text)) } else { Template::parse(text) }
+    }
+
+    /// The body of messages: the argument, or else what the standard input has, which is no
+    /// template.
+    pub(crate) fn body(self, argument: Option<OsString>) -> Result<Template, Failure> {
+        match argument {
+            Some(argument) => self.read(&bytes(argument)),
+            None => Ok(Template::literal(body(None)?)),
+        }
+    }
+
+    /// The headers of messages.
+    pub(crate) fn headers(self, headers: &[Header]) -> Result<Headers, Failure> {
+        let read = |header: &Header| Ok((header.name.clone(), self.read(header.value.as_bytes())?));
+        headers.iter().map(read).collect::<Result<_, _>>().map(Headers)
+    }
+}
+
+/// Headers whose values are templates.
+#[derive(Debug)]
+pub(crate) struct Headers(Vec<(String, Template)>);
+
+impl Headers {
+    pub(crate) fn render(&self, context: &Context<'_>) -> HeaderMap {
+        let headers = self.0.iter();
+        headers.fold(HeaderMap::new(), |map, (name, value)| map.with(name, value.render(context)))
+    }
+}
+
+/// An argument as it was given: arguments need not be text.
+pub(crate) fn bytes(argument: OsString) -> Vec<u8> {
+    argument.into_encoded_bytes()
 }
 
 /// A message's body or a key's value: the argument, or else what the standard input has, unless
 /// that is a terminal.
 pub(crate) fn body(argument: Option<OsString>) -> io::Result<Vec<u8>> {
     if let Some(argument) = argument {
-        return Ok(argument.into_vec());
+        return Ok(bytes(argument));
     }
     let mut body = Vec::new();
     if !io::stdin().is_terminal() {

@@ -9,12 +9,16 @@ use crate::identity::Identity;
 use crate::input;
 use crate::output::Output;
 use clap::Args;
+use evnats::jetstream::JetStream;
 use evnats::kv::Watcher;
 use evnats::{
     Client, ConnectionError, ConnectionState, EventLoop, FlushError, Options, ServerErrorKind,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Where the tool connects to if nothing is said, or an empty variable.
+const DEFAULT_SERVER: &str = "nats://127.0.0.1:4222";
 
 /// Options of all verbs.
 #[derive(Debug, Args)]
@@ -26,7 +30,7 @@ pub(crate) struct Global {
         global = true,
         env = "NATS_URL",
         hide_env_values = true,
-        default_value = "nats://127.0.0.1:4222",
+        default_value = DEFAULT_SERVER,
         value_name = "URL"
     )]
     server: String,
@@ -50,6 +54,12 @@ pub(crate) struct Global {
     /// First token or tokens of the subjects that replies come on.
     #[arg(long, global = true, default_value = "_INBOX", value_name = "PREFIX")]
     inbox_prefix: String,
+    /// Domain of JetStream.
+    #[arg(long, global = true, value_name = "DOMAIN", conflicts_with = "js_api_prefix")]
+    js_domain: Option<String>,
+    /// First tokens of JetStream's subjects, instead of $JS.API.
+    #[arg(long, global = true, value_name = "PREFIX")]
+    js_api_prefix: Option<String>,
 }
 
 impl Global {
@@ -58,9 +68,17 @@ impl Global {
     /// # Errors
     /// The options contradict each other.
     pub(crate) fn resolve(mut self) -> Result<Self, &'static str> {
+        if self.server.trim().is_empty() {
+            self.server = DEFAULT_SERVER.into();
+        }
         self.identity = self.identity.resolve()?;
         self.encryption = self.encryption.resolve()?;
         Ok(self)
+    }
+
+    fn js_api_prefix(&self) -> Option<String> {
+        let of_domain = self.js_domain.as_ref().map(|domain| format!("$JS.{domain}.API"));
+        of_domain.or_else(|| self.js_api_prefix.clone())
     }
 }
 
@@ -77,6 +95,7 @@ pub(crate) struct App {
     pub(crate) server: String,
     /// The watch to stop at the end.
     pub(crate) watcher: Option<Watcher<App>>,
+    js_api_prefix: Option<String>,
     begin: Option<Begin>,
     listening_time: Option<Duration>,
     /// Whether another connection is made when one is lost.
@@ -120,6 +139,7 @@ impl Session {
             output: self.output(),
             server: String::new(),
             watcher: None,
+            js_api_prefix: self.global.js_api_prefix(),
             begin: None,
             listening_time: self.global.timeout,
             lives_on: self.lives_on,
@@ -201,6 +221,14 @@ impl App {
     /// Says what to do when the connection stands.
     pub(crate) fn once_connected(&mut self, begin: impl FnOnce(&mut App, &Client<App>) + 'static) {
         self.begin = Some(Box::new(begin));
+    }
+
+    /// JetStream, where the options say that it is.
+    pub(crate) fn jetstream(&self, client: &Client<App>) -> JetStream<App> {
+        match &self.js_api_prefix {
+            Some(prefix) => client.jetstream().with_prefix(prefix),
+            None => client.jetstream(),
+        }
     }
 
     fn note_connection(&mut self, client: &Client<App>) {

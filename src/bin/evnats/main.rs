@@ -1,4 +1,4 @@
-//! A command-line tool in the manner of `nats`: `cargo run --example evnats -- --help`.
+//! A command-line tool in the manner of `nats`: `cargo run --features cli -- --help`.
 //!
 //! Each verb is a module: its arguments, and what it asks of the client. [`session`] runs the loop
 //! around it, [`output`] is the only place that writes results, [`failure`] the only one that
@@ -16,6 +16,7 @@ mod request;
 mod rtt;
 mod session;
 mod subscribe;
+mod template;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "evnats", version)]
 struct Arguments {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Global options")]
     global: Global,
     #[command(subcommand)]
     verb: Verb,

@@ -57,24 +57,24 @@ pub(crate) struct Purge {
 
 pub(crate) fn put(arguments: Put, session: Session) -> Result<(), Failure> {
     let (value, report) = value_and_report(&arguments.key, arguments.value)?;
-    session.run(|_, client| {
-        bucket(client, &arguments.bucket).put(&arguments.key, &value, report.on_written());
+    session.run(|app, client| {
+        bucket(app, client, &arguments.bucket).put(&arguments.key, &value, report.on_written());
         Ok(())
     })
 }
 
 pub(crate) fn create(arguments: Put, session: Session) -> Result<(), Failure> {
     let (value, report) = value_and_report(&arguments.key, arguments.value)?;
-    session.run(|_, client| {
-        bucket(client, &arguments.bucket).create(&arguments.key, &value, report.on_written());
+    session.run(|app, client| {
+        bucket(app, client, &arguments.bucket).create(&arguments.key, &value, report.on_written());
         Ok(())
     })
 }
 
 pub(crate) fn update(arguments: Update, session: Session) -> Result<(), Failure> {
     let (value, report) = value_and_report(&arguments.key, Some(arguments.value))?;
-    session.run(|_, client| {
-        let kv = bucket(client, &arguments.bucket);
+    session.run(|app, client| {
+        let kv = bucket(app, client, &arguments.bucket);
         kv.update(&arguments.key, &value, arguments.revision, report.on_written());
         Ok(())
     })
@@ -87,8 +87,8 @@ pub(crate) fn delete(arguments: Delete, session: Session) -> Result<(), Failure>
     };
     confirm_if_possible(&format!("Delete key {name} > {key}?"), force)?;
     let report = Report::tombstone(&key, Operation::Delete);
-    session.run(|_, client| {
-        bucket(client, &name).delete(&key, report.on_written());
+    session.run(|app, client| {
+        bucket(app, client, &name).delete(&key, report.on_written());
         Ok(())
     })
 }
@@ -97,8 +97,8 @@ pub(crate) fn purge(arguments: Purge, session: Session) -> Result<(), Failure> {
     let Purge { bucket: name, key, force } = arguments;
     confirm_if_possible(&format!("Purge key {name} > {key}?"), force)?;
     let report = Report::tombstone(&key, Operation::Purge);
-    session.run(|_, client| {
-        bucket(client, &name).purge(&key, report.on_written());
+    session.run(|app, client| {
+        bucket(app, client, &name).purge(&key, report.on_written());
         Ok(())
     })
 }

@@ -1,0 +1,124 @@
+//! `pub`: publishes messages, and is done when the server has them.
+
+use crate::failure::Failure;
+use crate::input::{self, Header, Headers, Templates};
+use crate::session::{App, Session};
+use crate::template::{Context, Template};
+use clap::Args;
+use evnats::{Client, CommandError, Error, FlushError, OutgoingMessage};
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::rc::Rc;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Subject to publish to.
+    subject: String,
+    /// The message; if absent, what the standard input has, unless it is a terminal.
+    #[arg(allow_negative_numbers = true)]
+    body: Option<OsString>,
+    /// Adds a header; may be repeated.
+    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = input::header)]
+    headers: Vec<Header>,
+    /// Subject to which receivers are to reply.
+    #[arg(long, value_name = "SUBJECT")]
+    reply: Option<String>,
+    /// Publishes the message this many times.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Waits between messages, as 1s or 10ms.
+    #[arg(long, value_parser = input::duration, value_name = "DURATION")]
+    sleep: Option<Duration>,
+    /// Shows nothing but errors.
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    templates: Templates,
+}
+
+pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure> {
+    let templates = arguments.templates;
+    let batch = Rc::new(Batch {
+        body: templates.body(arguments.body)?,
+        headers: templates.headers(&arguments.headers)?,
+        subject: templates.read(arguments.subject.as_bytes())?,
+        subject_as_given: arguments.subject,
+        reply: arguments.reply,
+        count: arguments.count,
+        sleep: arguments.sleep,
+        is_quiet: arguments.quiet,
+        sent: Cell::new(0),
+        bytes: Cell::new(0),
+    });
+    session.run(|app, client| {
+        let rest = batch.clone();
+        client.on_writable(move |app, client| rest.send(app, client));
+        batch.send(app, client);
+        Ok(())
+    })
+}
+
+/// The messages to publish.
+struct Batch {
+    subject: Template,
+    subject_as_given: String,
+    reply: Option<String>,
+    headers: Headers,
+    body: Template,
+    count: u64,
+    sleep: Option<Duration>,
+    is_quiet: bool,
+    sent: Cell<u64>,
+    /// Size of the last body.
+    bytes: Cell<usize>,
+}
+
+impl Batch {
+    /// Publishes what the outgoing buffer takes. The rest follows when it is writable again, or
+    /// after the pause.
+    fn send(self: &Rc<Self>, app: &mut App, client: &Client<App>) {
+        while self.sent.get() < self.count {
+            match self.send_one(client) {
+                Ok(()) => self.sent.set(self.sent.get() + 1),
+                Err(Error::Command(CommandError::BufferFull { .. })) => return,
+                Err(error) => return app.fail(client, error),
+            }
+            if let Some(sleep) = self.sleep.filter(|_| self.sent.get() < self.count) {
+                let rest = self.clone();
+                client.set_timer(sleep, move |app, client| rest.send(app, client));
+                return;
+            }
+        }
+        let batch = self.clone();
+        client.flush(move |app, client, flushed| {
+            let flushed = flushed.map_err(|error| match error {
+                // the server may have some or all of them
+                FlushError::Disconnected => Failure::outcome_unknown(error),
+                error => error.into(),
+            });
+            if app.check(client, flushed).is_some() {
+                batch.report(app);
+                app.finish(client);
+            }
+        });
+    }
+
+    fn send_one(&self, client: &Client<App>) -> evnats::Result {
+        let context = Context::of(self.sent.get() + 1);
+        let (subject, body) = (self.subject.render_text(&context), self.body.render(&context));
+        let headers = self.headers.render(&context);
+        self.bytes.set(body.len());
+        let message = OutgoingMessage::new(&subject, &body).headers(&headers);
+        client.send(match &self.reply {
+            Some(reply) => message.reply(reply),
+            None => message,
+        })
+    }
+
+    fn report(&self, app: &App) {
+        if !self.is_quiet {
+            app.output.published(&self.subject_as_given, self.bytes.get(), self.count);
+        }
+    }
+}
