@@ -261,6 +261,10 @@ fn every_floor_answers_the_same_questions() {
     let gone = Error::from(kv::Error::BucketNotFound { bucket: "b".into() });
     assert!(gone.is_not_found() && !gone.is_temporary());
     assert_eq!(gone.to_string(), "bucket \"b\" not found");
-    let no_stream = Error::from(jetstream::Error::NoStream);
-    assert!(no_stream.is_no_responders());
+    let not_stored = Error::from(jetstream::Error::NotStored);
+    assert!(not_stored.is_no_responders() && not_stored.is_temporary());
+    assert!(!not_stored.is_not_found());
+    let no_leader = Error::from(kv::Error::NoLeader { bucket: "b".into() });
+    assert!(no_leader.is_no_responders() && no_leader.is_temporary());
+    assert!(!no_leader.is_not_found());
 }

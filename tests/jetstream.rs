@@ -155,11 +155,14 @@ fn expectations_hold_or_are_errors_with_codes() {
 }
 
 #[test]
-fn publish_no_stream_is_an_error_of_its_own() {
+fn a_publish_that_nobody_stores_says_no_more_than_that() {
     let log: Log = run(|nats| {
         nats.jetstream().publish("no.stream.here", "x", note(|_, js| js.client().close()));
     });
-    assert_eq!(log, ["no stream stores this subject"]);
+    assert_eq!(
+        log,
+        ["nobody has stored it: no stream has this subject, or its stream has no leader now"]
+    );
 }
 
 /// Every way to read the same message gives the same.

@@ -2,15 +2,15 @@
 
 mod support;
 
-use evnats::jetstream::{ConsumerInfo, Discard, PublishOptions, Storage, StreamConfig};
+use evnats::jetstream::{ConsumerInfo, Discard, PublishOptions, Source, Storage, StreamConfig};
 use evnats::kv::{Config, Error, KeyValue, Operation, Reads, Update, WatchOptions, Watcher};
 use evnats::{Client, EventLoop, HeaderMap, Options};
-use evnats_harness::requires;
+use evnats_harness::{FaultProxy, requires};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
-use support::{Log, run, run_with, server, unique};
+use support::{Log, run, run_with, server, turn_until, unique};
 
 type Kv = KeyValue<Log>;
 
@@ -1010,4 +1010,144 @@ fn without_jetstream_everything_says_so() {
         kv.keys(note(|_, kv| kv.client().drain()));
     });
     assert_eq!(log, vec!["JetStream is not available: nobody answers on its API"; 4]);
+}
+
+#[test]
+fn a_mirror_of_a_bucket_says_what_it_is_and_reads_as_empty_to_nobody() {
+    let origin = unique("origin");
+    let log = run(|nats: &Client<Log>| {
+        let js = nats.jetstream();
+        let config = Config::new().storage(Storage::Memory);
+        js.key_value(&origin).create_bucket(config, |_, kv, created| {
+            created.expect("a bucket");
+            let mirror = unique("mirror");
+            let origin = Source::new(format!("KV_{}", kv.bucket()));
+            let config = StreamConfig::new(format!("KV_{mirror}"))
+                .mirror(origin)
+                .storage(Storage::Memory)
+                .max_msgs_per_subject(1);
+            kv.put("k", "v", move |_, kv, _| {
+                kv.jetstream().clone().create_stream(&config, move |_, js, created| {
+                    created.expect("a mirror");
+                    let kv = js.key_value(&mirror);
+                    // each with a handle that has asked nothing yet
+                    kv.get("k", note(|_, _| {}));
+                    js.key_value(&mirror).with_reads(Reads::Direct).get("k", note(|_, _| {}));
+                    js.key_value(&mirror).get_revision("k", 9, note(|_, _| {}));
+                    js.key_value(&mirror).put("k", "v", note(|_, _| {}));
+                    js.key_value(&mirror).create("k", "v", note(|_, _| {}));
+                    js.key_value(&mirror).keys(note(|_, _| {}));
+                    js.key_value(&mirror).history("k", note(|_, _| {}));
+                    js.key_value(&mirror).watch(">", WatchOptions::new(), |log, kv, update| {
+                        note_updates(log, kv, update);
+                        kv.bucket().client().drain();
+                    });
+                });
+            });
+        });
+    });
+    assert_eq!(log.len(), 8, "{log:?}");
+    for line in log {
+        assert!(line.contains("is a mirror of the stream"), "{line}");
+    }
+}
+
+#[test]
+fn an_account_without_jetstream_is_told_so_by_every_operation() {
+    let config = r#"accounts { A { users: [{user: a, password: a}] } }"#;
+    let server = evnats_harness::Server::builder().config(config).start().expect("a server");
+    let options = server.url().replace("://", "://a:a@");
+    let log: Log = run_with(options.as_str(), |nats| {
+        let kv = nats.jetstream().key_value("b");
+        kv.create_bucket(Config::default(), note(|_, _| {}));
+        kv.put("k", "v", note(|_, _| {}));
+        kv.delete("k", note(|_, _| {}));
+        kv.get("k", note(|_, _| {}));
+        kv.status(note(|_, _| {}));
+        kv.watch(">", WatchOptions::new(), note_updates);
+        kv.keys(note(|_, kv| kv.client().drain()));
+    });
+    let refused =
+        "JetStream is not enabled: JetStream not enabled for account (code 503, error 10039)";
+    assert_eq!(log, vec![refused; 7]);
+}
+
+#[test]
+fn a_put_that_another_stream_acknowledges_is_not_stored_in_the_bucket() {
+    let log: Log = run(|nats| {
+        let bucket = unique("elsewhere");
+        let subject = format!("$KV.{bucket}.k");
+        nats.subscribe(&subject, |_, sub, message| {
+            let ack = r#"{"stream":"OTHER","seq":1}"#;
+            sub.client().respond(message, ack).expect("sent");
+        })
+        .expect("a subscription");
+        let kv = nats.jetstream().key_value(&bucket);
+        kv.put("k", "v", note(|_, _| {}));
+        kv.create("k", "v", note(|_, kv| kv.client().close()));
+    });
+    assert_eq!(log.len(), 2);
+    for line in log {
+        assert!(line.starts_with("stored by the stream \"OTHER\", and not by"), "{line}");
+    }
+}
+
+/// Breaks a watch's connection, makes its bucket anew with fewer revisions, and lets it come back.
+#[test]
+fn a_watch_whose_bucket_was_created_anew_ends_and_says_so() {
+    let proxy = FaultProxy::start(server().port(), |_| Vec::new());
+    let bucket = unique("anew");
+    let event_loop = EventLoop::new().expect("an event loop");
+    let mut log = Log::new();
+    let other = event_loop.connect(server().url()).expect("a client");
+    let kv = other.jetstream().key_value(&bucket);
+    let config = history(5).storage(Storage::Memory);
+    kv.create_bucket(config.clone(), |_, kv, created| {
+        created.expect("a bucket");
+        for value in ["1", "2", "3", "4", "5"] {
+            kv.put("k", value, |log: &mut Log, _, stored| {
+                log.push(stored.expect("stored").to_string());
+            });
+        }
+    });
+    turn_until(&event_loop, &mut log, "revisions", |log| log.len() == 5);
+    log.clear();
+    let options = Options::new(proxy.url())
+        .reconnect_delay(Duration::from_millis(20))
+        .max_reconnect_delay(Duration::from_millis(20));
+    let nats = event_loop.connect(options).expect("a client");
+    nats.on_disconnect(|log: &mut Log, _, _| log.push("disconnected".into()));
+    nats.jetstream().key_value(&bucket).watch(">", WatchOptions::new(), note_updates);
+    turn_until(&event_loop, &mut log, "the signal", |log| log.len() == 2);
+    assert_eq!(log, ["PUT k=5", "initialized"]);
+    proxy.refuse(true);
+    proxy.cut_all();
+    turn_until(&event_loop, &mut log, "the loss", |log| log.len() == 3);
+    kv.delete_bucket(move |_, kv, deleted| {
+        deleted.expect("deleted");
+        kv.create_bucket(config, |_, kv, created| {
+            created.expect("a bucket");
+            kv.put("k", "new", |log: &mut Log, _, stored| {
+                log.push(format!("new {}", stored.expect("stored")));
+            });
+        });
+    });
+    turn_until(&event_loop, &mut log, "another bucket", |log| log.len() == 4);
+    proxy.refuse(false);
+    turn_until(&event_loop, &mut log, "the end of the watch", |log| log.len() == 5);
+    assert_eq!(log[3..], ["new 1", "the stream was created again while it was read"]);
+    nats.close();
+    other.close();
+    support::finish_with(&event_loop, &mut log);
+}
+
+#[test]
+fn no_patterns_at_all_are_a_mistake_and_not_all_keys() {
+    let log = with_bucket(history(1), |_, kv| {
+        kv.put("k", "v", |_, kv, _| {
+            kv.watch_many(&[], WatchOptions::new(), note_updates);
+            kv.keys_matching(&[], note(|_, kv| end(kv)));
+        });
+    });
+    assert_eq!(log, vec!["no pattern was given; all keys are the pattern \">\""; 2]);
 }

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use support::simulated::SimulatedServer;
+use support::simulated::{SimulatedServer, Trouble};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -280,4 +280,103 @@ fn a_loop_that_would_wait_for_ever_is_an_error() {
     assert!(error.to_string().contains("stands still"), "{error}");
     assert!(event_loop.dispatch(&mut (), Some(DAY)).is_ok_and(|more| !more));
     assert_eq!(simulation.elapsed(), DAY);
+}
+
+/// Notes what a watch says.
+fn note_update(log: &mut Vec<String>, _: &kv::Watcher<Vec<String>>, update: Update) {
+    log.push(match update {
+        Update::Entry(entry) => format!("{}={}", entry.key(), entry.text()),
+        Update::Initialized => "initialized".into(),
+        Update::Stalled(stall) => format!("stalled: {stall}"),
+        Update::Resumed => "resumed".into(),
+        Update::Ended(error) => format!("ended: {error}"),
+        other => format!("{other:?}"),
+    });
+}
+
+#[test]
+fn a_watch_that_is_fed_nothing_says_why_and_that_it_is_over() {
+    let no_leader = "the server makes no consumer at the moment: JetStream system temporarily \
+                     unavailable (code 503, error 10008)";
+    for (trouble, reason) in [
+        (Trouble::NoDeliveries, "nothing that the consumer sends arrives, not even heartbeats"),
+        (
+            Trouble::Stalled,
+            "the server waits for answers to its flow control, which do not reach it",
+        ),
+        (
+            Trouble::NoAnswer,
+            "no answer to the request for a consumer: there may be no quorum, or no leader",
+        ),
+        (Trouble::NoLeader, no_leader),
+    ] {
+        let (simulation, server) = world(7);
+        let event_loop: EventLoop<Vec<String>> = simulation.event_loop().expect("a loop");
+        let nats = event_loop.connect("nats://nats.test:4222").expect("a client");
+        let bucket = nats.jetstream().key_value("fed");
+        bucket.create_bucket(kv::Config::default(), |_, bucket, created| {
+            created.expect("a bucket");
+            bucket.put("k", "1", |_, bucket, _| {
+                bucket.watch(">", WatchOptions::new(), note_update);
+            });
+        });
+        let (troubled, sound) = (server.clone(), server.clone());
+        simulation.after(10 * SECOND, move || {
+            // with it, the consumer is lost
+            troubled.set_trouble(trouble);
+            troubled.restart();
+        });
+        simulation.after(300 * SECOND, move || sound.set_trouble(Trouble::None));
+        let mut log = Vec::new();
+        let handle = event_loop.handle();
+        handle.set_timer(120 * SECOND, move |log: &mut Vec<String>, _| log.push("waited".into()));
+        handle.set_timer(400 * SECOND, move |_, _| {
+            bucket.put("k", "2", |_, bucket, _| bucket.client().drain());
+        });
+        event_loop.run(&mut log).expect("the loop");
+        let told = format!("stalled: {reason}");
+        let expected = [
+            "k=1",
+            "initialized",
+            &told,
+            "waited",
+            "resumed",
+            "k=2",
+            "ended: the connection is closed",
+        ];
+        assert_eq!(log, expected, "{trouble:?}");
+    }
+}
+
+#[test]
+fn a_listing_ends_when_nothing_was_heard_for_the_time_of_a_request() {
+    for trouble in [Trouble::NoDeliveries, Trouble::OneDelivery, Trouble::SilentReads] {
+        let (simulation, server) = world(8);
+        let event_loop: EventLoop<Vec<Duration>> = simulation.event_loop().expect("a loop");
+        let options = Options::new("nats://nats.test:4222").request_timeout(5 * SECOND);
+        let nats = event_loop.connect(options).expect("a client");
+        let bucket = nats.jetstream().key_value("listed");
+        let clock = simulation.clone();
+        bucket.create_bucket(kv::Config::default(), move |_, bucket, created| {
+            created.expect("a bucket");
+            bucket.put("a", "1", |_, _, _| {});
+            bucket.put("b", "2", move |_, bucket, _| {
+                server.set_trouble(trouble);
+                if trouble == Trouble::OneDelivery {
+                    // the consumer that takes its place delivers nothing either
+                    clock.after(SECOND, move || server.set_trouble(Trouble::NoDeliveries));
+                }
+                let began = clock.elapsed();
+                bucket.keys(move |times: &mut Vec<Duration>, bucket, keys| {
+                    assert!(keys.is_err_and(|error| error.is_timeout()), "{trouble:?}");
+                    times.push(clock.elapsed() - began);
+                    bucket.client().close();
+                });
+            });
+        });
+        let mut times = Vec::new();
+        event_loop.run(&mut times).expect("the loop");
+        assert_eq!(times.len(), 1);
+        assert!(times[0] < 6 * SECOND, "{trouble:?}: {:?}", times[0]);
+    }
 }

@@ -168,11 +168,9 @@ impl Driver {
 
     pub(super) fn new_inbox(&self) -> String {
         let prefix = self.connection.borrow().session.inbox_prefix().to_owned();
-        format!(
-            "{prefix}.{:016x}{:06x}",
-            self.event_loop().random(),
-            self.event_loop().random() >> 40
-        )
+        // as many tokens as the subject of a reply, so that one permission fits both
+        let random = || self.event_loop().random();
+        format!("{prefix}.{:016x}{:06x}.{:08x}", random(), random() >> 40, random() >> 32)
     }
 
     pub(super) fn server_info(&self) -> Option<ServerInfo> {

@@ -12,9 +12,16 @@ use crate::client::Port;
 use evnats_protocol::{Message, OutgoingMessage, RequestError};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) const DEFAULT_PREFIX: &str = "$JS.API";
+
+/// How often a read is sent within its timeout …
+const READ_ATTEMPTS: u32 = 4;
+/// … though no attempt is given less time than this: the answer may be slow, and not lost.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// The pause after a refusal that may be over a moment later.
+const READ_PAUSE: Duration = Duration::from_millis(200);
 
 /// The way to JetStream: over which client, under which prefix, how patiently.
 #[derive(Clone)]
@@ -28,6 +35,14 @@ pub(crate) struct Api {
 pub(crate) struct ApiRequest {
     operation: String,
     body: Vec<u8>,
+}
+
+/// A read under way. It changes nothing, so it is sent again as long as there is time.
+struct Read {
+    api: Api,
+    subject: String,
+    body: Vec<u8>,
+    deadline: Instant,
 }
 
 /// What the body of a reply is read into.
@@ -137,6 +152,23 @@ impl Api {
         });
     }
 
+    /// As [`call`](Self::call), for what changes nothing: without an answer, and if the refusal says
+    /// that it is for the moment only, the request is sent again within its timeout. In an election
+    /// there is nobody who answers, and what was sent then is lost.
+    pub(crate) fn read<T: ApiReply>(
+        &self,
+        request: Result<ApiRequest, Error>,
+        answer: Answer<Result<T, Error>>,
+    ) {
+        let ApiRequest { operation, body } = match request {
+            Ok(request) => request,
+            Err(error) => return self.port.defer(move |state| answer(state, Err(error))),
+        };
+        let subject = format!("{}.{operation}", self.prefix);
+        let deadline = self.port.now() + self.timeout;
+        Rc::new(Read { api: self.clone(), subject, body, deadline }).attempt(answer);
+    }
+
     /// Sends a request under a subject that is not one of the API's operations.
     #[inline]
     pub(crate) fn request(
@@ -145,5 +177,47 @@ impl Api {
         callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> Ran + 'static,
     ) {
         self.port.request(message, self.timeout, |state, _, outcome| callback(state, outcome));
+    }
+}
+
+impl Read {
+    fn attempt<T: ApiReply>(self: Rc<Self>, answer: Answer<Result<T, Error>>) {
+        let message = OutgoingMessage::new(&self.subject, &*self.body);
+        let read = self.clone();
+        self.api.port.request(message, self.patience(), move |state, port, outcome| {
+            let reply = outcome.map_err(Error::from_api_request);
+            match reply.and_then(|reply| T::parse(reply.payload())) {
+                Err(error) if read.may_try_again(&error) => {
+                    let pause = if error.is_timeout() { Duration::ZERO } else { READ_PAUSE };
+                    let again = move |_: &mut State| {
+                        read.attempt(answer);
+                        Ok(())
+                    };
+                    port.set_timer(pause, Box::new(again));
+                    Ok(())
+                }
+                reply => answer(state, reply),
+            }
+        });
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.api.port.now())
+    }
+
+    /// How long this attempt waits for its answer. The last one waits to the end.
+    fn patience(&self) -> Duration {
+        let (left, share) = (self.left(), self.api.timeout / READ_ATTEMPTS);
+        let patience = share.max(LEAST_PATIENCE);
+        if patience + LEAST_PATIENCE > left { left } else { patience }
+    }
+
+    fn may_try_again(&self, error: &Error) -> bool {
+        let is_for_the_moment = match error {
+            Error::Request(RequestError::Timeout) => true,
+            Error::Api(error) => error.is_temporary(),
+            _ => false,
+        };
+        is_for_the_moment && self.left() > READ_PAUSE
     }
 }

@@ -89,6 +89,11 @@ impl ApiError {
         self.err_code == ErrorCode::STREAM_NAME_IN_USE
     }
 
+    /// Whether JetStream is switched off: on the server, or for the account.
+    pub fn is_not_enabled(&self) -> bool {
+        matches!(self.err_code, ErrorCode::NOT_ENABLED | ErrorCode::NOT_ENABLED_FOR_ACCOUNT)
+    }
+
     /// Whether the same request can succeed a moment later without anybody changing anything:
     /// a leader election, a server still starting, a limit on the rate.
     ///

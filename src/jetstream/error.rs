@@ -20,9 +20,21 @@ pub enum Error {
     /// Nobody answers on the API: JetStream is not enabled, or the domain does not exist.
     #[error("JetStream is not available: nobody answers on its API")]
     NotAvailable,
-    /// No stream stores the subject that was published to.
-    #[error("no stream stores this subject")]
-    NoStream,
+    /// JetStream is not enabled on the server (10076), or not for the account (10039).
+    #[error("JetStream is not enabled: {0}")]
+    NotEnabled(#[source] ApiError),
+    /// Nobody has stored what was published, which is certain: no stream has the subject, or the
+    /// stream that has it is without a leader at the moment.
+    #[error("nobody has stored it: no stream has this subject, or its stream has no leader now")]
+    NotStored,
+    /// It was stored, and by another stream than the one that it is for: two of them have the subject.
+    #[error("stored by the stream {actual:?}, and not by {expected:?}")]
+    OtherStream {
+        /// The stream that should have stored it.
+        expected: String,
+        /// The one that has.
+        actual: String,
+    },
     /// The reply is not what the endpoint replies.
     #[error("malformed reply: {0}")]
     Malformed(String),
@@ -70,6 +82,41 @@ pub enum OrderedError {
     Malformed(String),
 }
 
+/// Why an ordered consumer is fed nothing at the moment. It goes on trying.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Stall {
+    /// The server makes consumers, and nothing of what they send arrives: an account may import the
+    /// API and not the inbox, or the consumer's server may be cut off.
+    #[error("nothing that the consumer sends arrives, not even heartbeats")]
+    NoDeliveries,
+    /// The server holds messages back until its flow control is answered, and the answers do not
+    /// reach it: publishing to `$JS.FC.>` may not be permitted, or not be exported.
+    #[error("the server waits for answers to its flow control, which do not reach it")]
+    FlowControl,
+    /// Messages are missing before anything has come, again and again.
+    #[error("messages are lost on their way again and again")]
+    MessagesLost,
+    /// The server takes every consumer away as soon as it has made it.
+    #[error("the server takes the consumer away again and again")]
+    ConsumerLost,
+    /// The request for a consumer is not answered: there is no quorum, or no leader.
+    #[error("no answer to the request for a consumer: there may be no quorum, or no leader")]
+    NoAnswer,
+    /// The server refuses to make a consumer, for the moment.
+    #[error("the server makes no consumer at the moment: {0}")]
+    Refused(#[source] ApiError),
+    /// Nobody answers on JetStream's API any more.
+    #[error("JetStream is not available at the moment: nobody answers on its API")]
+    NotAvailable,
+    /// The server does not permit the request for a consumer any more.
+    #[error("the server does not permit the request for a consumer")]
+    Denied,
+    /// Whichever replica serves the watch does not have what the leader has.
+    #[error("the replica that serves the watch lags behind the leader")]
+    LagsBehind,
+}
+
 impl Error {
     /// Whether what was asked for does not exist: stream, consumer or message.
     pub fn is_not_found(&self) -> bool {
@@ -104,7 +151,7 @@ impl Error {
 
     /// Whether nobody listens: no stream on the subject that was published to, nobody on the API.
     pub fn is_no_responders(&self) -> bool {
-        matches!(self, Self::NoStream | Self::NotAvailable)
+        matches!(self, Self::NotStored | Self::NotAvailable)
     }
 
     /// Whether the server does not permit it.
@@ -117,7 +164,7 @@ impl Error {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Api(error) => error.is_temporary(),
-            Self::NotAvailable | Self::NoStream => true,
+            Self::NotAvailable | Self::NotStored => true,
             Self::Request(error) => error::Error::Request(error.clone()).is_temporary(),
             _ => false,
         }
@@ -127,6 +174,7 @@ impl Error {
     pub fn api(&self) -> Option<&ApiError> {
         match self {
             Self::Api(error)
+            | Self::NotEnabled(error)
             | Self::Ordered(OrderedError::StreamNotFound(error) | OrderedError::Rejected(error)) => {
                 Some(error)
             }
@@ -154,6 +202,7 @@ impl Error {
 impl From<ResponseError> for Error {
     fn from(error: ResponseError) -> Self {
         match error {
+            ResponseError::Api(error) if error.is_not_enabled() => Self::NotEnabled(error),
             ResponseError::Api(error) => Self::Api(error),
             ResponseError::Malformed(text) => Self::Malformed(text),
         }
@@ -182,7 +231,7 @@ impl LayerError for Error {
     fn request_error(&self) -> Option<&RequestError> {
         match self {
             Self::Request(error) => Some(error),
-            Self::NoStream | Self::NotAvailable => Some(&RequestError::NoResponders),
+            Self::NotStored | Self::NotAvailable => Some(&RequestError::NoResponders),
             _ => None,
         }
     }

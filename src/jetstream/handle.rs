@@ -80,6 +80,15 @@ impl<S: 'static> JetStream<S> {
     ) {
         self.api.call(request, answer(self, callback));
     }
+
+    /// As [`call`](Self::call), for what changes nothing: it is sent again within its timeout.
+    pub(crate) fn read<T: ApiReply>(
+        &self,
+        request: Result<ApiRequest, Error>,
+        callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
+    ) {
+        self.api.read(request, answer(self, callback));
+    }
 }
 
 timers_on!(JetStream, |js| js.client.port().event_loop());

@@ -3,6 +3,23 @@
 //!
 //! Everything is a request, and every callback runs exactly once, with a result or a typed
 //! [`Error`] that keeps the server's codes.
+//!
+//! # Rights
+//!
+//! A user with restricted rights needs to subscribe to the inboxes, `_INBOX.*.*` (with
+//! [`Options::inbox_prefix`](crate::Options::inbox_prefix), the prefix is another), and to publish to:
+//!
+//! | operation | subjects, for the stream `S` and the consumer `C` |
+//! |---|---|
+//! | `publish` | the subject itself |
+//! | `create_stream`, `update_stream`, `stream_info`, `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |
+//! | `stored_message` from the leader | `$JS.API.STREAM.MSG.GET.S` |
+//! | `stored_message` from a replica | `$JS.API.DIRECT.GET.S`; the last message of a subject: `$JS.API.DIRECT.GET.S.<subject>` |
+//! | `create_consumer`, `update_consumer` | `$JS.API.CONSUMER.CREATE.S.C`; with one filter: `$JS.API.CONSUMER.CREATE.S.C.<filter>` |
+//! | `consumer_info`, `delete_consumer`, `reset_consumer` | `$JS.API.CONSUMER.INFO.S.C`, `…DELETE.S.C`, `…RESET.S.C` |
+//!
+//! With another prefix or a domain, `$JS.API` is that. What is not permitted is an error of the call
+//! ([`Error::is_denied`]).
 
 mod api;
 mod api_error;
@@ -18,7 +35,7 @@ pub(crate) mod time;
 pub(crate) mod wire;
 
 pub use api_error::{ApiError, ErrorCode};
-pub use error::{Error, OrderedError};
+pub use error::{Error, OrderedError, Stall};
 pub use handle::JetStream;
 // whatever management names, so that an endpoint of the API is added in one place
 pub use manage::*;

@@ -3,7 +3,8 @@
 use super::error::{self, Error};
 use super::name;
 use crate::callback::Answer;
-use crate::jetstream::{self, Api, ApiReply, ApiRequest, DirectReads, JoinedSubject};
+use crate::jetstream::{self, Api, ApiReply, ApiRequest, DirectReads, JoinedSubject, StreamInfo};
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 pub(super) struct Bucket {
@@ -18,9 +19,18 @@ pub(super) struct Bucket {
     /// A key's subject for publishing, with the API prefix where there is one.
     pub(super) put_subject: JoinedSubject,
     pub(super) direct_reads: DirectReads,
+    /// Writes that nobody has stored, and that wait for the reason: one question serves them all.
+    pub(super) unstored: RefCell<Vec<OnWritten>>,
+    /// The stream is known to have the bucket's subjects, as a mirror's has not.
+    pub(super) has_own_subjects: Cell<bool>,
+    /// Number of copies of the stream, as far as that is known: 0 if it is not.
+    pub(super) replicas: Cell<u32>,
     /// Why the bucket's name cannot be one.
     invalid: Option<Error>,
 }
+
+/// The callback of a write: the new revision, or why there is none.
+pub(super) type OnWritten = Answer<Result<u64, Error>>;
 
 impl Bucket {
     pub(super) fn new(api: &Api, name: &str) -> Self {
@@ -37,6 +47,9 @@ impl Bucket {
             direct_reads: DirectReads::new(api, &stream, &subjects),
             stream,
             subjects,
+            unstored: RefCell::default(),
+            has_own_subjects: Cell::new(false),
+            replicas: Cell::new(0),
             invalid: name::check_bucket(name).err(),
             api: api.clone(),
         }
@@ -64,6 +77,21 @@ impl Bucket {
         }
     }
 
+    /// Notes what is known of the stream: a mirror's keys have the subjects of another bucket.
+    pub(super) fn note_stream(&self, info: &StreamInfo) -> Result<(), Error> {
+        self.replicas.set(info.config.num_replicas);
+        match &info.config.mirror {
+            Some(mirror) => {
+                let (bucket, origin) = (self.name.to_string(), mirror.name.clone());
+                Err(Error::Mirror { bucket, origin })
+            }
+            None => {
+                self.has_own_subjects.set(true);
+                Ok(())
+            }
+        }
+    }
+
     /// Answers in the next turn: how misuse is reported that is noticed at once.
     pub(super) fn defer<T: 'static>(&self, answer: Answer<T>, outcome: T) {
         self.api.port().defer(move |state| answer(state, outcome));
@@ -83,5 +111,21 @@ impl Bucket {
             answer(state, reply.map_err(|error| bucket.error(error)))
         };
         self.api.call(request, Box::new(answer));
+    }
+
+    /// As [`call`](Self::call), for what changes nothing: it is sent again within its timeout.
+    pub(super) fn read<T: ApiReply>(
+        self: &std::rc::Rc<Self>,
+        request: Result<ApiRequest, jetstream::Error>,
+        answer: Answer<Result<T, Error>>,
+    ) {
+        if let Err(error) = self.check() {
+            return self.defer(answer, Err(error));
+        }
+        let bucket = self.clone();
+        let answer = move |state: &mut _, reply: Result<T, jetstream::Error>| {
+            answer(state, reply.map_err(|error| bucket.error(error)))
+        };
+        self.api.read(request, Box::new(answer));
     }
 }

@@ -18,6 +18,9 @@ pub enum Error {
         /// What is wrong with it, with the byte and its place where it is one.
         reason: String,
     },
+    /// A watch or a listing of no patterns at all. All keys are the pattern `>`.
+    #[error("no pattern was given; all keys are the pattern \">\"")]
+    NoPatterns,
     /// A bucket's name that cannot be one.
     #[error("invalid bucket name {bucket:?}: {reason}")]
     InvalidBucket {
@@ -40,6 +43,24 @@ pub enum Error {
     BucketNotFound {
         /// Its name.
         bucket: String,
+    },
+    /// There is such a bucket, and nobody who leads its stream at the moment: a write was not stored,
+    /// which is certain. The same call may well succeed a moment later.
+    #[error("nobody leads the stream of bucket {bucket:?} at the moment; nothing was stored")]
+    NoLeader {
+        /// Its name.
+        bucket: String,
+    },
+    /// The bucket is a mirror of another one, whose keys have the other's subjects: it can be asked
+    /// about and deleted, and neither be read nor be written here. Use the origin.
+    #[error(
+        "bucket {bucket:?} is a mirror of the stream {origin:?}, and mirrors cannot be used yet"
+    )]
+    Mirror {
+        /// Its name.
+        bucket: String,
+        /// The stream that it is a copy of.
+        origin: String,
     },
     /// The bucket exists, with another configuration.
     #[error("bucket {bucket:?} exists with another configuration")]
@@ -112,7 +133,11 @@ impl Error {
 
     /// Whether nobody answers for the bucket's stream.
     pub fn is_no_responders(&self) -> bool {
-        matches!(self, Self::JetStream(error) if error.is_no_responders())
+        match self {
+            Self::NoLeader { .. } => true,
+            Self::JetStream(error) => error.is_no_responders(),
+            _ => false,
+        }
     }
 
     /// Whether the server does not permit it.
@@ -123,7 +148,11 @@ impl Error {
     /// Whether the same call may well succeed a moment later: there is no leader at the moment, no
     /// connection, or no answer in time.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::JetStream(error) if error.is_temporary())
+        match self {
+            Self::NoLeader { .. } => true,
+            Self::JetStream(error) => error.is_temporary(),
+            _ => false,
+        }
     }
 
     /// Sorts what JetStream reports into what it means here.
@@ -143,7 +172,6 @@ impl Error {
 
 pub(super) fn is_stream_not_found(error: &jetstream::Error) -> bool {
     error.api().is_some_and(|api| api.err_code() == ErrorCode::STREAM_NOT_FOUND)
-        || *error == jetstream::Error::NoStream
 }
 
 impl From<Error> for error::Error {
@@ -162,6 +190,7 @@ impl LayerError for Error {
     fn request_error(&self) -> Option<&RequestError> {
         match self {
             Self::JetStream(error) => error.request_error(),
+            Self::NoLeader { .. } => Some(&RequestError::NoResponders),
             _ => None,
         }
     }

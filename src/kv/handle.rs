@@ -41,11 +41,12 @@ struct Shared<S: 'static> {
     bucket: Rc<Bucket>,
 }
 
-/// Who answers reads of single values.
+/// Who answers reads of single values, and how fresh listings and the signal of a watch are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reads {
-    /// The stream's leader: a read sees every write that was complete when it began.
+    /// The stream's leader: a read sees every write that was complete when it began. So do `keys`,
+    /// `history` and a watch up to its signal, which replicas serve: the leader is asked beside them.
     #[default]
     Leader,
     /// Whichever replica is nearest. Cheaper, and on a bucket with replicas it may miss writes
@@ -65,7 +66,7 @@ impl<S: 'static> JetStream<S> {
 }
 
 impl<S: 'static> KeyValue<S> {
-    /// The same bucket, with reads of single values answered by another.
+    /// The same bucket, with reads answered by another.
     #[must_use]
     pub fn with_reads(&self, reads: Reads) -> Self {
         Self { shared: self.shared.clone(), reads }

@@ -35,7 +35,7 @@ impl<S: 'static> KeyValue<S> {
     pub fn status(&self, callback: impl Callback<S, KeyValue<S>, Result<Status, Error>>) {
         let bucket = self.shared_bucket();
         let request = ApiRequest::stream_info(&bucket.stream);
-        bucket.call(request, bucket.status_of(answer(self, callback)));
+        bucket.read(request, bucket.status_of(answer(self, callback)));
     }
 
     /// Deletes the bucket with all its values.
@@ -61,6 +61,7 @@ impl Bucket {
         let created = move |state: &mut _, created: Result<StreamInfo, Error>| match created {
             Ok(info) => {
                 let checked = config::check_settings(&info.config, &wanted);
+                bucket.has_own_subjects.set(true);
                 answer(state, checked.map(|()| Status::new(&bucket.name, info)))
             }
             Err(Error::JetStream(error)) if error.is_stream_name_in_use() => {
@@ -88,12 +89,17 @@ impl Bucket {
             bucket.call(ApiRequest::update_stream(&repaired), bucket.status_of(answer));
             Ok(())
         };
-        self.call(ApiRequest::stream_info(&self.stream), Box::new(found));
+        self.read(ApiRequest::stream_info(&self.stream), Box::new(found));
     }
 
     /// Makes a status of what is known of the stream.
     fn status_of(self: &Rc<Self>, answer: OnStatus) -> Answer<Result<StreamInfo, Error>> {
         let bucket = self.clone();
-        Box::new(move |state, info| answer(state, info.map(|info| Status::new(&bucket.name, info))))
+        Box::new(move |state, info| {
+            if let Ok(info) = &info {
+                bucket.has_own_subjects.set(info.config.mirror.is_none());
+            }
+            answer(state, info.map(|info| Status::new(&bucket.name, info)))
+        })
     }
 }

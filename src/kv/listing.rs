@@ -1,24 +1,35 @@
 //! Listing: what a watch shows up to its signal, collected.
+//!
+//! The signal says that everything has come that the leader knew of. What was removed from the stream
+//! without a message in its place, as by a purge of tombstones, leaves no trace for a replica that
+//! lags behind to show. So on a bucket with replicas the leader confirms what was collected.
 
 use super::bucket::Bucket;
 use super::entry::Entry;
 use super::error::Error;
-use super::handle::KeyValue;
+use super::handle::{KeyValue, Reads};
+use super::patterns::uncovered;
+use super::read::is_no_message;
 use super::watch::{Update, WatchOptions};
 use crate::callback::{Answer, Callback, Ran, State, answer};
 use crate::event_loop::TimerId;
-use crate::jetstream::{self, Reader};
+use crate::jetstream::{
+    self, ApiReply, ApiRequest, MessageQuery, Reader, StoredMessage, StreamInfo,
+};
 use evnats_protocol::RequestError;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Servers take none that is shorter.
 const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
 impl<S: 'static> KeyValue<S> {
     /// Lists the keys that have a value, in alphabetical order.
+    ///
+    /// The list is at least as fresh as a read from the leader that begins at the same time, also if
+    /// a replica that lags behind serves it. With [`Reads::Direct`], it is as fresh as the replica.
     ///
     /// # Errors
     /// [`Error::BucketNotFound`], or what JetStream reports. A timeout when nothing was heard for the
@@ -31,7 +42,7 @@ impl<S: 'static> KeyValue<S> {
     /// Lists the keys that have a value and that any of the patterns matches.
     ///
     /// # Errors
-    /// As [`keys`](Self::keys).
+    /// [`Error::NoPatterns`], or as [`keys`](Self::keys).
     pub fn keys_matching(
         &self,
         patterns: &[&str],
@@ -42,11 +53,11 @@ impl<S: 'static> KeyValue<S> {
             answer(state, keys.map(|keys| keys.into_iter().collect()))
         };
         let options = WatchOptions::new().meta_only();
-        Listing::collect(self.shared_bucket(), patterns, options, add_key, Box::new(on_keys));
+        Listing::collect(self, patterns, options, Box::new(on_keys));
     }
 
     /// Reads every revision of a key that the bucket holds, the oldest first, tombstones included.
-    /// A key that was never written has none.
+    /// A key that was never written has none. As fresh as [`keys`](Self::keys).
     ///
     /// # Errors
     /// As [`keys`](Self::keys).
@@ -60,44 +71,134 @@ impl<S: 'static> KeyValue<S> {
         if let Err(error) = bucket.check_key(key) {
             return bucket.defer(answer, Err(error));
         }
-        let options = WatchOptions::new().include_history();
-        Listing::collect(bucket, &[key], options, Vec::push, answer);
+        Listing::collect(self, &[key], WatchOptions::new().include_history(), answer);
     }
 }
 
-/// A key that is written or deleted during the listing comes again.
-fn add_key(keys: &mut BTreeSet<String>, entry: Entry) {
-    if entry.operation().is_tombstone() {
-        keys.remove(&*entry.key());
-    } else {
-        keys.insert(entry.key().into_owned());
+/// What is collected of the entries that a watch shows.
+trait Collection: Default + 'static {
+    fn add(&mut self, entry: Entry);
+
+    fn is_empty(&self) -> bool;
+
+    /// Asks the leader which of it is still there, and finishes the listing.
+    fn confirm(listing: &Rc<Listing<Self>>, state: &mut State) -> Ran;
+}
+
+/// Keys that have a value.
+impl Collection for BTreeSet<String> {
+    /// A key that is written or deleted during the listing comes again.
+    fn add(&mut self, entry: Entry) {
+        if entry.operation().is_tombstone() {
+            self.remove(&*entry.key());
+        } else {
+            self.insert(entry.key().into_owned());
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn confirm(listing: &Rc<Listing<Self>>, state: &mut State) -> Ran {
+        Subjects { listing: listing.clone(), found: HashSet::new(), filter: 0, offset: 0 }
+            .ask_next(state)
+    }
+}
+
+/// The revisions of one key.
+impl Collection for Vec<Entry> {
+    fn add(&mut self, entry: Entry) {
+        self.push(entry);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn confirm(listing: &Rc<Listing<Self>>, state: &mut State) -> Ran {
+        let asking = listing.clone();
+        let on_first = move |state: &mut State, first: Result<StoredMessage, jetstream::Error>| {
+            let first = match first {
+                Ok(first) => first.sequence,
+                Err(error) if is_no_message(&error) => u64::MAX,
+                Err(error) => return asking.fail(state, error),
+            };
+            asking.items.borrow_mut().retain(|entry| entry.revision() >= first);
+            asking.succeed(state)
+        };
+        let Some(subject) = listing.filters.first() else { return listing.succeed(state) };
+        let query = MessageQuery::NextBySubject { subject, from: 1 };
+        listing.ask(ApiRequest::stored_message(&listing.bucket.stream, query), on_first);
+        Ok(())
+    }
+}
+
+/// Asks the leader for the subjects that it has messages of, page by page.
+struct Subjects {
+    listing: Rc<Listing<BTreeSet<String>>>,
+    found: HashSet<String>,
+    filter: usize,
+    offset: u64,
+}
+
+impl Subjects {
+    fn ask_next(self, state: &mut State) -> Ran {
+        let listing = self.listing.clone();
+        let Some(filter) = listing.filters.get(self.filter) else {
+            let prefix = &listing.bucket.subjects;
+            let is_found = |key: &String| self.found.contains(&format!("{prefix}{key}"));
+            listing.items.borrow_mut().retain(is_found);
+            return listing.succeed(state);
+        };
+        let request = ApiRequest::stream_subjects(&listing.bucket.stream, filter, self.offset);
+        listing.ask(request, |state, info: Result<StreamInfo, jetstream::Error>| match info {
+            Ok(info) => self.note(info).ask_next(state),
+            Err(error) => self.listing.fail(state, error),
+        });
+        Ok(())
+    }
+
+    fn note(mut self, info: StreamInfo) -> Self {
+        let on_page = info.state.subjects.len() as u64;
+        self.found.extend(info.state.subjects.into_keys());
+        self.offset += on_page;
+        if on_page == 0 || self.offset >= info.subjects_total {
+            self.filter += 1;
+            self.offset = 0;
+        }
+        self
     }
 }
 
 /// A collection in the making. It does not own the watch that feeds it, which owns it.
 struct Listing<C> {
     bucket: Rc<Bucket>,
+    /// The subjects that are listed.
+    filters: Vec<String>,
     items: RefCell<C>,
-    /// Counts entries, to tell a listing that is long from one that is stuck.
-    progress: Cell<u64>,
+    /// When something was last heard, to tell a listing that is long from one that is stuck.
+    heard: Cell<Instant>,
     /// Taken when it runs, which is once.
     answer: Cell<Option<Answer<Result<C, Error>>>>,
     timer: Cell<Option<TimerId>>,
 }
 
-impl<C: Default + 'static> Listing<C> {
+impl<C: Collection> Listing<C> {
     /// Watches until the signal, and answers with what has come.
-    fn collect(
-        bucket: &Rc<Bucket>,
+    fn collect<S: 'static>(
+        kv: &KeyValue<S>,
         patterns: &[&str],
         options: WatchOptions,
-        add: fn(&mut C, Entry),
         answer: Answer<Result<C, Error>>,
     ) {
+        let (bucket, reads) = (kv.shared_bucket(), kv.reads());
+        let subject = |pattern: &&str| format!("{}{pattern}", bucket.subjects);
         let listing = Rc::new(Self {
             bucket: bucket.clone(),
+            filters: uncovered(patterns).iter().map(subject).collect(),
             items: RefCell::default(),
-            progress: Cell::new(0),
+            heard: Cell::new(bucket.api.port().now()),
             answer: Cell::new(Some(answer)),
             timer: Cell::new(None),
         });
@@ -105,27 +206,62 @@ impl<C: Default + 'static> Listing<C> {
         let heartbeat = bucket.api.timeout() / 4;
         let options = options.heartbeat(heartbeat.clamp(MIN_HEARTBEAT, Duration::from_secs(5)));
         let collecting = listing.clone();
-        let reader = bucket.watch(patterns, options, move |state, reader, update| match update {
+        let on_update = move |state: &mut State, reader: Option<&Reader>, update| match update {
             Update::Entry(entry) => {
-                collecting.progress.set(collecting.progress.get() + 1);
-                add(&mut collecting.items.borrow_mut(), entry);
+                collecting.note_progress();
+                collecting.items.borrow_mut().add(entry);
                 Ok(())
             }
             Update::Initialized => {
-                let items = std::mem::take(&mut *collecting.items.borrow_mut());
-                collecting.finish(state, reader, Ok(items))
+                if let Some(reader) = reader {
+                    reader.stop();
+                }
+                // without replicas, the consumer is where the leader is
+                let is_fresh = reads == Reads::Direct || collecting.bucket.replicas.get() <= 1;
+                if is_fresh || collecting.items.borrow().is_empty() {
+                    return collecting.succeed(state);
+                }
+                collecting.note_progress();
+                C::confirm(&collecting, state)
             }
-            Update::Ended(error) => collecting.finish(state, reader, Err(error)),
-        });
+            // if it lasts, there is no progress
+            Update::Stalled(_) | Update::Resumed => Ok(()),
+            Update::Ended(error) => collecting.finish(state, Err(error)),
+        };
+        let reader = bucket.watch(patterns, reads, options, on_update);
         if let Some(reader) = reader {
-            listing.watch_over(reader, 0);
+            listing.watch_over(reader, bucket.api.timeout());
         }
     }
 
-    fn finish(&self, state: &mut State, reader: Option<&Reader>, result: Result<C, Error>) -> Ran {
-        if let Some(reader) = reader {
-            reader.stop();
-        }
+    /// Asks the leader, unless the listing is over.
+    fn ask<T: ApiReply>(
+        self: &Rc<Self>,
+        request: Result<ApiRequest, jetstream::Error>,
+        on_reply: impl FnOnce(&mut State, Result<T, jetstream::Error>) -> Ran + 'static,
+    ) {
+        let listing = self.clone();
+        let on_reply = move |state: &mut State, reply: Result<T, jetstream::Error>| {
+            listing.note_progress();
+            on_reply(state, reply)
+        };
+        self.bucket.api.read(request, Box::new(on_reply));
+    }
+
+    fn note_progress(&self) {
+        self.heard.set(self.bucket.api.port().turn_time());
+    }
+
+    fn succeed(&self, state: &mut State) -> Ran {
+        let items = self.items.take();
+        self.finish(state, Ok(items))
+    }
+
+    fn fail(&self, state: &mut State, error: jetstream::Error) -> Ran {
+        self.finish(state, Err(self.bucket.error(error)))
+    }
+
+    fn finish(&self, state: &mut State, result: Result<C, Error>) -> Ran {
         if let Some(timer) = self.timer.take() {
             self.bucket.api.port().cancel_timer(timer);
         }
@@ -133,18 +269,20 @@ impl<C: Default + 'static> Listing<C> {
     }
 
     /// Ends the listing when nothing has come for the time of a request.
-    fn watch_over(self: Rc<Self>, reader: Reader, seen: u64) {
+    fn watch_over(self: Rc<Self>, reader: Reader, delay: Duration) {
         let listing = self.clone();
         let on_time = move |state: &mut State| {
-            let progress = listing.progress.get();
-            if progress > seen {
-                listing.watch_over(reader, progress);
+            let port = listing.bucket.api.port();
+            let end = listing.heard.get() + listing.bucket.api.timeout();
+            let left = end.saturating_duration_since(port.turn_time());
+            if left > Duration::ZERO {
+                listing.watch_over(reader, left);
                 return Ok(());
             }
+            reader.stop();
             let timeout = jetstream::Error::Request(RequestError::Timeout);
-            listing.finish(state, Some(&reader), Err(Error::JetStream(timeout)))
+            listing.finish(state, Err(Error::JetStream(timeout)))
         };
-        let timeout = self.bucket.api.timeout();
-        self.timer.set(Some(self.bucket.api.port().set_timer(timeout, Box::new(on_time))));
+        self.timer.set(Some(self.bucket.api.port().set_timer(delay, Box::new(on_time))));
     }
 }

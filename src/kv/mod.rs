@@ -4,6 +4,52 @@
 //! is complete when the stream has acknowledged it, never before: a `PONG` says nothing about
 //! storage. A read goes to the stream's leader unless told otherwise, so that it sees every write
 //! that was complete when it began.
+//!
+//! # Rights
+//!
+//! A user with restricted rights needs, for the bucket `B`, to subscribe to the inboxes, and to publish
+//! to these subjects. Inboxes of requests and of watches look alike: `_INBOX.*.*` is all of them (with
+//! [`Options::inbox_prefix`](crate::Options::inbox_prefix), the prefix is another). With another API
+//! prefix or a domain, `$JS.API` is that, and keys are written to below it. The server's own defaults
+//! are what permits a user without restrictions everything.
+//!
+//! | operation | needs to publish to | without it, does less |
+//! |---|---|---|
+//! | `put`, `update`, `delete`, `purge` | `$KV.B.>` | `$JS.API.STREAM.INFO.KV_B`: a write that nobody has stored says no more than that |
+//! | `create` | `$KV.B.>`, and if the key was written before, `$JS.API.STREAM.MSG.GET.KV_B` or `$JS.API.DIRECT.GET.KV_B.>` | the same |
+//! | `get`, `get_raw` | `$JS.API.STREAM.MSG.GET.KV_B` | `$JS.API.STREAM.INFO.KV_B`: a mirror is not recognized |
+//! | the same with [`Reads::Direct`] | `$JS.API.DIRECT.GET.KV_B.>` | the same |
+//! | `get_revision` | `$JS.API.STREAM.MSG.GET.KV_B`, or `$JS.API.DIRECT.GET.KV_B` | the same |
+//! | `watch`, `keys`, `history` | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.API.STREAM.MSG.GET.KV_B`, and for more than a few megabytes `$JS.FC.KV_B.>` | `$JS.API.CONSUMER.DELETE.KV_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.KV_B`: a bucket that was created anew, and a mirror, are not recognized, and on a bucket with replicas a listing may show a key that was purged from the stream by hand |
+//! | the same with [`Reads::Direct`] | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.FC.KV_B.>` | the same |
+//! | `status` | `$JS.API.STREAM.INFO.KV_B` | |
+//! | `create_bucket` | `$JS.API.STREAM.CREATE.KV_B` | `$JS.API.STREAM.INFO.KV_B`, `$JS.API.STREAM.UPDATE.KV_B`: an old bucket is not repaired |
+//! | `delete_bucket` | `$JS.API.STREAM.DELETE.KV_B` | |
+//!
+//! What is needed and not permitted is an error ([`Error::is_denied`]) of the call, the watch or the
+//! listing. Only flow control belongs to none: then the watch says [`Update::Stalled`].
+//!
+//! # When nothing comes
+//!
+//! Nothing waits for ever without a word:
+//!
+//! | what is wrong | what is told, and when |
+//! |---|---|
+//! | no rights | an error, as soon as the server has refused |
+//! | the inbox is not permitted | the same ([`jetstream::Error::InboxDenied`](crate::jetstream::Error::InboxDenied) of a watch) |
+//! | nobody leads the stream | a write: [`Error::NoLeader`], at once; a read is sent again until its timeout; a watch: [`Update::Stalled`] after two attempts |
+//! | no quorum | a timeout; a watch: [`Update::Stalled`] after two attempts |
+//! | flow control does not get through | [`Update::Stalled`] after two times three heartbeats |
+//! | deliveries do not arrive | the same |
+//! | a message is lost | nothing: it is read again |
+//! | the consumer is on a replica that lags behind | nothing, while it catches up or another has more; then [`Update::Stalled`] |
+//! | the bucket is deleted | the end of the watch, with [`Error::BucketNotFound`] |
+//! | the bucket is deleted and created anew | the end of the watch, with [`OrderedError::StreamRecreated`](crate::jetstream::OrderedError::StreamRecreated) |
+//! | JetStream is off, or not for the account | an error, at once |
+//! | the connection is lost | the client's hooks; calls have an outcome, and a watch goes on with the next connection |
+//! | the client is closed | an error, and the end of every watch |
+//!
+//! A listing ends with a timeout when nothing was heard for the time of a request, whatever is wrong.
 
 mod bucket;
 mod config;
@@ -13,6 +59,7 @@ mod handle;
 mod lifecycle;
 mod listing;
 mod name;
+mod patterns;
 mod read;
 mod status;
 mod watch;

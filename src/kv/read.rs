@@ -4,15 +4,17 @@ use super::bucket::Bucket;
 use super::entry::{Created, Entry, OperationHeaders};
 use super::error::Error;
 use super::handle::{KeyValue, Reads};
-use crate::callback::{Answer, Callback, Outcome, State, answer, lend};
+use crate::callback::{Answer, Callback, Outcome, Ran, State, answer, lend};
 use crate::jetstream::{
-    self, ApiRequest, ErrorCode, MessageQuery, StoredMessage, read_direct_headers,
+    self, ApiRequest, ErrorCode, MessageQuery, StoredMessage, StreamInfo, read_direct_headers,
 };
 use evnats_protocol::{Message, RequestError};
 use smol_str::SmolStr;
 use std::rc::Rc;
 
 pub(super) type Found = Result<Option<Entry>, Error>;
+
+type Stored = Result<StoredMessage, jetstream::Error>;
 
 impl<S: 'static> KeyValue<S> {
     /// Reads a key's value. `Ok(None)`: it has none, because it was never written, or was deleted.
@@ -56,7 +58,8 @@ impl<S: 'static> KeyValue<S> {
     }
 
     /// Reads a revision of a key, which the bucket's history must still hold. `Ok(None)`: it does
-    /// not, or the revision is another key's, or a tombstone.
+    /// not, or the revision is another key's, or a tombstone. Whoever may not ask the leader for it
+    /// asks any replica, if the bucket allows it.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -76,7 +79,7 @@ impl<S: 'static> KeyValue<S> {
             let is_it = |entry: &Entry| entry.key == key && !entry.operation.is_tombstone();
             answer(state, found.map(|entry| entry.filter(is_it)))
         };
-        bucket.read_from_leader(MessageQuery::Sequence(revision), Box::new(on_found));
+        bucket.get_revision(revision, self.reads(), Box::new(on_found));
     }
 
     fn get_direct(
@@ -95,15 +98,18 @@ impl<S: 'static> KeyValue<S> {
                 let found = found.map(|entry| entry.filter(counts));
                 callback(lend(state), kv, found).into_ran()
             };
-            match bucket.direct_reply(kept.len(), outcome) {
-                DirectReply::Found(found) => answer(state, &kv, found),
-                DirectReply::AskLeader => {
-                    let asked = kv.clone();
-                    let on_found = move |state: &mut State, found| answer(state, &asked, found);
-                    bucket.get_from_leader(&kept, Box::new(on_found));
-                    Ok(())
-                }
+            let reply = bucket.direct_reply(kept.len(), outcome);
+            if let DirectReply::Found(found) = reply {
+                return answer(state, &kv, found);
             }
+            let asked = kv.clone();
+            let on_found: Answer<Found> =
+                Box::new(move |state, found| answer(state, &asked, found));
+            match reply {
+                DirectReply::AskLeader => bucket.get_from_leader(&kept, on_found),
+                _ => bucket.confirm_absence(on_found),
+            }
+            Ok(())
         });
     }
 }
@@ -111,6 +117,8 @@ impl<S: 'static> KeyValue<S> {
 /// What a direct read has brought.
 enum DirectReply {
     Found(Found),
+    /// Nothing, which is to be confirmed.
+    Absent,
     /// The bucket does not allow direct reads.
     AskLeader,
 }
@@ -123,16 +131,107 @@ impl Bucket {
         });
     }
 
+    /// Reads a key's last revision from the leader, or, if that is not permitted, from any replica.
+    /// Whoever writes over what was found is told if it was old.
+    pub(super) fn get_as_permitted(self: &Rc<Self>, key: &str, answer: Answer<Found>) {
+        let (bucket, kept) = (self.clone(), SmolStr::new(key));
+        let on_found = move |state: &mut State, found: Found| match found {
+            Err(error) if error.is_denied() => {
+                let (asked, len) = (bucket.clone(), kept.len());
+                let on_reply = move |state: &mut State, outcome| {
+                    let found = match asked.direct_reply(len, outcome) {
+                        DirectReply::Found(found) => found,
+                        DirectReply::Absent => Ok(None),
+                        DirectReply::AskLeader => Err(error),
+                    };
+                    answer(state, found)
+                };
+                bucket.direct_reads.last(&bucket.api, &kept, on_reply);
+                Ok(())
+            }
+            found => answer(state, found),
+        };
+        self.get_from_leader(key, Box::new(on_found));
+    }
+
+    /// Reads a revision, whosever it is. One that is there is the same everywhere, so that whoever may
+    /// not ask the leader asks any replica, and the other way round.
+    fn get_revision(self: &Rc<Self>, revision: u64, reads: Reads, answer: Answer<Found>) {
+        let bucket = self.clone();
+        let query = MessageQuery::Sequence(revision);
+        match reads {
+            Reads::Leader => {
+                let on_found = move |state: &mut State, found: Found| match found {
+                    Err(error) if error.is_denied() => {
+                        let asked = bucket.clone();
+                        let on_stored = move |state: &mut State, stored: Stored| {
+                            // what nobody answers is denied after all
+                            answer(state, asked.found(stored).map_err(|_| error))
+                        };
+                        bucket.api.read_direct(&bucket.stream, query, Box::new(on_stored));
+                        Ok(())
+                    }
+                    found => answer(state, found),
+                };
+                self.read_from_leader(query, Box::new(on_found));
+            }
+            Reads::Direct => {
+                let on_stored = move |state: &mut State, stored: Stored| match stored {
+                    // the bucket does not allow direct reads
+                    Err(jetstream::Error::NotAvailable) => {
+                        bucket.read_from_leader(query, answer);
+                        Ok(())
+                    }
+                    stored => bucket.answer_stored(state, stored, answer),
+                };
+                self.api.read_direct(&self.stream, query, Box::new(on_stored));
+            }
+        }
+    }
+
     fn read_from_leader(self: &Rc<Self>, query: MessageQuery<'_>, answer: Answer<Found>) {
         let bucket = self.clone();
         let request = ApiRequest::stored_message(&self.stream, query);
-        let on_stored = move |state: &mut _, stored: Result<StoredMessage, jetstream::Error>| {
-            answer(state, bucket.found(stored))
-        };
-        self.api.call(request, Box::new(on_stored));
+        let on_stored =
+            move |state: &mut _, stored: Stored| bucket.answer_stored(state, stored, answer);
+        self.api.read(request, Box::new(on_stored));
     }
 
-    fn found(&self, stored: Result<StoredMessage, jetstream::Error>) -> Found {
+    fn answer_stored(
+        self: &Rc<Self>,
+        state: &mut State,
+        stored: Stored,
+        answer: Answer<Found>,
+    ) -> Ran {
+        match self.found(stored) {
+            Ok(None) if !self.has_own_subjects.get() => {
+                self.confirm_absence(answer);
+                Ok(())
+            }
+            found => answer(state, found),
+        }
+    }
+
+    /// Answers that there is no such message, unless the bucket is one whose keys have the subjects
+    /// of another: there, this says nothing. Asked once.
+    fn confirm_absence(self: &Rc<Self>, answer: Answer<Found>) {
+        let bucket = self.clone();
+        let on_info = move |state: &mut _, info: Result<StreamInfo, jetstream::Error>| {
+            let checked = match info {
+                Ok(info) => bucket.note_stream(&info),
+                // whoever may not ask has an answer to what was asked first
+                Err(error) if error.is_denied() => {
+                    bucket.has_own_subjects.set(true);
+                    Ok(())
+                }
+                Err(error) => Err(bucket.error(error)),
+            };
+            answer(state, checked.map(|()| None))
+        };
+        self.api.read(ApiRequest::stream_info(&self.stream), Box::new(on_info));
+    }
+
+    fn found(&self, stored: Stored) -> Found {
         match stored {
             Ok(stored) => Ok(Some(Entry::from_stored(&self.name, &self.subjects, stored))),
             Err(error) if is_no_message(&error) => Ok(None),
@@ -143,8 +242,10 @@ impl Bucket {
     fn direct_reply(&self, key_len: usize, outcome: Result<Message, RequestError>) -> DirectReply {
         DirectReply::Found(match outcome {
             Ok(reply) => match self.direct_entry(&reply, key_len) {
-                Err(error) if is_no_message(&error) => Ok(None),
-                entry => entry.map(Some).map_err(|error| self.error(error)),
+                Ok(entry) => Ok(Some(entry)),
+                Err(error) if !is_no_message(&error) => Err(self.error(error)),
+                Err(_) if self.has_own_subjects.get() => Ok(None),
+                Err(_) => return DirectReply::Absent,
             },
             // the bucket does not allow direct reads, as other clients may make them
             Err(RequestError::NoResponders) => return DirectReply::AskLeader,
@@ -165,11 +266,15 @@ impl Bucket {
         let direct = read_direct_headers(reply, |name, value| headers.note(name, value))?;
         let payload = reply.payload_to_bytes();
         let block = reply.headers_to_bytes();
-        // the subject ends with the key, and lies in the header block
-        let key_start = direct.subject.len().saturating_sub(key_len);
+        // it lies in the header block
+        let key = direct.subject.strip_prefix(self.subjects.as_bytes());
+        let Some(key) = key.filter(|key| key.len() == key_len) else {
+            let subject = String::from_utf8_lossy(direct.subject);
+            return Err(jetstream::Error::Malformed(format!("a read that answers with {subject}")));
+        };
         Ok(Entry {
             bucket: self.name.clone(),
-            key: block.slice_ref(&direct.subject[key_start..]),
+            key: block.slice_ref(key),
             value: payload,
             revision: direct.sequence,
             delta: 0,
@@ -179,6 +284,6 @@ impl Bucket {
     }
 }
 
-fn is_no_message(error: &jetstream::Error) -> bool {
+pub(super) fn is_no_message(error: &jetstream::Error) -> bool {
     error.api().is_some_and(|api| api.err_code() == ErrorCode::NO_MESSAGE_FOUND)
 }

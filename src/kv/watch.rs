@@ -2,18 +2,25 @@
 //!
 //! The signal comes exactly once, also for an empty bucket, also when everything was filtered
 //! out, and also under steady writes, where "nothing is pending" may never be true: [`Initial`]
-//! decides.
+//! decides. The consumer may sit on a replica that lags behind, so the leader is asked at the
+//! beginning what was the last revision.
 
 use super::bucket::Bucket;
 use super::entry::{Created, Entry, Operation};
 use super::error::Error;
-use super::handle::KeyValue;
+use super::handle::{KeyValue, Reads};
 use super::name;
-use super::watch_initial::{Counts, Initial};
+use super::patterns::uncovered;
+use super::read::is_no_message;
+use super::watch_initial::{Counts, Initial, Step};
 use crate::callback::{Handler, Outcome, Ran, State, lend};
 use crate::event_loop::timers_on;
-use crate::jetstream::{DeliverPolicy, DeliveryInfo, OrderedConfig, Reader, ReaderEvent};
+use crate::jetstream::{
+    self, ApiRequest, DeliverPolicy, DeliveryInfo, MessageQuery, OrderedConfig, Reader,
+    ReaderEvent, Stall, StoredMessage,
+};
 use evnats_protocol::Message;
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -104,8 +111,16 @@ impl WatchOptions {
 pub enum Update {
     /// A revision, in the order of the bucket, none twice.
     Entry(Entry),
-    /// Everything that there was when the watch began has been reported. Comes exactly once.
+    /// Everything that there was when the watch began has been reported: everything that the leader
+    /// of the bucket's stream knew of then. Comes exactly once. With [`Reads::Direct`], everything
+    /// that the replica knew of which serves the watch.
     Initialized,
+    /// Nothing comes at the moment, for this reason, although the connection is there: consumers
+    /// were lost, or could not be made, twice in a row and without progress in between. The watch
+    /// goes on trying, and shows everything when it is over. Comes again if the reason changes.
+    Stalled(Stall),
+    /// What was reported with `Stalled` is over.
+    Resumed,
     /// The watch is over: the bucket or the connection is gone, or could not be reached in the
     /// first place. The last report. Not sent after [`Watcher::stop`].
     Ended(Error),
@@ -193,7 +208,7 @@ impl<S: 'static> KeyValue<S> {
             let watcher = Watcher { kv: kv.clone(), reader: reader.cloned() };
             callback(lend(state), &watcher, update).into_ran()
         };
-        let reader = self.shared_bucket().watch(patterns, options, on_update);
+        let reader = self.shared_bucket().watch(patterns, self.reads(), options, on_update);
         Watcher { kv: self.clone(), reader }
     }
 }
@@ -203,27 +218,43 @@ impl Bucket {
     pub(super) fn watch(
         self: &Rc<Self>,
         patterns: &[&str],
+        reads: Reads,
         options: WatchOptions,
         mut on_update: impl FnMut(&mut State, Option<&Reader>, Update) -> Ran + 'static,
     ) -> Option<Reader> {
         let checked = self
             .check()
+            .and_then(|()| if patterns.is_empty() { Err(Error::NoPatterns) } else { Ok(()) })
             .and_then(|()| patterns.iter().try_for_each(|pattern| name::check_pattern(pattern)));
         if let Err(error) = checked {
             self.api.port().defer(move |state| on_update(state, None, Update::Ended(error)));
             return None;
         }
         let config = self.reader_config(patterns, &options);
+        let mut initial = Initial::new(options.start.counts(), self.api.port().random());
+        let question = Question::new(self, &config.filter_subjects, options.start);
+        if reads == Reads::Direct {
+            initial.handle_leader(0);
+        }
+        let needs_leader = reads == Reads::Leader && options.start != Start::Updates;
+        let asking = question.clone();
         let mut watch = Watch {
             bucket: self.clone(),
-            initial: Initial::new(options.start.counts(), self.api.port().random()),
+            initial,
+            question,
+            is_stream_known: false,
+            behind: 0,
             owes_signal: false,
             ignore_deletes: options.ignore_deletes,
             on_update,
         };
-        Some(Reader::start(&self.api, config, move |state, reader, event| {
+        let reader = Reader::start(&self.api, config, move |state, reader, event| {
             watch.handle_event(state, reader, event)
-        }))
+        });
+        if needs_leader {
+            asking.ask(&reader);
+        }
+        Some(reader)
     }
 
     fn reader_config(&self, patterns: &[&str], options: &WatchOptions) -> OrderedConfig {
@@ -260,10 +291,18 @@ impl Bucket {
     }
 }
 
+/// After so many replicas that lag behind, one after the other, the user is told.
+const LAGGING_REPLICAS: u32 = 2;
+
 /// What turns the events of a reader into updates.
 struct Watch<C> {
     bucket: Rc<Bucket>,
     initial: Initial,
+    question: Rc<Question>,
+    /// The stream is one whose subjects are the bucket's, as far as that can be known.
+    is_stream_known: bool,
+    /// How often the consumer was left because its replica lagged behind.
+    behind: u32,
     /// The signal is due. The user's callback for the entry before it may panic or return an error;
     /// then the signal comes in the next turn.
     owes_signal: bool,
@@ -274,60 +313,157 @@ struct Watch<C> {
 impl<C: FnMut(&mut State, Option<&Reader>, Update) -> Ran> Watch<C> {
     fn handle_event(&mut self, state: &mut State, reader: &Reader, event: ReaderEvent<'_>) -> Ran {
         let mut entry = None;
-        let done = match event {
+        let step = match event {
             ReaderEvent::Message(message, delivery) => {
                 let watched = self.bucket.watched_entry(message, &delivery);
-                let done = self.initial.handle_message(&watched.key, delivery.pending);
+                let (key, revision) = (&watched.key, watched.revision);
+                let step = self.initial.handle_message(key, revision, delivery.pending);
                 entry = Some(watched);
-                done
+                step
             }
             ReaderEvent::Created { initial, received } => {
                 self.initial.handle_created(initial, received)
             }
             ReaderEvent::Idle => self.initial.handle_idle(),
-            ReaderEvent::Again => false,
+            ReaderEvent::Stalled(stall) => {
+                return (self.on_update)(state, Some(reader), Update::Stalled(stall));
+            }
+            ReaderEvent::Resumed => {
+                return (self.on_update)(state, Some(reader), Update::Resumed);
+            }
+            ReaderEvent::Again => match self.question.take_answer() {
+                None => Step::Wait,
+                Some(Ok(last)) => {
+                    let step = self.initial.handle_leader(last);
+                    if self.initial.is_behind() {
+                        return self.leave_replica(state, reader);
+                    }
+                    step
+                }
+                // whoever reads is told of a client that is over, and asks again after the rest
+                Some(Err(error)) if error.is_temporary() || error.is_closed() => {
+                    self.initial.handle_unanswered();
+                    Step::Wait
+                }
+                Some(Err(error)) => return self.end(state, reader, error),
+            },
+            ReaderEvent::Stream(info) => {
+                if let Err(error) = info.map_or(Ok(()), |info| self.bucket.note_stream(info)) {
+                    return self.end(state, reader, error);
+                }
+                self.is_stream_known = true;
+                Step::Wait
+            }
             ReaderEvent::Failed(error) => {
                 let error = self.bucket.error(error);
                 return (self.on_update)(state, Some(reader), Update::Ended(error));
             }
         };
-        if done {
-            self.owes_signal = true;
-            reader.call_again();
+        match step {
+            Step::Wait => {}
+            Step::Ask => self.question.ask(reader),
+            Step::Done => {
+                self.owes_signal = true;
+                reader.call_again();
+            }
         }
         let is_shown = |entry: &Entry| !(self.ignore_deletes && entry.operation.is_tombstone());
         if let Some(entry) = entry.filter(is_shown) {
             (self.on_update)(state, Some(reader), Update::Entry(entry))?;
         }
-        if std::mem::take(&mut self.owes_signal) && !reader.is_stopped() {
-            (self.on_update)(state, Some(reader), Update::Initialized)?;
+        if !self.is_stream_known || !self.owes_signal || reader.is_stopped() {
+            return Ok(());
         }
-        Ok(())
+        if std::mem::take(&mut self.behind) >= LAGGING_REPLICAS {
+            (self.on_update)(state, Some(reader), Update::Resumed)?;
+        }
+        self.owes_signal = false;
+        (self.on_update)(state, Some(reader), Update::Initialized)
+    }
+
+    /// A consumer that is idle, and behind what the leader knows, is on a replica that lags: the next
+    /// one may be on another.
+    fn leave_replica(&mut self, state: &mut State, reader: &Reader) -> Ran {
+        log::info!("a replica of {} lags behind, trying another", self.bucket.stream);
+        reader.restart();
+        self.behind += 1;
+        match self.behind == LAGGING_REPLICAS {
+            true => (self.on_update)(state, Some(reader), Update::Stalled(Stall::LagsBehind)),
+            false => Ok(()),
+        }
+    }
+
+    fn end(&mut self, state: &mut State, reader: &Reader, error: Error) -> Ran {
+        reader.stop();
+        (self.on_update)(state, Some(reader), Update::Ended(error))
     }
 }
 
-/// Patterns that no other one covers: the server refuses overlapping filters (10138).
-fn uncovered<'a>(patterns: &[&'a str]) -> Vec<&'a str> {
-    let covers = evnats_protocol::subject::matches;
-    let is_covered = |index: usize, pattern: &str| {
-        patterns.iter().enumerate().any(|(other, by)| {
-            let same = *by == pattern;
-            other != index && covers(by, pattern) && (!same || other < index)
-        })
-    };
-    let kept = patterns.iter().enumerate().filter(|(index, pattern)| !is_covered(*index, pattern));
-    kept.map(|(_, pattern)| *pattern).collect()
+/// The question to the leader: which revision is the last one of those that are watched? There is a
+/// request for each pattern.
+struct Question {
+    bucket: Rc<Bucket>,
+    filters: Vec<String>,
+    start: Start,
+    /// Requests under way.
+    pending: Cell<usize>,
+    answer: Cell<Option<Result<u64, Error>>>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Question {
+    fn new(bucket: &Rc<Bucket>, filters: &[String], start: Start) -> Rc<Self> {
+        Rc::new(Self {
+            bucket: bucket.clone(),
+            filters: filters.to_vec(),
+            start,
+            pending: Cell::new(0),
+            answer: Cell::new(None),
+        })
+    }
 
-    #[test]
-    fn covered_patterns_are_left_out() {
-        assert_eq!(uncovered(&["a.b", "a.*", "c"]), ["a.*", "c"]);
-        assert_eq!(uncovered(&["a", "a"]), ["a"]);
-        assert_eq!(uncovered(&[">", "a.>", "b"]), [">"]);
-        assert_eq!(uncovered(&["a.*", "*.b"]), ["a.*", "*.b"]);
+    /// Asks, unless that is under way. The reader's callback runs with [`ReaderEvent::Again`] when
+    /// there is an answer.
+    fn ask(self: &Rc<Self>, reader: &Reader) {
+        if self.pending.get() > 0 {
+            return;
+        }
+        self.pending.set(self.filters.len());
+        self.answer.set(None);
+        for filter in &self.filters {
+            let (question, reader) = (self.clone(), reader.clone());
+            let query = MessageQuery::LastBySubject(filter);
+            let request = ApiRequest::stored_message(&self.bucket.stream, query);
+            let on_stored = move |state: &mut State, stored: Result<StoredMessage, _>| {
+                question.note(stored.map(|stored| stored.sequence));
+                match question.pending.get() {
+                    0 => reader.again(state),
+                    _ => Ok(()),
+                }
+            };
+            self.bucket.api.read(request, Box::new(on_stored));
+        }
+    }
+
+    /// Keeps the latest of the answers, or what is wrong with one.
+    fn note(&self, last: Result<u64, jetstream::Error>) {
+        self.pending.set(self.pending.get() - 1);
+        let last = match last {
+            Err(error) if is_no_message(&error) => Ok(0),
+            Err(error) => Err(self.bucket.error(error)),
+            // what was before the revision to begin with does not come
+            Ok(last) if matches!(self.start, Start::Revision(first) if last < first) => Ok(0),
+            Ok(last) => Ok(last),
+        };
+        self.answer.set(Some(match (self.answer.take(), last) {
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (before, Ok(last)) => Ok(before.and_then(Result::ok).unwrap_or(0).max(last)),
+        }));
+    }
+
+    fn take_answer(&self) -> Option<Result<u64, Error>> {
+        match self.pending.get() {
+            0 => self.answer.take(),
+            _ => None,
+        }
     }
 }

@@ -14,6 +14,18 @@ pub(super) enum Counts {
     Nothing,
 }
 
+/// What an event means to the signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing yet, or nothing any more.
+    Wait,
+    /// Everything that this consumer knows of has come, and not what the leader knows of. The leader
+    /// has to be asked whether that is still there.
+    Ask,
+    /// Everything has come. Said once.
+    Done,
+}
+
 /// Tells when everything that there was at the beginning has come.
 ///
 /// Neither of the two obvious signs will do alone. "Nothing is pending" may never be so under steady
@@ -22,6 +34,10 @@ pub(super) enum Counts {
 /// while others that moved are counted in their place. So keys are counted once each, the count has
 /// to be reached, and then what is pending at that moment, and so on for a few rounds, each of which
 /// is as long as the writes during the one before.
+///
+/// And all of that is what one replica knows, which may lag behind. So the leader says which revision
+/// was the last one when the watch began, and one that is not older has to come, or the leader has to
+/// say that there is none any more: what was the last may have been purged meanwhile.
 #[derive(Debug)]
 pub(super) struct Initial {
     updates_only: bool,
@@ -35,6 +51,14 @@ pub(super) struct Initial {
     seed: u64,
     /// What was pending after the last message.
     pending: u64,
+    /// The consumer has said that it has nothing to deliver.
+    idle: bool,
+    /// The last revision that was received.
+    seen: u64,
+    /// A revision that must not be newer than the last one received, once the leader has told.
+    needed: Option<u64>,
+    /// The leader has been asked since the consumer was last idle.
+    asked: bool,
     done: bool,
 }
 
@@ -53,13 +77,35 @@ impl Initial {
             keys: (counts == Counts::Keys).then(HashSet::new),
             seed,
             pending: 0,
+            idle: false,
+            seen: 0,
+            needed: None,
+            asked: true,
             done: false,
         }
     }
 
+    /// The last revision is, or was, this one, as the leader says; 0: there is none. The leader is asked
+    /// at the beginning, and after every [`Step::Ask`].
+    pub(super) fn handle_leader(&mut self, last: u64) -> Step {
+        // if it is an older one now, what was the last is gone, and nothing has taken its place
+        self.needed = Some(self.needed.map_or(last, |needed| needed.min(last)));
+        self.check()
+    }
+
+    /// The leader has not answered. It is asked again when something is heard of the consumer.
+    pub(super) fn handle_unanswered(&mut self) {
+        self.asked = false;
+    }
+
+    /// Whether the consumer has nothing to deliver, although there is more: it lags behind.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.done && self.idle && self.needed.is_some_and(|needed| needed > self.seen)
+    }
+
     /// A consumer was created, the first one or another after a reset, which has `expected`
     /// messages to deliver, of which `received` have come already.
-    pub(super) fn handle_created(&mut self, expected: u64, received: u64) -> bool {
+    pub(super) fn handle_created(&mut self, expected: u64, received: u64) -> Step {
         if self.target.is_some() {
             // the one after a reset delivers messages, and not the last one of each key
             self.keys = None;
@@ -67,15 +113,18 @@ impl Initial {
         }
         self.target = Some(expected);
         self.rounds_left = ROUNDS;
+        self.idle = false;
+        // what was asked at the beginning may still be under way
+        self.asked = self.needed.is_none() && self.asked;
         if received == 0 {
             self.pending = expected;
         }
-        if self.updates_only { self.signal(true) } else { self.check() }
+        if self.updates_only { self.signal() } else { self.check() }
     }
 
-    pub(super) fn handle_message(&mut self, key: &[u8], pending: u64) -> bool {
+    pub(super) fn handle_message(&mut self, key: &[u8], revision: u64, pending: u64) -> Step {
         if self.done {
-            return false;
+            return Step::Wait;
         }
         let is_new = match &mut self.keys {
             Some(keys) => keys.insert(digest(self.seed, key)),
@@ -83,30 +132,40 @@ impl Initial {
         };
         self.received = self.received.saturating_add(u64::from(is_new));
         self.pending = pending;
+        self.seen = self.seen.max(revision);
+        self.idle = false;
         self.check()
     }
 
-    /// Returns whether the round that ends now was the last one.
-    fn check(&mut self) -> bool {
-        if self.done || self.target.is_none_or(|target| self.received < target) {
-            return false;
+    /// The consumer says that it has nothing to deliver: what was to come may have been removed.
+    pub(super) fn handle_idle(&mut self) -> Step {
+        (self.idle, self.asked) = (true, false);
+        self.check()
+    }
+
+    /// Decides. A round that ends before the leader's revision has come does not count: it is over
+    /// what a replica knows.
+    fn check(&mut self) -> Step {
+        let Some(target) = self.target.filter(|_| !self.done) else { return Step::Wait };
+        if !self.idle && self.received < target {
+            return Step::Wait;
         }
-        let last = self.pending == 0 || self.rounds_left == 0;
-        self.rounds_left = self.rounds_left.saturating_sub(1);
+        if self.needed.is_none_or(|needed| needed > self.seen) {
+            let asked = std::mem::replace(&mut self.asked, true);
+            return if asked { Step::Wait } else { Step::Ask };
+        }
+        if self.idle || self.pending == 0 || self.rounds_left == 0 {
+            return self.signal();
+        }
+        self.rounds_left -= 1;
         self.target = Some(self.received.saturating_add(self.pending));
         // from here on messages are waited for, whichever keys they are of
         self.keys = None;
-        self.signal(last)
+        Step::Wait
     }
 
-    /// The consumer says that it has nothing to deliver: what was to come may have been removed.
-    pub(super) fn handle_idle(&mut self) -> bool {
-        self.signal(self.target.is_some())
-    }
-
-    /// Returns true the first time only.
-    fn signal(&mut self, complete: bool) -> bool {
-        complete && !std::mem::replace(&mut self.done, true)
+    fn signal(&mut self) -> Step {
+        if std::mem::replace(&mut self.done, true) { Step::Wait } else { Step::Done }
     }
 }
 
@@ -118,92 +177,4 @@ fn digest(seed: u64, key: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Returns for each message whether it brought the signal.
-    fn receive(initial: &mut Initial, messages: &[(&str, u64)]) -> Vec<bool> {
-        messages
-            .iter()
-            .map(|(key, pending)| initial.handle_message(key.as_bytes(), *pending))
-            .collect()
-    }
-
-    #[test]
-    fn an_empty_bucket_is_done_when_the_consumer_exists() {
-        assert!(Initial::new(Counts::Keys, 7).handle_created(0, 0));
-        assert!(Initial::new(Counts::Nothing, 7).handle_created(7, 0));
-    }
-
-    #[test]
-    fn the_signal_comes_once() {
-        let mut initial = Initial::new(Counts::Keys, 7);
-        assert!(!initial.handle_created(3, 0));
-        let signals = receive(&mut initial, &[("a", 2), ("b", 1), ("c", 0), ("a", 0)]);
-        assert_eq!(signals, [false, false, true, false]);
-        let mut initial = Initial::new(Counts::Messages, 7);
-        assert_eq!(receive(&mut initial, &[("a", 1), ("a", 0)]), [false, false], "not known yet");
-        assert!(initial.handle_created(2, 2));
-        assert_eq!(receive(&mut initial, &[("a", 0)]), [false]);
-    }
-
-    #[test]
-    fn keys_written_again_during_the_scan_are_waited_for() {
-        let mut initial = Initial::new(Counts::Keys, 7);
-        assert!(!initial.handle_created(3, 0));
-        let messages = [("a", 4), ("new", 3), ("newer", 2), ("b", 1), ("c", 0)];
-        assert_eq!(receive(&mut initial, &messages), [false, false, false, false, true]);
-    }
-
-    #[test]
-    fn a_key_that_comes_twice_counts_once() {
-        let mut initial = Initial::new(Counts::Keys, 7);
-        assert!(!initial.handle_created(3, 0));
-        // server 2.10 does not count what was written again as pending
-        let messages = [("a", 1), ("b", 0), ("a", 0), ("c", 0)];
-        assert_eq!(receive(&mut initial, &messages), [false, false, false, true]);
-    }
-
-    #[test]
-    fn under_steady_writes_the_signal_still_comes() {
-        let mut initial = Initial::new(Counts::Messages, 7);
-        assert!(!initial.handle_created(3, 0));
-        let messages = (1..1000).find(|_| initial.handle_message(b"k", 5));
-        // the three of the beginning, and then four rounds of five
-        assert_eq!(messages, Some(23));
-        assert_eq!(receive(&mut initial, &[("k", 0)]), [false]);
-    }
-
-    #[test]
-    fn an_idle_consumer_has_delivered_everything() {
-        let mut initial = Initial::new(Counts::Keys, 7);
-        assert!(!initial.handle_idle(), "the consumer is not known yet");
-        assert!(!initial.handle_created(3, 0));
-        assert!(initial.handle_idle(), "all three were purged before their turn");
-        assert!(!initial.handle_idle());
-    }
-
-    #[test]
-    fn the_count_begins_again_with_a_new_consumer() {
-        let mut initial = Initial::new(Counts::Keys, 7);
-        assert!(!initial.handle_created(5, 0));
-        assert_eq!(receive(&mut initial, &[("a", 4)]), [false]);
-        assert!(!initial.handle_created(2, 0), "after a reset");
-        assert_eq!(receive(&mut initial, &[("a", 1), ("a", 0)]), [false, true]);
-        let mut initial = Initial::new(Counts::Keys, 7);
-        assert!(!initial.handle_created(5, 0));
-        assert!(initial.handle_created(0, 0), "the rest was deleted meanwhile");
-        let mut initial = Initial::new(Counts::Keys, 7);
-        assert!(!initial.handle_created(5, 0));
-        assert_eq!(receive(&mut initial, &[("a", 4)]), [false]);
-        assert!(initial.handle_created(0, 0), "what was pending in the one before does not count");
-    }
-
-    #[test]
-    fn a_server_that_counts_beyond_all_measure_does_no_harm() {
-        let mut initial = Initial::new(Counts::Messages, 7);
-        assert!(!initial.handle_created(1, 0));
-        assert_eq!(receive(&mut initial, &[("a", u64::MAX), ("b", u64::MAX)]), [false, false]);
-        assert!(initial.handle_idle());
-    }
-}
+mod tests;

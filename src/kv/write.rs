@@ -4,12 +4,12 @@
 //! Tombstones have a fence (`PING`) behind the acknowledgement, so that a core subscriber that
 //! the caller asks afterwards has seen them too.
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, OnWritten};
 use super::error::Error;
 use super::handle::KeyValue;
 use super::read::Found;
-use crate::callback::{Answer, Callback, Outcome, Ran, State, answer, lend};
-use crate::jetstream::{self, acknowledged_sequence};
+use crate::callback::{Callback, Outcome, Ran, State, answer, lend};
+use crate::jetstream::{self, ApiRequest, StreamInfo, acknowledged_sequence};
 use evnats_protocol::{HeaderMap, Message, OutgoingMessage, Payload, RequestError};
 use smol_str::SmolStr;
 use std::rc::Rc;
@@ -19,15 +19,12 @@ const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 /// How often a creation is tried again when tombstones come and go under it.
 const CREATE_ATTEMPTS: u32 = 3;
 
-/// The callback of a write: the new revision, or why there is none.
-type OnWritten = Answer<Result<u64, Error>>;
-
 impl<S: 'static> KeyValue<S> {
     /// Gives a key a value. The callback gets the new revision.
     ///
     /// # Errors
-    /// [`Error::InvalidKey`], [`Error::BucketNotFound`], [`Error::ValueTooLarge`], or what
-    /// JetStream reports. Without an acknowledgement (timeout, disconnect) the value may have been
+    /// [`Error::InvalidKey`], [`Error::BucketNotFound`], [`Error::ValueTooLarge`],
+    /// [`Error::NoLeader`] during an election, or what JetStream reports. Without an acknowledgement (timeout, disconnect) the value may have been
     /// stored.
     #[inline]
     #[doc(alias = "Put")]
@@ -43,8 +40,13 @@ impl<S: 'static> KeyValue<S> {
         }
         let kv = self.clone();
         bucket.send(key, value.into(), None, move |state, outcome| {
-            let revision = kv.shared_bucket().revision(outcome);
-            callback(lend(state), &kv, revision).into_ran()
+            match kv.shared_bucket().revision(outcome) {
+                Err(error) if is_not_stored(&error) => {
+                    kv.shared_bucket().tell_why_not_stored(answer(&kv, callback));
+                    Ok(())
+                }
+                revision => callback(lend(state), &kv, revision).into_ran(),
+            }
         });
     }
 
@@ -157,7 +159,7 @@ impl Bucket {
     /// Reads the revision out of an acknowledgement.
     #[inline]
     fn revision(&self, outcome: Result<Message, RequestError>) -> Result<u64, Error> {
-        acknowledged_sequence(outcome).map_err(|error| self.error(error))
+        acknowledged_sequence(outcome, &self.stream).map_err(|error| self.error(error))
     }
 
     fn write(
@@ -172,8 +174,50 @@ impl Bucket {
         }
         let bucket = self.clone();
         self.send(key, value, Some(headers), move |state, outcome| {
-            answer(state, bucket.revision(outcome))
+            match bucket.revision(outcome) {
+                Err(error) if is_not_stored(&error) => {
+                    bucket.tell_why_not_stored(answer);
+                    Ok(())
+                }
+                revision => answer(state, revision),
+            }
         });
+    }
+
+    /// Answers a write that nobody has stored. There may be no bucket, or none that can be written
+    /// to, or nobody who leads it at the moment: the API knows, and is asked once for all writes that
+    /// wait for it.
+    fn tell_why_not_stored(self: &Rc<Self>, answer: OnWritten) {
+        let mut unstored = self.unstored.borrow_mut();
+        unstored.push(answer);
+        if unstored.len() > 1 {
+            return;
+        }
+        drop(unstored);
+        let bucket = self.clone();
+        let on_info = move |_: &mut State, info: Result<StreamInfo, jetstream::Error>| {
+            let error = bucket.why_not_stored(info);
+            // each in a turn of its own: a callback may panic, and the next one is to run
+            for answer in bucket.unstored.take() {
+                bucket.defer(answer, Err(error.clone()));
+            }
+            Ok(())
+        };
+        self.api.call(ApiRequest::stream_info(&self.stream), Box::new(on_info));
+    }
+
+    fn why_not_stored(&self, info: Result<StreamInfo, jetstream::Error>) -> Error {
+        let no_leader = Error::NoLeader { bucket: self.name.to_string() };
+        match info {
+            Ok(info) => self.note_stream(&info).err().unwrap_or(no_leader),
+            // the question may not be answered or permitted; that nothing was stored stays certain
+            Err(error) if error.is_denied() || error.is_closed() => {
+                Error::JetStream(jetstream::Error::NotStored)
+            }
+            Err(error @ jetstream::Error::NotAvailable) => Error::JetStream(error),
+            Err(error) if error.is_temporary() => no_leader,
+            Err(error) => self.error(error),
+        }
     }
 
     /// Writes if the key's last revision is the expected one.
@@ -271,8 +315,12 @@ impl Creation {
             }
             Err(error) => answer(state, Err(error)),
         };
-        bucket.get_from_leader(&key, Box::new(on_found));
+        bucket.get_as_permitted(&key, Box::new(on_found));
     }
+}
+
+fn is_not_stored(error: &Error) -> bool {
+    *error == Error::JetStream(jetstream::Error::NotStored)
 }
 
 fn delete_headers() -> HeaderMap {

@@ -23,11 +23,31 @@ pub struct SimulatedServer {
     state: Rc<RefCell<State>>,
 }
 
+/// What keeps a server from feeding consumers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trouble {
+    #[default]
+    None,
+    /// Nothing of what consumers send arrives.
+    NoDeliveries,
+    /// Only the first message of a consumer arrives.
+    OneDelivery,
+    /// Consumers wait for an answer to their flow control that never comes.
+    Stalled,
+    /// Requests for a consumer are not answered.
+    NoAnswer,
+    /// Requests for a consumer are refused for the moment.
+    NoLeader,
+    /// What is read from the leader is not answered.
+    SilentReads,
+}
+
 /// What the servers of a cluster have in common.
 struct State {
     simulation: Simulation,
     clients: BTreeMap<u64, Client>,
     streams: BTreeMap<String, Stream>,
+    trouble: Trouble,
     /// How many `PING`s have come.
     pings: u64,
     /// How many clients have connected.
@@ -86,6 +106,7 @@ impl SimulatedServer {
             simulation: simulation.clone(),
             clients: BTreeMap::new(),
             streams: BTreeMap::new(),
+            trouble: Trouble::None,
             pings: 0,
             connects: 0,
         };
@@ -129,6 +150,16 @@ impl SimulatedServer {
     pub fn restart(&self) {
         self.kill();
         self.listen();
+    }
+
+    /// Has something go wrong from now on.
+    pub fn set_trouble(&self, trouble: Trouble) {
+        self.state.borrow_mut().trouble = trouble;
+    }
+
+    /// Number of a stream's consumers.
+    pub fn consumers(&self, stream: &str) -> usize {
+        self.state.borrow().streams.get(stream).map_or(0, |stream| stream.consumers.len())
     }
 
     pub fn pings(&self) -> u64 {
@@ -187,6 +218,9 @@ impl SimulatedServer {
     fn publish(&self, state: &mut State, from: u64, message: &Message) {
         let subject = message.subject();
         if let Some(operation) = subject.strip_prefix("$JS.API.") {
+            if state.is_silent(operation) {
+                return;
+            }
             let answer = self.call(state, operation, message.payload());
             return state.answer(message, answer);
         }
@@ -215,6 +249,9 @@ impl SimulatedServer {
             ["STREAM", "CREATE", name] => state.create_stream(name, request),
             ["STREAM", "INFO", name] => state.stream_info(name),
             ["STREAM", "MSG", "GET", name] => state.stored(name, &request),
+            ["CONSUMER", "CREATE", ..] if state.trouble == Trouble::NoLeader => {
+                error(503, 10_008, "JetStream system temporarily unavailable")
+            }
             ["CONSUMER", "CREATE", stream, name, ..] => {
                 let answer = state.create_consumer(stream, name, &request["config"]);
                 self.plan(state, stream.to_owned(), name.to_owned(), Duration::ZERO);
@@ -283,6 +320,17 @@ impl State {
         if let Some(reply) = request.reply() {
             let body = answer.to_string();
             self.route(&reply, None, &Message::new(&reply, 0, None, None, body.as_bytes()));
+        }
+    }
+
+    /// Whether a request to the API gets no answer.
+    fn is_silent(&self, operation: &str) -> bool {
+        match self.trouble {
+            Trouble::NoAnswer => operation.starts_with("CONSUMER.CREATE."),
+            Trouble::SilentReads => {
+                operation.starts_with("STREAM.MSG.GET.") || operation.starts_with("STREAM.INFO.")
+            }
+            _ => false,
         }
     }
 
@@ -383,6 +431,10 @@ impl State {
 
     /// Has the consumers of a stream deliver what they have for those who listen.
     fn push(&mut self, name: &str) {
+        if matches!(self.trouble, Trouble::NoDeliveries | Trouble::Stalled) {
+            return;
+        }
+        let most = if self.trouble == Trouble::OneDelivery { 1 } else { u64::MAX };
         let Some(stream) = self.streams.get_mut(name) else { return };
         let mut deliveries = Vec::new();
         let mut consumers = std::mem::take(&mut stream.consumers);
@@ -393,7 +445,9 @@ impl State {
             if !self.clients.values().any(listens) {
                 continue;
             }
-            while let Some(sequence) = stream.next_for(consumer) {
+            while consumer.delivered < most
+                && let Some(sequence) = stream.next_for(consumer)
+            {
                 consumer.delivered += 1;
                 let stored = &stream.messages[&sequence];
                 let (count, at) = (consumer.delivered, stored.at.as_nanos());
@@ -415,12 +469,17 @@ impl State {
         let stream = self.streams.get_mut(name)?;
         let Consumer { deliver, delivered, heartbeat, .. } = stream.consumers.get(consumer)?;
         let (deliver, heartbeat) = (deliver.clone(), *heartbeat);
-        if heartbeat.is_zero() || is_first {
+        let is_lost = matches!(self.trouble, Trouble::NoDeliveries | Trouble::OneDelivery);
+        if heartbeat.is_zero() || is_first || is_lost {
             return Some(heartbeat).filter(|heartbeat| !heartbeat.is_zero());
         }
+        let stalled = match self.trouble {
+            Trouble::Stalled => "Nats-Consumer-Stalled: $JS.FC.stalled\r\n",
+            _ => "",
+        };
         let headers = format!(
             "NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: {delivered}\r\n\
-             Nats-Last-Stream: {}\r\n\r\n",
+             Nats-Last-Stream: {}\r\n{stalled}\r\n",
             stream.last
         );
         let beat = Message::new(&deliver, 0, None, Some(headers.as_bytes()), b"");
@@ -470,7 +529,8 @@ impl Stream {
     }
 
     fn sequences(&self, subject: &str) -> Vec<u64> {
-        let own = self.messages.iter().filter(|(_, stored)| stored.message.subject() == subject);
+        let own =
+            self.messages.iter().filter(|(_, stored)| matches(subject, &stored.message.subject()));
         own.map(|(sequence, _)| *sequence).collect()
     }
 

@@ -201,6 +201,9 @@ impl From<kv::Error> for Failure {
             kv::Error::BucketNotFound { bucket } => {
                 Self::new("bucket_not_found", message).with("bucket", bucket)
             }
+            kv::Error::NoLeader { bucket } => {
+                Self::new("no_leader", message).with("bucket", bucket)
+            }
             kv::Error::BucketExists { bucket } => {
                 Self::new("bucket_exists", message).with("bucket", bucket)
             }
@@ -228,7 +231,7 @@ impl From<jetstream::Error> for Failure {
         match error {
             jetstream::Error::Request(error) => error.into(),
             jetstream::Error::NotAvailable => Self::new("jetstream_not_available", message),
-            jetstream::Error::NoStream => Self::new("no_stream", message),
+            jetstream::Error::NotStored => Self::new("not_stored", message),
             jetstream::Error::Malformed(_) => Self::new("malformed_reply", message),
             jetstream::Error::Closed => Self::new(NOT_CONNECTED, message),
             _ => Self::new("jetstream", message),

@@ -17,16 +17,18 @@
 use super::delivery_info::DeliveryInfo;
 use crate::jetstream::api_error::{ApiError, ErrorCode};
 use crate::jetstream::envelope::ResponseError;
-use crate::jetstream::error::OrderedError;
+use crate::jetstream::error::{OrderedError, Stall};
 use crate::jetstream::manage::{
     AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, ReplayPolicy,
 };
 use std::collections::VecDeque;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// After this many idle heartbeats without any sign of it, a consumer is given up.
 const MISSED_HEARTBEATS: u32 = 3;
+/// After this many losses of a consumer, or failed starts, without any progress, the user is told.
+const TROUBLES: u32 = 2;
 /// The wait after the first failed start; each further one doubles it …
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// … up to this.
@@ -80,6 +82,8 @@ pub(crate) enum CreateError {
     Api(ApiError),
     /// Nobody listens on the endpoint (status 503): JetStream is starting, or not enabled.
     NoResponders,
+    /// The server does not permit the request.
+    Denied,
     /// No reply in time, or the connection was lost: the consumer may exist.
     Unanswered,
     /// A reply that cannot be decoded.
@@ -112,6 +116,10 @@ pub(crate) enum Action {
     Delete { name: String },
     /// Publish an empty message to this subject.
     Reply { subject: Vec<u8> },
+    /// Not to be done, but to be told: nothing comes at the moment, and this is why.
+    Stalled(Stall),
+    /// Not to be done, but to be told: what was reported with `Stalled` is over.
+    Resumed,
     /// The end. Nothing follows but perhaps a `Delete`.
     Failed(OrderedError),
 }
@@ -152,13 +160,30 @@ pub(crate) struct Ordered {
     incarnation: u64,
     phase: Phase,
     connected: bool,
+    /// When the stream was created that is being read, once that is known.
+    stream_created: Option<SystemTime>,
     /// Starts since the last sign of life from a consumer.
     attempts: u32,
     resets: u64,
+    trouble: Trouble,
     /// Create requests handed out whose outcome is not known yet, of all incarnations.
     unanswered: usize,
     actions: VecDeque<Action>,
     random: fastrand::Rng,
+}
+
+/// What keeps the reader from being fed.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Losses and failed starts since the last progress.
+    count: u32,
+    /// Losses for want of flow control since the last sign that it works. Each consumer delivers
+    /// something before it stops, so that messages alone are no such sign.
+    flow_losses: u32,
+    /// The current consumer has said that it waits for an answer, and sent no message since.
+    is_waiting: bool,
+    /// What the user was told last, and has not been told the end of.
+    told: Option<Stall>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,8 +210,10 @@ impl Ordered {
             incarnation: 0,
             phase: Phase::Starting,
             connected: true,
+            stream_created: None,
             attempts: 0,
             resets: 0,
+            trouble: Trouble::default(),
             unanswered: 0,
             actions: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed),
@@ -220,7 +247,7 @@ impl Ordered {
         self.unanswered = self.unanswered.saturating_sub(1);
         let exists = match &result {
             Ok(_) | Err(CreateError::Unanswered | CreateError::Malformed(_)) => true,
-            Err(CreateError::Api(_) | CreateError::NoResponders) => false,
+            Err(CreateError::Api(_) | CreateError::NoResponders | CreateError::Denied) => false,
         };
         if let Ok(info) = &result
             && incarnation == self.incarnation
@@ -246,8 +273,12 @@ impl Ordered {
                 });
                 return;
             }
-            Err(CreateError::Unanswered | CreateError::NoResponders) => self.back_off(now),
-            Err(CreateError::Api(error)) if error.is_temporary() => self.back_off(now),
+            Err(CreateError::Unanswered) => self.fail_start(Stall::NoAnswer, now),
+            Err(CreateError::NoResponders) => self.fail_start(Stall::NotAvailable, now),
+            Err(CreateError::Denied) => self.fail_start(Stall::Denied, now),
+            Err(CreateError::Api(error)) if error.is_temporary() => {
+                self.fail_start(Stall::Refused(error), now);
+            }
             Err(CreateError::Api(error)) if error.err_code() == ErrorCode::STREAM_NOT_FOUND => {
                 self.fail(OrderedError::StreamNotFound(error));
             }
@@ -273,6 +304,8 @@ impl Ordered {
         match self.position.advance(&delivery) {
             Step::Next => {
                 self.record_sign_of_life(now);
+                self.trouble.note_message();
+                self.note_progress();
                 Verdict::Deliver(delivery)
             }
             Step::Seen => {
@@ -281,7 +314,7 @@ impl Ordered {
             }
             Step::Repeated => Verdict::Ignore,
             Step::Gap => {
-                self.reset(now, Leave::Delete);
+                self.reset(now, Leave::Delete, Stall::MessagesLost);
                 Verdict::Gap
             }
             Step::Recreated => {
@@ -299,20 +332,52 @@ impl Ordered {
         match status.code {
             100 => {
                 if status.last_consumer_sequence.is_some_and(|last| !self.position.is_at(last)) {
-                    return self.reset(now, Leave::Delete);
+                    return self.reset(now, Leave::Delete, Stall::MessagesLost);
                 }
-                self.record_sign_of_life(now);
+                if status.stalled.is_some() {
+                    // alone, it is no sign that anything will ever come
+                    self.trouble.is_waiting = true;
+                } else {
+                    self.record_sign_of_life(now);
+                    if status.reply.is_none() {
+                        self.trouble.note_idle();
+                        self.note_progress();
+                    }
+                }
                 // everything before this status was handled before it, so the server may go on
                 for subject in [status.reply, status.stalled].into_iter().flatten() {
                     self.actions.push_back(Action::Reply { subject: subject.to_vec() });
                 }
             }
             409 if status.description.eq_ignore_ascii_case("consumer deleted") => {
-                self.reset(now, Leave::Gone);
+                self.reset(now, Leave::Gone, Stall::ConsumerLost);
             }
-            503 => self.reset(now, Leave::Delete),
+            503 => self.reset(now, Leave::Delete, Stall::ConsumerLost),
             _ => {}
         }
+    }
+
+    /// The stream was created at this time. The machine is told before each consumer: sequences of
+    /// another stream mean something else, and a start behind the last one of them is silence.
+    pub(crate) fn handle_stream(&mut self, created: Option<SystemTime>) {
+        let Some(created) = created.filter(|_| self.phase != Phase::Ended) else { return };
+        if *self.stream_created.get_or_insert(created) != created {
+            self.fail(OrderedError::StreamRecreated);
+        }
+    }
+
+    /// Leaves the consumer for another one.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Running { .. }) {
+            self.resets += 1;
+            self.leave(Leave::Delete);
+            self.start_again(now);
+        }
+    }
+
+    /// Whether there is something for `Ordered::poll_action`.
+    pub(crate) fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
     }
 
     /// The connection is lost, and whatever the consumer sends from now on with it.
@@ -339,7 +404,11 @@ impl Ordered {
             return;
         }
         match self.phase {
-            Phase::Running { .. } => self.reset(now, Leave::Delete),
+            Phase::Running { .. } if self.trouble.is_waiting => {
+                self.trouble.flow_losses += 1;
+                self.reset(now, Leave::Delete, Stall::FlowControl);
+            }
+            Phase::Running { .. } => self.reset(now, Leave::Delete, Stall::NoDeliveries),
             Phase::Waiting { .. } => self.start(),
             Phase::Starting | Phase::Creating | Phase::Ended => {}
         }
@@ -362,8 +431,14 @@ impl Ordered {
     pub(crate) fn stop(&mut self) {
         if self.phase != Phase::Ended {
             self.leave(Leave::Delete);
-            self.phase = Phase::Ended;
+            self.end();
         }
+    }
+
+    /// Forgets everything but deletions.
+    fn end(&mut self) {
+        self.phase = Phase::Ended;
+        self.actions.retain(|action| matches!(action, Action::Delete { .. }));
     }
 
     /// Whether the reader ended and wants nothing more of the driver. It may be dropped before: the
@@ -396,10 +471,36 @@ impl Ordered {
         }
     }
 
+    /// There is progress. The user is told if it was known to be missing.
+    fn note_progress(&mut self) {
+        if self.trouble.flow_losses == 0 {
+            self.trouble.count = 0;
+            if self.trouble.told.take().is_some() {
+                self.actions.push_back(Action::Resumed);
+            }
+        }
+    }
+
+    /// A consumer was lost, or could not be made.
+    fn note_trouble(&mut self, stall: Stall) {
+        self.trouble.count = self.trouble.count.saturating_add(1);
+        let is_known = self.trouble.told.as_ref() == Some(&stall);
+        if self.trouble.count.max(self.trouble.flow_losses) >= TROUBLES && !is_known {
+            self.trouble.told = Some(stall.clone());
+            self.actions.push_back(Action::Stalled(stall));
+        }
+    }
+
+    fn fail_start(&mut self, stall: Stall, now: Instant) {
+        self.note_trouble(stall);
+        self.back_off(now);
+    }
+
     /// Starts the next incarnation.
     fn start(&mut self) {
         self.incarnation += 1;
         self.position.restart();
+        self.trouble.is_waiting = false;
         self.phase = Phase::Starting;
         let incarnation = self.incarnation;
         let config = Box::new(self.consumer_config());
@@ -407,11 +508,17 @@ impl Ordered {
         self.actions.push_back(Action::Create { incarnation, config });
     }
 
-    /// Leaves an incarnation that failed and starts the next one: at once after one that worked,
-    /// later after one that never did, lest a server that kills each consumer be flooded.
-    fn reset(&mut self, now: Instant, leave: Leave) {
+    /// Leaves an incarnation that failed and starts the next one.
+    fn reset(&mut self, now: Instant, leave: Leave, stall: Stall) {
         self.resets += 1;
         self.leave(leave);
+        self.note_trouble(stall);
+        self.start_again(now);
+    }
+
+    /// Starts the next incarnation: at once after one that worked, later after one that never did,
+    /// lest a server that kills each consumer be flooded.
+    fn start_again(&mut self, now: Instant) {
         if self.attempts == 0 {
             self.attempts = 1;
             self.start();
@@ -432,7 +539,10 @@ impl Ordered {
     /// Forgets what is queued for the current incarnation, and deletes its consumer if it is known
     /// to exist. One that is still being created is deleted once the outcome is known.
     fn leave(&mut self, leave: Leave) {
-        self.actions.retain(|action| matches!(action, Action::Delete { .. }));
+        let outlives = |action: &Action| {
+            matches!(action, Action::Delete { .. } | Action::Stalled(_) | Action::Resumed)
+        };
+        self.actions.retain(outlives);
         if matches!(self.phase, Phase::Running { .. }) && leave == Leave::Delete {
             self.delete(self.incarnation);
         }
@@ -440,7 +550,7 @@ impl Ordered {
 
     fn fail(&mut self, error: OrderedError) {
         self.leave(Leave::Delete);
-        self.phase = Phase::Ended;
+        self.end();
         self.actions.push_front(Action::Failed(error));
     }
 
@@ -485,6 +595,21 @@ impl Ordered {
     fn ignored_filters(&self, info: &ConsumerInfo) -> bool {
         self.config.filter_subjects.len() > 1
             && info.config.as_ref().is_some_and(|config| config.filter_subjects.is_empty())
+    }
+}
+
+impl Trouble {
+    fn note_message(&mut self) {
+        if std::mem::take(&mut self.is_waiting) {
+            // the answer has arrived
+            self.flow_losses = 0;
+        }
+    }
+
+    /// The consumer has nothing to deliver, and waits for nothing.
+    fn note_idle(&mut self) {
+        self.is_waiting = false;
+        self.flow_losses = 0;
     }
 }
 

@@ -10,8 +10,8 @@ use crate::client::{Delivery, Observed, ObserverId, Port};
 use crate::event_loop::TimerId;
 use crate::jetstream::api::{Api, ApiRequest};
 use crate::jetstream::api_error::ErrorCode;
-use crate::jetstream::error::{Error, OrderedError};
-use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo};
+use crate::jetstream::error::{Error, OrderedError, Stall};
+use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo, StreamInfo};
 use evnats_protocol::{Message, OutgoingMessage, RequestError, SubscriptionId};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -38,6 +38,8 @@ struct Progress {
     /// Empty for good once the reader has ended.
     callback: CallbackSlot<OnEvent>,
     ended: bool,
+    /// The question about the stream was not answered.
+    wants_stream: bool,
     /// Whether a consumer has ever been created: before, errors are the user's to know.
     opened: bool,
 }
@@ -51,9 +53,16 @@ pub(crate) enum ReaderEvent<'a> {
     /// A consumer was created, which has `initial` messages to deliver to be where the stream was
     /// then; `received` of them have come already. Comes again after every reset.
     Created { initial: u64, received: u64 },
+    /// What is known of the stream, asked for before each consumer. `None`: the server does not
+    /// permit the question.
+    Stream(Option<&'a StreamInfo>),
     /// The consumer has nothing to deliver at the moment.
     Idle,
-    /// What [`Reader::call_again`] asked for.
+    /// Nothing comes at the moment, for this reason. The reader goes on trying.
+    Stalled(Stall),
+    /// What was reported with `Stalled` is over.
+    Resumed,
+    /// What [`Reader::call_again`] or [`Reader::again`] asked for.
     Again,
     /// The end, with its reason. Not sent for [`Reader::stop`].
     Failed(Error),
@@ -76,6 +85,7 @@ impl Reader {
             observer: None,
             callback: CallbackSlot::new(callback),
             ended: false,
+            wants_stream: false,
             opened: false,
         };
         let progress = RefCell::new(progress);
@@ -105,10 +115,24 @@ impl Reader {
     /// Has the callback run once more, in the next turn, with [`ReaderEvent::Again`].
     pub(crate) fn call_again(&self) {
         let reader = self.clone();
-        self.port().defer(move |state| match reader.is_stopped() {
+        self.port().defer(move |state| reader.again(state));
+    }
+
+    /// Runs the callback with [`ReaderEvent::Again`], unless the reader is stopped. Not to be called
+    /// within it.
+    pub(crate) fn again(&self, state: &mut State) -> Ran {
+        match self.is_stopped() {
             true => Ok(()),
-            false => reader.emit(state, ReaderEvent::Again),
-        });
+            false => self.emit(state, ReaderEvent::Again),
+        }
+    }
+
+    /// Leaves the consumer for another one, which may be on another server.
+    pub(crate) fn restart(&self) {
+        let now = self.port().turn_time();
+        self.0.progress.borrow_mut().machine.restart(now);
+        let reader = self.clone();
+        self.port().defer(move |state| reader.pump(state));
     }
 
     /// Whether the callback will not run again.
@@ -119,7 +143,7 @@ impl Reader {
     /// Does what the machine asks for, until it asks for nothing. The user's callback comes last,
     /// because it may panic or return an error.
     fn pump(&self, state: &mut State) -> Ran {
-        let mut created = None;
+        let (mut created, mut told) = (None, None);
         loop {
             let action = self.0.progress.borrow_mut().machine.poll_action();
             match action {
@@ -136,11 +160,20 @@ impl Reader {
                 }
                 Some(Action::Delete { name }) => self.delete(&name),
                 Some(Action::Reply { subject }) => self.reply(&subject),
+                Some(Action::Stalled(stall)) => {
+                    log::warn!("stream {} cannot be read: {stall}", self.0.stream);
+                    told = Some(ReaderEvent::Stalled(stall));
+                }
+                Some(Action::Resumed) => {
+                    log::info!("stream {} can be read again", self.0.stream);
+                    told = Some(ReaderEvent::Resumed);
+                }
                 Some(Action::Failed(error)) => return self.fail(state, error.into()),
             }
         }
         self.arm_timer();
-        created.map_or(Ok(()), |created| self.emit(state, created))
+        let events = created.into_iter().chain(told);
+        events.map(|event| self.emit(state, event)).fold(Ok(()), Ran::and)
     }
 
     /// What is left to do after the end: deletions. Nothing of it concerns the user.
@@ -200,7 +233,44 @@ impl Reader {
         }
     }
 
+    /// Asks for the stream before a consumer is made of it: it may have been created anew.
+    fn ask_stream(&self) {
+        let reader = self.clone();
+        let on_info = move |state: &mut State, info: Result<StreamInfo, Error>| {
+            reader.receive_stream(state, info)
+        };
+        self.0.api.read(ApiRequest::stream_info(&self.0.stream), Box::new(on_info));
+    }
+
+    fn receive_stream(&self, state: &mut State, info: Result<StreamInfo, Error>) -> Ran {
+        let mut progress = self.0.progress.borrow_mut();
+        if progress.ended {
+            return Ok(());
+        }
+        let info = match info {
+            Ok(info) => {
+                progress.machine.handle_stream(info.created);
+                Some(info)
+            }
+            Err(error) if error.is_denied() => None,
+            // if there is no stream, the consumer's creation tells
+            Err(error) if !error.is_temporary() => return Ok(()),
+            // asked again with the next that is heard of the consumer
+            Err(_) => {
+                progress.wants_stream = true;
+                return Ok(());
+            }
+        };
+        drop(progress);
+        self.pump(state)?;
+        match self.is_stopped() {
+            true => Ok(()),
+            false => self.emit(state, ReaderEvent::Stream(info.as_ref())),
+        }
+    }
+
     fn create(&self, incarnation: u64, config: ConsumerConfig) {
+        self.ask_stream();
         let deliver_subject =
             self.0.progress.borrow().inbox.as_ref().map(|(inbox, _)| inbox.clone());
         let config = ConsumerConfig { deliver_subject, ..config };
@@ -218,8 +288,11 @@ impl Reader {
     ) -> Ran {
         let outcome = match &result {
             Ok(info) => Ok(info),
-            Err(Error::Api(error)) => Err(CreateError::Api(error.clone())),
+            Err(Error::Api(error) | Error::NotEnabled(error)) => {
+                Err(CreateError::Api(error.clone()))
+            }
             Err(Error::NotAvailable) => Err(CreateError::NoResponders),
+            Err(error) if error.is_denied() => Err(CreateError::Denied),
             Err(Error::Malformed(text)) => Err(CreateError::Malformed(text.clone())),
             Err(_) => Err(CreateError::Unanswered),
         };
@@ -264,6 +337,9 @@ impl Reader {
 
     fn receive(&self, state: &mut State, incarnation: u64, message: &Message) -> Ran {
         let now = self.port().turn_time();
+        if std::mem::take(&mut self.0.progress.borrow_mut().wants_stream) {
+            self.ask_stream();
+        }
         if let Some(code) = message.control_status() {
             let resets = self.resets();
             let is_idle = self.receive_status(incarnation, message, code, now);
@@ -274,7 +350,15 @@ impl Reader {
             };
         }
         let reply = message.reply_bytes().unwrap_or_default();
-        let verdict = self.0.progress.borrow_mut().machine.handle_message(incarnation, reply, now);
+        let mut progress = self.0.progress.borrow_mut();
+        let verdict = progress.machine.handle_message(incarnation, reply, now);
+        let is_deferred = verdict != Verdict::Gap && progress.machine.has_actions();
+        drop(progress);
+        if is_deferred {
+            // in a turn of its own: its callback may panic, and the message is not to be lost
+            let reader = self.clone();
+            self.port().defer(move |state| reader.pump(state));
+        }
         match verdict {
             Verdict::Deliver(delivery) => self.emit(state, ReaderEvent::Message(message, delivery)),
             Verdict::Ignore => Ok(()),

@@ -78,7 +78,8 @@ impl<S: 'static> JetStream<S> {
         self.call(ApiRequest::put_consumer(stream, config, CreateAction::Update), callback);
     }
 
-    /// Asks for a consumer's configuration and state.
+    /// Asks for a consumer's configuration and state. Without an answer, as in an election, it is
+    /// asked again within the timeout.
     ///
     /// # Errors
     /// [`Error::is_not_found`] if there is no such consumer or stream.
@@ -89,7 +90,7 @@ impl<S: 'static> JetStream<S> {
         consumer: &str,
         callback: impl Callback<S, JetStream<S>, Result<ConsumerInfo, Error>>,
     ) {
-        self.call(ApiRequest::consumer("INFO", stream, consumer), callback);
+        self.read(ApiRequest::consumer("INFO", stream, consumer), callback);
     }
 
     /// Deletes a consumer.

@@ -69,7 +69,8 @@ pub enum ReadFrom {
 }
 
 impl<S: 'static> JetStream<S> {
-    /// Reads a stored message.
+    /// Reads a stored message. Without an answer, as in an election, the leader is asked again within
+    /// the timeout.
     ///
     /// # Errors
     /// [`Error::is_not_found`]: no such message, or, from the leader, no such stream (the code
@@ -85,7 +86,7 @@ impl<S: 'static> JetStream<S> {
     ) {
         let (api, answer) = (self.api(), answer(self, callback));
         match from {
-            ReadFrom::Leader => api.call(ApiRequest::stored_message(stream, query), answer),
+            ReadFrom::Leader => api.read(ApiRequest::stored_message(stream, query), answer),
             ReadFrom::Direct => api.read_direct(stream, query, answer),
         }
     }
@@ -105,7 +106,7 @@ impl ApiReply for StoredMessage {
 }
 
 impl Api {
-    fn read_direct(
+    pub(crate) fn read_direct(
         &self,
         stream: &str,
         query: MessageQuery<'_>,

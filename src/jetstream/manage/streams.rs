@@ -6,6 +6,7 @@ use crate::callback::Callback;
 use crate::jetstream::api::{ApiRequest, json_replies};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
+use serde_json::json;
 
 json_replies!(StreamInfo);
 
@@ -20,6 +21,11 @@ impl ApiRequest {
 
     pub(crate) fn stream_info(stream: &str) -> Result<Self, Error> {
         Self::stream("INFO", stream)
+    }
+
+    /// Asks for the subjects that messages are stored of, one page of them.
+    pub(crate) fn stream_subjects(stream: &str, filter: &str, offset: u64) -> Result<Self, Error> {
+        Self::stream("INFO", stream)?.with(&json!({ "subjects_filter": filter, "offset": offset }))
     }
 
     pub(crate) fn delete_stream(stream: &str) -> Result<Self, Error> {
@@ -59,7 +65,8 @@ impl<S: 'static> JetStream<S> {
         self.call(ApiRequest::update_stream(config), callback);
     }
 
-    /// Asks for a stream's configuration and state.
+    /// Asks for a stream's configuration and state. Without an answer, as in an election, it is asked
+    /// again within the timeout.
     ///
     /// # Errors
     /// [`Error::is_not_found`] if there is no such stream.
@@ -69,7 +76,7 @@ impl<S: 'static> JetStream<S> {
         stream: &str,
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
-        self.call(ApiRequest::stream_info(stream), callback);
+        self.read(ApiRequest::stream_info(stream), callback);
     }
 
     /// Deletes a stream with all that it stores.

@@ -85,7 +85,8 @@ impl<S: 'static> JetStream<S> {
     /// the reason why it has not.
     ///
     /// # Errors
-    /// [`Error::NoStream`] if no stream stores the subject, [`Error::Api`] if the stream refuses,
+    /// [`Error::NotStored`] if no stream has the subject, or if it has no leader at the moment: then
+    /// the same call may well succeed soon. [`Error::Api`] if the stream refuses,
     /// [`Error::Request`] if there is no acknowledgement: after a timeout and after a disconnect
     /// "outcome unknown", the message may have been stored.
     pub fn publish<'a>(
@@ -125,20 +126,30 @@ fn acknowledgement(outcome: Result<Message, RequestError>) -> Result<PubAck, Err
     }
 }
 
-/// Reads no more than the sequence out of an acknowledgement.
+/// Reads no more than the sequence out of an acknowledgement, which has to be this stream's.
 #[inline]
-pub(crate) fn acknowledged_sequence(outcome: Result<Message, RequestError>) -> Result<u64, Error> {
+pub(crate) fn acknowledged_sequence(
+    outcome: Result<Message, RequestError>,
+    stream: &str,
+) -> Result<u64, Error> {
     let reply = outcome.map_err(publish_error)?;
     match scan_pub_ack(reply.payload()) {
-        Some(scanned) => Ok(scanned.sequence),
-        None => Ok(parse_pub_ack(reply.payload())?.sequence),
+        Some(scanned) if scanned.stream == stream => Ok(scanned.sequence),
+        _ => {
+            let ack = parse_pub_ack(reply.payload())?;
+            match ack.stream == stream {
+                true => Ok(ack.sequence),
+                false => Err(Error::OtherStream { expected: stream.into(), actual: ack.stream }),
+            }
+        }
     }
 }
 
-/// A publish that got no acknowledgement. A 503 means that nothing listens: no stream does.
+/// A publish that got no acknowledgement. A 503 says that nobody listens, so that nobody has stored
+/// it; it does not say that there is no stream, which may be without a leader.
 fn publish_error(error: RequestError) -> Error {
     match error {
-        RequestError::NoResponders => Error::NoStream,
+        RequestError::NoResponders => Error::NotStored,
         error => Error::Request(error),
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn parse_pub_ack(body: &[u8]) -> Result<PubAck, ResponseError> {
 /// A successful acknowledgement in one of the usual shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ScannedAck<'a> {
-    stream: &'a str,
+    pub(crate) stream: &'a str,
     pub(crate) sequence: u64,
     domain: Option<&'a str>,
     duplicate: bool,

@@ -32,6 +32,8 @@ pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
                 }
             }
             Update::Initialized => app.output.initialized(),
+            Update::Stalled(stall) => app.output.note(&format!("Waiting: {stall}")),
+            Update::Resumed => app.output.note("Watching again"),
             Update::Ended(error) => app.fail(watch.bucket().client(), error),
             _ => {}
         };

@@ -30,8 +30,23 @@ fn reader(deliver_policy: DeliverPolicy) -> Ordered {
     Ordered::new(config(deliver_policy), 7)
 }
 
+impl Ordered {
+    /// The next action that is more than something to tell.
+    fn poll(&mut self) -> Option<Action> {
+        std::iter::from_fn(|| self.poll_action())
+            .find(|action| !matches!(action, Action::Stalled(_) | Action::Resumed))
+    }
+}
+
+/// What is to be told, of everything that waits.
+fn told(ordered: &mut Ordered) -> Vec<Action> {
+    std::iter::from_fn(|| ordered.poll_action())
+        .filter(|action| matches!(action, Action::Stalled(_) | Action::Resumed))
+        .collect()
+}
+
 fn actions(ordered: &mut Ordered) -> Vec<Action> {
-    std::iter::from_fn(|| ordered.poll_action()).collect()
+    std::iter::from_fn(|| ordered.poll()).collect()
 }
 
 /// Takes the actions of a start and gives back the requested configuration.
@@ -50,7 +65,7 @@ fn expect_start(ordered: &mut Ordered, incarnation: u64) -> ConsumerConfig {
 /// As [`expect_start`], behind the deletion of the incarnation before.
 fn expect_restart(ordered: &mut Ordered, incarnation: u64) -> ConsumerConfig {
     let name = format!("p_{}", incarnation - 1);
-    assert_eq!(ordered.poll_action(), Some(Action::Delete { name }));
+    assert_eq!(ordered.poll(), Some(Action::Delete { name }));
     expect_start(ordered, incarnation)
 }
 
@@ -161,7 +176,7 @@ fn delivers_in_order() {
         assert!(receive(&mut ordered, 1, stream, consumer, 1));
         assert_eq!(ordered.last_stream_sequence(), stream);
     }
-    assert_eq!(ordered.poll_action(), None);
+    assert_eq!(ordered.poll(), None);
     assert_eq!(ordered.resets(), 0);
 }
 
@@ -200,7 +215,7 @@ fn duplicate_is_ignored() {
     assert_eq!(ordered.handle_message(1, &ack(1, 1), at(1)), Verdict::Ignore);
     assert_eq!(ordered.handle_message(1, &ack(2, 2), at(1)), Verdict::Ignore);
     assert!(receive(&mut ordered, 1, 3, 3, 1));
-    assert_eq!(ordered.poll_action(), None);
+    assert_eq!(ordered.poll(), None);
     // nor does it stand in for a delivery that is missing
     assert_eq!(ordered.handle_message(1, &ack(3, 3), at(1)), Verdict::Ignore);
     assert_eq!(ordered.handle_message(1, &ack(5, 5), at(1)), Verdict::Gap);
@@ -226,7 +241,7 @@ fn stale_incarnation_is_ignored() {
     ordered.handle_status(1, &heartbeat(9), at(1));
     let deleted = Status { code: 409, description: "Consumer Deleted", ..Status::default() };
     ordered.handle_status(1, &deleted, at(1));
-    assert_eq!(ordered.poll_action(), None);
+    assert_eq!(ordered.poll(), None);
     assert!(receive(&mut ordered, 2, 2, 1, 1));
 }
 
@@ -249,7 +264,7 @@ fn stream_created_anew_is_terminal() {
     ordered.handle_status(1, &heartbeat(2), at(1));
     expect_restart(&mut ordered, 2);
     ordered.handle_created(2, Ok(&info(0, 0, 3)), at(1));
-    assert!(matches!(ordered.poll_action(), Some(Action::Created { .. })));
+    assert!(matches!(ordered.poll(), Some(Action::Created { .. })));
     assert_eq!(ordered.handle_message(2, &ack_at(4, 1, 1_001), at(2)), Verdict::Ignore);
     assert_eq!(
         actions(&mut ordered),
@@ -267,7 +282,7 @@ fn missed_heartbeats() {
     ordered.handle_status(1, &heartbeat(1), at(9));
     assert_eq!(ordered.next_deadline(), Some(at(24)));
     ordered.handle_timeout(at(23));
-    assert_eq!(ordered.poll_action(), None);
+    assert_eq!(ordered.poll(), None);
     ordered.handle_timeout(at(24));
     assert_eq!(start_at(&expect_restart(&mut ordered, 2)), Some(2));
     assert_eq!(ordered.next_deadline(), None, "the driver times the request");
@@ -280,7 +295,7 @@ fn heartbeat_that_disagrees_is_a_gap() {
         assert!(receive(&mut ordered, 1, 4, 1, 1));
         assert!(receive(&mut ordered, 1, 5, 2, 1));
         ordered.handle_status(1, &heartbeat(2), at(2));
-        assert_eq!(ordered.poll_action(), None);
+        assert_eq!(ordered.poll(), None);
         ordered.handle_status(1, &heartbeat(last), at(3));
         assert_eq!(start_at(&expect_restart(&mut ordered, 2)), Some(6), "{last}");
     }
@@ -326,7 +341,7 @@ fn no_responders_status_starts_anew_and_unknown_ones_do_nothing() {
     for code in [404, 409, 299] {
         ordered.handle_status(1, &Status { code, description: "New", ..Status::default() }, at(9));
     }
-    assert_eq!(ordered.poll_action(), None);
+    assert_eq!(ordered.poll(), None);
     assert_eq!(ordered.next_deadline(), Some(at(15)), "no sign of life");
     ordered.handle_status(1, &Status { code: 503, ..Status::default() }, at(9));
     expect_restart(&mut ordered, 2);
@@ -365,7 +380,7 @@ fn terminal_create_errors() {
         ordered.handle_disconnected();
         ordered.handle_reconnected();
         ordered.handle_timeout(at(100));
-        assert_eq!(ordered.poll_action(), None);
+        assert_eq!(ordered.poll(), None);
     }
 }
 
@@ -401,8 +416,8 @@ fn failed_start(ordered: &mut Ordered, incarnation: u64, error: CreateError, now
     ordered.handle_created(incarnation, Err(error), now);
     let name = format!("p_{incarnation}");
     let expected = unanswered.then_some(Action::Delete { name });
-    assert_eq!(ordered.poll_action(), expected, "one that may exist is deleted");
-    assert_eq!(ordered.poll_action(), None);
+    assert_eq!(ordered.poll(), expected, "one that may exist is deleted");
+    assert_eq!(ordered.poll(), None);
     ordered.next_deadline().unwrap().duration_since(now).as_secs_f64()
 }
 
@@ -422,7 +437,7 @@ fn back_off_grows_up_to_a_cap_and_starts_over_after_success() {
         let delay = failed_start(&mut ordered, incarnation, error, now);
         assert!(delay <= seconds && delay >= 0.8 * seconds, "{delay} for {seconds}");
         ordered.handle_timeout(now);
-        assert_eq!(ordered.poll_action(), None, "too early");
+        assert_eq!(ordered.poll(), None, "too early");
         now = ordered.next_deadline().unwrap();
         ordered.handle_timeout(now);
         expect_start(&mut ordered, incarnation + 1);
@@ -431,7 +446,7 @@ fn back_off_grows_up_to_a_cap_and_starts_over_after_success() {
 
     ordered.handle_created(8, Ok(&info(1, 0, 0)), now);
     assert!(delivered(ordered.handle_message(8, &ack(1, 1), now)).is_some());
-    ordered.poll_action();
+    ordered.poll();
     ordered.handle_status(8, &heartbeat(2), now);
     expect_restart(&mut ordered, 9);
     assert!(failed_start(&mut ordered, 9, CreateError::Unanswered, now) <= 1.0);
@@ -458,9 +473,9 @@ fn consumers_that_never_work_are_not_recreated_in_a_loop() {
     ordered.handle_status(1, &gone, at(1));
     expect_start(&mut ordered, 2);
     ordered.handle_created(2, Ok(&info(0, 0, 0)), at(1));
-    ordered.poll_action();
+    ordered.poll();
     ordered.handle_status(2, &gone, at(1));
-    assert_eq!(ordered.poll_action(), None);
+    assert_eq!(ordered.poll(), None);
     assert!(ordered.next_deadline().unwrap() > at(1));
     // nor does the time before count for anything while waiting
     assert_eq!(ordered.handle_message(2, &ack(1, 1), at(1)), Verdict::Ignore);
@@ -512,7 +527,7 @@ fn late_outcomes_of_left_incarnations() {
         expect_start(&mut ordered, 2);
         ordered.handle_created(1, outcome, at(0));
         let expected = exists.then(|| Action::Delete { name: "p_1".into() });
-        assert_eq!(ordered.poll_action(), expected);
+        assert_eq!(ordered.poll(), expected);
         assert!(receive(&mut ordered, 2, 1, 1, 0), "the current one is not touched");
     }
 }
@@ -542,16 +557,16 @@ fn new_and_last_stay_where_they_first_were() {
         // there never was a first place
         assert_eq!(expect_start(&mut ordered, 2).deliver_policy, policy);
         ordered.handle_created(2, Ok(&info(0, 0, 41)), at(1));
-        ordered.poll_action();
+        ordered.poll();
         lapse(&mut ordered);
-        assert_eq!(ordered.poll_action(), Some(Action::Delete { name: "p_2".into() }));
+        assert_eq!(ordered.poll(), Some(Action::Delete { name: "p_2".into() }));
         lapse(&mut ordered);
         assert_eq!(start_at(&expect_start(&mut ordered, 3)), Some(42));
         // a later consumer starts elsewhere; that changes nothing
         ordered.handle_created(3, Ok(&info(0, 0, 50)), at(17));
-        ordered.poll_action();
+        ordered.poll();
         lapse(&mut ordered);
-        assert_eq!(ordered.poll_action(), Some(Action::Delete { name: "p_3".into() }));
+        assert_eq!(ordered.poll(), Some(Action::Delete { name: "p_3".into() }));
         lapse(&mut ordered);
         assert_eq!(start_at(&expect_start(&mut ordered, 4)), Some(42));
     }
@@ -562,7 +577,7 @@ fn origin_of_a_consumer_that_had_delivered_before_it_answered() {
     let mut ordered = reader(DeliverPolicy::New);
     expect_start(&mut ordered, 1);
     ordered.handle_created(1, Ok(&info(0, 2, 43)), at(0));
-    ordered.poll_action();
+    ordered.poll();
     ordered.handle_timeout(at(15));
     assert_eq!(start_at(&expect_restart(&mut ordered, 2)), Some(42));
 }
@@ -588,7 +603,7 @@ fn reconnect_starts_anew() {
     ordered.handle_disconnected();
     ordered.handle_disconnected();
     assert_eq!(ordered.next_deadline(), None);
-    assert_eq!(ordered.poll_action(), None, "there is nobody to talk to");
+    assert_eq!(ordered.poll(), None, "there is nobody to talk to");
     assert_eq!(ordered.handle_message(1, &ack(4, 2), at(1)), Verdict::Ignore);
     ordered.handle_reconnected();
     ordered.handle_reconnected();
@@ -630,7 +645,7 @@ fn stop_deletes_exactly_once() {
     assert!(ordered.is_finished());
     assert_eq!(ordered.handle_message(1, &ack(1, 1), at(0)), Verdict::Ignore);
     ordered.handle_timeout(at(100));
-    assert_eq!((ordered.poll_action(), ordered.next_deadline()), (None, None));
+    assert_eq!((ordered.poll(), ordered.next_deadline()), (None, None));
 }
 
 #[test]
@@ -638,7 +653,7 @@ fn stop_while_creating_deletes_once_it_is_known() {
     let mut ordered = reader(DeliverPolicy::All);
     expect_start(&mut ordered, 1);
     ordered.stop();
-    assert_eq!(ordered.poll_action(), None);
+    assert_eq!(ordered.poll(), None);
     assert!(!ordered.is_finished());
     ordered.handle_created(1, Ok(&info(0, 0, 0)), at(0));
     assert_eq!(actions(&mut ordered), [Action::Delete { name: "p_1".into() }]);
@@ -649,7 +664,7 @@ fn stop_while_creating_deletes_once_it_is_known() {
 fn stop_before_anything_was_done() {
     let mut ordered = reader(DeliverPolicy::All);
     ordered.stop();
-    assert_eq!(ordered.poll_action(), None);
+    assert_eq!(ordered.poll(), None);
     assert!(ordered.is_finished());
 }
 
@@ -658,7 +673,140 @@ fn stop_while_disconnected_deletes_after_the_reconnect() {
     let mut ordered = running(DeliverPolicy::All);
     ordered.handle_disconnected();
     ordered.stop();
-    assert_eq!(ordered.poll_action(), None);
+    assert_eq!(ordered.poll(), None);
     ordered.handle_reconnected();
     assert_eq!(actions(&mut ordered), [Action::Delete { name: "p_1".into() }]);
+}
+
+#[test]
+fn a_stream_that_was_created_at_another_time_is_another_one() {
+    let time = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    let mut ordered = running(DeliverPolicy::All);
+    ordered.handle_stream(time(7));
+    assert!(receive(&mut ordered, 1, 5, 1, 1));
+    ordered.handle_stream(None);
+    ordered.handle_stream(time(7));
+    assert_eq!(ordered.poll(), None);
+    ordered.handle_status(1, &heartbeat(2), at(2));
+    expect_restart(&mut ordered, 2);
+    ordered.handle_created(2, Ok(&info(0, 0, 5)), at(2));
+    ordered.poll();
+    ordered.handle_stream(time(8));
+    assert_eq!(ordered.poll(), Some(Action::Failed(OrderedError::StreamRecreated)));
+    assert_eq!(ordered.poll(), Some(Action::Delete { name: "p_2".into() }));
+    assert!(ordered.is_finished());
+}
+
+#[test]
+fn a_restart_leaves_a_consumer_that_runs_and_nothing_else() {
+    let mut ordered = running(DeliverPolicy::LastPerSubject);
+    ordered.restart(at(1));
+    let config = expect_restart(&mut ordered, 2);
+    assert_eq!(config.deliver_policy, DeliverPolicy::LastPerSubject, "nothing has come yet");
+    ordered.restart(at(1));
+    assert_eq!(ordered.poll(), None, "it is being made");
+    assert_eq!(told(&mut ordered), []);
+}
+
+/// A consumer of which nothing is heard is left, and the next one is made.
+fn starve(ordered: &mut Ordered, incarnation: u64, now: Instant) -> Instant {
+    ordered.handle_created(incarnation, Ok(&info(1, 0, 0)), now);
+    assert!(matches!(ordered.poll(), Some(Action::Created { .. })));
+    let now = ordered.next_deadline().expect("it is waited for");
+    ordered.handle_timeout(now);
+    now
+}
+
+/// Has the machine start, after the pause that it may make.
+fn pass(ordered: &mut Ordered, mut now: Instant) -> Instant {
+    if let Some(deadline) = ordered.next_deadline() {
+        now = deadline;
+        ordered.handle_timeout(now);
+    }
+    while ordered.poll().is_some() {}
+    now
+}
+
+#[test]
+fn deliveries_that_never_arrive_are_told_and_so_is_the_end_of_that() {
+    let mut ordered = reader(DeliverPolicy::All);
+    expect_start(&mut ordered, 1);
+    let now = starve(&mut ordered, 1, at(0));
+    assert_eq!(told(&mut ordered), [], "once may happen");
+    let now = starve(&mut ordered, 2, now);
+    assert_eq!(told(&mut ordered), [Action::Stalled(Stall::NoDeliveries)]);
+    let now = pass(&mut ordered, now);
+    let now = starve(&mut ordered, 3, now);
+    assert_eq!(told(&mut ordered), [], "it is known");
+    let now = pass(&mut ordered, now);
+    ordered.handle_created(4, Ok(&info(1, 0, 0)), now);
+    assert!(receive(&mut ordered, 4, 1, 1, 60));
+    assert_eq!(told(&mut ordered), [Action::Resumed]);
+    ordered.handle_status(4, &heartbeat(1), now);
+    assert_eq!(told(&mut ordered), []);
+}
+
+#[test]
+fn another_reason_is_told_as_well() {
+    let mut ordered = running(DeliverPolicy::All);
+    let mut now = at(15);
+    ordered.handle_timeout(now);
+    for incarnation in 2..6 {
+        while ordered.poll().is_some() {}
+        let refusal = if incarnation < 4 { CreateError::Unanswered } else { CreateError::Denied };
+        ordered.handle_created(incarnation, Err(refusal), now);
+        let expected = match incarnation {
+            2 => vec![Action::Stalled(Stall::NoAnswer)],
+            4 => vec![Action::Stalled(Stall::Denied)],
+            _ => vec![],
+        };
+        assert_eq!(told(&mut ordered), expected, "{incarnation}");
+        now = pass(&mut ordered, now);
+    }
+}
+
+#[test]
+fn heartbeats_that_say_stalled_are_no_life_for_ever() {
+    let stalled = Status { stalled: Some(b"$JS.FC.S.p_1.y"), ..heartbeat(1) };
+    let mut ordered = running(DeliverPolicy::All);
+    for (incarnation, start) in [(1, 0), (2, 100)] {
+        // something comes each time before the server stops
+        assert!(receive(&mut ordered, incarnation, incarnation, 1, start + 1));
+        for second in [5, 10, 15] {
+            ordered.handle_status(incarnation, &stalled, at(start + second));
+            assert!(matches!(ordered.poll(), Some(Action::Reply { .. })));
+        }
+        assert_eq!(ordered.next_deadline(), Some(at(start + 16)));
+        ordered.handle_timeout(at(start + 16));
+        let expected = match incarnation {
+            1 => vec![],
+            _ => vec![Action::Stalled(Stall::FlowControl)],
+        };
+        let actions: Vec<_> = std::iter::from_fn(|| ordered.poll_action()).collect();
+        let told = actions.into_iter().filter(|action| matches!(action, Action::Stalled(_)));
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+        ordered.handle_created(incarnation + 1, Ok(&info(1, 0, 0)), at(start + 100));
+        while ordered.poll().is_some() {}
+    }
+    // messages alone do not mean that it is over, and one after an answer does
+    assert!(receive(&mut ordered, 3, 3, 1, 201));
+    assert_eq!(told(&mut ordered), []);
+    ordered.handle_status(3, &stalled, at(202));
+    assert!(matches!(ordered.poll(), Some(Action::Reply { .. })));
+    assert!(receive(&mut ordered, 3, 4, 2, 203));
+    assert_eq!(told(&mut ordered), [Action::Resumed]);
+}
+
+#[test]
+fn an_idle_consumer_ends_every_trouble() {
+    let mut ordered = running(DeliverPolicy::All);
+    let now = at(15);
+    ordered.handle_timeout(now);
+    while ordered.poll().is_some() {}
+    let now = starve(&mut ordered, 2, now);
+    assert_eq!(told(&mut ordered), [Action::Stalled(Stall::NoDeliveries)]);
+    let now = pass(&mut ordered, now);
+    ordered.handle_created(3, Ok(&info(0, 0, 0)), now);
+    ordered.handle_status(3, &heartbeat(0), now);
+    assert_eq!(told(&mut ordered), [Action::Resumed]);
 }

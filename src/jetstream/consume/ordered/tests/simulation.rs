@@ -105,6 +105,7 @@ impl Simulation {
                     let incarnation: u64 = name.strip_prefix("p_").unwrap().parse().unwrap();
                     self.consumers.remove(&incarnation);
                 }
+                Action::Stalled(_) | Action::Resumed => {}
                 Action::Reply { .. } => self.replies += 1,
                 Action::Created { .. } => {}
                 Action::Failed(error) => panic!("{error}"),

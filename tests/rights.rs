@@ -1,0 +1,404 @@
+//! Users with restricted rights: the tables in the documentation of `kv` and `jetstream` are right.
+//! With the rights that a table names an operation works, and without one of them it says so.
+
+mod support;
+
+use evnats::jetstream::{self, MessageQuery, ReadFrom, StreamConfig};
+use evnats::kv::{Config, Error, KeyValue, Reads, Update, WatchOptions};
+use evnats::{Client, ConnectionState, EventLoop, Options};
+use evnats_harness::Server;
+use std::time::Duration;
+use support::turn_until;
+
+#[derive(Default)]
+struct App {
+    outcomes: Vec<Result<String, Error>>,
+    /// What only the hook for errors was told.
+    reported: Vec<String>,
+}
+
+type Kv = KeyValue<App>;
+
+/// An operation, what it needs to publish to, and what it also publishes to if it may.
+struct Row {
+    name: &'static str,
+    needs: &'static [&'static str],
+    uses: &'static [&'static str],
+    run: fn(&Kv),
+    expected: &'static str,
+}
+
+fn note<T: std::fmt::Debug>(app: &mut App, _: &Kv, outcome: Result<T, Error>) {
+    app.outcomes.push(outcome.map(|value| format!("{value:?}")));
+}
+
+fn note_found(app: &mut App, _: &Kv, found: Result<Option<evnats::kv::Entry>, Error>) {
+    let text = |entry: evnats::kv::Entry| entry.text().into_owned();
+    app.outcomes.push(found.map(|entry| entry.map_or("none".into(), text)));
+}
+
+fn note_done<T>(app: &mut App, _: &Kv, outcome: Result<T, Error>) {
+    app.outcomes.push(outcome.map(|_| "done".into()));
+}
+
+const INFO: &str = "$JS.API.STREAM.INFO.KV_b";
+const GET: &str = "$JS.API.STREAM.MSG.GET.KV_b";
+const DIRECT: &str = "$JS.API.DIRECT.GET.KV_b.>";
+const WRITE: &str = "$KV.b.>";
+const CREATE: &str = "$JS.API.CONSUMER.CREATE.KV_b.>";
+const DELETE: &str = "$JS.API.CONSUMER.DELETE.KV_b.>";
+
+/// The table. The bucket has `a`, and a tombstone of `gone`.
+const ROWS: &[Row] = &[
+    Row {
+        name: "put",
+        needs: &[WRITE],
+        uses: &[INFO],
+        run: |kv| kv.put("other", "1", note_done),
+        expected: "done",
+    },
+    Row {
+        name: "delete",
+        needs: &[WRITE],
+        uses: &[INFO],
+        run: |kv| kv.delete("other", note_done),
+        expected: "done",
+    },
+    Row {
+        name: "create",
+        needs: &[WRITE, GET],
+        uses: &[INFO],
+        run: |kv| {
+            kv.delete("gone", |_, _, deleted| assert!(deleted.is_ok() || deleted.is_err()));
+            kv.create("gone", "1", note_done);
+        },
+        expected: "done",
+    },
+    Row {
+        name: "create with direct reads",
+        needs: &[WRITE, DIRECT],
+        uses: &[INFO],
+        run: |kv| {
+            kv.delete("gone", |_, _, deleted| assert!(deleted.is_ok() || deleted.is_err()));
+            kv.create("gone", "1", note_done);
+        },
+        expected: "done",
+    },
+    Row {
+        name: "get",
+        needs: &[GET],
+        uses: &[INFO],
+        run: |kv| kv.get("a", note_found),
+        expected: "1",
+    },
+    Row {
+        name: "get of nothing",
+        needs: &[GET],
+        uses: &[INFO],
+        run: |kv| kv.get("nothing", note_found),
+        expected: "none",
+    },
+    Row {
+        name: "direct get",
+        needs: &[DIRECT],
+        uses: &[INFO],
+        run: |kv| kv.with_reads(Reads::Direct).get("a", note_found),
+        expected: "1",
+    },
+    Row {
+        name: "direct get of nothing",
+        needs: &[DIRECT],
+        uses: &[INFO],
+        run: |kv| kv.with_reads(Reads::Direct).get("nothing", note_found),
+        expected: "none",
+    },
+    Row {
+        name: "get_revision",
+        needs: &[GET],
+        uses: &[INFO],
+        run: |kv| kv.get_revision("a", 1, note_found),
+        expected: "1",
+    },
+    Row {
+        name: "get_revision without the leader",
+        needs: &["$JS.API.DIRECT.GET.KV_b"],
+        uses: &[INFO],
+        run: |kv| kv.get_revision("a", 1, note_found),
+        expected: "1",
+    },
+    Row {
+        name: "direct get_revision",
+        needs: &["$JS.API.DIRECT.GET.KV_b"],
+        uses: &[INFO],
+        run: |kv| kv.with_reads(Reads::Direct).get_revision("a", 1, note_found),
+        expected: "1",
+    },
+    Row {
+        name: "keys",
+        needs: &[CREATE, GET],
+        uses: &[INFO, DELETE],
+        run: |kv| kv.keys_matching(&["a"], note),
+        expected: r#"["a"]"#,
+    },
+    Row {
+        name: "direct keys",
+        needs: &[CREATE],
+        uses: &[INFO, DELETE],
+        run: |kv| kv.with_reads(Reads::Direct).keys_matching(&["a"], note),
+        expected: r#"["a"]"#,
+    },
+    Row {
+        name: "history",
+        needs: &[CREATE, GET],
+        uses: &[INFO, DELETE],
+        run: |kv| kv.history("a", note_done),
+        expected: "done",
+    },
+    Row {
+        name: "watch",
+        needs: &[CREATE, GET],
+        uses: &[INFO, DELETE],
+        run: |kv| {
+            kv.watch("a", WatchOptions::new(), |app: &mut App, watcher, update| match update {
+                Update::Initialized => {
+                    app.outcomes.push(Ok("done".into()));
+                    watcher.stop();
+                }
+                Update::Ended(error) => app.outcomes.push(Err(error)),
+                _ => {}
+            });
+        },
+        expected: "done",
+    },
+    Row {
+        name: "status",
+        needs: &[INFO],
+        uses: &[],
+        run: |kv| kv.status(note_done),
+        expected: "done",
+    },
+    Row {
+        name: "create_bucket",
+        needs: &["$JS.API.STREAM.CREATE.KV_b"],
+        uses: &[],
+        run: |kv| kv.create_bucket(Config::new().history(5), note_done),
+        expected: "done",
+    },
+    Row {
+        name: "delete_bucket",
+        needs: &["$JS.API.STREAM.DELETE.KV_c"],
+        uses: &[],
+        run: |kv| kv.jetstream().key_value("c").delete_bucket(note_done),
+        expected: "done",
+    },
+    Row {
+        name: "publish and stored messages",
+        needs: &["events", "$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.DIRECT.GET.EVENTS.>"],
+        uses: &[],
+        run: |kv| {
+            let done = |app: &mut App, outcome: Result<(), jetstream::Error>| {
+                let last = app.outcomes.pop().unwrap_or(Ok("done".into()));
+                app.outcomes
+                    .push(last.and(outcome.map_err(Error::JetStream).map(|()| "done".into())));
+            };
+            let last = MessageQuery::LastBySubject("events");
+            kv.jetstream().publish("events", "1", move |app: &mut App, js, stored| {
+                let stored = stored.map(|_| ());
+                js.stored_message(
+                    "EVENTS",
+                    last,
+                    ReadFrom::Leader,
+                    move |app: &mut App, js, read| {
+                        let stored = stored.and(read.map(|_| ()));
+                        js.stored_message("EVENTS", last, ReadFrom::Direct, move |app, _, read| {
+                            done(app, stored.and(read.map(|_| ())));
+                        });
+                        let _ = app;
+                    },
+                );
+                let _ = app;
+            });
+        },
+        expected: "done",
+    },
+];
+
+/// The rights of a user without one of those that a row names.
+fn user(name: &str, publish: &[&str]) -> String {
+    // an empty list would permit everything
+    let publish = publish.iter().chain(&["nothing"]);
+    let subjects: Vec<String> = publish.map(|subject| format!("{subject:?}")).collect();
+    format!(
+        "{{ user: {name}, password: p, permissions: {{ publish: {{ allow: [{}] }}, \
+         subscribe: {{ allow: [\"_INBOX.*.*\"] }} }} }}",
+        subjects.join(", ")
+    )
+}
+
+/// A client of one of the users.
+fn client(event_loop: &EventLoop<App>, server: &Server, user: &str) -> Client<App> {
+    let url = server.url().replace("://", &format!("://{user}:p@"));
+    let nats = event_loop.connect(Options::new(url)).expect("a client");
+    nats.on_error(|app: &mut App, _, error| app.reported.push(error.to_string()));
+    nats
+}
+
+/// Runs a row's operation as a user, and returns its outcome.
+fn outcome(
+    event_loop: &EventLoop<App>,
+    app: &mut App,
+    server: &Server,
+    user: &str,
+    row: &Row,
+) -> Result<String, Error> {
+    let nats = client(event_loop, server, user);
+    (row.run)(&nats.jetstream().key_value("b"));
+    turn_until(event_loop, app, row.name, |app| !app.outcomes.is_empty());
+    // what is still under way is somebody's error, if it is one
+    nats.drain();
+    turn_until(event_loop, app, "a drain", |_| nats.state() == ConnectionState::Closed);
+    assert_eq!(app.outcomes.len(), 1, "{}", row.name);
+    app.outcomes.remove(0)
+}
+
+#[test]
+fn every_operation_needs_the_rights_that_the_table_says_and_no_others() {
+    let mut users = vec!["{ user: admin, password: p }".to_owned()];
+    for (place, row) in ROWS.iter().enumerate() {
+        users.push(user(&format!("all{place}"), &[row.needs, row.uses].concat()));
+        users.push(user(&format!("exact{place}"), row.needs));
+        for without in 0..row.needs.len() {
+            let mut rest = row.needs.to_vec();
+            rest.remove(without);
+            users.push(user(&format!("less{place}x{without}"), &[&rest[..], row.uses].concat()));
+        }
+    }
+    let config = format!("authorization {{ users: [ {} ] }}", users.join(",\n"));
+    let server = Server::builder().config(config).start().expect("a server");
+    let event_loop = EventLoop::new().expect("an event loop");
+    let mut app = App::default();
+    let admin = client(&event_loop, &server, "admin");
+    let js = admin.jetstream();
+    let events = StreamConfig::new("EVENTS").subjects(["events"]).allow_direct(true);
+    js.create_stream(&events, |_, _, created| assert!(created.is_ok()));
+    js.key_value("b").create_bucket(Config::new().history(5), |_, kv, created| {
+        created.expect("a bucket");
+        kv.put("a", "1", note_done);
+    });
+    turn_until(&event_loop, &mut app, "a value", |app| !app.outcomes.is_empty());
+    app.outcomes.clear();
+    for (place, row) in ROWS.iter().enumerate() {
+        for user in ["all", "exact"] {
+            if row.name == "delete_bucket" {
+                js.key_value("c").create_bucket(Config::new(), note_done);
+                turn_until(&event_loop, &mut app, "a bucket", |app| !app.outcomes.is_empty());
+                app.outcomes.clear();
+            }
+            let outcome = outcome(&event_loop, &mut app, &server, &format!("{user}{place}"), row);
+            assert_eq!(outcome.as_deref(), Ok(row.expected), "{} with {user}", row.name);
+            let reported = std::mem::take(&mut app.reported);
+            assert!(reported.is_empty(), "{} with {user}: {reported:?}", row.name);
+        }
+        for (without, right) in row.needs.iter().enumerate() {
+            let user = format!("less{place}x{without}");
+            let error = outcome(&event_loop, &mut app, &server, &user, row).expect_err(right);
+            assert!(error.is_denied(), "{} without {right}: {error}", row.name);
+            app.reported.clear();
+        }
+    }
+    admin.close();
+    support::finish_with(&event_loop, &mut app);
+}
+
+#[test]
+fn a_denied_inbox_is_the_reason_that_every_operation_gives() {
+    let config = "authorization { users: [ { user: deaf, password: p, permissions: { \
+                  subscribe: { deny: \"_INBOX.>\" } } } ] }";
+    let server = Server::builder().config(config).start().expect("a server");
+    let event_loop = EventLoop::new().expect("an event loop");
+    let mut app = App::default();
+    for row in ROWS {
+        let outcome = outcome(&event_loop, &mut app, &server, "deaf", row);
+        let error = outcome.expect_err(row.name);
+        assert!(error.is_denied(), "{}: {error}", row.name);
+    }
+    support::finish_with(&event_loop, &mut app);
+}
+
+/// Notes the last thing that a watch says of its being fed, and every entry.
+fn note_update(app: &mut App, _: &evnats::kv::Watcher<App>, update: Update) {
+    match update {
+        Update::Entry(entry) => app.outcomes.push(Ok(entry.key().into_owned())),
+        Update::Stalled(stall) => app.reported.push(format!("stalled: {stall}")),
+        Update::Resumed => app.reported.push("resumed".into()),
+        Update::Ended(error) => app.outcomes.push(Err(error)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_watch_without_the_right_to_answer_flow_control_says_that_it_is_stalled() {
+    let config = format!(
+        "authorization {{ users: [ {{ user: admin, password: p }}, {} ] }}",
+        user("slow", &[CREATE, GET, INFO, DELETE])
+    );
+    let server = Server::builder().config(config).start().expect("a server");
+    let event_loop = EventLoop::new().expect("an event loop");
+    let mut app = App::default();
+    let admin = client(&event_loop, &server, "admin");
+    const VALUES: usize = 40;
+    admin.jetstream().key_value("b").create_bucket(Config::new(), |_, kv, created| {
+        created.expect("a bucket");
+        for n in 0..VALUES {
+            kv.put(&format!("k{n}"), vec![0; 500_000], note_done);
+        }
+    });
+    turn_until(&event_loop, &mut app, "values", |app| app.outcomes.len() == VALUES);
+    app.outcomes.clear();
+    let nats = client(&event_loop, &server, "slow");
+    let options = WatchOptions::new().heartbeat(Duration::from_millis(100));
+    nats.on_error(|_: &mut App, _, _| {});
+    nats.jetstream().key_value("b").watch(">", options, note_update);
+    turn_until(&event_loop, &mut app, "the reason, and then everything", |app| {
+        let stalled = "stalled: the server waits for answers to its flow control, which do not \
+                       reach it";
+        app.outcomes.len() == VALUES && app.reported.iter().any(|report| report == stalled)
+    });
+    assert!(app.outcomes.iter().all(Result::is_ok));
+    nats.close();
+    admin.close();
+    support::finish_with(&event_loop, &mut app);
+}
+
+#[test]
+fn a_watch_whose_deliveries_go_nowhere_says_so() {
+    // the account imports the API, and not the inboxes
+    let config = "accounts { \
+        OWNER { jetstream: enabled, users: [{user: admin, password: p}], \
+            exports: [{service: \"$JS.API.>\"}] }, \
+        GUEST { users: [{user: guest, password: p}], \
+            imports: [{service: {account: OWNER, subject: \"$JS.API.>\"}, to: \"owner.>\"}] } }";
+    let server = Server::builder().config(config).start().expect("a server");
+    let event_loop = EventLoop::new().expect("an event loop");
+    let mut app = App::default();
+    let admin = client(&event_loop, &server, "admin");
+    admin.jetstream().key_value("b").create_bucket(Config::new(), |_, kv, created| {
+        created.expect("a bucket");
+        kv.put("k", "v", note_done);
+    });
+    turn_until(&event_loop, &mut app, "a value", |app| app.outcomes.len() == 1);
+    app.outcomes.clear();
+    let guest = client(&event_loop, &server, "guest");
+    let js = guest.jetstream().with_prefix("owner");
+    let options = WatchOptions::new().heartbeat(Duration::from_millis(100));
+    js.key_value("b").watch(">", options, note_update);
+    turn_until(&event_loop, &mut app, "the reason", |app| !app.reported.is_empty());
+    assert_eq!(
+        app.reported,
+        ["stalled: nothing that the consumer sends arrives, not even heartbeats"]
+    );
+    assert!(app.outcomes.is_empty());
+    guest.close();
+    admin.close();
+    support::finish_with(&event_loop, &mut app);
+}
