@@ -90,6 +90,7 @@ impl ApiError {
     }
 
     /// Whether JetStream is switched off: on the server, or for the account.
+    #[must_use]
     pub fn is_not_enabled(&self) -> bool {
         matches!(self.err_code, ErrorCode::NOT_ENABLED | ErrorCode::NOT_ENABLED_FOR_ACCOUNT)
     }
