@@ -4,7 +4,7 @@ mod support;
 
 use evnats::jetstream::{ConsumerInfo, Discard, PublishOptions, Source, Storage, StreamConfig};
 use evnats::kv::{Config, Error, KeyValue, Operation, Reads, Update, WatchOptions, Watcher};
-use evnats::{Client, EventLoop, HeaderMap, Options};
+use evnats::{Client, ConnectionState, EventLoop, HeaderMap, Options};
 use evnats_harness::{FaultProxy, requires};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -816,11 +816,13 @@ fn creating_a_bucket_again_is_fine_with_the_same_configuration_only() {
 
 #[test]
 fn settings_that_an_old_server_passes_over_are_an_error() {
-    let supported = server().version() >= evnats_harness::Version::new(2, 10, 0);
-    for (setting, config) in [
-        ("compression", Config::new().compression(true)),
-        ("metadata", Config::new().metadata("a", "b")),
+    let markers = Config::new().limit_marker_ttl(Duration::from_secs(60));
+    for (setting, since, config) in [
+        ("compression", 10, Config::new().compression(true)),
+        ("metadata", 10, Config::new().metadata("a", "b")),
+        ("markers of expired values", 11, markers),
     ] {
+        let supported = server().version() >= evnats_harness::Version::new(2, since, 0);
         run(|nats: &Client<Log>| {
             let kv = nats.jetstream().key_value(&unique("settings"));
             kv.create_bucket(config, move |_, kv, created| {
@@ -1150,4 +1152,143 @@ fn no_patterns_at_all_are_a_mistake_and_not_all_keys() {
         });
     });
     assert_eq!(log, vec!["no pattern was given; all keys are the pattern \">\""; 2]);
+}
+
+/// The consumers of a bucket's stream, as the server has them.
+fn consumers(event_loop: &EventLoop<Log>, log: &mut Log, kv: &Kv) -> Vec<ConsumerInfo> {
+    let answer = Rc::new(RefCell::new(None));
+    let given = answer.clone();
+    let list = format!("$JS.API.CONSUMER.LIST.KV_{}", kv.bucket());
+    kv.client().request(&list, b"", move |_, _, reply| {
+        let reply: serde_json::Value =
+            serde_json::from_slice(reply.expect("a list").payload()).expect("JSON");
+        let consumers = serde_json::from_value(reply["consumers"].clone()).expect("consumers");
+        given.replace(Some(consumers));
+    });
+    turn_until(event_loop, log, "a list of consumers", |_| answer.borrow().is_some());
+    answer.take().unwrap_or_default()
+}
+
+/// Turns the loop until so many consumers are left.
+fn expect_consumers(event_loop: &EventLoop<Log>, log: &mut Log, kv: &Kv, expected: usize) {
+    let limit = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let names = consumers(event_loop, log, kv);
+        if names.len() == expected {
+            return;
+        }
+        assert!(std::time::Instant::now() < limit, "{} consumers: {names:?}", names.len());
+    }
+}
+
+#[test]
+fn many_losses_leave_one_consumer_behind_and_a_stopped_watch_none() {
+    let proxy = FaultProxy::start(server().port(), |_| Vec::new());
+    let event_loop = EventLoop::new().expect("an event loop");
+    let mut log = Log::new();
+    let admin = event_loop.connect(server().url()).expect("a client");
+    let kv = admin.jetstream().key_value(&unique("losses"));
+    let config = history(1).storage(Storage::Memory);
+    kv.create_bucket(config, |log: &mut Log, _, created| {
+        created.expect("a bucket");
+        log.push("created".into());
+    });
+    turn_until(&event_loop, &mut log, "a bucket", |log| log.len() == 1);
+    let options = Options::new(proxy.url())
+        .reconnect_delay(Duration::from_millis(5))
+        .max_reconnect_delay(Duration::from_millis(5));
+    let nats = event_loop.connect(options).expect("a client");
+    let watched = nats.jetstream().key_value(kv.bucket());
+    let watch = watched.watch(">", WatchOptions::new(), note_updates);
+    turn_until(&event_loop, &mut log, "the signal", |log| log.len() == 2);
+    for loss in 0..20 {
+        let before = nats.statistics().reconnects;
+        proxy.cut_all();
+        turn_until(&event_loop, &mut log, "a reconnect", |_| nats.statistics().reconnects > before);
+        // the watch stands again when it shows what is written now
+        let shown = log.len();
+        kv.put("k", loss.to_string(), |_, _, stored| assert!(stored.is_ok()));
+        turn_until(&event_loop, &mut log, "an entry", |log| log.len() > shown);
+    }
+    expect_consumers(&event_loop, &mut log, &kv, 1);
+    let config = consumers(&event_loop, &mut log, &kv).remove(0).config.expect("a configuration");
+    // what a program that ends without a word leaves behind
+    assert_eq!(config.inactive_threshold, Some(Duration::from_secs(30)));
+    watch.stop();
+    expect_consumers(&event_loop, &mut log, &kv, 0);
+    nats.close();
+    admin.close();
+    support::finish_with(&event_loop, &mut log);
+}
+
+#[test]
+fn a_program_whose_inbox_is_denied_leaves_no_consumer_behind() {
+    let config = "authorization { users: [ { user: admin, password: p }, { user: deaf, password: p, \
+                  permissions: { subscribe: { deny: \"_INBOX.>\" } } } ] }";
+    let server = evnats_harness::Server::builder().config(config).start().expect("a server");
+    let url = |user: &str| server.url().replace("://", &format!("://{user}:p@"));
+    let event_loop = EventLoop::new().expect("an event loop");
+    let mut log = Log::new();
+    let admin = event_loop.connect(url("admin")).expect("a client");
+    let kv = admin.jetstream().key_value("b");
+    kv.create_bucket(Config::new(), note(|_, _| {}));
+    turn_until(&event_loop, &mut log, "a bucket", |log| log.len() == 1);
+    for _ in 0..10 {
+        let nats = event_loop.connect(url("deaf")).expect("a client");
+        let deaf = nats.jetstream().key_value("b");
+        let heard = log.len();
+        deaf.watch(">", WatchOptions::new(), note_updates);
+        deaf.keys(note(|_, _| {}));
+        turn_until(&event_loop, &mut log, "two ends", |log| log.len() == heard + 2);
+        nats.drain();
+        turn_until(&event_loop, &mut log, "a drain", |_| nats.state() == ConnectionState::Closed);
+    }
+    expect_consumers(&event_loop, &mut log, &kv, 0);
+    admin.close();
+    support::finish_with(&event_loop, &mut log);
+}
+
+#[test]
+fn expiry_can_be_watched_if_the_bucket_asks_for_markers() {
+    requires!(server(), 2, 11);
+    let config = history(1).ttl(Duration::from_secs(1)).limit_marker_ttl(Duration::from_secs(60));
+    let log = with_bucket(config, |_, kv| {
+        kv.status(|_, kv, status| {
+            let ttl = status.expect("a status").limit_marker_ttl();
+            assert_eq!(ttl, Some(Duration::from_secs(60)));
+            kv.watch(">", WatchOptions::new().updates_only(), |log: &mut Log, kv, update| {
+                let initialized = matches!(update, Update::Initialized);
+                note_updates(log, kv, update);
+                match log.len() {
+                    1 if initialized => kv.bucket().put("k", "v", |_, _, _| {}),
+                    3 => end(kv.bucket()),
+                    _ => {}
+                }
+            });
+        });
+    });
+    assert_eq!(log[..3], ["initialized", "PUT k=v", "EXPIRE k="]);
+}
+
+#[test]
+fn a_read_that_is_answered_with_a_key_of_another_bucket_is_an_error() {
+    let log: Log = run(|nats| {
+        let bucket = unique("answered");
+        let subject = format!("$JS.API.DIRECT.GET.KV_{bucket}.>");
+        nats.subscribe(&subject, |_, sub, request| {
+            let headers = HeaderMap::new()
+                .with("Nats-Stream", "KV_other")
+                .with("Nats-Subject", "$KV.other.key")
+                .with("Nats-Sequence", "7")
+                .with("Nats-Time-Stamp", "2026-01-01T00:00:00Z");
+            sub.client().respond_with_headers(request, &headers, "v").expect("sent");
+        })
+        .expect("a subscription");
+        let kv = nats.jetstream().key_value(&bucket).with_reads(Reads::Direct);
+        kv.get("key", |log: &mut Log, kv, found| {
+            log.push(found.expect_err("not this bucket's").to_string());
+            kv.client().close();
+        });
+    });
+    assert_eq!(log, ["malformed reply: a read that answers with $KV.other.key"]);
 }

@@ -380,3 +380,36 @@ fn a_listing_ends_when_nothing_was_heard_for_the_time_of_a_request() {
         assert!(times[0] < 6 * SECOND, "{trouble:?}: {:?}", times[0]);
     }
 }
+
+#[test]
+fn the_deletion_of_a_consumer_is_repeated_until_it_is_acknowledged() {
+    for restarts in [false, true] {
+        let (simulation, server) = world(9);
+        let event_loop: EventLoop<()> = simulation.event_loop().expect("a loop");
+        let nats = event_loop.connect("nats://nats.test:4222").expect("a client");
+        let bucket = nats.jetstream().key_value("deleted");
+        let lost = server.clone();
+        bucket.create_bucket(kv::Config::default(), move |_, bucket, created| {
+            created.expect("a bucket");
+            // without heartbeats, the server does not notice that nobody listens
+            let options = WatchOptions::new().heartbeat(DAY);
+            bucket.watch(">", options, move |_, watcher, update| {
+                if matches!(update, Update::Initialized) {
+                    lost.set_trouble(Trouble::LostDeletions);
+                    watcher.stop();
+                }
+            });
+        });
+        let (sound, watched) = (server.clone(), server.clone());
+        simulation.after(3 * SECOND, move || {
+            assert_eq!(watched.consumers("KV_deleted"), 1);
+            sound.set_trouble(Trouble::None);
+            if restarts {
+                sound.restart();
+            }
+        });
+        event_loop.handle().set_timer(60 * SECOND, move |(), _| nats.drain());
+        event_loop.run(&mut ()).expect("the loop");
+        assert_eq!(server.consumers("KV_deleted"), 0, "restarts: {restarts}");
+    }
+}

@@ -16,6 +16,10 @@ pub struct Config {
     pub history: u8,
     /// How long values are kept. Default: for ever.
     pub ttl: Option<Duration>,
+    /// Has the server leave a marker, for this long, where it removes the last value of a key because
+    /// its time is over, so that watches show [`Operation::Expire`](super::Operation::Expire) (server
+    /// 2.11). A second at least. Default: values vanish without a word.
+    pub limit_marker_ttl: Option<Duration>,
     /// Most bytes in all; writes beyond are refused. Default: no limit.
     pub max_bytes: Option<u64>,
     /// Largest value in bytes, headers included. Default: what the server accepts.
@@ -40,6 +44,7 @@ impl Default for Config {
             description: None,
             history: 1,
             ttl: None,
+            limit_marker_ttl: None,
             max_bytes: None,
             max_value_size: None,
             storage: Storage::default(),
@@ -56,6 +61,7 @@ setters!(Config {
     some_text description: String,
     value history: u8,
     some ttl: Duration,
+    some limit_marker_ttl: Duration,
     some max_bytes: u64,
     some max_value_size: u64,
     value storage: Storage,
@@ -86,6 +92,11 @@ impl Config {
         if self.ttl.is_some_and(|ttl| ttl < Duration::from_millis(100)) {
             return Err(Error::InvalidConfig("the time to live is 100 ms at least"));
         }
+        if self.limit_marker_ttl.is_some_and(|ttl| ttl < Duration::from_secs(1)) {
+            return Err(Error::InvalidConfig(
+                "markers of expired values live for a second at least",
+            ));
+        }
         Ok(StreamConfig {
             name: format!("KV_{bucket}"),
             subjects: vec![format!("$KV.{bucket}.>")],
@@ -102,6 +113,8 @@ impl Config {
             metadata: self.metadata.clone(),
             discard: Discard::New,
             duplicate_window: Some(self.ttl.unwrap_or(DUPLICATE_WINDOW).min(DUPLICATE_WINDOW)),
+            subject_delete_marker_ttl: self.limit_marker_ttl,
+            allow_msg_ttl: self.limit_marker_ttl.is_some(),
             allow_rollup_hdrs: true,
             allow_direct: true,
             deny_delete: true,
@@ -110,13 +123,16 @@ impl Config {
     }
 }
 
-/// Servers before 2.10 pass over what they do not know, without a word.
+/// Servers before 2.12 pass over what they do not know, without a word.
 pub(super) fn check_settings(made: &StreamConfig, wanted: &StreamConfig) -> Result<(), Error> {
     if made.compression != wanted.compression {
         return Err(Error::Unsupported { setting: "compression" });
     }
     if wanted.metadata.iter().any(|(key, value)| made.metadata.get(key) != Some(value)) {
         return Err(Error::Unsupported { setting: "metadata" });
+    }
+    if made.subject_delete_marker_ttl != wanted.subject_delete_marker_ttl {
+        return Err(Error::Unsupported { setting: "markers of expired values" });
     }
     Ok(())
 }

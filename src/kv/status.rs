@@ -46,6 +46,12 @@ impl Status {
         self.info.config.max_age
     }
 
+    /// How long markers of expired values are kept. `None`: values expire without one.
+    #[must_use]
+    pub fn limit_marker_ttl(&self) -> Option<Duration> {
+        self.info.config.subject_delete_marker_ttl
+    }
+
     /// Number of copies in a cluster.
     #[must_use]
     pub fn replicas(&self) -> u32 {

@@ -276,18 +276,21 @@ impl Bucket {
         }
     }
 
-    fn watched_entry(&self, message: &Message, delivery: &DeliveryInfo<'_>) -> Entry {
+    /// Returns `None` for a message whose subject is not one of this bucket's keys.
+    fn watched_entry(&self, message: &Message, delivery: &DeliveryInfo<'_>) -> Option<Entry> {
         let subject = message.subject_to_bytes();
-        let prefix = self.subjects.len();
-        Entry {
+        if !subject.starts_with(self.subjects.as_bytes()) {
+            return None;
+        }
+        Some(Entry {
             bucket: self.name.clone(),
-            key: subject.slice(prefix.min(subject.len())..),
+            key: subject.slice(self.subjects.len()..),
             value: message.payload_to_bytes(),
             revision: delivery.stream_sequence,
             delta: delivery.pending,
             operation: Operation::of(message.headers()),
             created: Created::Time(Some(delivery.timestamp())),
-        }
+        })
     }
 }
 
@@ -315,11 +318,12 @@ impl<C: FnMut(&mut State, Option<&Reader>, Update) -> Ran> Watch<C> {
         let mut entry = None;
         let step = match event {
             ReaderEvent::Message(message, delivery) => {
-                let watched = self.bucket.watched_entry(message, &delivery);
-                let (key, revision) = (&watched.key, watched.revision);
-                let step = self.initial.handle_message(key, revision, delivery.pending);
-                entry = Some(watched);
-                step
+                entry = self.bucket.watched_entry(message, &delivery);
+                let key = match &entry {
+                    Some(entry) => &entry.key,
+                    None => message.subject_bytes(),
+                };
+                self.initial.handle_message(key, delivery.stream_sequence, delivery.pending)
             }
             ReaderEvent::Created { initial, received } => {
                 self.initial.handle_created(initial, received)

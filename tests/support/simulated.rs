@@ -40,6 +40,8 @@ pub enum Trouble {
     NoLeader,
     /// What is read from the leader is not answered.
     SilentReads,
+    /// Requests to delete a consumer are lost.
+    LostDeletions,
 }
 
 /// What the servers of a cluster have in common.
@@ -330,6 +332,7 @@ impl State {
             Trouble::SilentReads => {
                 operation.starts_with("STREAM.MSG.GET.") || operation.starts_with("STREAM.INFO.")
             }
+            Trouble::LostDeletions => operation.starts_with("CONSUMER.DELETE."),
             _ => false,
         }
     }

@@ -82,7 +82,7 @@ impl<S, R, F> Session<S, R, F> {
             return Err((error, context));
         }
         // one that finds no room while there is no connection is restored on the next one
-        let has_room = self.is_open() || !self.exceeds_limit(subject.len());
+        let has_room = self.is_open() || !self.has_no_room(subject.len());
         let position = has_room.then(|| self.outgoing.position());
         let inserted = self.subscriptions.insert(subject, queue, position, context);
         let id = inserted.map_err(|context| (CommandError::TooMany, context))?;
@@ -105,7 +105,12 @@ impl<S, R, F> Session<S, R, F> {
     pub fn unsubscribe(&mut self, id: SubscriptionId) -> Result<S, CommandError> {
         let entry = self.subscriptions.get_mut(id).ok_or(CommandError::UnknownSubscription)?;
         let position = entry.position;
-        self.write_unsubscribe(id, position, None);
+        if self.is_open() {
+            self.write_unsubscribe(id, position, None);
+        } else if position.is_some() {
+            // its SUB waits, and is removed before it is written
+            self.outgoing.record_abandoned();
+        }
         self.subscriptions.remove(id).ok_or(CommandError::UnknownSubscription)
     }
 
@@ -120,13 +125,22 @@ impl<S, R, F> Session<S, R, F> {
         let max = if entry.has_all() { entry.max.unwrap_or(max).min(max) } else { max };
         entry.max = Some(max);
         let position = entry.position;
+        let is_open = self.current.is_open();
+        if !is_open && position.is_some() {
+            // its SUB waits; before it is written, the maximum is put behind it
+            self.outgoing.record_abandoned();
+        }
         if entry.received >= max {
             let waits = entry.keep_held(max);
-            self.write_unsubscribe(id, position, None);
+            if is_open {
+                self.write_unsubscribe(id, position, None);
+            } else {
+                entry.position = None;
+            }
             if !waits {
                 self.end_subscription(id, EndReason::MaxReached);
             }
-        } else {
+        } else if is_open {
             let maximums = entry.server_max().zip(entry.next_server_max());
             self.write_unsubscribe(id, position, maximums);
         }
@@ -255,11 +269,23 @@ impl<S, R, F> Session<S, R, F> {
         if self.is_open() && self.outgoing.len() + len <= self.config.max_buffered {
             return false;
         }
-        let is_full = self.exceeds_limit(len);
+        let is_full = self.has_no_room(len);
         if is_full {
             self.outgoing.record_refusal();
         }
         is_full
+    }
+
+    /// Whether there is no room, also after what nobody waits for has been removed.
+    fn has_no_room(&mut self, len: usize) -> bool {
+        if !self.exceeds_limit(len) {
+            return false;
+        }
+        let is_swept = !self.is_open() && self.outgoing.needs_sweep();
+        if is_swept {
+            self.sweep_outgoing();
+        }
+        !is_swept || self.exceeds_limit(len)
     }
 
     /// On a connection, an empty buffer takes a command of any size: there would be nothing to wait
@@ -291,6 +317,7 @@ impl<S, R, F> Session<S, R, F> {
 
     // ---- writing ------------------------------------------------------------------------------
 
+    /// Counts a message as sent. Until it is written, or if it never will be, it is taken off again.
     #[inline(always)]
     fn count_sent(&mut self, size: usize) {
         self.statistics.messages_out += 1;

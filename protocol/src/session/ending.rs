@@ -75,7 +75,8 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     fn report_half_written(&mut self, half: Option<HalfWritten>) {
-        let Some(HalfWritten { subject, reply }) = half else { return };
+        let Some(HalfWritten { size, subject, reply }) = half else { return };
+        self.uncount_sent(size);
         if reply.as_ref().is_some_and(|reply| reply.starts_with(self.requests.inbox())) {
             // the server does not have the end of it, and without the end it does nothing
             let request = reply.and_then(|reply| self.requests.take_by_reply(&reply));
@@ -172,10 +173,9 @@ impl<S, R, F> Session<S, R, F> {
         let mut decoder = self.outgoing.take();
         let mut messages = 0;
         while let Ok(Some(op)) = decoder.next_op() {
-            if let ClientOp::Publish(message) = op
-                && self.requests.token(&message).is_none()
-            {
-                messages += 1;
+            if let ClientOp::Publish(message) = op {
+                self.uncount_sent(message.len());
+                messages += u64::from(self.requests.token(&message).is_none());
             }
         }
         if messages > 0 {

@@ -93,10 +93,16 @@ impl<S, R, F> Session<S, R, F> {
         self.life.is_draining()
     }
 
-    /// Counts since the session began.
+    /// Counts since the session began. Looks through what waits to be written, which does not count
+    /// as sent.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        self.statistics
+        let (messages, bytes) = self.outgoing.waiting_messages();
+        Statistics {
+            messages_out: self.statistics.messages_out.saturating_sub(messages),
+            bytes_out: self.statistics.bytes_out.saturating_sub(bytes),
+            ..self.statistics
+        }
     }
 
     /// The context of a live subscription.

@@ -54,6 +54,9 @@ impl<S, R, F> Session<S, R, F> {
             self.time_out(request);
         }
         while let Some(purpose) = self.fences.take_due(now) {
+            if !self.is_open() {
+                self.outgoing.record_abandoned();
+            }
             self.fail_fence(purpose, FlushError::Timeout);
         }
         self.handle_move_timeout(now);

@@ -103,6 +103,28 @@ impl<F> Fences<F> {
         }
     }
 
+    /// Forgets the fences that have timed out, while none of them has been sent. Returns for each
+    /// fence whether it is left.
+    pub(crate) fn sweep(&mut self) -> Vec<bool> {
+        let is_left =
+            |fence: &Fence<F>| !matches!(fence.purpose, Purpose::TimedOut { drained: None });
+        let left: Vec<bool> = self.queue.iter().map(is_left).collect();
+        if left.contains(&false) {
+            self.queue.retain(is_left);
+            // they have other numbers now
+            self.deadlines.clear();
+            for (offset, fence) in self.queue.iter().enumerate() {
+                let times = fence.sent.zip(fence.purpose.timeout());
+                if let Some(deadline) = times.and_then(|(sent, timeout)| sent.checked_add(timeout))
+                {
+                    self.deadlines
+                        .push(deadline, self.first + offset as u64, self.waiting, |_| true);
+                }
+            }
+        }
+        left
+    }
+
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
         let (queue, first) = (&self.queue, self.first);
         self.deadlines.next(self.waiting, |number| is_waiting(queue, first, number))

@@ -44,7 +44,14 @@ pub(crate) struct Outgoing {
     /// A command was refused because the buffer was full.
     refused: bool,
     unchecked: Unchecked,
+    /// How many commands wait that nobody waits for any more.
+    abandoned: usize,
+    /// So many of them are worth going through everything that waits.
+    sweep_at: usize,
 }
+
+/// One in so many commands is let wait in vain, so that going through all of them is rare.
+const COMMANDS_TO_A_SWEEP: usize = 16;
 
 /// Summary of the commands that were accepted before the server's limits were known.
 #[derive(Debug, Default)]
@@ -53,7 +60,7 @@ pub(crate) struct Unchecked {
     pub(crate) largest: usize,
     /// Whether some have headers.
     pub(crate) has_headers: bool,
-    /// Whether some are requests that have timed out since.
+    /// Whether nobody waits for some of them any more.
     pub(crate) has_abandoned: bool,
 }
 
@@ -70,6 +77,8 @@ struct Splice {
 /// A message of which only a part was written when the connection was lost.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct HalfWritten {
+    /// The size of headers and payload.
+    pub(crate) size: usize,
     pub(crate) subject: String,
     pub(crate) reply: Option<String>,
 }
@@ -136,13 +145,40 @@ impl Outgoing {
         self.unchecked.has_headers |= has_headers;
     }
 
-    /// A request among the unchecked commands has timed out.
+    /// Nobody waits any more for one of the commands that wait for a connection.
     pub(crate) fn record_abandoned(&mut self) {
-        self.unchecked.has_abandoned = true;
+        self.abandoned += 1;
+    }
+
+    /// Whether so many of the commands are abandoned that it is worth removing them.
+    pub(crate) fn needs_sweep(&self) -> bool {
+        self.abandoned > self.sweep_at
+    }
+
+    /// The abandoned commands have been removed, and so many are left.
+    pub(crate) fn note_sweep(&mut self, left: usize) {
+        self.abandoned = 0;
+        self.sweep_at = left / COMMANDS_TO_A_SWEEP;
     }
 
     pub(crate) fn take_unchecked(&mut self) -> Unchecked {
-        std::mem::take(&mut self.unchecked)
+        let has_abandoned = std::mem::take(&mut self.abandoned) > 0;
+        Unchecked { has_abandoned, ..std::mem::take(&mut self.unchecked) }
+    }
+
+    /// The number and the size of the messages that are not written to their ends.
+    pub(crate) fn waiting_messages(&self) -> (u64, u64) {
+        let (mut at, mut messages, mut bytes) = (self.boundary, 0, 0);
+        while let Some(end) = self.frame_end(at) {
+            if end > self.sent
+                && let Some((_, head)) = self.head(at)
+            {
+                messages += 1;
+                bytes += head.total_len as u64;
+            }
+            at = end;
+        }
+        (messages, bytes)
     }
 
     /// A command was refused, so room has to be reported.
@@ -240,7 +276,7 @@ impl Outgoing {
         let mut half = None;
         if self.boundary < self.sent {
             half = self.half_written();
-            self.sent = self.frame_end().unwrap_or(self.buffer.len());
+            self.sent = self.frame_end(self.boundary).unwrap_or(self.buffer.len());
             self.boundary = self.sent;
             while self.splices.get(self.written_splices).is_some_and(|next| next.at < self.sent) {
                 self.spliced_bytes -= self.splices[self.written_splices].payload.len();
@@ -253,16 +289,20 @@ impl Outgoing {
 
     /// The message whose frame begins at the boundary.
     fn half_written(&self) -> Option<HalfWritten> {
-        let (line, head) = self.head()?;
+        let (line, head) = self.head(self.boundary)?;
         let text = |(from, to): (u32, u32)| {
             String::from_utf8_lossy(&line[from as usize..to as usize]).into_owned()
         };
-        Some(HalfWritten { subject: text(head.subject), reply: head.reply.map(text) })
+        Some(HalfWritten {
+            size: head.total_len,
+            subject: text(head.subject),
+            reply: head.reply.map(text),
+        })
     }
 
-    /// The control line at the boundary, if it is that of a message.
-    fn head(&self) -> Option<(&[u8], MessageHead)> {
-        let frame = &self.buffer[self.boundary..];
+    /// The control line of the frame that begins there, if it is that of a message.
+    fn head(&self, at: usize) -> Option<(&[u8], MessageHead)> {
+        let frame = &self.buffer[at..];
         let line = frame[..memchr(b'\n', frame)?].strip_suffix(b"\r")?;
         match ClientOp::parse(line) {
             Ok(Parsed::Head(head)) => Some((line, head)),
@@ -272,18 +312,18 @@ impl Outgoing {
 
     /// Moves the boundary to the frame that is being written, or else to the one after it.
     fn advance_boundary(&mut self) {
-        while let Some(end) = self.frame_end().filter(|end| *end <= self.sent) {
+        while let Some(end) = self.frame_end(self.boundary).filter(|end| *end <= self.sent) {
             self.boundary = end;
         }
     }
 
-    /// Where the frame that begins at the boundary ends.
-    fn frame_end(&self) -> Option<usize> {
-        let Some((line, head)) = self.head() else {
-            let line = memchr(b'\n', &self.buffer[self.boundary..])?;
-            return Some(self.boundary + line + 1);
+    /// Where the frame that begins there ends.
+    fn frame_end(&self, at: usize) -> Option<usize> {
+        let Some((line, head)) = self.head(at) else {
+            let line = memchr(b'\n', &self.buffer[at..])?;
+            return Some(at + line + 1);
         };
-        let payload_at = self.boundary + line.len() + LINE_END.len() + head.header_len;
+        let payload_at = at + line.len() + LINE_END.len() + head.header_len;
         let payload_len = head.total_len - head.header_len;
         let spliced = self.splices.binary_search_by_key(&payload_at, |splice| splice.at);
         let is_spliced = spliced.is_ok_and(|index| self.splices[index].len == payload_len);
@@ -296,9 +336,15 @@ impl Outgoing {
         // limits for what is received do not apply to what is sent
         let mut decoder = Decoder::new(Limits::NONE);
         self.chunks().for_each(|chunk| decoder.feed(chunk));
-        let (refused, unchecked) = (self.refused, self.take_unchecked());
-        self.clear();
-        (self.refused, self.unchecked) = (refused, unchecked);
+        let unchecked = std::mem::take(&mut self.unchecked);
+        *self = Self {
+            total_sent: self.total_sent,
+            refused: self.refused,
+            abandoned: self.abandoned,
+            sweep_at: self.sweep_at,
+            unchecked,
+            ..Self::default()
+        };
         decoder
     }
 

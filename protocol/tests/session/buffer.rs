@@ -117,3 +117,102 @@ fn more_written_than_there_was_counts_as_all_of_it() {
     driver.publish("p", "2");
     assert_eq!(driver.written(), ["PUB p 2"]);
 }
+
+/// A session without a connection, with so much room.
+fn unconnected(limit: usize) -> Driver {
+    let mut driver = Driver::ready_with(config(|config| {
+        config.resume = true;
+        config.max_unconnected = limit;
+    }));
+    driver.lose_connection();
+    driver
+}
+
+#[test]
+fn without_a_connection_requests_that_timed_out_do_not_fill_the_buffer() {
+    let mut driver = unconnected(65_536);
+    for n in 0..1000 {
+        driver.session.request(
+            OutgoingMessage::new("a", &[b'x'; 1000]),
+            crate::support::SECOND,
+            "request",
+        );
+        let events = driver.wait(Duration::from_secs(1));
+        let never = "no reply request: disconnected, the request was never sent";
+        assert_eq!(events, [never], "{n}");
+    }
+    driver.publish("b", "there is room");
+    assert!(driver.session.buffered_len() < 65_536);
+    let written = driver.reconnect();
+    // nothing of what nobody waits for
+    assert!(written.iter().all(|op| !op.starts_with("PUB a")), "{written:?}");
+    assert!(written.iter().any(|op| op.starts_with("PUB b")), "{written:?}");
+}
+
+#[test]
+fn without_a_connection_subscriptions_that_ended_do_not_fill_the_buffer() {
+    let mut driver = unconnected(4096);
+    for _ in 0..1000 {
+        let id = driver.session.subscribe("some.inbox", None, "s").unwrap();
+        driver.session.unsubscribe(id).unwrap();
+    }
+    driver.publish("b", "there is room");
+    let written = driver.reconnect();
+    assert_eq!(written.iter().filter(|op| op.starts_with("SUB")).count(), 0, "{written:?}");
+    assert_eq!(written.iter().filter(|op| op.starts_with("UNSUB")).count(), 0, "{written:?}");
+}
+
+#[test]
+fn without_a_connection_only_the_last_maximum_of_a_subscription_is_written() {
+    let mut driver = unconnected(4096);
+    let id = driver.session.subscribe("a", None, "s").unwrap();
+    let before = driver.session.buffered_len();
+    for max in 1..=1000 {
+        driver.session.unsubscribe_after(id, max).unwrap();
+    }
+    assert_eq!(driver.session.buffered_len(), before);
+    let written = driver.reconnect();
+    let maximums: Vec<_> = written.iter().filter(|op| op.starts_with("UNSUB")).collect();
+    assert_eq!(maximums.len(), 1, "{written:?}");
+    assert!(maximums[0].ends_with("1000"), "{written:?}");
+}
+
+#[test]
+fn without_a_connection_fences_that_timed_out_do_not_fill_the_buffer() {
+    let mut driver = unconnected(4096);
+    for n in 0..2000 {
+        driver.session.flush(crate::support::SECOND, "flush");
+        assert_eq!(driver.wait(Duration::from_secs(1)).len(), 1, "{n}");
+    }
+    driver.session.flush(Duration::from_secs(60), "last");
+    driver.publish("b", "there is room");
+    let pings = driver.reconnect().iter().filter(|op| *op == "PING").count();
+    assert_eq!(pings, 1, "that of the fence that is waited for");
+    assert_eq!(driver.events_after("PONG\r\n").len(), 1);
+}
+
+#[test]
+fn statistics_count_what_was_sent() {
+    let mut driver = unconnected(4096);
+    let sent = |driver: &Driver| {
+        let statistics = driver.session.statistics();
+        (statistics.messages_out, statistics.bytes_out)
+    };
+    driver.publish("a", "12345");
+    driver.session.request(OutgoingMessage::new("a", b"123"), crate::support::SECOND, "request");
+    assert_eq!(sent(&driver), (0, 0), "it waits");
+    driver.wait(Duration::from_secs(1));
+    driver.reconnect();
+    assert_eq!(sent(&driver), (1, 5), "the request timed out before");
+    driver.publish("a", "1234567");
+    let mut leg = driver.session.leg(Which::Current);
+    let len = leg.writable_len();
+    leg.handle_written(len - 1);
+    assert_eq!(sent(&driver), (1, 5), "not to the end");
+    driver.session.leg(Which::Current).handle_written(1);
+    assert_eq!(sent(&driver), (2, 12));
+    driver.publish("a", "what is lost");
+    driver.session.close();
+    driver.events();
+    assert_eq!(sent(&driver), (2, 12));
+}

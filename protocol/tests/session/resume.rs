@@ -118,7 +118,7 @@ fn a_subscription_that_ends_before_any_server_hears_of_it_is_not_mentioned() {
     let known_to_nobody = driver.session.subscribe("b", None, "b").unwrap();
     driver.lose_connection();
     driver.session.unsubscribe(known_to_nobody).unwrap();
-    assert_eq!(driver.reconnect(), ["SUB b 16777218", "UNSUB 16777218"]);
+    assert!(driver.reconnect().is_empty());
 }
 
 #[test]
@@ -249,9 +249,9 @@ fn without_a_connection_time_goes_on() {
     assert_eq!(driver.wait(SECOND), ["no fence flush: no answer to a ping in time"]);
     assert_eq!(driver.wait(5 * SECOND), [format!("no reply request: {NEVER}")]);
     let written = driver.reconnect();
-    let [ping, inbox, kept] = &written[..] else { panic!("{written:?}") };
+    let [inbox, kept] = &written[..] else { panic!("{written:?}") };
     assert!(inbox.starts_with("SUB _INBOX."));
-    assert_eq!([&ping[..], kept], ["PING", "PUB p kept"], "nobody waits for the request");
+    assert_eq!(kept, "PUB p kept", "nobody waits for the fence and for the request");
     assert!(driver.events_after("PONG\r\n").is_empty());
 }
 

@@ -136,6 +136,7 @@ fn statistics_count_headers_and_payloads() {
     driver.subscribe("a", "sub");
     driver.events_after(crate::support::hmsg("a", 2, "NATS/1.0\r\n\r\n", "hello"));
     driver.publish("b", "four");
+    driver.written();
     let statistics = driver.session.statistics();
     assert_eq!((statistics.messages_in, statistics.bytes_in), (1, 17));
     assert_eq!((statistics.messages_out, statistics.bytes_out), (1, 4));

@@ -55,8 +55,9 @@ pub(crate) struct OrderedConfig {
     /// How often the server reports while there are no messages. Default 5 s; after three missed
     /// reports the consumer is created again.
     pub(crate) idle_heartbeat: Duration,
-    /// How long the server keeps a consumer that nobody listens to. Default 5 min; the server's
-    /// own 5 s would end it in every pause.
+    /// How long the server keeps a consumer that nobody listens to. Default 30 s: a push reader never
+    /// comes back to a consumer that it has left, and the server's own 5 s would end it in every
+    /// short loss of the connection between two servers.
     pub(crate) inactive_threshold: Duration,
 }
 
@@ -70,7 +71,7 @@ impl Default for OrderedConfig {
             headers_only: false,
             replay_policy: ReplayPolicy::default(),
             idle_heartbeat: Duration::from_secs(5),
-            inactive_threshold: Duration::from_secs(5 * 60),
+            inactive_threshold: Duration::from_secs(30),
         }
     }
 }
@@ -246,8 +247,12 @@ impl Ordered {
     ) {
         self.unanswered = self.unanswered.saturating_sub(1);
         let exists = match &result {
-            Ok(_) | Err(CreateError::Unanswered | CreateError::Malformed(_)) => true,
-            Err(CreateError::Api(_) | CreateError::NoResponders | CreateError::Denied) => false,
+            // it may be the reply that is denied
+            Ok(_)
+            | Err(CreateError::Unanswered | CreateError::Malformed(_) | CreateError::Denied) => {
+                true
+            }
+            Err(CreateError::Api(_) | CreateError::NoResponders) => false,
         };
         if let Ok(info) = &result
             && incarnation == self.incarnation
@@ -446,6 +451,11 @@ impl Ordered {
     #[cfg_attr(not(test), expect(dead_code, reason = "for public readers"))]
     pub(crate) fn is_finished(&self) -> bool {
         self.phase == Phase::Ended && self.unanswered == 0 && self.actions.is_empty()
+    }
+
+    /// The name of the consumer that is being made, if its creation was requested.
+    pub(crate) fn name_of_unanswered(&self) -> Option<String> {
+        (self.phase == Phase::Creating).then(|| self.name(self.incarnation))
     }
 
     /// How often a consumer was lost and replaced. Failed attempts to create one do not count.

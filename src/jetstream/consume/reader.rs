@@ -17,6 +17,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
+/// How often the deletion of a consumer is requested.
+const DELETIONS: u32 = 3;
+
 /// An ordered consumer that is being read. A handle; dropping it does not stop the reading.
 #[derive(Clone)]
 pub(crate) struct Reader(Rc<Shared>);
@@ -318,10 +321,25 @@ impl Reader {
         }
     }
 
+    /// Deletes a consumer. One whose deletion is lost in an outage lives for as long as its server
+    /// lets consumers live that nobody listens to, so the request is sent again.
     fn delete(&self, name: &str) {
-        // best effort: a consumer that nobody listens to is removed by the server in time
-        let request = ApiRequest::delete_consumer(&self.0.stream, name);
-        self.0.api.call::<()>(request, Box::new(|_, _| Ok(())));
+        self.delete_within(name.to_owned(), DELETIONS);
+    }
+
+    fn delete_within(&self, name: String, attempts: u32) {
+        let reader = self.clone();
+        let request = ApiRequest::delete_consumer(&self.0.stream, &name);
+        let deleted = move |_: &mut State, deleted: Result<(), Error>| {
+            // one that the connection has taken away waits for the next connection
+            if deleted.is_err_and(|error| error.is_timeout() || is_disconnect(&error))
+                && attempts > 1
+            {
+                reader.delete_within(name, attempts - 1);
+            }
+            Ok(())
+        };
+        self.0.api.read::<()>(request, Box::new(deleted));
     }
 
     fn reply(&self, subject: &[u8]) {
@@ -406,9 +424,16 @@ impl Reader {
         if std::mem::replace(&mut progress.ended, true) {
             return Ok(());
         }
+        let creating = progress.machine.name_of_unanswered();
         progress.machine.stop();
         let callback = progress.callback.take();
         drop(progress);
+        if error == Error::InboxDenied
+            && let Some(name) = creating
+        {
+            // what the request for it brought is not heard, as the inbox of replies is not permitted
+            self.delete(&name);
+        }
         self.carry_out_the_rest();
         self.release();
         callback.map_or(Ok(()), |mut callback| callback(state, self, ReaderEvent::Failed(error)))

@@ -144,7 +144,7 @@ fn asks_for_a_consumer_that_leaves_no_trace() {
             max_deliver: Some(1),
             num_replicas: 1,
             mem_storage: true,
-            inactive_threshold: Some(Duration::from_secs(300)),
+            inactive_threshold: Some(Duration::from_secs(30)),
             idle_heartbeat: Some(HEARTBEAT),
             flow_control: true,
             ..ConsumerConfig::default()
