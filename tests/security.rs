@@ -1179,6 +1179,52 @@ fn requests_whose_inbox_is_not_permitted_fail_at_once_and_another_prefix_helps()
 }
 
 #[test]
+fn who_answers_one_request_cannot_answer_in_the_place_of_others() {
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let nats = connect(&event_loop, quick(server().url()));
+    let [one, other] = ["forger", "victim"].map(unique);
+    // it sees the reply subject of its own request, and tries all that may come next
+    nats.subscribe(&one, |app, asked, message| {
+        let reply = message.reply().expect("a reply subject").into_owned();
+        app.outcomes.push(reply.clone());
+        let token = reply.rsplit('.').next().expect("a token").to_owned();
+        let inbox = &reply[..reply.len() - token.len()];
+        let (place, proof) = token.split_at(10);
+        for guess in 0..64 {
+            let digit = char::from(
+                b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"[guess],
+            );
+            for place in [
+                format!("{}{digit}", &place[..9]),
+                format!("{}{digit}{}", &place[..5], &place[6..]),
+            ] {
+                for forged in [format!("{place}{proof}"), place.clone()] {
+                    if forged != token {
+                        asked
+                            .client()
+                            .publish(&format!("{inbox}{forged}"), "forged")
+                            .expect("a publish");
+                    }
+                }
+            }
+        }
+        asked.client().respond(message, "mine").expect("an answer");
+    })
+    .expect("a subscription");
+    nats.subscribe(&other, |_, _, _| {}).expect("a subscription");
+    nats.request(&other, "", |app: &mut App, _, outcome| {
+        app.outcomes.push(format!("victim: {:?}", outcome.map(|reply| reply.text().into_owned())));
+    });
+    nats.request(&one, "", |app: &mut App, _, outcome| {
+        app.outcomes.push(format!("forger: {}", outcome.expect("a reply").text()));
+    });
+    turn_until(&event_loop, &mut app, "an answer", |app| app.outcomes.len() >= 2);
+    flush(&event_loop, &mut app, &nats);
+    assert_eq!(app.outcomes.len(), 2, "{:?}", app.outcomes);
+    assert_eq!(app.outcomes[1], "forger: mine");
+}
+
+#[test]
 fn the_servers_of_the_tests_are_those_asked_for() {
     assert!(Release::from_env().accepts(server().version()), "{}", server().version());
 }

@@ -70,11 +70,11 @@ impl Driver {
         let protection = Protection::new(&options);
         let mut config = options.session;
         let echo = config.connect.echo;
-        let random = || u128::from(event_loop.random());
-        let seed = random() << 64 | random();
+        let shared = event_loop.clone();
+        let random = move || shared.random();
         config.resume = true;
         config.ask_authentication = true;
-        let connection = Connection::new(Session::new(config, seed), connector, protection, echo);
+        let connection = Connection::new(Session::new(config, random), connector, protection, echo);
         let driver = Rc::new_cyclic(|driver: &Weak<Self>| Driver {
             slot: Slot::new(event_loop, driver.clone()),
             request_timeout: options.request_timeout,
