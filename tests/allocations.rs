@@ -7,6 +7,9 @@ mod support;
 use allocation_counter::measure;
 use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, EventLoop, Options, Readiness, SetReadiness};
+use evnats_protocol::{
+    Decoder, Limits, OutgoingMessage, Security, ServerOp, Session, SessionConfig, Which,
+};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -184,4 +187,131 @@ fn an_idle_client_takes_little_memory() {
     assert!(clients.iter().all(|nats| nats.server_info().is_some()));
     let each = taken.bytes_current / CLIENTS;
     assert!(each < 16 * 1024, "{each} bytes for each");
+}
+
+/// What stays allocated.
+fn kept<T>(work: impl FnOnce() -> T) -> (T, i64) {
+    let mut result = None;
+    let info = measure(|| result = Some(work()));
+    (result.expect("a result"), info.bytes_current)
+}
+
+#[test]
+fn small_messages_that_are_kept_beside_large_ones_keep_little_alive() {
+    let message = |size: usize| {
+        [format!("MSG a 1 {size}\r\n").as_bytes(), &vec![b'x'; size], b"\r\n"].concat()
+    };
+    let (large, small) = (message(12 << 20), message(10));
+    let mut decoder: Decoder = Decoder::new(Limits::new().max_message(64 << 20));
+    let (messages, bytes) = kept(|| {
+        let mut kept = Vec::new();
+        for _ in 0..10 {
+            for bytes in [&large, &small].repeat(2) {
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    let room = decoder.room();
+                    let count = room.len().min(rest.len());
+                    room[..count].copy_from_slice(&rest[..count]);
+                    decoder.filled(count);
+                    rest = &rest[count..];
+                    while let Some(op) = decoder.next_op().expect("what a server says") {
+                        let ServerOp::Message(message) = op else { panic!("{op:?}") };
+                        if message.payload().len() == 10 {
+                            kept.push(message);
+                        }
+                    }
+                }
+            }
+        }
+        kept
+    });
+    assert_eq!(messages.len(), 20);
+    // each, and the decoder itself
+    assert!(bytes < 21 * (300 << 10), "{bytes} bytes are kept");
+    drop(messages);
+    assert!(decoder.pending() == 0);
+}
+
+#[test]
+fn a_decoder_keeps_little_after_a_huge_message() {
+    let (decoder, bytes) = kept(|| {
+        let mut decoder: Decoder = Decoder::new(Limits::new().max_message(64 << 20));
+        decoder.feed(format!("MSG a 1 {}\r\n", 50 << 20).as_bytes());
+        decoder.feed(&vec![b'x'; 50 << 20]);
+        decoder.feed(b"\r\n");
+        assert!(matches!(decoder.next_op(), Ok(Some(ServerOp::Message(_)))));
+        decoder
+    });
+    assert!(bytes < 1 << 20, "{bytes} bytes are kept");
+    drop(decoder);
+}
+
+/// A session whose transport takes everything.
+fn session() -> Session<(), (), ()> {
+    let mut session = Session::new(SessionConfig::default(), 7);
+    let now = std::time::Instant::now();
+    session.handle_connecting(now);
+    session.leg(Which::Current).handle_connected(Security::Plain);
+    session
+        .leg(Which::Current)
+        .handle_bytes(b"INFO {\"max_payload\":1048576,\"proto\":1,\"headers\":true}\r\n", now);
+    while session.poll_event().is_some() {}
+    session.leg(Which::Current).handle_bytes(b"PONG\r\n", now);
+    write(&mut session);
+    session
+}
+
+/// Writes everything, and forgets what has happened.
+fn write(session: &mut Session<(), (), ()>) {
+    while session.poll_event().is_some() {}
+    let mut leg = session.leg(Which::Current);
+    let len = leg.writable_len();
+    leg.handle_written(len);
+}
+
+#[test]
+fn memory_follows_use_and_not_what_there_was_at_once_some_day() {
+    const MANY: u64 = 200_000;
+    let start = std::time::Instant::now();
+    let (_requests, bytes) = kept(|| {
+        let mut session = session();
+        for _ in 0..MANY {
+            session.request(OutgoingMessage::new("a", b""), Duration::from_secs(1), ());
+        }
+        session.handle_turn(start);
+        write(&mut session);
+        session.handle_timeout(start + Duration::from_secs(2));
+        session.handle_turn(start + Duration::from_secs(2));
+        write(&mut session);
+        session.handle_turn(start + Duration::from_secs(2));
+        session
+    });
+    assert!(bytes < 3 << 20, "{bytes} bytes after requests");
+    let (_subscriptions, bytes) = kept(|| {
+        let mut session = session();
+        let ids: Vec<_> =
+            (0..MANY).map(|_| session.subscribe("a", None, ()).expect("room")).collect();
+        write(&mut session);
+        for id in ids {
+            session.unsubscribe(id).expect("a subscription");
+        }
+        write(&mut session);
+        session.handle_turn(start);
+        session
+    });
+    assert!(bytes < 3 << 20, "{bytes} bytes after subscriptions");
+    let (_fences, bytes) = kept(|| {
+        let mut session = session();
+        for _ in 0..MANY {
+            session.flush(Duration::from_secs(1), ());
+        }
+        session.handle_turn(start);
+        write(&mut session);
+        session.leg(Which::Current).handle_bytes(&b"PONG\r\n".repeat(MANY as usize), start);
+        write(&mut session);
+        session.handle_timeout(start + Duration::from_secs(2));
+        session.handle_turn(start + Duration::from_secs(2));
+        session
+    });
+    assert!(bytes < 3 << 20, "{bytes} bytes after fences");
 }

@@ -1,7 +1,11 @@
-//! Decoding is linear in its input. No clock is read: if a byte were looked at again for every
+//! Decoding is linear in its input, and so is finding what a server denies. No clock is looked at: if a byte were looked at again for every
 //! byte that follows, these tests would take hours instead of a second.
 
-use evnats_protocol::{Decoder, Limits, ServerOp};
+use evnats_protocol::{
+    Decoder, Limits, OutgoingMessage, Security, ServerOp, Session, SessionConfig, Which,
+};
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
 const SIZE: usize = 4 << 20;
 
@@ -42,4 +46,78 @@ fn many_small_operations_that_came_at_once() {
         assert_eq!(decoder.next_op(), Ok(Some(ServerOp::Ping)));
     }
     assert_eq!(decoder.next_op(), Ok(None));
+}
+
+/// A session whose handshake is done and whose commands are written.
+fn session() -> Session<u32, u32, ()> {
+    let mut session = Session::new(SessionConfig::default(), || 7);
+    session.handle_connecting(Instant::now());
+    session.leg(Which::Current).handle_connected(Security::Plain);
+    receive(&mut session, "INFO {\"max_payload\":1048576,\"proto\":1,\"headers\":true}\r\n");
+    receive(&mut session, "PONG\r\n");
+    session
+}
+
+/// Bytes come, and everything is written. Returns how much has happened.
+fn receive(session: &mut Session<u32, u32, ()>, bytes: &str) -> usize {
+    let now = Instant::now();
+    session.leg(Which::Current).handle_bytes(bytes.as_bytes(), now);
+    let events = std::iter::from_fn(|| session.poll_event()).count();
+    let mut leg = session.leg(Which::Current);
+    let len = leg.writable_len();
+    leg.handle_written(len);
+    events
+}
+
+const MANY: u32 = 200_000;
+
+#[test]
+fn many_denied_requests_on_many_subjects() {
+    let mut session = session();
+    let second = Duration::from_secs(1);
+    for n in 0..MANY {
+        session.request(OutgoingMessage::new(&format!("a.{n}"), b""), second, n);
+    }
+    receive(&mut session, "");
+    let denials = |range: Range<u32>| -> String {
+        range
+            .map(|n| format!("-ERR 'Permissions Violation for Publish to \"a.{n}\"'\r\n"))
+            .collect()
+    };
+    let half = MANY / 2;
+    assert_eq!(receive(&mut session, &denials(0..half)), half as usize);
+    // one that is made while denials come is found as well
+    session.request(OutgoingMessage::new("a.x", b""), second, 0);
+    receive(&mut session, "");
+    let last = "-ERR 'Permissions Violation for Publish to \"a.x\"'\r\n";
+    assert_eq!(receive(&mut session, last), 1);
+    assert_eq!(receive(&mut session, &denials(half..MANY)), half as usize);
+    assert_eq!(session.request_count(), 0);
+}
+
+#[test]
+fn many_denied_requests_on_one_subject() {
+    let mut session = session();
+    for n in 0..MANY {
+        session.request(OutgoingMessage::new("a", b""), Duration::from_secs(1), n);
+    }
+    receive(&mut session, "");
+    let denials = "-ERR 'Permissions Violation for Publish to \"a\"'\r\n".repeat(MANY as usize);
+    assert_eq!(receive(&mut session, &denials), MANY as usize);
+    assert_eq!(session.request_count(), 0);
+}
+
+#[test]
+fn many_denied_subscriptions() {
+    let mut session = session();
+    for n in 0..MANY {
+        session.subscribe(&format!("a.{n}"), None, n).expect("room");
+    }
+    receive(&mut session, "");
+    let denials: String = (0..MANY)
+        .map(|n| format!("-ERR 'Permissions Violation for Subscription to \"a.{n}\"'\r\n"))
+        .collect();
+    // a denial, and an end
+    assert_eq!(receive(&mut session, &denials), 2 * MANY as usize);
+    assert_eq!(session.subscription_count(), 0);
 }

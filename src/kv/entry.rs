@@ -10,7 +10,8 @@ use std::time::SystemTime;
 
 /// One revision of a key.
 ///
-/// Cloning is cheap. An entry from a watch keeps a piece of the read buffer alive, up to 128 KiB.
+/// Cloning is cheap. An entry from a watch keeps a piece of the read buffer alive: 256 KiB at most, or
+/// sixteen times its own size.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     pub(super) bucket: Arc<str>,

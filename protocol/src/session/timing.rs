@@ -10,7 +10,11 @@ use super::state::Session;
 use crate::disconnect::DisconnectReason;
 use crate::tables::fences::Purpose;
 use crate::tables::requests::Request;
+use std::collections::VecDeque;
 use std::time::Instant;
+
+/// Room for so many events is not worth freeing.
+const EVENTS_KEPT: usize = 1024;
 
 impl<S, R, F> Session<S, R, F> {
     /// Starts the clocks of the requests and fences made since the last call. Call it when what
@@ -19,6 +23,10 @@ impl<S, R, F> Session<S, R, F> {
     pub fn handle_turn(&mut self, now: Instant) {
         self.requests.arm(now);
         self.fences.arm(now);
+        // the memory of a peak
+        if self.events.is_empty() && self.events.capacity() > EVENTS_KEPT {
+            self.events = VecDeque::new();
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has to be called next. Requests and fences

@@ -8,6 +8,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
+/// So many entries are not worth freeing.
+const KEPT: usize = 1024;
+
 #[derive(Debug)]
 pub(crate) struct Deadlines<K> {
     heap: BinaryHeap<Reverse<(Instant, K)>>,
@@ -33,6 +36,7 @@ impl<K: Ord + Copy> Deadlines<K> {
         const SLACK: usize = 64;
         if self.heap.len() > 2 * live + SLACK {
             self.heap.retain(|Reverse((_, key))| is_live(*key));
+            self.shrink();
         }
         self.heap.push(Reverse((deadline, key)));
     }
@@ -43,7 +47,16 @@ impl<K: Ord + Copy> Deadlines<K> {
         if *deadline > now {
             return None;
         }
-        self.heap.pop().map(|Reverse((_, key))| key)
+        let due = self.heap.pop().map(|Reverse((_, key))| key);
+        self.shrink();
+        due
+    }
+
+    /// Frees the memory of a peak.
+    fn shrink(&mut self) {
+        if self.heap.capacity() > KEPT && self.heap.len() < self.heap.capacity() / 4 {
+            self.heap.shrink_to(2 * self.heap.len());
+        }
     }
 
     /// When to look again: no later than the earliest deadline of a live key. Earlier only while
@@ -55,11 +68,13 @@ impl<K: Ord + Copy> Deadlines<K> {
             return Some(*deadline);
         }
         self.heap.retain(|Reverse((_, key))| is_live(*key));
+        self.shrink();
         self.heap.peek().map(|Reverse((deadline, _))| *deadline)
     }
 
     pub(crate) fn clear(&mut self) {
         self.heap.clear();
+        self.shrink();
     }
 }
 

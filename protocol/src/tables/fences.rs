@@ -9,6 +9,9 @@ use super::subscriptions::SubscriptionId;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+/// Room for so many fences is not worth freeing.
+const KEPT: usize = 1024;
+
 #[derive(Debug)]
 pub(crate) struct Fence<F> {
     pub(crate) purpose: Purpose<F>,
@@ -68,6 +71,10 @@ impl<F> Fences<F> {
     /// The fence that a `PONG` answers.
     pub(crate) fn pop(&mut self) -> Option<Fence<F>> {
         let fence = self.queue.pop_front()?;
+        // the memory of a peak
+        if self.queue.capacity() > KEPT && self.queue.len() < self.queue.capacity() / 4 {
+            self.queue.shrink_to(2 * self.queue.len());
+        }
         self.first += 1;
         self.waiting -= usize::from(fence.purpose.timeout().is_some());
         Some(fence)

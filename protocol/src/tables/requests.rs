@@ -8,16 +8,20 @@
 //! not write requests.
 
 use super::deadlines::Deadlines;
-use super::slots::{Key, Slots};
+use super::slots::{Key, SLOTS_KEPT, Slots};
 use crate::random::Random;
 use crate::wire::encode;
 use crate::wire::message::Message;
 use rustc_hash::FxHasher;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hasher;
 use std::time::{Duration, Instant};
 
 /// The sid of the inbox for all requests, which is no subscription of the user's.
 pub(crate) const INBOX_SID: u64 = 1;
+
+/// So many requests that have ended are kept in an index at least.
+const INDEX_SLACK: usize = 1024;
 
 /// Characters of a token: 4 for the slot, 6 for the generation, and the proof.
 pub(crate) const TOKEN: usize = KEY + PROOF;
@@ -62,6 +66,23 @@ pub(crate) struct Requests<T> {
     /// `<prefix>.<id>.`: the beginning of every reply's subject.
     inbox: String,
     inbox_state: InboxState,
+    /// For denials, which name a subject and may come by the thousand; there while they come.
+    by_subject: Option<BySubject>,
+}
+
+/// Requests by the fingerprints of their subjects, in the order in which they were written. Those
+/// that have ended since are among them.
+#[derive(Debug, Default)]
+struct BySubject {
+    queues: HashMap<u64, VecDeque<(u64, Key)>>,
+    len: usize,
+}
+
+impl BySubject {
+    fn push(&mut self, subject: u64, position: u64, key: Key) {
+        self.queues.entry(subject).or_default().push_back((position, key));
+        self.len += 1;
+    }
 }
 
 /// Whether the server knows of the one subscription for all replies.
@@ -84,6 +105,7 @@ impl<T> Requests<T> {
             unarmed: Vec::new(),
             inbox: format!("{prefix}.{}.", base62(random.u128())),
             inbox_state: InboxState::Unused,
+            by_subject: None,
         }
     }
 
@@ -169,6 +191,9 @@ impl<T> Requests<T> {
         let request = Request { context, position: Some(position), subject, proof };
         let key = self.slots.insert(request).map_err(|request| request.context)?;
         self.unarmed.push((key, timeout));
+        if self.by_subject.is_some() {
+            self.note_subject(subject, position, key);
+        }
         Ok(encode_token(key, proof))
     }
 
@@ -180,6 +205,10 @@ impl<T> Requests<T> {
             let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(1 << 31));
             let slots = &self.slots;
             self.deadlines.push(deadline, key, slots.len(), |key| slots.contains(key));
+        }
+        // the memory of a peak
+        if self.unarmed.capacity() > SLOTS_KEPT {
+            self.unarmed = Vec::new();
         }
     }
 
@@ -224,6 +253,7 @@ impl<T> Requests<T> {
 
     /// The frame of a message begins at another position of the outgoing stream.
     pub(crate) fn set_position(&mut self, message: &Message, position: u64) {
+        self.by_subject = None;
         let key = self.token(message).and_then(|token| self.find(token));
         if let Some(request) = key.and_then(|key| self.slots.get_mut(key)) {
             request.position = Some(position);
@@ -232,6 +262,7 @@ impl<T> Requests<T> {
 
     /// Forgets the positions of requests that went out on a connection that is lost.
     pub(crate) fn keep_sent(&mut self, sent: u64) {
+        self.by_subject = None;
         let requests = self.slots.iter_mut().map(|(_, request)| request);
         requests.filter(|request| request.was_sent(sent)).for_each(|r| r.position = None);
     }
@@ -239,12 +270,39 @@ impl<T> Requests<T> {
     /// Ends the request on a subject that was written first on this connection, of those that begin
     /// before `sent`.
     pub(crate) fn take_first_on(&mut self, subject: &[u8], sent: u64) -> Option<Request<T>> {
-        let subject = fingerprint(subject);
-        let was_sent = |request: &Request<T>| request.position.is_some_and(|at| at < sent);
-        let on_subject = self.slots.iter().filter(|(_, request)| request.subject == subject);
-        let sent = on_subject.filter(|(_, request)| was_sent(request));
-        let (key, _) = sent.min_by_key(|(_, request)| request.position)?;
-        self.slots.remove(key)
+        let Self { slots, by_subject, .. } = self;
+        let index = by_subject.get_or_insert_with(|| Self::index(slots));
+        let queue = index.queues.get_mut(&fingerprint(subject))?;
+        while let Some((position, key)) = queue.front().copied().filter(|(at, _)| *at < sent) {
+            queue.pop_front();
+            index.len -= 1;
+            let is_it = |request: &Request<T>| request.position == Some(position);
+            if slots.get(key).is_some_and(is_it) {
+                return slots.remove(key);
+            }
+        }
+        None
+    }
+
+    fn index(slots: &Slots<Request<T>>) -> BySubject {
+        let written = slots.iter().filter_map(|(key, request)| {
+            request.position.map(|position| (position, request.subject, key))
+        });
+        let mut written: Vec<_> = written.collect();
+        written.sort_unstable_by_key(|(position, ..)| *position);
+        let mut index = BySubject::default();
+        written.into_iter().for_each(|(position, subject, key)| index.push(subject, position, key));
+        index
+    }
+
+    /// A request is written while denials come. Once most of the index has ended, it goes.
+    #[cold]
+    fn note_subject(&mut self, subject: u64, position: u64, key: Key) {
+        let most = 2 * self.slots.len() + INDEX_SLACK;
+        match &mut self.by_subject {
+            Some(index) if index.len < most => index.push(subject, position, key),
+            index => *index = None,
+        }
     }
 
     /// Ends the requests for which `ends` returns true.
@@ -256,11 +314,10 @@ impl<T> Requests<T> {
 
     /// Ends the only request there is, if there is just one.
     fn take_only(&mut self) -> Option<Request<T>> {
-        let mut keys = self.slots.keys();
-        let (key, None) = (keys.next()?, keys.next()) else {
+        if self.slots.len() != 1 {
             return None;
-        };
-        drop(keys);
+        }
+        let key = self.slots.keys().next()?;
         self.slots.remove(key)
     }
 
@@ -278,6 +335,7 @@ impl<T> Requests<T> {
     pub(crate) fn take_all(&mut self) -> Vec<Request<T>> {
         self.deadlines.clear();
         self.unarmed.clear();
+        self.by_subject = None;
         self.take_if(|_| true)
     }
 

@@ -16,13 +16,20 @@ pub(crate) struct Key {
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     entries: Slab<T>,
-    /// One per slot ever used; grows to the largest number of entries there were at once.
+    /// One per slot that there is.
     generations: Vec<u32>,
+    /// What new slots begin with: no slot that was given up has had this generation or a later one.
+    first_generation: u32,
+    /// Entries removed since slots were given up.
+    removed: usize,
 }
+
+/// So many slots are not worth giving up.
+pub(crate) const SLOTS_KEPT: usize = 4096;
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { entries: Slab::new(), generations: Vec::new() }
+        Self { entries: Slab::new(), generations: Vec::new(), first_generation: 0, removed: 0 }
     }
 }
 
@@ -38,7 +45,7 @@ impl<T> Slots<T> {
         }
         let index = self.entries.insert(entry);
         if index == self.generations.len() {
-            self.generations.push(0);
+            self.generations.push(self.first_generation);
         }
         Ok(Key { index: index as u32, generation: self.generations[index] })
     }
@@ -61,7 +68,31 @@ impl<T> Slots<T> {
         let entry = self.entries.try_remove(key.index as usize)?;
         let generation = &mut self.generations[key.index as usize];
         *generation = generation.wrapping_add(1);
+        self.removed += 1;
+        if self.generations.len() > SLOTS_KEPT {
+            self.give_up_slots();
+        }
         Some(entry)
+    }
+
+    /// Gives up the slots behind the last entry, if most slots are vacant: what there was at once some
+    /// day is not what there is. So often only that each removal pays for a few slots.
+    #[cold]
+    fn give_up_slots(&mut self) {
+        let slots = self.generations.len();
+        let is_paid_for = self.removed > slots / 8 && self.entries.len() < slots / 4;
+        if !is_paid_for || self.entries.contains(slots - 1) {
+            return;
+        }
+        self.removed = 0;
+        self.entries.shrink_to_fit();
+        let left = self.entries.capacity();
+        // late messages that name a slot which was given up find nothing in its successor
+        let given_up = self.generations.get(left..).unwrap_or_default();
+        let latest = given_up.iter().copied().max().unwrap_or(0);
+        self.first_generation = self.first_generation.max(latest);
+        self.generations.truncate(left);
+        self.generations.shrink_to_fit();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -114,5 +145,28 @@ mod tests {
         assert_eq!(slots.get_mut(first), None);
         assert_eq!(slots.remove(first), None);
         assert_eq!(slots.get(second), Some(&"b"));
+    }
+
+    #[test]
+    fn slots_that_are_given_up_are_not_found_by_their_old_keys() {
+        let mut slots = Slots::default();
+        let kept = slots.insert(0).unwrap();
+        let old: Vec<Key> = (1..=100_000).map(|n| slots.insert(n).unwrap()).collect();
+        // the one that is used most often
+        let mut busy = old[50_000];
+        for _ in 0..9 {
+            slots.remove(busy);
+            busy = slots.insert(7).unwrap();
+        }
+        assert_eq!(busy.index, old[50_000].index);
+        let mut gone = old.clone();
+        gone[50_000] = busy;
+        gone.iter().for_each(|key| assert!(slots.remove(*key).is_some()));
+        assert!(slots.generations.capacity() < 10_000, "memory follows use");
+        assert!(slots.entries.capacity() < 10_000);
+        assert_eq!(slots.get(kept), Some(&0));
+        let new: Vec<Key> = (0..100_000).map(|n| slots.insert(n).unwrap()).collect();
+        assert!(old.iter().chain(&gone).all(|key| slots.get(*key).is_none()));
+        assert!(new.iter().all(|key| slots.contains(*key)));
     }
 }

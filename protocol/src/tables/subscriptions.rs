@@ -5,8 +5,10 @@
 //! server was told, and writes it; it reports nothing.
 
 use super::paused::PausedMessages;
+use super::requests::fingerprint;
 use super::slots::{Key, Slots};
 use crate::wire::encode;
+use std::collections::HashMap;
 
 /// A subscription of one session. Dropping the id does not unsubscribe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,11 +120,14 @@ pub(crate) enum Received {
 #[derive(Debug)]
 pub(crate) struct Subscriptions<T> {
     slots: Slots<Subscription<T>>,
+    /// For denials, which may name a subject only and come by the thousand: ids by the fingerprints
+    /// of subjects, those that have ended since among them. There while denials come.
+    by_subject: Option<HashMap<u64, Vec<SubscriptionId>>>,
 }
 
 impl<T> Default for Subscriptions<T> {
     fn default() -> Self {
-        Self { slots: Slots::default() }
+        Self { slots: Slots::default(), by_subject: None }
     }
 }
 
@@ -148,7 +153,11 @@ impl<T> Subscriptions<T> {
             held: None,
             context,
         };
-        self.slots.insert(entry).map(SubscriptionId).map_err(|entry| entry.context)
+        let id = self.slots.insert(entry).map(SubscriptionId).map_err(|entry| entry.context)?;
+        if let Some(index) = &mut self.by_subject {
+            index.entry(fingerprint(subject.as_bytes())).or_default().push(id);
+        }
+        Ok(id)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -190,7 +199,7 @@ impl<T> Subscriptions<T> {
 
     /// The live subscriptions to a subject as members of a queue group, or the one with a sid.
     pub(crate) fn find(
-        &self,
+        &mut self,
         subject: &str,
         queue: Option<&str>,
         sid: Option<u64>,
@@ -199,9 +208,23 @@ impl<T> Subscriptions<T> {
             let id = SubscriptionId::from_sid(sid);
             return id.filter(|id| self.get(*id).is_some()).into_iter().collect();
         }
+        let slots = &self.slots;
+        let index = self.by_subject.get_or_insert_with(|| {
+            let mut index: HashMap<u64, Vec<SubscriptionId>> = HashMap::new();
+            for (key, entry) in slots.iter() {
+                let subject = fingerprint(entry.subject.as_bytes());
+                index.entry(subject).or_default().push(SubscriptionId(key));
+            }
+            index
+        });
+        let Some(ids) = index.get_mut(&fingerprint(subject.as_bytes())) else { return Vec::new() };
         let is_meant =
             |entry: &Subscription<T>| &*entry.subject == subject && entry.queue.as_deref() == queue;
-        self.iter().filter(|(_, entry)| is_meant(entry)).map(|(id, _)| id).collect()
+        // those that are found end, and those that have ended need not be looked at again
+        ids.retain(|id| slots.get(id.0).is_some());
+        let (meant, others) = ids.iter().partition(|id| slots.get(id.0).is_some_and(is_meant));
+        *ids = others;
+        meant
     }
 
     // ---- servers ------------------------------------------------------------------------------
@@ -231,6 +254,7 @@ impl<T> Subscriptions<T> {
         sent: u64,
         all_drain: bool,
     ) -> Vec<SubscriptionId> {
+        self.by_subject = None;
         let mut drained = Vec::new();
         for (id, entry) in self.iter_mut() {
             if entry.draining || all_drain {

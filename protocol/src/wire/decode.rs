@@ -9,7 +9,7 @@ use super::error::ProtocolError;
 use super::message::MessageHead;
 use super::op::{Operation, Parsed, ServerOp};
 use crate::setters::setters;
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -63,6 +63,8 @@ pub struct Decoder<Op = ServerOp> {
     /// Initialized to its length; the first `filled` bytes have arrived.
     buffer: BytesMut,
     filled: usize,
+    /// The size of the memory that the buffer is a part of.
+    allocated: usize,
     /// What the buffer is made for: small to begin with, and larger after reads that filled it.
     size: usize,
     /// How many bytes must have arrived before there is anything new to do.
@@ -84,6 +86,12 @@ struct AwaitedMessage {
 
 /// The size of the buffer of a busy connection. Larger only while a larger message needs it.
 const BUFFER: usize = 128 * 1024;
+/// A buffer that is larger, for the sake of a larger message, is not kept alive by small ones: those
+/// are copied, so that a message keeps no more than this alive, or so many times itself.
+const OVERSIZED: usize = 2 * BUFFER;
+const TIMES_KEPT: usize = 16;
+/// After a message of this size the buffer is given back at once.
+const HUGE: usize = 1 << 20;
 /// The size of the buffer of a connection on which little comes.
 const SMALL_BUFFER: usize = 4 * 1024;
 /// The part of the buffer's size that is the least room to read into: a smaller one would cost a
@@ -105,6 +113,7 @@ impl<Op> Decoder<Op> {
         Self {
             buffer: BytesMut::new(),
             filled: 0,
+            allocated: 0,
             size: SMALL_BUFFER,
             wanted: 1,
             scanned: 0,
@@ -137,7 +146,7 @@ impl<Op> Decoder<Op> {
     /// Gives the buffer's memory back if it holds nothing. It is taken again with the next byte.
     pub fn release(&mut self) {
         if self.filled == 0 {
-            (self.buffer, self.size) = (BytesMut::new(), SMALL_BUFFER);
+            (self.buffer, self.allocated, self.size) = (BytesMut::new(), 0, SMALL_BUFFER);
         }
     }
 
@@ -187,13 +196,23 @@ impl<Op> Decoder<Op> {
         self.buffer.truncate(self.filled);
         // doubling, and only as data really comes: an announcement alone takes no memory
         let size = (2 * self.filled).max(self.filled + room).max(self.size);
+        let is_new = self.buffer.capacity() < size;
         self.buffer.reserve(size - self.filled);
+        if is_new {
+            self.allocated = self.buffer.capacity();
+        }
         if self.buffer.capacity() > 4 * size {
-            let mut smaller = BytesMut::with_capacity(size);
-            smaller.extend_from_slice(&self.buffer);
-            self.buffer = smaller;
+            self.move_to_new(size);
         }
         self.buffer.resize(self.buffer.capacity(), 0);
+    }
+
+    /// Moves what has arrived into a buffer of this size, or larger if it needs that.
+    fn move_to_new(&mut self, size: usize) {
+        let mut buffer = BytesMut::with_capacity(size.max(self.filled));
+        buffer.extend_from_slice(&self.buffer[..self.filled]);
+        self.allocated = buffer.capacity();
+        self.buffer = buffer;
     }
 }
 
@@ -288,9 +307,19 @@ impl<Op: Operation> Decoder<Op> {
         if self.buffer[frame_len - TRAILER.len()..frame_len] != *TRAILER {
             return Err(self.break_down(ProtocolError::MissingTrailer));
         }
-        let frame = self.buffer.split_to(frame_len).freeze();
+        let frame = match self.allocated > OVERSIZED && frame_len < self.allocated / TIMES_KEPT {
+            true => {
+                let frame = Bytes::copy_from_slice(&self.buffer[..frame_len]);
+                self.buffer.advance(frame_len);
+                frame
+            }
+            false => self.buffer.split_to(frame_len).freeze(),
+        };
         self.filled -= frame_len;
         self.wanted = 1;
+        if frame_len >= HUGE {
+            self.move_to_new(self.size);
+        }
         Ok(Some(Op::from_message(head.head.into_message(frame, head.line_len))))
     }
 
