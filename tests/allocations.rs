@@ -248,7 +248,7 @@ fn a_decoder_keeps_little_after_a_huge_message() {
 
 /// A session whose transport takes everything.
 fn session() -> Session<(), (), ()> {
-    let mut session = Session::new(SessionConfig::default(), 7);
+    let mut session = Session::new(SessionConfig::default(), || 7);
     let now = std::time::Instant::now();
     session.handle_connecting(now);
     session.leg(Which::Current).handle_connected(Security::Plain);
