@@ -138,6 +138,14 @@ impl Error {
         }
     }
 
+    /// Whether all it tells is that there was no connection, or no longer.
+    pub(crate) fn is_for_want_of_a_connection(&self) -> bool {
+        use RequestError::{NeverSent, OutcomeUnknown};
+        matches!(self.request_error(), Some(NeverSent | OutcomeUnknown))
+            || matches!(self, Self::Flush(FlushError::Disconnected))
+            || self.is_closed()
+    }
+
     fn request_error(&self) -> Option<&RequestError> {
         match self {
             Self::Request(error) => Some(error),

@@ -94,8 +94,7 @@
 //! every attempt to connect.
 //!
 //! Secrets are wiped from memory when they are dropped, and appear in no error, log or `Debug` output,
-//! nor in a [`Frame`] that is printed. With feature `websocket`, the crate
-//! `tungstenite` logs frames at level `trace`, secrets included.
+//! nor in a [`Frame`] that is printed.
 //!
 //! # Features
 //!

@@ -4,7 +4,7 @@
 #[path = "../protocol/tests/imports/mod.rs"]
 mod imports;
 
-use imports::{Floor, arrows, assert_point_down, in_circles, paths};
+use imports::{Floor, arrows, assert_point_down, files_with, in_circles, paths};
 
 /// What each floor may import, beside its own files; CONTRIBUTING.md has the picture.
 const FLOORS: &[Floor] = &[
@@ -40,6 +40,15 @@ fn imports_point_down() {
 #[test]
 fn files_import_each_other_in_the_known_circles_only() {
     assert_eq!(in_circles(&arrows()), IN_CIRCLES);
+}
+
+/// What nobody may guess comes from the system. A generator that can be guessed is for jitter, and
+/// for simulations, which can be repeated.
+#[test]
+fn randomness_that_can_be_guessed_is_for_jitter_and_simulations_only() {
+    assert_eq!(files_with("fastrand"), ["jetstream::consume::ordered", "simulation::world"]);
+    assert_eq!(files_with("getrandom"), ["event_loop::platform::random"]);
+    assert_eq!(files_with("RandomState"), Vec::<String>::new());
 }
 
 #[test]

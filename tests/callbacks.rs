@@ -7,7 +7,7 @@ use evnats::{
     Client, CommandError, ConnectionError, DisconnectReason, Error, EventLoop, FlushError, Options,
     RequestError, jetstream, kv,
 };
-use evnats_harness::{FaultProxy, ReservedPort};
+use evnats_harness::{FaultProxy, ReservedPort, Server};
 use std::fmt;
 use std::time::Duration;
 use support::{Log, flush, server, turn_until, unique};
@@ -192,6 +192,46 @@ fn a_client_that_ends_unheard_ends_run_with_the_reason() {
         end(&event_loop.connect(server().url()).expect("a client"));
         event_loop.run(&mut 0).expect("as was commanded");
     }
+}
+
+#[test]
+fn an_error_for_want_of_a_connection_gives_way_to_the_reason() {
+    let config = "authorization { user: joe, password: right }";
+    let server = Server::builder().config(config).start().expect("a server");
+    let url = format!("nats://joe:wrong@127.0.0.1:{}", server.port());
+    let event_loop = EventLoop::<u32>::new().expect("an event loop");
+    let nats = event_loop.connect(url.as_str()).expect("a client");
+    nats.request("a", "b", |outcomes: &mut u32, _, reply| {
+        *outcomes += 1;
+        reply?;
+        Ok(())
+    });
+    nats.jetstream().key_value("B").get("k", |outcomes: &mut u32, _, entry| {
+        *outcomes += 1;
+        entry?;
+        Ok(())
+    });
+    let mut outcomes = 0;
+    let error = event_loop.run(&mut outcomes).expect_err("a wrong password");
+    assert!(matches!(error, Error::Ended(_)), "{error}");
+    assert!(error.to_string().contains("Authorization Violation"), "{error}");
+    while !event_loop.is_empty() {
+        // the errors that are left have their own turns, and the end is not told twice
+        if let Err(error) = event_loop.run(&mut outcomes) {
+            assert!(!matches!(error, Error::Ended(_)), "{error}");
+        }
+    }
+    assert_eq!(outcomes, 2);
+
+    // with an `on_close`, an error stays what it is
+    let nats = event_loop.connect(url.as_str()).expect("a client");
+    nats.on_close(|_, _, _| {});
+    nats.request("a", "b", |_, _, reply| {
+        reply?;
+        Ok(())
+    });
+    let error = event_loop.run(&mut outcomes).expect_err("a request that was not sent");
+    assert!(matches!(error, Error::Request(RequestError::NeverSent)), "{error}");
 }
 
 #[test]

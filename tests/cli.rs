@@ -607,7 +607,7 @@ fn several_servers_have_commas_between_them() {
     let error = Tool::with_url(&twice).error(&["pub", "a", "x"]);
     assert_eq!(error["kind"], "not_connected");
     let message = error["message"].as_str().expect("a message");
-    assert!(message.contains(&refused) && message.contains("nats://localhost:1: "), "{message}");
+    assert!(message.contains(&refused) && message.contains("nats://localhost:1 at "), "{message}");
 
     let demanding = users_server();
     let urls = format!("{there},nats://joe:{SECRET}_wrong@127.0.0.1:{}", demanding.port());
@@ -885,7 +885,7 @@ mod tls {
         let ca = certificates.ca();
         for (kind, reason) in [
             (ServerCertificate::Expired, "expired"),
-            (ServerCertificate::OtherHost, "not valid for"),
+            (ServerCertificate::OtherHost, "is for elsewhere.example"),
         ] {
             let server = server(&certificates, kind, &TlsOptions::default());
             let error = Tool::at(&server).with(&["--tlsca", text(&ca)]).error(&["rtt"]);

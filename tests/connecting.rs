@@ -1,11 +1,10 @@
-//! The way to a server: what TLS is demanded of, whose turn comes when an attempt fails, and what is
-//! told of it.
+//! The way to a server: what TLS is demanded of, sockets of all kinds, and what is told of an attempt
+//! that fails. What the addresses of a name have to do with it is in `candidates.rs`.
 
 #![cfg(all(feature = "nkeys", feature = "tls"))]
 
 mod support;
 
-use evnats::simulation::{Connection, Peer, Simulation};
 use evnats::{
     Client, ConnectionError, Credentials, DisconnectReason, EventLoop, Options, Tls, TlsErrorKind,
 };
@@ -17,7 +16,6 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::Duration;
-use support::simulated::SimulatedServer;
 use support::{finish_with, flush, turn_until};
 
 #[derive(Debug, Default)]
@@ -93,6 +91,8 @@ impl Pair {
             .credentials(Credentials::token(TOKEN))
     }
 }
+
+const SECOND: Duration = Duration::from_secs(1);
 
 // ---- what TLS is demanded of ----------------------------------------------------------------------
 
@@ -207,258 +207,7 @@ fn tls_over_a_given_transport_that_nobody_names_says_how_to_name_it() {
     assert!(odd.is_err());
 }
 
-// ---- whose turn comes -----------------------------------------------------------------------------
-
-const SECOND: Duration = Duration::from_secs(1);
-
-/// What somebody at an address does who is no help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// Nobody is there.
-    Refuses,
-    /// Nobody answers, not even to say that.
-    BlackHole,
-    /// The connection is made, and that is all.
-    Silent,
-    Closes,
-    TalksNonsense,
-    /// After its `INFO`.
-    ClosesLater,
-    Denies,
-    /// It takes the credentials and never answers.
-    Swallows,
-    /// It wants TLS, and does not speak it.
-    OnlySaysTls,
-}
-
-use Fault::*;
-const FAULTS: [Fault; 9] =
-    [Refuses, BlackHole, Silent, Closes, TalksNonsense, ClosesLater, Denies, Swallows, OnlySaysTls];
-
-struct Faulty(Fault);
-
-impl Faulty {
-    fn start(simulation: &Simulation, address: &str, fault: Fault) {
-        match fault {
-            Refuses => return,
-            BlackHole => simulation.cut(address).expect("an address"),
-            _ => {}
-        }
-        let accept = move |connection: &Connection| {
-            match fault {
-                Closes => connection.close(),
-                TalksNonsense => connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
-                ClosesLater | Denies | Swallows => connection.send(b"INFO {\"proto\":1}\r\n"),
-                OnlySaysTls => connection.send(b"INFO {\"tls_required\":true}\r\n"),
-                _ => {}
-            }
-            Self(fault)
-        };
-        simulation.listen(address, accept).expect("a free address");
-    }
-}
-
-impl Peer for Faulty {
-    fn handle_bytes(&mut self, connection: &Connection, _: &[u8]) {
-        match self.0 {
-            ClosesLater => connection.close(),
-            Denies => connection.send(b"-ERR 'Authorization Violation'\r\n"),
-            OnlySaysTls => connection.send(b"-ERR 'no TLS here'\r\n"),
-            _ => {}
-        }
-    }
-}
-
-/// A world in which a name has these faults at its addresses, and then a server.
-fn world_with(seed: u64, faults: &[Fault]) -> (Simulation, SimulatedServer) {
-    let simulation = Simulation::new(seed);
-    let mut addresses = Vec::new();
-    for (number, fault) in faults.iter().enumerate() {
-        let address = format!("10.9.0.{}", number + 1);
-        Faulty::start(&simulation, &format!("{address}:4222"), *fault);
-        addresses.push(address);
-    }
-    addresses.push("10.9.9.9".into());
-    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
-    simulation.set_addresses("many", &addresses).expect("addresses");
-    let server = SimulatedServer::start(&simulation, "10.9.9.9:4222");
-    (simulation, server)
-}
-
-fn simulated(simulation: &Simulation) -> EventLoop<App> {
-    simulation.event_loop().expect("a loop")
-}
-
-#[test]
-fn whatever_fails_at_an_address_the_next_one_has_its_turn_and_its_time() {
-    for fault in FAULTS {
-        let (simulation, server) = world_with(1, &[fault]);
-        let event_loop = simulated(&simulation);
-        let options = Options::new("many").randomize_servers(false).connect_timeout(4 * SECOND);
-        let nats = event_loop.connect(options).expect("a client");
-        watch(&nats);
-        nats.flush(|_, nats, flushed| {
-            flushed.expect("a connection");
-            nats.close();
-        });
-        let mut app = App::default();
-        event_loop.run(&mut app).expect("an end");
-        assert_eq!((app.connects, server.connects()), (1, 1), "{fault:?}");
-        assert!(simulation.elapsed() < 3 * SECOND, "{fault:?}: {:?}", simulation.elapsed());
-        // an address that cannot be reached is nothing to be told of
-        let is_told = !matches!(fault, Refuses);
-        assert_eq!(app.failures.len(), usize::from(is_told), "{fault:?}: {:?}", app.failures);
-        assert!(app.failed_at.iter().all(|server| server.contains("10.9.0.1")), "{app:?}");
-        assert_eq!(app.closed, Some(DisconnectReason::Requested), "{fault:?}");
-    }
-}
-
-#[test]
-fn all_that_can_fail_at_the_addresses_of_a_name_leaves_time_for_the_one_that_serves() {
-    for seed in 0..40 {
-        let (simulation, server) = world_with(seed, &FAULTS);
-        let event_loop = simulated(&simulation);
-        // no other attempt follows that could make up for it
-        let nats = event_loop.connect("many").expect("a client");
-        watch(&nats);
-        let mut app = App::default();
-        turn_until(&event_loop, &mut app, "a connection", |app| app.connects == 1);
-        assert!(simulation.elapsed() <= 5 * SECOND, "{:?}", simulation.elapsed());
-        // and the same when the connection is lost
-        server.restart();
-        let lost_at = simulation.elapsed();
-        turn_until(&event_loop, &mut app, "a reconnect", |app| app.reconnects == 1);
-        assert!(simulation.elapsed() - lost_at <= 5 * SECOND, "{:?}", simulation.elapsed());
-    }
-}
-
-#[test]
-fn a_name_whose_addresses_all_fail_is_one_failed_server() {
-    let simulation = Simulation::new(1);
-    simulation.set_addresses("dead", &["10.8.0.1", "10.8.0.2", "10.8.0.3"]).expect("addresses");
-    for address in ["10.8.0.1:4222", "10.8.0.2:4222"] {
-        Faulty::start(&simulation, address, Denies);
-    }
-    let server = SimulatedServer::start(&simulation, "alive:4222");
-    let event_loop = simulated(&simulation);
-    let options = Options::new("dead,alive").randomize_servers(false);
-    let nats = event_loop.connect(options).expect("a client");
-    watch(&nats);
-    nats.set_timer(SECOND, |_, nats| nats.close());
-    let mut app = App::default();
-    event_loop.run(&mut app).expect("an end");
-    // without retries, each server has one attempt, and each address has one in it
-    assert_eq!((app.connects, server.connects()), (1, 1));
-    let at: Vec<_> = app.failed_at.iter().map(String::as_str).collect();
-    let [first, second, third] = at[..] else { panic!("{at:?}") };
-    assert_eq!(
-        [first, second, third],
-        [
-            "nats://dead:4222 at 10.8.0.1",
-            "nats://dead:4222 at 10.8.0.2",
-            "nats://dead:4222 at 10.8.0.3",
-        ]
-    );
-
-    let nats = event_loop.connect(Options::new("dead").max_reconnects(2).retry_first_connect(true));
-    watch(&nats.expect("a client"));
-    let mut app = App::default();
-    event_loop.run(&mut app).expect("an end");
-    let last = app.failed_at.iter().filter(|server| server.contains("10.8.0.3"));
-    assert!(last.count() >= 1, "{app:?}");
-    assert!(app.closed.is_some());
-}
-
-#[test]
-fn clients_spread_over_the_addresses_of_a_name() {
-    let simulation = Simulation::new(7);
-    let hosts = ["10.7.0.1", "10.7.0.2", "10.7.0.3"];
-    simulation.set_addresses("spread", &hosts).expect("addresses");
-    let servers = hosts.map(|host| SimulatedServer::start(&simulation, &format!("{host}:4222")));
-    let event_loop = simulated(&simulation);
-    for _ in 0..90 {
-        let nats = event_loop.connect("spread").expect("a client");
-        nats.flush(|_, nats, _| nats.close());
-    }
-    event_loop.run(&mut App::default()).expect("an end");
-    let counts = servers.map(|server| server.connects());
-    assert_eq!(counts.iter().sum::<u64>(), 90);
-    assert!(counts.iter().all(|count| *count >= 15), "{counts:?}");
-
-    let first = SimulatedServer::start(&simulation, "10.7.1.1:4222");
-    simulation.set_addresses("ordered", &["10.7.1.1", "10.7.0.2"]).expect("addresses");
-    for _ in 0..20 {
-        let options = Options::new("ordered").randomize_servers(false);
-        let nats = event_loop.connect(options).expect("a client");
-        nats.flush(|_, nats, _| nats.close());
-    }
-    event_loop.run(&mut App::default()).expect("an end");
-    assert_eq!(first.connects(), 20);
-}
-
-#[test]
-fn a_client_that_moves_tries_every_address_of_the_next_server() {
-    for fault in FAULTS {
-        let (simulation, server) = world_with(3, &[fault, BlackHole]);
-        let leaving = server.join("leaving:4222");
-        let event_loop = simulated(&simulation);
-        let options = Options::new("leaving,many").randomize_servers(false);
-        let nats = event_loop.connect(options).expect("a client");
-        watch(&nats);
-        let mut app = App::default();
-        turn_until(&event_loop, &mut app, "a connection", |app| app.connects == 1);
-        leaving.lame_duck();
-        let began = simulation.elapsed();
-        turn_until(&event_loop, &mut app, "a move", |app| app.reconnects == 1);
-        let took = simulation.elapsed() - began;
-        assert!(took <= 6 * SECOND, "{fault:?}: {took:?}");
-        assert_eq!(nats.server_info().map(|info| info.server_name), Some("10.9.9.9:4222".into()));
-    }
-}
-
-#[test]
-fn the_next_address_is_not_tried_for_a_client_that_was_closed_or_given_other_servers() {
-    let (simulation, server) = world_with(1, &[Denies]);
-    let event_loop = simulated(&simulation);
-    let options = || Options::new("many").randomize_servers(false);
-    let nats = event_loop.connect(options()).expect("a client");
-    nats.on_error(|_, nats, _| nats.close());
-    event_loop.run(&mut App::default()).expect("an end");
-    assert_eq!(server.connects(), 0);
-
-    let other = SimulatedServer::start(&simulation, "other:4222");
-    let nats = event_loop.connect(options()).expect("a client");
-    nats.on_error(|_, nats, _| nats.set_servers(["other"]).expect("a URL"));
-    nats.flush(|_, nats, _| nats.close());
-    event_loop.run(&mut App::default()).expect("an end");
-    assert_eq!((server.connects(), other.connects()), (0, 1));
-}
-
-#[test]
-fn servers_that_fail_at_any_stage_leave_the_turn_to_one_that_serves() {
-    let pair = Pair::start();
-    let nobody = ReservedPort::any().expect("a port").port();
-    let silent = ScriptedServer::start(|mut script| script.hold());
-    let closing = ScriptedServer::start(|mut script| script.send_info());
-    let lying = ScriptedServer::start(|mut script| {
-        script.send_info_with("\"tls_required\":true");
-        script.hold();
-    });
-    let (event_loop, mut app) = (event_loop(), App::default());
-    let ports = [nobody, silent.port(), closing.port(), lying.port(), pair.secured.port()];
-    let options = pair
-        .options(ports.map(|port| format!("localhost:{port}")).join(","))
-        .randomize_servers(false)
-        .connect_timeout(SECOND);
-    let nats = event_loop.connect(options).expect("a client");
-    watch(&nats);
-    nats.flush(|_, nats, _| nats.close());
-    finish_with(&event_loop, &mut app);
-    assert_eq!((app.connects, app.failures.len()), (1, 4), "{app:?}");
-    for (at, port) in app.failed_at.iter().zip(ports) {
-        assert_eq!(*at, format!("nats://localhost:{port} at 127.0.0.1"));
-    }
-}
+// ---- Unix sockets ---------------------------------------------------------------------------------
 
 #[test]
 fn a_unix_socket_with_more_callers_than_it_takes_is_tried_again() {
@@ -511,31 +260,148 @@ fn tls_over_a_unix_socket_that_nobody_names_says_how_to_name_it() {
     assert!(closed.to_string().contains("server_name"), "{closed}");
 }
 
-#[cfg(feature = "websocket")]
+// ---- servers in a row -----------------------------------------------------------------------------
+
 #[test]
-fn a_websocket_client_goes_on_at_another_server_of_the_cluster_that_it_was_told_of() {
-    let ports = [(); 3].map(|()| ReservedPort::any().expect("a port"));
-    let mut builder = evnats_harness::Cluster::builder().jetstream(false);
-    for (index, port) in ports.iter().enumerate() {
-        let listen =
-            format!("websocket {{ listen: \"127.0.0.1:{}\"\n no_tls: true }}", port.port());
-        builder = builder.node_config(index, listen);
-    }
-    let mut cluster = builder.start().expect("a cluster");
+fn servers_that_fail_at_any_stage_leave_the_turn_to_one_that_serves() {
+    let pair = Pair::start();
+    let nobody = ReservedPort::any().expect("a port").port();
+    let silent = ScriptedServer::start(|mut script| script.hold());
+    let closing = ScriptedServer::start(|mut script| script.send_info());
+    let lying = ScriptedServer::start(|mut script| {
+        script.send_info_with("\"tls_required\":true");
+        script.hold();
+    });
     let (event_loop, mut app) = (event_loop(), App::default());
-    let options = quick(format!("ws://127.0.0.1:{}", ports[0].port()));
+    let ports = [nobody, silent.port(), closing.port(), lying.port(), pair.secured.port()];
+    let options = pair
+        .options(ports.map(|port| format!("localhost:{port}")).join(","))
+        .randomize_servers(false)
+        .connect_timeout(SECOND);
     let nats = event_loop.connect(options).expect("a client");
     watch(&nats);
-    flush(&event_loop, &mut app, &nats);
-    turn_until(&event_loop, &mut app, "discovery", |_| nats.servers().len() == 3);
-    let mut known: Vec<_> = nats.servers().iter().map(|server| server.url.to_string()).collect();
-    let mut expected: Vec<_> =
-        ports.iter().map(|port| format!("ws://127.0.0.1:{}", port.port())).collect();
-    known.sort();
-    expected.sort();
-    assert_eq!(known, expected);
-    cluster.server_mut(0).kill9();
-    turn_until(&event_loop, &mut app, "another server", |app| app.reconnects == 1);
-    let name = nats.server_info().map(|info| info.server_name);
-    assert_ne!(name.as_deref(), Some(cluster.server(0).name()));
+    nats.flush(|_, nats, _| nats.close());
+    finish_with(&event_loop, &mut app);
+    assert_eq!((app.connects, app.failures.len()), (1, 4), "{app:?}");
+    for (at, port) in app.failed_at.iter().zip(ports) {
+        assert_eq!(*at, format!("nats://localhost:{port} at 127.0.0.1"));
+    }
+}
+
+// ---- WebSocket ------------------------------------------------------------------------------------
+
+#[cfg(feature = "websocket")]
+mod websocket {
+    use super::*;
+    use evnats::{Registration, Transport};
+    use evnats_harness::Cluster;
+    use std::cell::Cell;
+    use std::io::Read;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_websocket_client_goes_on_at_another_server_of_the_cluster_that_it_was_told_of() {
+        let ports = [(); 3].map(|()| ReservedPort::any().expect("a port"));
+        let mut builder = Cluster::builder().jetstream(false);
+        for (index, port) in ports.iter().enumerate() {
+            let listen =
+                format!("websocket {{ listen: \"127.0.0.1:{}\"\n no_tls: true }}", port.port());
+            builder = builder.node_config(index, listen);
+        }
+        let mut cluster = builder.start().expect("a cluster");
+        let (event_loop, mut app) = (event_loop(), App::default());
+        let options = quick(format!("ws://127.0.0.1:{}", ports[0].port()));
+        let nats = event_loop.connect(options).expect("a client");
+        watch(&nats);
+        flush(&event_loop, &mut app, &nats);
+        turn_until(&event_loop, &mut app, "discovery", |_| nats.servers().len() == 3);
+        let mut known: Vec<_> =
+            nats.servers().iter().map(|server| server.url.to_string()).collect();
+        let mut expected: Vec<_> =
+            ports.iter().map(|port| format!("ws://127.0.0.1:{}", port.port())).collect();
+        known.sort();
+        expected.sort();
+        assert_eq!(known, expected);
+        cluster.server_mut(0).kill9();
+        turn_until(&event_loop, &mut app, "another server", |app| app.reconnects == 1);
+        let name = nats.server_info().map(|info| info.server_name);
+        assert_ne!(name.as_deref(), Some(cluster.server(0).name()));
+    }
+
+    /// Speaks WebSocket, and sends frames without payload for as long as it is read from.
+    struct Firehose {
+        answer: Vec<u8>,
+        frame: &'static [u8],
+        /// Bytes that were read.
+        read: Rc<Cell<usize>>,
+    }
+
+    impl Read for Firehose {
+        fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+            let count = if !self.answer.is_empty() {
+                let count = self.answer.len().min(room.len());
+                room[..count].copy_from_slice(&self.answer[..count]);
+                self.answer.drain(..count);
+                count
+            } else if self.read.get() == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            } else {
+                let whole = room.len() - room.len() % self.frame.len();
+                let frames = room[..whole].chunks_mut(self.frame.len());
+                frames.for_each(|chunk| chunk.copy_from_slice(self.frame));
+                whole
+            };
+            self.read.set(self.read.get() + count);
+            Ok(count)
+        }
+    }
+
+    impl Write for Firehose {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let request = String::from_utf8_lossy(bytes);
+            let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+            if let Some(key) = key {
+                let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+                let answer = format!(
+                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+                     Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+                );
+                self.answer = answer.into_bytes();
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Transport for Firehose {
+        fn register(&mut self, _: &Registration) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_firehose_of_frames_without_payload_leaves_everybody_else_their_turns() {
+        const TURN: usize = 64 * 1024;
+        for frame in [&b"\x8a\0"[..], b"\x89\0", b"\x82\0", b"\x89\x02hi"] {
+            let read = Rc::new(Cell::new(0));
+            let (event_loop, mut app) = (event_loop(), App::default());
+            let firehose = Firehose { answer: Vec::new(), frame, read: read.clone() };
+            let options =
+                Options::new("ws://firehose").turn_bytes(TURN).connect_timeout(60 * SECOND);
+            let nats = event_loop.connect_over(firehose, options).expect("a client");
+            for turn in 1..=100 {
+                let before = read.get();
+                nats.set_timer(Duration::ZERO, |app: &mut App, _| app.connects += 1);
+                event_loop.dispatch(&mut app, Some(SECOND)).expect("a turn");
+                // a read takes what it has room for, and the handshake is one more
+                assert!(read.get() - before <= 2 * TURN, "{} in turn {turn}", read.get() - before);
+                assert_eq!(app.connects, turn, "a timer has its turn");
+            }
+            assert!(read.get() > 1000, "{} bytes are no firehose", read.get());
+            drop(nats);
+        }
+    }
 }

@@ -340,6 +340,8 @@ fn listings_are_fresh(wanted: usize) {
         created.expect("a bucket");
         churn(lists, kv);
     });
+    // a node that is killed in the middle of that could take the request with it
+    turn_until(&event_loop, &mut lists, "a bucket", |lists| lists.writing > 0);
     let mut rounds = 0;
     while lists.done < wanted {
         rounds += 1;

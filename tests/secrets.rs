@@ -24,9 +24,6 @@ impl log::Log for Logger {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if record.target().starts_with("tungstenite") {
-            return;
-        }
         let line = format!("{} {}", record.target(), record.args());
         LOGGED.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }

@@ -27,8 +27,6 @@ use support::{fail, finish_with, flush, server, turn_until, unique};
 
 static SECRETS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
-/// What the WebSocket library has logged.
-static DEPENDENCY: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -43,8 +41,7 @@ impl log::Log for Logger {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        let list = if record.target().starts_with("tungstenite") { &DEPENDENCY } else { &LOGGED };
-        lock(list).push(format!("{} {}", record.target(), record.args()));
+        lock(&LOGGED).push(format!("{} {}", record.target(), record.args()));
     }
 
     fn flush(&self) {}
@@ -623,14 +620,26 @@ mod websocket {
     }
 
     #[test]
-    #[ignore = "tungstenite logs whole frames at trace level, CONNECT with its secrets included"]
     fn a_websocket_logs_nothing_secret() {
         let token = secret("secret-of-the-websocket");
         let server = start(None, &format!("authorization {{ token: \"{token}\" }}\n"));
+        // it looks at all that is logged, at every level and by whomever
         expect_success(quick(server.websocket_url()).credentials(Credentials::token(token)));
-        let logged = std::mem::take(&mut *lock(&DEPENDENCY));
-        let shown = logged.iter().filter(|line| line.contains("secret-of-the-websocket"));
-        assert_eq!(shown.count(), 0);
+        let in_query = format!("{}/?jwt={}", server.websocket_url(), secret("of-the-query"));
+        expect_refusal(quick(in_query), ServerErrorKind::Authorization);
+    }
+
+    #[test]
+    fn the_reason_in_a_close_frame_is_kept() {
+        let mut server = start(None, "");
+        let (event_loop, mut app) = (event_loop(), App::default());
+        let nats = connect(&event_loop, quick(server.websocket_url()));
+        flush(&event_loop, &mut app, &nats);
+        server.stop();
+        turn_until(&event_loop, &mut app, "the end", |app| !app.lost.is_empty());
+        let reason = app.lost[0].to_string();
+        assert!(reason.contains("Server Shutdown") && reason.contains("(code 1001)"), "{reason}");
+        assert!(app.lost[0].is_temporary());
     }
 
     #[test]
@@ -1167,6 +1176,52 @@ fn requests_whose_inbox_is_not_permitted_fail_at_once_and_another_prefix_helps()
         finish_with(&event_loop, &mut app);
         assert_eq!(app.outcomes, [if is_permitted { "yes" } else { "denied" }]);
     }
+}
+
+#[test]
+fn who_answers_one_request_cannot_answer_in_the_place_of_others() {
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let nats = connect(&event_loop, quick(server().url()));
+    let [one, other] = ["forger", "victim"].map(unique);
+    // it sees the reply subject of its own request, and tries all that may come next
+    nats.subscribe(&one, |app, asked, message| {
+        let reply = message.reply().expect("a reply subject").into_owned();
+        app.outcomes.push(reply.clone());
+        let token = reply.rsplit('.').next().expect("a token").to_owned();
+        let inbox = &reply[..reply.len() - token.len()];
+        let (place, proof) = token.split_at(10);
+        for guess in 0..64 {
+            let digit = char::from(
+                b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"[guess],
+            );
+            for place in [
+                format!("{}{digit}", &place[..9]),
+                format!("{}{digit}{}", &place[..5], &place[6..]),
+            ] {
+                for forged in [format!("{place}{proof}"), place.clone()] {
+                    if forged != token {
+                        asked
+                            .client()
+                            .publish(&format!("{inbox}{forged}"), "forged")
+                            .expect("a publish");
+                    }
+                }
+            }
+        }
+        asked.client().respond(message, "mine").expect("an answer");
+    })
+    .expect("a subscription");
+    nats.subscribe(&other, |_, _, _| {}).expect("a subscription");
+    nats.request(&other, "", |app: &mut App, _, outcome| {
+        app.outcomes.push(format!("victim: {:?}", outcome.map(|reply| reply.text().into_owned())));
+    });
+    nats.request(&one, "", |app: &mut App, _, outcome| {
+        app.outcomes.push(format!("forger: {}", outcome.expect("a reply").text()));
+    });
+    turn_until(&event_loop, &mut app, "an answer", |app| app.outcomes.len() >= 2);
+    flush(&event_loop, &mut app, &nats);
+    assert_eq!(app.outcomes.len(), 2, "{:?}", app.outcomes);
+    assert_eq!(app.outcomes[1], "forger: mine");
 }
 
 #[test]

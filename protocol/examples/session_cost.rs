@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn connected(now: Instant) -> Plain {
-    let mut session = Plain::new(SessionConfig::default(), 42);
+    let mut session = Plain::new(SessionConfig::default(), || 42);
     session.handle_connecting(now);
     session.leg(Which::Current).handle_connected(Security::Plain);
     read(&mut session, b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n", now);

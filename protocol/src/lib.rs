@@ -13,7 +13,7 @@
 //! use std::time::{Duration, Instant};
 //!
 //! let now = Instant::now();
-//! let mut session: Session<(), &str, ()> = Session::new(SessionConfig::new(), 42);
+//! let mut session: Session<(), &str, ()> = Session::new(SessionConfig::new(), || 42);
 //! session.request(OutgoingMessage::new("greet", "world"), Duration::from_secs(1), "my request");
 //!
 //! session.handle_connecting(now);
@@ -38,6 +38,7 @@
 
 mod disconnect;
 mod pool;
+mod random;
 mod session;
 mod setters;
 mod tables;

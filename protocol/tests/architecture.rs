@@ -5,21 +5,29 @@
 
 mod imports;
 
-use imports::{Floor, Module, arrows, assert_point_down, in_circles, paths, show};
+use imports::{Floor, Module, arrows, assert_point_down, files_with, in_circles, paths, show};
 
 /// What each floor may import, beside its own files.
 const FLOORS: &[Floor] = &[
     ("setters", &[]),
     ("wire", &["setters"]),
     ("disconnect", &["wire"]),
-    ("tables", &["setters", "wire"]),
+    ("tables", &["random", "setters", "wire"]),
     ("pool", &["disconnect", "setters", "wire"]),
-    ("session", &["disconnect", "setters", "tables", "wire"]),
+    ("random", &[]),
+    ("session", &["disconnect", "random", "setters", "tables", "wire"]),
 ];
 
 #[test]
 fn imports_point_down() {
     assert_point_down(&arrows(), FLOORS);
+}
+
+#[test]
+fn there_is_no_source_of_randomness_and_no_clock() {
+    for word in ["fastrand", "getrandom", "RandomState", "Instant::now(", "SystemTime"] {
+        assert_eq!(files_with(word), Vec::<String>::new(), "{word}");
+    }
 }
 
 #[test]

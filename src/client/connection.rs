@@ -37,6 +37,10 @@ pub(super) struct Connection {
     current: Route,
     /// The way to the server that the session is moving to.
     next: Option<Route>,
+    /// Why the session was given up.
+    pub(super) given_up: Option<DisconnectReason>,
+    /// `run` has returned the reason.
+    pub(super) is_end_reported: bool,
     /// How many servers could not be moved to.
     pub(super) failed_moves: usize,
     /// A reconnect was requested; it happens after the data already read has been dispatched.
@@ -68,6 +72,8 @@ impl Connection {
             protection,
             current: Route::closed(),
             next: None,
+            given_up: None,
+            is_end_reported: false,
             failed_moves: 0,
             wants_reconnect: false,
             echo,
@@ -158,6 +164,7 @@ impl Connection {
         if let Some(connector) = &mut self.connector {
             connector.due = None;
         }
+        self.given_up = Some(reason.clone());
         self.session.give_up(reason);
     }
 

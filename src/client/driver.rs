@@ -70,11 +70,11 @@ impl Driver {
         let protection = Protection::new(&options);
         let mut config = options.session;
         let echo = config.connect.echo;
-        let random = || u128::from(event_loop.random());
-        let seed = random() << 64 | random();
+        let shared = event_loop.clone();
+        let random = move || shared.random();
         config.resume = true;
         config.ask_authentication = true;
-        let connection = Connection::new(Session::new(config, seed), connector, protection, echo);
+        let connection = Connection::new(Session::new(config, random), connector, protection, echo);
         let driver = Rc::new_cyclic(|driver: &Weak<Self>| Driver {
             slot: Slot::new(event_loop, driver.clone()),
             request_timeout: options.request_timeout,
@@ -359,9 +359,11 @@ impl Source for Driver {
         let port = Port::new(self.clone());
         let mut budget = Budget { events: self.turn.events, bytes: self.turn.bytes };
         self.connection.borrow_mut().begin_turn(&self.slot, now);
-        self.run_notices(state, &port)?;
-        while self.step(state, &port, now, &mut budget)? {}
-        Ok(())
+        let mut ran = self.run_notices(state, &port).map(|()| true);
+        while matches!(ran, Ok(true)) {
+            ran = self.step(state, &port, now, &mut budget);
+        }
+        ran.map(drop).map_err(|error| self.or_its_cause(error))
     }
 
     fn settle(&self, now: Instant) -> Progress {

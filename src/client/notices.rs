@@ -48,15 +48,32 @@ impl Driver {
                 self.run_hook(state, port, |hooks| &hooks.disconnect, &reason)
             }
             Notice::Closed(reason) => {
-                let is_heard = !self.connection.borrow().hooks.close.is_empty();
                 let is_own =
                     matches!(reason, DisconnectReason::Requested | DisconnectReason::Drained);
-                match is_own || is_heard {
+                match is_own || self.is_end_heard() {
                     true => self.run_hook(state, port, |hooks| &hooks.close, &reason),
                     // no callback would learn of it
                     false => Err(Box::new(Error::Ended(reason))),
                 }
             }
         }
+    }
+
+    /// Whether a callback hears of the client's end, or `run` has returned it already.
+    fn is_end_heard(&self) -> bool {
+        let connection = self.connection.borrow();
+        connection.is_end_reported || !connection.hooks.close.is_empty()
+    }
+
+    /// A callback's error that has no more to tell than that the connection is gone gives way to the
+    /// reason why the client has ended, if nothing else hears it.
+    pub(super) fn or_its_cause(&self, error: Box<Error>) -> Box<Error> {
+        if !error.is_for_want_of_a_connection() || self.is_end_heard() {
+            return error;
+        }
+        let mut connection = self.connection.borrow_mut();
+        let Some(reason) = connection.given_up.take() else { return error };
+        connection.is_end_reported = true;
+        Box::new(Error::Ended(reason))
     }
 }

@@ -8,6 +8,7 @@ use super::link::Layers;
 use super::options::Options;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
+use crate::event_loop::Slot;
 use evnats_protocol::{PoolServer, Security, ServerUrl};
 use std::cell::Cell;
 #[cfg(not(feature = "tls"))]
@@ -56,9 +57,9 @@ impl Protection {
     }
 
     /// What goes around the socket before the server speaks.
-    pub(super) fn layers(&self, server: Option<&PoolServer>) -> Layers {
+    pub(super) fn layers(&self, server: Option<&PoolServer>, slot: &Slot) -> Layers {
         let tls = self.begins_with_tls(server).then(|| self.tls_layer(server));
-        let websocket = websocket_layer(server.map(|server| &server.url));
+        let websocket = websocket_layer(server.map(|server| &server.url), slot);
         Rc::new(move |mut transport| {
             if let Some(tls) = &tls {
                 transport = tls(transport)?;
@@ -99,13 +100,18 @@ fn is_websocket(server: Option<&PoolServer>) -> bool {
 }
 
 #[cfg(feature = "websocket")]
-fn websocket_layer(url: Option<&ServerUrl>) -> Layers {
+fn websocket_layer(url: Option<&ServerUrl>, slot: &Slot) -> Layers {
     let Some(url) = url.filter(|url| url.scheme().is_websocket()) else { return Rc::new(Ok) };
     let (host, path) = (url.authority(), url.path().to_owned());
-    Rc::new(move |transport| super::websocket::connect(transport, &host, &path))
+    let event_loop = slot.event_loop().clone();
+    Rc::new(move |transport| {
+        let event_loop = event_loop.clone();
+        let random = Box::new(move || event_loop.random());
+        super::websocket::connect(transport, &host, &path, random)
+    })
 }
 
 #[cfg(not(feature = "websocket"))]
-fn websocket_layer(_url: Option<&ServerUrl>) -> Layers {
+fn websocket_layer(_url: Option<&ServerUrl>, _slot: &Slot) -> Layers {
     Rc::new(Ok)
 }

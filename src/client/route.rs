@@ -87,7 +87,7 @@ impl Route {
             return self.begin_next(session, protection, slot);
         }
         let Some(server) = &self.server else { return };
-        let (url, layers) = (&server.url, protection.layers(Some(server)));
+        let (url, layers) = (&server.url, protection.layers(Some(server), slot));
         let begun = match url.host().parse() {
             _ if url.scheme() == Scheme::Unix => Link::connect_unix(url.path(), &layers, slot),
             Ok(address) => Link::connect(SocketAddr::new(address, url.port()), &layers, slot),
@@ -108,7 +108,7 @@ impl Route {
         if let Some(deadline) = deadline {
             session.leg(self.which).limit_connecting(deadline);
         }
-        let layers = protection.layers(self.server());
+        let layers = protection.layers(self.server(), slot);
         self.proceed(session, Link::connect(address, &layers, slot));
     }
 
@@ -137,7 +137,7 @@ impl Route {
         slot: &Slot,
     ) -> Self {
         let mut route = Self { server, ..Self::closed() };
-        let layers = protection.layers(route.server());
+        let layers = protection.layers(route.server(), slot);
         route.proceed(session, Link::open(transport, &layers, slot));
         route.advance(session, protection, slot);
         route

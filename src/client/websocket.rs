@@ -1,235 +1,249 @@
-//! WebSocket: a transport that carries the bytes of NATS in WebSocket messages over another one.
+//! WebSocket: a transport that carries the bytes of NATS in WebSocket frames over another one.
 //!
 //! Where messages begin and end means nothing: what is read is one stream of bytes, and a write
 //! becomes one message. Pings of the server are answered along the way, which is why there may be
-//! something to flush after a read.
-//!
-//! Messages are not compressed. At log level `trace`, the library writes what is sent into the log,
-//! credentials included; that cannot be turned off here.
+//! something to flush after a read. Messages are not compressed. Nothing is logged: what is sent
+//! may be secret.
 
+mod frame;
+mod handshake;
 #[cfg(test)]
 mod tests;
 
+use self::frame::{Decoder, Found, Type};
+use self::handshake::{Handshake, MAX_ANSWER};
 use crate::event_loop::Registration;
 use crate::event_loop::Transport;
-use bytes::{Buf, Bytes};
+use evnats_protocol::printable;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
-use std::mem;
-use tungstenite::client::IntoClientRequest;
-use tungstenite::error::ProtocolError;
-use tungstenite::handshake::client::ClientHandshake;
-use tungstenite::handshake::{HandshakeError, MidHandshake};
-use tungstenite::protocol::WebSocketConfig;
-use tungstenite::{Error, Message, WebSocket};
 
-/// Longest message to read: the largest payload a server can be made to take, and room for heads.
-const READ_LEN: usize = (64 + 1) * 1024 * 1024;
+/// Bytes read at once.
+const READ_LEN: usize = 32 * 1024;
 /// Longest message to write.
 const WRITE_LEN: usize = 64 * 1024;
-/// Messages that one read takes at most: those without a payload would let it go on for ever.
-const READ_MESSAGES: usize = 32;
+/// Frames without payload that one read takes at most: they would let it go on for ever.
+const READ_FRAMES: usize = 32;
 
-/// Puts WebSocket on a transport: for a host as it stands in the URL, with its port if it is not
-/// the usual one, and a path. The handshake is part of
-/// [`finish_connecting`](Transport::finish_connecting).
+/// What masks are made of: 64 bits that nobody can guess.
+pub(crate) type Random = Box<dyn Fn() -> u64>;
+
+/// Puts WebSocket on a transport: for a host as it stands in the URL, with its port, and a path. The
+/// handshake is part of [`finish_connecting`](Transport::finish_connecting).
 pub(crate) fn connect(
     transport: Box<dyn Transport>,
     host: &str,
     path: &str,
+    random: Random,
 ) -> io::Result<Box<dyn Transport>> {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    // of the scheme the request shows nothing; TLS is the transport's affair
-    let request = format!("ws://{host}/{path}").into_client_request().map_err(invalid_url)?;
-    let config =
-        WebSocketConfig::default().max_message_size(Some(READ_LEN)).max_frame_size(Some(READ_LEN));
-    let handshake =
-        ClientHandshake::start(transport, request, Some(config)).map_err(invalid_url)?;
+    let key = u128::from(random()) << 64 | u128::from(random());
+    let (handshake, request) = Handshake::begin(host, path, key)?;
     Ok(Box::new(WebSocketStream {
-        state: State::ShakingHands(handshake),
-        is_connected: false,
-        message: Bytes::new(),
+        transport,
+        random,
+        stage: Stage::Connecting(handshake),
+        incoming: Incoming::default(),
+        decoder: Decoder::default(),
+        outgoing: Outgoing { bytes: request, written: 0 },
+        answer: None,
         may_have_more: false,
-        is_ended: false,
-        has_unflushed: false,
-        error: None,
+        end: None,
     }))
 }
 
 struct WebSocketStream {
-    state: State,
-    /// The transport below is connected.
-    is_connected: bool,
-    /// What is left of the last message.
-    message: Bytes,
-    /// There may be more than the last message that nobody reports.
+    transport: Box<dyn Transport>,
+    random: Random,
+    stage: Stage,
+    incoming: Incoming,
+    decoder: Decoder,
+    outgoing: Outgoing,
+    /// A frame that the server waits for, to be sent before anything else. Of several pongs the
+    /// last one is enough.
+    answer: Option<(Type, Vec<u8>)>,
+    /// There may be more below than what was read, and nobody reports it.
     may_have_more: bool,
-    /// The server has closed.
-    is_ended: bool,
-    has_unflushed: bool,
-    /// To be reported when what came before it has been read.
-    error: Option<io::Error>,
+    end: Option<End>,
 }
 
-type Socket = WebSocket<Box<dyn Transport>>;
-
-enum State {
-    ShakingHands(MidHandshake<ClientHandshake<Box<dyn Transport>>>),
-    Open(Box<Socket>),
-    /// The handshake has failed, and the transport is gone with it.
+#[derive(Debug)]
+enum Stage {
+    /// The transport below is not connected.
+    Connecting(Handshake),
+    /// The request is being sent, or the answer is being waited for.
+    ShakingHands(Handshake),
+    Open,
+    /// The handshake has failed, or the connection is another process's now.
     Failed,
 }
 
-impl State {
-    fn transport(&self) -> Option<&dyn Transport> {
-        match self {
-            Self::ShakingHands(handshake) => Some(&**handshake.get_ref().get_ref()),
-            Self::Open(socket) => Some(&**socket.get_ref()),
-            Self::Failed => None,
-        }
-    }
-
-    fn transport_mut(&mut self) -> io::Result<&mut dyn Transport> {
-        match self {
-            Self::ShakingHands(handshake) => Ok(&mut **handshake.get_mut().get_mut()),
-            Self::Open(socket) => Ok(&mut **socket.get_mut()),
-            Self::Failed => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    fn socket(&mut self) -> io::Result<&mut Socket> {
-        match self {
-            Self::Open(socket) => Ok(socket),
-            _ => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
+/// How the stream has ended. It is reported when what came before has been read.
+#[derive(Debug)]
+enum End {
+    /// The server has closed it.
+    Closed,
+    /// The error is reported once.
+    Failed(Option<io::Error>),
 }
 
 impl WebSocketStream {
     /// Goes on with the handshake.
     fn shake_hands(&mut self) -> io::Result<()> {
-        match mem::replace(&mut self.state, State::Failed) {
-            State::ShakingHands(handshake) => match handshake.handshake() {
-                Ok((socket, _)) => {
-                    self.state = State::Open(Box::new(socket));
-                    // messages may have come along with the answer
-                    self.may_have_more = true;
-                    Ok(())
-                }
-                Err(HandshakeError::Interrupted(handshake)) => {
-                    self.state = State::ShakingHands(handshake);
-                    Err(io::ErrorKind::WouldBlock.into())
-                }
-                Err(HandshakeError::Failure(error)) => Err(handshake_error(error)),
-            },
-            state => {
-                self.state = state;
-                self.state.socket().map(drop)
-            }
+        if let Stage::Connecting(_) = self.stage {
+            self.transport.finish_connecting()?;
         }
-    }
-
-    /// Reads one message.
-    fn receive(&mut self) -> io::Result<()> {
-        match self.state.socket()?.read() {
-            Ok(Message::Binary(bytes)) => self.message = bytes,
-            Ok(Message::Text(text)) => self.message = text.into(),
-            Ok(Message::Ping(_)) => self.answer(),
-            Ok(Message::Close(_)) => {
-                self.is_ended = true;
-                self.answer();
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Failed) {
+            Stage::Connecting(handshake) | Stage::ShakingHands(handshake) => {
+                match self.exchange(&handshake) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.stage = Stage::ShakingHands(handshake);
+                        return Err(error);
+                    }
+                    exchanged => exchanged?,
+                }
+                // frames may have come along with the answer
+                self.may_have_more = true;
+                Stage::Open
             }
-            Ok(_) => {}
-            // closed, or gone without that: how makes no difference to NATS
-            Err(
-                Error::ConnectionClosed
-                | Error::AlreadyClosed
-                | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
-            ) => self.is_ended = true,
-            Err(error) => return Err(io_error(error)),
-        }
+            Stage::Open => Stage::Open,
+            Stage::Failed => return Err(io::ErrorKind::NotConnected.into()),
+        };
         Ok(())
     }
 
-    /// Sends the answer that the library has put in its buffer. What goes wrong will be seen by
-    /// the next write.
-    fn answer(&mut self) {
-        self.has_unflushed = true;
-        let _ = self.flush();
+    /// Sends the request, and reads the answer.
+    fn exchange(&mut self, handshake: &Handshake) -> io::Result<()> {
+        self.outgoing.write_to(&mut self.transport)?;
+        self.transport.flush()?;
+        loop {
+            if let Some(len) = handshake.check(self.incoming.bytes())? {
+                self.incoming.consume(len);
+                return Ok(());
+            }
+            if self.incoming.read_more(&mut self.transport)? == 0 {
+                let text = "the server closed the connection during the WebSocket handshake";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+            }
+        }
     }
 
-    fn take_bytes(&mut self, room: &mut [u8]) -> usize {
-        let count = room.len().min(self.message.len());
-        self.message.copy_to_slice(&mut room[..count]);
-        count
+    fn check_open(&self) -> io::Result<()> {
+        match self.stage {
+            Stage::Open => Ok(()),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Reads as much as there is, or the room takes, or is enough for once.
+    fn read_frames(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let (mut filled, mut empty) = (0, 0);
+        self.may_have_more = true;
+        while filled < room.len() && empty < READ_FRAMES && self.end.is_none() {
+            if self.incoming.is_empty() {
+                match self.incoming.read_more(&mut self.transport) {
+                    Ok(0) => self.end = Some(End::Closed),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.may_have_more = false;
+                        break;
+                    }
+                    Err(error) => self.end = Some(End::Failed(Some(error))),
+                }
+                continue;
+            }
+            let (used, found) = match self.decoder.next(self.incoming.bytes(), room.len() - filled)
+            {
+                Ok(next) => next,
+                Err(violation) => {
+                    self.end = Some(End::Failed(Some(broken(&violation))));
+                    break;
+                }
+            };
+            let bytes = &self.incoming.bytes()[..used];
+            match found {
+                Found::Payload(count) => {
+                    room[filled..filled + count].copy_from_slice(&bytes[used - count..]);
+                    filled += count;
+                }
+                Found::Nothing => {}
+                Found::Empty | Found::Pong => empty += 1,
+                Found::Ping(payload) => {
+                    empty += 1;
+                    self.answer = Some((Type::Pong, payload));
+                }
+                Found::Close(reason) => self.handle_close(reason),
+            }
+            self.incoming.consume(used);
+        }
+        Ok(filled)
+    }
+
+    /// The server closes, and perhaps says why.
+    fn handle_close(&mut self, reason: Option<(u16, String)>) {
+        const NORMAL: u16 = 1000;
+        let code = reason.as_ref().map(|(code, _)| code.to_be_bytes().to_vec());
+        self.answer = Some((Type::Close, code.unwrap_or_default()));
+        self.end = Some(match reason {
+            None => End::Closed,
+            Some((NORMAL, text)) if text.is_empty() => End::Closed,
+            Some((code, text)) => End::Failed(Some(closed(code, &text))),
+        });
+    }
+
+    fn mask(&self) -> [u8; 4] {
+        let [a, b, c, d, ..] = (self.random)().to_ne_bytes();
+        [a, b, c, d]
+    }
+
+    /// Puts a frame behind what is to be sent.
+    fn send(&mut self, kind: Type, len: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let mask = self.mask();
+        frame::encode(&mut self.outgoing.bytes, kind, len, mask, write);
     }
 }
 
 impl Transport for WebSocketStream {
     fn register(&mut self, registration: &Registration) -> io::Result<()> {
-        self.state.transport_mut()?.register(registration)
+        self.transport.register(registration)
     }
 
     fn deregister(&mut self, registration: &Registration) {
-        if let Ok(transport) = self.state.transport_mut() {
-            transport.deregister(registration);
-        }
+        self.transport.deregister(registration);
         if registration.is_forked() {
             // the connection is the parent's: nothing must be sent when this is dropped
-            self.state = State::Failed;
+            self.stage = Stage::Failed;
         }
     }
 
     fn has_buffered(&self) -> bool {
-        !self.message.is_empty()
+        !self.incoming.is_empty()
             || self.may_have_more
-            || self.is_ended
-            || self.error.is_some()
-            || self.state.transport().is_some_and(|transport| transport.has_buffered())
+            || self.end.is_some()
+            || self.transport.has_buffered()
     }
 
     fn has_unflushed(&self) -> bool {
-        self.has_unflushed
-            || self.state.transport().is_some_and(|transport| transport.has_unflushed())
+        self.answer.is_some() || !self.outgoing.is_empty() || self.transport.has_unflushed()
     }
 
     fn finish_connecting(&mut self) -> io::Result<()> {
-        if !self.is_connected {
-            self.state.transport_mut()?.finish_connecting()?;
-            self.is_connected = true;
-        }
         self.shake_hands()
     }
 }
 
 impl Read for WebSocketStream {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        let mut messages = 0;
-        while self.error.is_none() {
-            filled += self.take_bytes(&mut room[filled..]);
-            if filled == room.len() || self.is_ended {
-                return Ok(filled);
-            }
-            if messages == READ_MESSAGES {
-                // the rest shows in `has_buffered`, and has another turn
-                return if filled > 0 { Ok(filled) } else { Err(io::ErrorKind::WouldBlock.into()) };
-            }
-            messages += 1;
-            match self.receive() {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.may_have_more = false;
-                    return if filled > 0 { Ok(filled) } else { Err(error) };
-                }
-                Err(error) => self.error = Some(error),
-            }
-            self.may_have_more = true;
+        self.check_open()?;
+        let filled = self.read_frames(room)?;
+        if self.answer.is_some() {
+            // what goes wrong will be seen by the next write
+            let _ = self.flush();
         }
-        match self.error.take_if(|_| filled == 0) {
-            Some(error) => Err(error),
-            None => Ok(filled),
+        match &mut self.end {
+            _ if filled > 0 || room.is_empty() => Ok(filled),
+            Some(End::Failed(error)) => error.take().map_or(Ok(0), Err),
+            Some(End::Closed) => Ok(0),
+            None => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 }
@@ -242,43 +256,47 @@ impl Write for WebSocketStream {
     /// Makes one message of the slices, if the one before has been written. So little is held
     /// here, and messages are as long as they can be.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.check_open()?;
         self.flush()?;
-        let len = slices.iter().map(|slice| slice.len()).sum::<usize>().min(WRITE_LEN);
-        let mut bytes = Vec::with_capacity(len);
-        for slice in slices {
-            let count = slice.len().min(len - bytes.len());
-            bytes.extend_from_slice(&slice[..count]);
+        if self.end.is_some() {
+            return Err(io::ErrorKind::BrokenPipe.into());
         }
-        if bytes.is_empty() {
+        let len = slices.iter().map(|slice| slice.len()).sum::<usize>().min(WRITE_LEN);
+        if len == 0 {
             return Ok(0);
         }
-        self.has_unflushed = true;
-        let written = self.state.socket()?.write(Message::binary(bytes)).map_err(io_error);
-        match written.and_then(|()| self.flush()) {
-            // the library has the message in its buffer in this case, too
+        self.send(Type::Binary, len, |out| {
+            let mut left = len;
+            for slice in slices {
+                let count = slice.len().min(left);
+                out.extend_from_slice(&slice[..count]);
+                left -= count;
+            }
+        });
+        match self.flush() {
+            // the message is held here
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(len),
-            Err(error) => Err(error),
-            Ok(()) => Ok(len),
+            flushed => flushed.map(|()| len),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        while self.has_unflushed() {
-            match self.state.socket()?.flush().map_err(io_error) {
-                Ok(()) => self.has_unflushed = false,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        self.outgoing.write_to(&mut self.transport)?;
+        if let Some((kind, payload)) = self.answer.take() {
+            self.send(kind, payload.len(), |out| out.extend_from_slice(&payload));
+            self.outgoing.write_to(&mut self.transport)?;
         }
-        Ok(())
+        self.transport.flush()
     }
 }
 
 impl Drop for WebSocketStream {
     /// Tells the server that the end is meant, if that can be done without waiting.
     fn drop(&mut self) {
-        if let State::Open(socket) = &mut self.state {
-            let _ = socket.close(None);
+        const NORMAL: [u8; 2] = 1000_u16.to_be_bytes();
+        if matches!(self.stage, Stage::Open) && self.end.is_none() && self.flush().is_ok() {
+            self.answer = Some((Type::Close, NORMAL.to_vec()));
+            let _ = self.flush();
         }
     }
 }
@@ -289,36 +307,88 @@ impl fmt::Debug for WebSocketStream {
     }
 }
 
-fn invalid_url(error: Error) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, error)
+/// Bytes that have been read and that mean nothing yet.
+struct Incoming {
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
 }
 
-/// An error of the transport stays what it is, so that what TLS has to say can be told from it.
-fn io_error(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) => error,
-        Error::ConnectionClosed
-        | Error::AlreadyClosed
-        | Error::Protocol(ProtocolError::SendAfterClosing) => io::ErrorKind::BrokenPipe.into(),
-        error => io::Error::new(io::ErrorKind::InvalidData, error),
+/// The buffer holds an answer to the handshake.
+const _: () = assert!(READ_LEN >= MAX_ANSWER);
+
+impl Default for Incoming {
+    fn default() -> Self {
+        Self { buffer: vec![0; READ_LEN].into(), start: 0, end: 0 }
     }
 }
 
-fn handshake_error(error: Error) -> io::Error {
-    let (kind, text) = match error {
-        Error::Io(error) => return error,
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => (
-            io::ErrorKind::UnexpectedEof,
-            "the server closed the connection during the WebSocket handshake".to_owned(),
-        ),
-        Error::Http(response) => {
-            let text = format!("the server refuses WebSocket here: HTTP {}", response.status());
-            (io::ErrorKind::InvalidData, text)
+impl Incoming {
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start += count;
+    }
+
+    /// Reads once, behind what is there. Returns how much, and 0 at the end.
+    fn read_more(&mut self, transport: &mut impl Read) -> io::Result<usize> {
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
         }
-        error => {
-            let text = format!("the server did not answer with WebSocket: {error}");
-            (io::ErrorKind::InvalidData, text)
+        loop {
+            match transport.read(&mut self.buffer[self.end..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => {
+                    let count = read?;
+                    self.end += count;
+                    return Ok(count);
+                }
+            }
         }
+    }
+}
+
+/// Frames that have not been written completely.
+struct Outgoing {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+impl Outgoing {
+    fn is_empty(&self) -> bool {
+        self.written == self.bytes.len()
+    }
+
+    fn write_to(&mut self, transport: &mut impl Write) -> io::Result<()> {
+        while !self.is_empty() {
+            match transport.write(&self.bytes[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.bytes.clear();
+        self.written = 0;
+        Ok(())
+    }
+}
+
+fn broken(violation: &frame::Violation) -> io::Error {
+    let text = format!("the server does not keep to WebSocket: {violation}");
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+fn closed(code: u16, reason: &str) -> io::Error {
+    let text = match reason {
+        "" => format!("the server closed the WebSocket (code {code})"),
+        _ => format!("the server closed the WebSocket: {} (code {code})", printable(reason)),
     };
-    io::Error::new(kind, text)
+    io::Error::new(io::ErrorKind::ConnectionAborted, text)
 }

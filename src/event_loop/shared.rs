@@ -204,7 +204,7 @@ impl Shared {
     }
 
     pub(crate) fn random(&self) -> u64 {
-        self.platform.random_u64()
+        self.platform.random()
     }
 
     /// Whether the loop has been dropped, so that nothing runs any more.

@@ -57,8 +57,8 @@ impl Platform for Simulated {
         self.world.now()
     }
 
-    fn fill_random(&self, bytes: &mut [u8]) {
-        self.world.fill_random(bytes);
+    fn random(&self) -> u64 {
+        self.world.random()
     }
 
     fn wait(

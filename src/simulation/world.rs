@@ -86,7 +86,7 @@ impl Simulation {
     /// A random number, from the seed.
     #[must_use]
     pub fn random(&self) -> u64 {
-        self.world.random.borrow_mut().u64(..)
+        self.world.random()
     }
 
     /// Has something happen later, while the loop waits: a fault of the network, a server's timer.
@@ -186,8 +186,8 @@ impl World {
         self.start + self.elapsed.get()
     }
 
-    pub(crate) fn fill_random(&self, bytes: &mut [u8]) {
-        self.random.borrow_mut().fill(bytes);
+    pub(crate) fn random(&self) -> u64 {
+        self.random.borrow_mut().u64(..)
     }
 
     /// Lets the next thing happen, if it does so within the time. The clock moves on to it, or to

@@ -227,6 +227,9 @@ fn parse(url: &str) -> Result<ServerUrl, &'static str> {
         // more likely the end of a password than a path
         return Err(ENCODE);
     }
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("in a path, all but visible ASCII characters have to be percent-encoded");
+    }
     if !scheme.is_websocket() && !matches!(path, "" | "/") {
         return Err("only a port may follow the host");
     }

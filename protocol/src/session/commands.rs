@@ -56,7 +56,7 @@ impl<S, R, F> Session<S, R, F> {
             self.subscribe_inbox();
         }
         let position = self.outgoing.position();
-        match self.requests.insert(context, timeout, position, message.subject) {
+        match self.requests.insert(context, timeout, position, message.subject, &mut self.random) {
             Ok(token) => {
                 let reply = Some((self.requests.inbox().as_bytes(), &token[..]));
                 let headers = message.headers.unwrap_or(NO_HEADERS);

@@ -23,7 +23,6 @@ mod moving;
 pub(crate) mod outgoing_message;
 mod pause;
 mod resuming;
-mod seed;
 pub(crate) mod state;
 mod timing;
 pub(crate) mod transport;

@@ -11,7 +11,7 @@ use super::handoff::Handoff;
 use super::inbound::Inbound;
 use super::leg::{Leg, Phase};
 use super::life::Life;
-use super::seed::derive;
+use crate::random::Random;
 use crate::tables::fences::Fences;
 use crate::tables::outgoing::Outgoing;
 use crate::tables::requests::Requests;
@@ -40,14 +40,17 @@ pub struct Session<S, R, F> {
     /// What has happened and was not polled.
     pub(super) events: VecDeque<Event<S, R, F>>,
     pub(super) statistics: Statistics,
+    pub(super) random: Random,
 }
 
 impl<S, R, F> Session<S, R, F> {
-    /// A session that waits for its transport. `seed` makes its inbox unique, and keeps peers from
-    /// forging messages that count as copies of each other: take it from a good source of
-    /// randomness.
+    /// A session that waits for its transport. What `random` returns makes its inbox unique, keeps
+    /// strangers from answering its requests, and peers from forging messages that count as copies
+    /// of each other: it has to be a cryptographic generator that is seeded by the system. It is
+    /// called twice for each request.
     #[must_use]
-    pub fn new(config: SessionConfig, seed: u128) -> Self {
+    pub fn new(config: SessionConfig, random: impl FnMut() -> u64 + 'static) -> Self {
+        let mut random = Random::new(random);
         Self {
             life: Life::Running,
             was_connected: false,
@@ -55,9 +58,10 @@ impl<S, R, F> Session<S, R, F> {
             handoff: None,
             outgoing: Outgoing::default(),
             subscriptions: Subscriptions::default(),
-            requests: Requests::new(&config.inbox_prefix, derive(seed, "inbox")),
+            requests: Requests::new(&config.inbox_prefix, &mut random),
             fences: Fences::default(),
-            inbound: Inbound::new(derive(seed, "copies")),
+            inbound: Inbound::new(random.u128()),
+            random,
             events: VecDeque::new(),
             statistics: Statistics::default(),
             config,

@@ -2,11 +2,14 @@
 //!
 //! `_INBOX.<id>.<token>`: the token is the slot and its generation in base 64, so that a reply is
 //! found by index, without a hash and without a string key, and a reply that arrives after its
-//! request has ended finds nothing. Every request has a deadline. The table knows whether the
-//! server has been told of the inbox; it does not write requests.
+//! request has ended finds nothing. Behind them are 64 random bits, and only the reply that has
+//! them finds its request: whoever has seen one token cannot answer in the place of others. Every
+//! request has a deadline. The table knows whether the server has been told of the inbox; it does
+//! not write requests.
 
 use super::deadlines::Deadlines;
 use super::slots::{Key, SLOTS_KEPT, Slots};
+use crate::random::Random;
 use crate::wire::encode;
 use crate::wire::message::Message;
 use rustc_hash::FxHasher;
@@ -20,8 +23,13 @@ pub(crate) const INBOX_SID: u64 = 1;
 /// So many requests that have ended are kept in an index at least.
 const INDEX_SLACK: usize = 1024;
 
-/// Characters of a token: 4 for the slot, 6 for the generation.
-pub(crate) const TOKEN: usize = 10;
+/// Characters of a token: 4 for the slot, 6 for the generation, and the proof.
+pub(crate) const TOKEN: usize = KEY + PROOF;
+const KEY: usize = 10;
+const PROOF: usize = 16;
+
+/// Random bits, 4 in each letter, that nobody knows but who was asked.
+type Proof = [u8; PROOF];
 
 #[derive(Debug)]
 pub(crate) struct Request<T> {
@@ -31,6 +39,7 @@ pub(crate) struct Request<T> {
     pub(crate) position: Option<u64>,
     /// The fingerprint of its subject, to find it when the server denies it.
     pub(crate) subject: u64,
+    proof: Proof,
 }
 
 impl<T> Request<T> {
@@ -88,13 +97,13 @@ enum InboxState {
 }
 
 impl<T> Requests<T> {
-    /// An empty table. The id makes the inbox unique.
-    pub(crate) fn new(prefix: &str, id: u128) -> Self {
+    /// An empty table. The inbox is unique, and nobody can guess it.
+    pub(crate) fn new(prefix: &str, random: &mut Random) -> Self {
         Self {
             slots: Slots::default(),
             deadlines: Deadlines::default(),
             unarmed: Vec::new(),
-            inbox: format!("{prefix}.{}.", base62(id)),
+            inbox: format!("{prefix}.{}.", base62(random.u128())),
             inbox_state: InboxState::Unused,
             by_subject: None,
         }
@@ -175,15 +184,17 @@ impl<T> Requests<T> {
         timeout: Duration,
         position: u64,
         subject: &str,
+        random: &mut Random,
     ) -> Result<[u8; TOKEN], T> {
         let subject = fingerprint(subject.as_bytes());
-        let request = Request { context, position: Some(position), subject };
+        let proof = proof(random);
+        let request = Request { context, position: Some(position), subject, proof };
         let key = self.slots.insert(request).map_err(|request| request.context)?;
         self.unarmed.push((key, timeout));
         if self.by_subject.is_some() {
             self.note_subject(subject, position, key);
         }
-        Ok(encode_token(key))
+        Ok(encode_token(key, proof))
     }
 
     /// Starts the clocks of the requests made since the last call.
@@ -219,7 +230,15 @@ impl<T> Requests<T> {
     /// Ends the request that a token names.
     #[inline]
     pub(crate) fn take(&mut self, token: &[u8]) -> Option<Request<T>> {
-        self.slots.remove(decode_token(token)?)
+        let key = self.find(token)?;
+        self.slots.remove(key)
+    }
+
+    /// The request that a token names, if it is alive.
+    #[inline]
+    fn find(&self, token: &[u8]) -> Option<Key> {
+        let (key, proof) = decode_token(token)?;
+        self.slots.get(key).filter(|request| request.proof == *proof).map(|_| key)
     }
 
     /// The token of a message that is a request, alive or ended.
@@ -229,14 +248,13 @@ impl<T> Requests<T> {
 
     /// Whether a message is a request that has its outcome already.
     pub(crate) fn is_abandoned(&self, message: &Message) -> bool {
-        let is_live = |token| decode_token(token).is_some_and(|key| self.slots.contains(key));
-        self.token(message).is_some_and(|token| !is_live(token))
+        self.token(message).is_some_and(|token| self.find(token).is_none())
     }
 
     /// The frame of a message begins at another position of the outgoing stream.
     pub(crate) fn set_position(&mut self, message: &Message, position: u64) {
         self.by_subject = None;
-        let key = self.token(message).and_then(decode_token);
+        let key = self.token(message).and_then(|token| self.find(token));
         if let Some(request) = key.and_then(|key| self.slots.get_mut(key)) {
             request.position = Some(position);
         }
@@ -363,22 +381,36 @@ const VALUES: [u8; 256] = {
     table
 };
 
+/// Letters from `a` to `p`, eight at once: of each byte, four bits count.
 #[inline]
-fn encode_token(key: Key) -> [u8; TOKEN] {
+fn proof(random: &mut Random) -> Proof {
+    let mut proof = [0; PROOF];
+    for letters in proof.as_chunks_mut::<8>().0 {
+        let bits = random.u64() & 0x0f0f_0f0f_0f0f_0f0f;
+        *letters = (bits + u64::from_ne_bytes([b'a'; 8])).to_ne_bytes();
+    }
+    proof
+}
+
+#[inline]
+fn encode_token(key: Key, proof: Proof) -> [u8; TOKEN] {
     let mut bits = u64::from(key.generation) << 24 | u64::from(key.index);
     let mut token = [0; TOKEN];
-    for digit in token.iter_mut().rev() {
+    let (digits, letters) = token.split_at_mut(KEY);
+    for digit in digits.iter_mut().rev() {
         *digit = DIGITS[(bits & 63) as usize];
         bits >>= 6;
     }
+    letters.copy_from_slice(&proof);
     token
 }
 
 #[inline]
-fn decode_token(token: &[u8]) -> Option<Key> {
-    let token: &[u8; TOKEN] = token.try_into().ok()?;
+fn decode_token(token: &[u8]) -> Option<(Key, &Proof)> {
+    let (digits, letters) = token.split_first_chunk::<KEY>()?;
+    let proof = letters.try_into().ok()?;
     let mut bits = 0_u64;
-    for digit in token {
+    for digit in digits {
         let value = VALUES[*digit as usize];
         if value == 0xff {
             return None;
@@ -386,7 +418,7 @@ fn decode_token(token: &[u8]) -> Option<Key> {
         bits = bits << 6 | u64::from(value);
     }
     let generation = u32::try_from(bits >> 24).ok()?;
-    Some(Key { index: (bits & 0xff_ffff) as u32, generation })
+    Some((Key { index: (bits & 0xff_ffff) as u32, generation }, proof))
 }
 
 #[cfg(test)]
@@ -397,35 +429,69 @@ mod tests {
     fn tokens_round_trip() {
         for (index, generation) in [(0, 0), (1, 0), (0xff_ffff, u32::MAX), (63, 64), (77, 1 << 31)]
         {
-            let key = Key { index, generation };
-            assert_eq!(decode_token(&encode_token(key)), Some(key));
+            let (key, proof) = (Key { index, generation }, proof(&mut random()));
+            assert_eq!(decode_token(&encode_token(key, proof)), Some((key, &proof)));
+            assert!(proof.iter().all(u8::is_ascii_lowercase));
         }
-        for odd in [&b""[..], b"000000000", b"00000000000", b"00000000.0", b"__________"] {
-            assert_eq!(decode_token(odd), None);
+        let odd = ["", "00000000.0", "__________", "0000000000000000000000000"];
+        for odd in odd.map(|odd| format!("{odd}abcdefghijklmnop")) {
+            assert_eq!(decode_token(odd.as_bytes()), None);
+            assert_eq!(decode_token(&odd.as_bytes()[..odd.len() - 1]), None);
         }
+    }
+
+    /// Numbers that differ, and are the same in every test.
+    fn random() -> Random {
+        let mut state = 7_u64;
+        Random::new(move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state.rotate_left(32)
+        })
+    }
+
+    #[test]
+    fn who_has_seen_one_token_cannot_make_the_next_one() {
+        let mut random = random();
+        let mut requests = Requests::new("_INBOX", &mut random);
+        let mut ask = |requests: &mut Requests<u32>, number| {
+            requests.insert(number, Duration::from_secs(1), 0, "s", &mut random).unwrap()
+        };
+        let first = ask(&mut requests, 1);
+        let second = ask(&mut requests, 2);
+        assert_ne!(first[KEY..], second[KEY..]);
+        // the place of the second one is easily guessed, and its proof is not
+        let forged = [&second[..KEY], &first[KEY..]].concat();
+        assert!(requests.take(&forged).is_none());
+        for letter in KEY..TOKEN {
+            let mut forged = second;
+            forged[letter] ^= 1;
+            assert!(requests.take(&forged).is_none());
+        }
+        assert_eq!(requests.take(&second).unwrap().context, 2);
+        assert_eq!(requests.take(&first).unwrap().context, 1);
     }
 
     #[test]
     fn a_reply_that_comes_late_or_twice_finds_nothing() {
-        let mut requests = Requests::new("_INBOX", 1);
-        let first = requests.insert("a", Duration::from_secs(1), 0, "s").unwrap();
+        let mut requests = Requests::new("_INBOX", &mut random());
+        let first = requests.insert("a", Duration::from_secs(1), 0, "s", &mut random()).unwrap();
         assert_eq!(requests.take(&first).unwrap().context, "a");
-        let second = requests.insert("b", Duration::from_secs(1), 0, "s").unwrap();
+        let second = requests.insert("b", Duration::from_secs(1), 0, "s", &mut random()).unwrap();
         assert!(requests.take(&first).is_none());
         assert_eq!(requests.take(&second).unwrap().context, "b");
     }
 
     #[test]
     fn clocks_start_when_armed() {
-        let mut requests = Requests::new("_INBOX", 1);
+        let mut requests = Requests::new("_INBOX", &mut random());
         let start = Instant::now();
-        requests.insert("a", Duration::from_secs(1), 0, "s").unwrap();
+        requests.insert("a", Duration::from_secs(1), 0, "s", &mut random()).unwrap();
         assert_eq!(requests.next_deadline(), None);
         requests.arm(start);
         assert_eq!(requests.next_deadline(), Some(start + Duration::from_secs(1)));
         assert!(requests.take_due(start + Duration::from_millis(999)).is_none());
         assert!(requests.take_due(start + Duration::from_secs(1)).is_some());
-        requests.insert("for ever", Duration::MAX, 0, "s").unwrap();
+        requests.insert("for ever", Duration::MAX, 0, "s", &mut random()).unwrap();
         requests.arm(start);
         assert!(requests.next_deadline().is_some());
     }

@@ -50,6 +50,20 @@ pub fn show(module: &Module) -> String {
     module.join("::")
 }
 
+/// The files of the crate that have a word in their code.
+pub fn files_with(word: &str) -> Vec<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let has_it =
+        |file: &PathBuf| code(&fs::read_to_string(file).expect("a readable file")).contains(word);
+    let mut found: Vec<_> = files(&source)
+        .into_iter()
+        .filter(has_it)
+        .map(|file| show(&module(&source, &file)))
+        .collect();
+    found.sort();
+    found
+}
+
 /// Every file of the crate with the files that it imports.
 pub fn arrows() -> Arrows {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -87,7 +101,7 @@ fn module(source: &Path, file: &Path) -> Module {
 /// The text without comments and without the unit tests at its end. What is imported by a child's
 /// name or from another crate begins with `self`, too.
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.map(|line| from_self(&without_scope(line)) + "\n").collect()
 }

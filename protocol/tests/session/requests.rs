@@ -184,9 +184,9 @@ fn a_request_that_waits_before_the_handshake_times_out() {
 }
 
 #[test]
-fn the_inbox_does_not_show_the_seed() {
-    let inbox_of = |seed| {
-        let mut session: Session<(), (), ()> = Session::new(SessionConfig::new(), seed);
+fn the_inbox_and_the_replies_of_two_sessions_differ_if_their_randomness_does() {
+    let reply_of = |random: u64| {
+        let mut session: Session<(), (), ()> = Session::new(SessionConfig::new(), move || random);
         session.handle_connecting(Instant::now());
         session.request(OutgoingMessage::new("s", ""), SECOND, ());
         let mut leg = session.leg(Which::Current);
@@ -196,10 +196,14 @@ fn the_inbox_does_not_show_the_seed() {
         let leg = session.leg(Which::Current);
         let written: Vec<u8> = leg.chunks().flatten().copied().collect();
         let text = String::from_utf8(written).unwrap();
-        text.split_once("SUB ").unwrap().1.split_once('*').unwrap().0.to_owned()
+        let inbox = text.split_once("SUB ").unwrap().1.split_once('*').unwrap().0.to_owned();
+        let reply = text.split_once("PUB s ").unwrap().1.split_once(' ').unwrap().0.to_owned();
+        assert!(reply.starts_with(&inbox), "{reply}");
+        reply
     };
-    assert_eq!(inbox_of(0).len(), "_INBOX.0000000000000000000000.".len());
-    assert_ne!(inbox_of(0), "_INBOX.0000000000000000000000.", "the seed in base 62");
-    assert_eq!(inbox_of(0), inbox_of(0));
-    assert_ne!(inbox_of(0), inbox_of(1));
+    let (zero, one) = (reply_of(0), reply_of(u64::MAX));
+    assert_eq!(zero, "_INBOX.0000000000000000000000.0000000000aaaaaaaaaaaaaaaa");
+    assert_eq!(one.len(), zero.len());
+    assert!(one.ends_with(".0000000000pppppppppppppppp"), "{one}");
+    assert_ne!(one[..30], zero[..30]);
 }

@@ -18,10 +18,19 @@ pub(crate) struct Driver {
     server: Decoder<ClientOp>,
 }
 
+/// Numbers that differ, and are the same in every test.
+fn random() -> impl FnMut() -> u64 {
+    let mut state = 7_u64;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.rotate_left(32)
+    }
+}
+
 impl Driver {
     /// A session that has no transport yet.
     pub(crate) fn new(config: SessionConfig) -> Self {
-        let mut session = Session::new(config, 7);
+        let mut session = Session::new(config, random());
         let now = Instant::now();
         session.handle_connecting(now);
         Self { session, now, server: Decoder::default() }

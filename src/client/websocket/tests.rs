@@ -8,8 +8,10 @@ use evnats_harness::{ReservedPort, Server as NatsServer};
 use std::collections::VecDeque;
 use std::rc::Weak;
 use tungstenite::handshake::server::{NoCallback, ServerHandshake};
+use tungstenite::handshake::{HandshakeError, MidHandshake};
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::{Error, Message, WebSocket};
 
 struct Server {
     end: End,
@@ -76,9 +78,15 @@ impl Far for Server {
     }
 }
 
+/// As good as any for a test.
+fn random() -> Random {
+    Box::new(|| fastrand::u64(..))
+}
+
 fn open(capacity: usize) -> (Driver, Server) {
     let (here, there) = pipe::pair(capacity);
-    let transport = connect(Box::new(here.clone()), "demo.test:8080", "/nats?a=b").unwrap();
+    let transport =
+        connect(Box::new(here.clone()), "demo.test:8080", "/nats?a=b", random()).unwrap();
     (Driver::new(&here, transport), Server::new(there))
 }
 
@@ -124,7 +132,7 @@ fn bytes_get_through_however_the_network_cuts_them() {
 fn the_request_names_host_and_path() {
     for (path, line) in [("/nats?a=b", "GET /nats?a=b HTTP/1.1"), ("", "GET / HTTP/1.1")] {
         let (here, mut there) = pipe::pair(1000);
-        let mut transport = connect(Box::new(here), "[::1]:8080", path).unwrap();
+        let mut transport = connect(Box::new(here), "[::1]:8080", path, random()).unwrap();
         assert_eq!(transport.finish_connecting().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         there.pump(usize::MAX);
         let mut request = Vec::new();
@@ -133,7 +141,7 @@ fn the_request_names_host_and_path() {
         assert!(request.starts_with(&line.to_lowercase()), "{request}");
         assert!(request.contains("\r\nhost: [::1]:8080\r\n"), "{request}");
     }
-    let error = connect(Box::new(pipe::pair(1).0), "a b", "/").map(drop).unwrap_err();
+    let error = connect(Box::new(pipe::pair(1).0), "a b", "/", random()).map(drop).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 
@@ -157,6 +165,47 @@ fn what_came_along_with_the_handshake_is_readable_after_it() {
     assert_eq!(&room[..5], b" {}\r\n");
     assert_eq!(transport.read(&mut room).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     assert!(!transport.has_buffered());
+}
+
+#[test]
+fn an_upgrade_that_trickles_in_byte_by_byte_works() {
+    let (mut client, mut server) = open(10_000);
+    server.to_send.push_back(Message::binary("INFO {}\r\n"));
+    assert!(client.transport.finish_connecting().is_err());
+    server.end.pump(usize::MAX);
+    server.turn();
+    let mut bytes = 0;
+    while client.received != b"INFO {}\r\n" {
+        assert!(server.end.pump(1), "there is no more after {bytes} bytes");
+        bytes += 1;
+        client.turn().unwrap();
+    }
+    assert!(bytes > 100, "{bytes}");
+}
+
+#[test]
+fn a_close_frame_says_why() {
+    use tungstenite::protocol::CloseFrame;
+    use tungstenite::protocol::frame::coding::CloseCode;
+    for (code, reason, expected) in [
+        (CloseCode::Policy, "Authentication Failure", "Authentication Failure (code 1008)"),
+        (CloseCode::Away, "", "closed the WebSocket (code 1001)"),
+        (CloseCode::Normal, "bye\n", "bye\\n (code 1000)"),
+    ] {
+        let (mut client, mut server) = open(1000);
+        server.to_send.push_back(Message::binary("-ERR"));
+        server.to_send.push_back(Message::Close(Some(CloseFrame { code, reason: reason.into() })));
+        let error = run(&mut client, &mut server, || 10, |_, _| false).unwrap_err();
+        assert_eq!(
+            (error.kind(), &client.received[..]),
+            (io::ErrorKind::ConnectionAborted, &b"-ERR"[..])
+        );
+        assert!(error.to_string().ends_with(expected), "{error}");
+        // told once
+        assert_eq!(client.transport.read(&mut [0; 10]).unwrap(), 0);
+        run_server_to_the_end(&mut server);
+        assert!(server.is_ended);
+    }
 }
 
 #[test]
@@ -229,7 +278,7 @@ fn a_violation_is_reported_behind_what_came_before() {
 fn frames_without_payload_do_not_hold_a_read() {
     let (mut client, mut server) = open(1 << 20);
     run(&mut client, &mut server, || 500, |client, _| client.is_idle()).unwrap();
-    server.end.write_all(&[0x8a, 0].repeat(10 * READ_MESSAGES)).unwrap();
+    server.end.write_all(&[0x8a, 0].repeat(10 * READ_FRAMES)).unwrap();
     server.end.pump(usize::MAX);
     for _ in 0..10 {
         let error = client.transport.read(&mut [0; 100]).unwrap_err();
@@ -250,7 +299,7 @@ fn peers_that_refuse() {
     ];
     for (answer, expected) in table {
         let (here, mut there) = pipe::pair(1000);
-        let transport = connect(Box::new(here.clone()), "demo.test", "/").unwrap();
+        let transport = connect(Box::new(here.clone()), "demo.test", "/", random()).unwrap();
         let mut client = Driver::new(&here, transport);
         there.write_all(answer).unwrap();
         there.pump(usize::MAX);
@@ -270,7 +319,8 @@ fn talk_to_a_real_server(tls: &str, wrap: impl FnOnce(Box<dyn Transport>) -> Box
     let _server = NatsServer::builder().config(listen).start().unwrap();
     let address = (std::net::Ipv4Addr::LOCALHOST, port.port()).into();
     let socket = mio::net::TcpStream::connect(address).unwrap();
-    let mut transport = connect(wrap(Box::new(socket)), &format!("{address}"), "/").unwrap();
+    let mut transport =
+        connect(wrap(Box::new(socket)), &format!("{address}"), "/", random()).unwrap();
     let event_loop = crate::EventLoop::<()>::new().unwrap();
     let slot =
         Slot::new(event_loop.handle().shared(), Weak::<crate::client::driver::Driver>::new());

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 pub(crate) trait Platform: Selector {
     fn now(&self) -> Instant;
 
-    /// Fills a buffer from a source that nobody can guess, unless it is simulated.
-    fn fill_random(&self, bytes: &mut [u8]);
+    /// A number that nobody can guess, unless it is simulated.
+    fn random(&self) -> u64;
 
     /// Waits for events, for at most `timeout`, and reports each by the index of its token. Returns
     /// whether there may be more of them now. An interrupted wait is one without events.
@@ -57,12 +57,4 @@ pub(crate) trait Platform: Selector {
 pub(crate) trait LookUp {
     /// The answer, once there is one.
     fn poll(&mut self) -> Option<io::Result<Vec<SocketAddr>>>;
-}
-
-impl dyn Platform {
-    pub(crate) fn random_u64(&self) -> u64 {
-        let mut bytes = [0; 8];
-        self.fill_random(&mut bytes);
-        u64::from_ne_bytes(bytes)
-    }
 }

@@ -58,8 +58,8 @@ impl Platform for Mio {
         Instant::now()
     }
 
-    fn fill_random(&self, bytes: &mut [u8]) {
-        self.system.fill_random(bytes);
+    fn random(&self) -> u64 {
+        self.system.random()
     }
 
     fn wait(

@@ -23,8 +23,8 @@ impl System {
         Ok(Self { registry, random, resolver: Resolver::default(), process })
     }
 
-    pub(super) fn fill_random(&self, bytes: &mut [u8]) {
-        self.random.fill(bytes);
+    pub(super) fn random(&self) -> u64 {
+        self.random.next()
     }
 
     pub(super) fn is_forked(&self) -> bool {

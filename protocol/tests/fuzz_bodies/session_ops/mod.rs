@@ -121,7 +121,7 @@ impl World {
         let max_unconnected = config.max_unconnected.min(max_buffered);
         let asks = config.ask_authentication;
         Self {
-            session: Session::new(config, 0),
+            session: Session::new(config, || 0x1234_5678_9abc_def0),
             now: Instant::now(),
             max_buffered,
             current: Server::new(0, tls),
