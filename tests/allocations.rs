@@ -248,7 +248,12 @@ fn a_decoder_keeps_little_after_a_huge_message() {
 
 /// A session whose transport takes everything.
 fn session() -> Session<(), (), ()> {
-    let mut session = Session::new(SessionConfig::default(), || 7);
+    let mut numbers = 7_u64;
+    let random = move || {
+        numbers = numbers.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        numbers
+    };
+    let mut session = Session::new(SessionConfig::default(), random);
     let now = std::time::Instant::now();
     session.handle_connecting(now);
     session.leg(Which::Current).handle_connected(Security::Plain);

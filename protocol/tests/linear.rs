@@ -50,7 +50,12 @@ fn many_small_operations_that_came_at_once() {
 
 /// A session whose handshake is done and whose commands are written.
 fn session() -> Session<u32, u32, ()> {
-    let mut session = Session::new(SessionConfig::default(), || 7);
+    let mut numbers = 7_u64;
+    let random = move || {
+        numbers = numbers.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        numbers
+    };
+    let mut session = Session::new(SessionConfig::default(), random);
     session.handle_connecting(Instant::now());
     session.leg(Which::Current).handle_connected(Security::Plain);
     receive(&mut session, "INFO {\"max_payload\":1048576,\"proto\":1,\"headers\":true}\r\n");
