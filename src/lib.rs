@@ -116,12 +116,12 @@ pub mod kv;
 pub mod simulation;
 
 pub use bytes::Bytes;
-#[cfg(feature = "tls")]
-pub use client::Tls;
 pub use client::{
     Client, ConnectionError, ConnectionState, Credentials, CredentialsError, Frame, Options,
     SlowConsumer, Subscription,
 };
+#[cfg(feature = "tls")]
+pub use client::{ClientCertificate, Tls};
 pub use error::{Error, LayerError, Result};
 #[cfg(unix)]
 pub use event_loop::Descriptor;

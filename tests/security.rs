@@ -6,8 +6,8 @@
 mod support;
 
 use evnats::{
-    Client, ConnectionError, ConnectionState, Credentials, DisconnectReason, EventLoop, Options,
-    RequestError, ServerErrorKind, Tls, TlsErrorKind,
+    Client, ClientCertificate, ConnectionError, ConnectionState, Credentials, DisconnectReason,
+    EventLoop, Options, RequestError, ServerErrorKind, Tls, TlsErrorKind,
 };
 use evnats_harness::{
     Certificates, Cluster, Direction, Fault, FaultProxy, Operator, Release, Server,
@@ -390,6 +390,37 @@ fn a_client_certificate_is_shown_and_refused_if_it_is_missing_or_foreign() {
         .trusting()
         .client_certificate_files(certificates.client(), certificates.stranger_key());
     expect_tls_error(secured.options().tls(other_key), TlsErrorKind::Configuration);
+}
+
+#[test]
+fn a_client_certificate_is_asked_for_at_every_attempt() {
+    let verify = TlsOptions { verify: true, ..TlsOptions::default() };
+    let mut secured = Secured::start(ServerCertificate::Valid, &verify);
+    let certificates = &secured.certificates;
+    let own = [certificates.client(), certificates.client_key()];
+    let [chain, key] = own.clone().map(|path| fs::read_to_string(path).expect("a PEM file"));
+    let key = secret(key);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let tls =
+        secured.trusting().client_certificate_with(move || match count.fetch_add(1, Relaxed) {
+            0 => Err("the vault is sealed".into()),
+            1 => Ok(ClientCertificate::from_pem(&*chain, &*key)),
+            _ => Ok(ClientCertificate::from_files(&own[0], &own[1])),
+        });
+    assert_hidden(&format!("{tls:?}"));
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let options = secured.options().tls(tls).retry_first_connect(true);
+    let nats = connect(&event_loop, options);
+    flush(&event_loop, &mut app, &nats);
+    let [DisconnectReason::Tls { kind: TlsErrorKind::Configuration, message }] = &app.failures[..]
+    else {
+        panic!("{:?}", app.failures);
+    };
+    assert!(message.contains("the vault is sealed"), "{message}");
+    secured.server.restart();
+    turn_until(&event_loop, &mut app, "a reconnect", |app| app.reconnects == 1);
+    assert!(asked.load(Relaxed) >= 3);
 }
 
 #[test]

@@ -37,4 +37,4 @@ pub use options::Options;
 pub(crate) use port::{ObserverId, Port};
 pub use subscription::Subscription;
 #[cfg(feature = "tls")]
-pub use tls::Tls;
+pub use tls::{ClientCertificate, Tls};

@@ -13,7 +13,7 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-pub use config::Tls;
+pub use config::{ClientCertificate, Tls};
 pub(crate) use error::classify;
 
 use crate::event_loop::Registration;

@@ -47,7 +47,7 @@ impl<S, R, F> Session<S, R, F> {
     /// A session that waits for its transport. What `random` returns makes its inbox unique, keeps
     /// strangers from answering its requests, and peers from forging messages that count as copies
     /// of each other: it has to be a cryptographic generator that is seeded by the system. It is
-    /// called twice for each request.
+    /// called once for each request.
     #[must_use]
     pub fn new(config: SessionConfig, random: impl FnMut() -> u64 + 'static) -> Self {
         let mut random = Random::new(random);

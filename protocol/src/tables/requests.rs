@@ -381,15 +381,24 @@ const VALUES: [u8; 256] = {
     table
 };
 
-/// Letters from `a` to `p`, eight at once: of each byte, four bits count.
+/// 64 bits as letters from `a` to `p`.
 #[inline]
 fn proof(random: &mut Random) -> Proof {
+    let bits = random.u64();
     let mut proof = [0; PROOF];
-    for letters in proof.as_chunks_mut::<8>().0 {
-        let bits = random.u64() & 0x0f0f_0f0f_0f0f_0f0f;
-        *letters = (bits + u64::from_ne_bytes([b'a'; 8])).to_ne_bytes();
-    }
+    let (high, low) = proof.split_at_mut(PROOF / 2);
+    high.copy_from_slice(&letters(bits >> 32));
+    low.copy_from_slice(&letters(bits & 0xffff_ffff));
     proof
+}
+
+/// 32 bits, four in each letter, all at once.
+#[inline]
+fn letters(bits: u64) -> [u8; PROOF / 2] {
+    let bits = (bits | bits << 16) & 0x0000_ffff_0000_ffff;
+    let bits = (bits | bits << 8) & 0x00ff_00ff_00ff_00ff;
+    let bits = (bits | bits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    (bits + u64::from_ne_bytes([b'a'; 8])).to_be_bytes()
 }
 
 #[inline]
@@ -447,6 +456,17 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             state.rotate_left(32)
         })
+    }
+
+    #[test]
+    fn every_random_bit_is_in_the_proof() {
+        let of = |bits: u64| proof(&mut Random::new(move || bits));
+        assert_eq!(of(0), *b"aaaaaaaaaaaaaaaa");
+        assert_eq!(of(0x0123_4567_89ab_cdef), *b"abcdefghijklmnop");
+        for bit in 0..64 {
+            let changed = of(1 << bit).iter().filter(|letter| **letter != b'a').count();
+            assert_eq!(changed, 1, "bit {bit}");
+        }
     }
 
     #[test]

@@ -12,6 +12,9 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,11 +40,55 @@ pub struct Tls {
     accept_any: bool,
 }
 
-/// The client's certificate chain and its private key.
+/// A client's certificate with its chain, and its private key; see
+/// [`Tls::client_certificate_with`].
 #[derive(Debug, Clone)]
-struct Identity {
+pub struct ClientCertificate {
     chain: Pem,
     key: Pem,
+}
+
+impl ClientCertificate {
+    /// PEM texts. The key must not be encrypted.
+    pub fn from_pem(chain: impl Into<String>, key: impl Into<Secret>) -> Self {
+        Self { chain: Pem::Text(chain.into().into()), key: Pem::Text(key.into()) }
+    }
+
+    /// PEM files, which are read when they are needed. The key must not be encrypted.
+    pub fn from_files(chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self { chain: Pem::File(chain.into()), key: Pem::File(key.into()) }
+    }
+}
+
+/// Who the client is.
+#[derive(Clone)]
+enum Identity {
+    Given(ClientCertificate),
+    /// It runs while the client is busy. It cannot reach it, because clients are not `Send`.
+    Asked(Arc<AskFn>),
+}
+
+type AskFn = dyn Fn() -> Result<ClientCertificate, Box<dyn Error + Send + Sync>> + Send + Sync;
+
+impl Identity {
+    fn certificate(&self) -> Result<Cow<'_, ClientCertificate>, TlsError> {
+        match self {
+            Self::Given(certificate) => Ok(Cow::Borrowed(certificate)),
+            Self::Asked(ask) => {
+                let asked = ask().map(Cow::Owned);
+                asked.map_err(|error| TlsError::Asked(error.to_string()))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(certificate) => certificate.fmt(f),
+            Self::Asked(_) => f.write_str("Asked(..)"),
+        }
+    }
 }
 
 impl Tls {
@@ -89,8 +136,7 @@ impl Tls {
         chain: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
     ) -> Self {
-        self.identity =
-            Some(Identity { chain: Pem::File(chain.into()), key: Pem::File(key.into()) });
+        self.identity = Some(Identity::Given(ClientCertificate::from_files(chain, key)));
         self
     }
 
@@ -101,8 +147,21 @@ impl Tls {
         chain: impl Into<String>,
         key: impl Into<Secret>,
     ) -> Self {
-        self.identity =
-            Some(Identity { chain: Pem::Text(chain.into().into()), key: Pem::Text(key.into()) });
+        self.identity = Some(Identity::Given(ClientCertificate::from_pem(chain, key)));
+        self
+    }
+
+    /// Asks for the certificate at every attempt to connect, for one that is renewed and is in no
+    /// file: in a vault, or with an agent. An error fails that attempt. The callback runs on the
+    /// loop: it should not take long.
+    pub fn client_certificate_with(
+        mut self,
+        callback: impl Fn() -> Result<ClientCertificate, Box<dyn Error + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.identity = Some(Identity::Asked(Arc::new(callback)));
         self
     }
 
@@ -152,9 +211,10 @@ impl Tls {
         let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {
-                let (chain, key) = (identity.chain.certificates()?, identity.key.private_key()?);
+                let own = identity.certificate()?;
+                let (chain, key) = (own.chain.certificates()?, own.key.private_key()?);
                 builder.with_client_auth_cert(chain, key).map_err(|error| {
-                    let of = identity.chain.place();
+                    let of = own.chain.place();
                     TlsError::Identity { of, error }
                 })?
             }

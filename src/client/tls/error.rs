@@ -19,6 +19,8 @@ pub(super) enum TlsError {
     Malformed { of: String, reason: String },
     #[error("cannot use the client certificate in {of}: {}", plain(&error.to_string()))]
     Identity { of: String, error: rustls::Error },
+    #[error("the client's certificate could not be had: {0}")]
+    Asked(String),
     #[error("the system has no certificates to trust{0}")]
     NoSystemRoots(String),
     #[error("{0:?} is neither a host name nor an address")]
