@@ -29,7 +29,9 @@ impl<S: 'static> KeyValue<S> {
     /// Lists the keys that have a value, in alphabetical order.
     ///
     /// The list is at least as fresh as a read from the leader that begins at the same time, also if
-    /// a replica that lags behind serves it. With [`Reads::Direct`], it is as fresh as the replica.
+    /// a replica that lags behind serves it. With [`Reads::Direct`], it is as fresh as the replica. A
+    /// server of version 2.9 skips what it has not delivered yet when a key is purged meanwhile, so
+    /// that its lists may lack keys beside purges.
     ///
     /// # Errors
     /// [`Error::BucketNotFound`], or what JetStream reports. A timeout when nothing was heard for the
