@@ -154,6 +154,7 @@ impl Tls {
     /// Asks for the certificate at every attempt to connect, for one that is renewed and is in no
     /// file: in a vault, or with an agent. An error fails that attempt. The callback runs on the
     /// loop: it should not take long.
+    #[must_use]
     pub fn client_certificate_with(
         mut self,
         callback: impl Fn() -> Result<ClientCertificate, Box<dyn Error + Send + Sync>>
