@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     struct App {
         asked: u64,
         done: u64,
+        is_stopping: bool,
     }
 
     let terminates = std::env::args().any(|argument| argument == "--terminate");
@@ -34,7 +35,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     event_loop.add_source(woken, Interest::READABLE, move |app: &mut App, signals, _| {
         println!("stopping after {} of {} jobs", app.done, app.asked);
         signals.remove();
-        // no new jobs; those that are here are done and answered, and then `run` returns
+        // no new jobs, which could still be published, but nobody would take them any more; those
+        // that are here are done and answered, and then `run` returns
+        app.is_stopping = true;
         worker.drain();
     })?;
 
@@ -43,19 +46,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         jobs.client().respond(job, "done")
     })?;
     nats.set_interval(Duration::from_millis(1), move |app, nats| {
+        if app.is_stopping {
+            nats.cancel_current_timer();
+            return Ok(());
+        }
         app.asked += 1;
         if app.asked == 10 && terminates {
             raise(SIGTERM)?;
         }
-        match nats.publish("jobs", app.asked.to_string()) {
-            Ok(()) => Ok(()),
-            Err(error) if error.is_closed() => {
-                app.asked -= 1;
-                nats.cancel_current_timer();
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        nats.publish("jobs", app.asked.to_string())
     });
 
     let mut app = App::default();
