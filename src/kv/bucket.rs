@@ -103,14 +103,9 @@ impl Bucket {
         request: Result<ApiRequest, jetstream::Error>,
         answer: Answer<Result<T, Error>>,
     ) {
-        if let Err(error) = self.check() {
-            return self.defer(answer, Err(error));
+        if let Some(answer) = self.translate(answer) {
+            self.api.call(request, answer);
         }
-        let bucket = self.clone();
-        let answer = move |state: &mut _, reply: Result<T, jetstream::Error>| {
-            answer(state, reply.map_err(|error| bucket.error(error)))
-        };
-        self.api.call(request, Box::new(answer));
     }
 
     /// As [`call`](Self::call), for what changes nothing: it is sent again within its timeout.
@@ -119,13 +114,24 @@ impl Bucket {
         request: Result<ApiRequest, jetstream::Error>,
         answer: Answer<Result<T, Error>>,
     ) {
+        if let Some(answer) = self.translate(answer) {
+            self.api.read(request, answer);
+        }
+    }
+
+    /// An answer to JetStream's reply, in terms of buckets. `None` if the bucket's name is not valid,
+    /// which has been answered then.
+    fn translate<T: 'static>(
+        self: &std::rc::Rc<Self>,
+        answer: Answer<Result<T, Error>>,
+    ) -> Option<Answer<Result<T, jetstream::Error>>> {
         if let Err(error) = self.check() {
-            return self.defer(answer, Err(error));
+            self.defer(answer, Err(error));
+            return None;
         }
         let bucket = self.clone();
-        let answer = move |state: &mut _, reply: Result<T, jetstream::Error>| {
+        Some(Box::new(move |state, reply| {
             answer(state, reply.map_err(|error| bucket.error(error)))
-        };
-        self.api.read(request, Box::new(answer));
+        }))
     }
 }

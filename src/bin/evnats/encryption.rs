@@ -11,13 +11,13 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct Encryption {
     /// Certificate to show the server, with its chain [env: NATS_CERT]
-    #[arg(long, global = true, value_parser = input::path, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     tlscert: Option<PathBuf>,
     /// Private key of the certificate [env: NATS_KEY]
-    #[arg(long, global = true, value_parser = input::path, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     tlskey: Option<PathBuf>,
     /// Certificate authorities to trust, instead of the system's [env: NATS_CA]
-    #[arg(long, global = true, value_parser = input::path, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     tlsca: Option<PathBuf>,
     /// Begins with TLS, before the server says anything.
     #[arg(long, global = true)]

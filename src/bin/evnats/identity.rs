@@ -24,10 +24,10 @@ pub(crate) struct Identity {
     #[arg(long, global = true, value_parser = input::secret)]
     token: Option<Secret>,
     /// Credentials file, with a JWT and a seed [env: NATS_CREDS]
-    #[arg(long, global = true, value_parser = input::path, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     creds: Option<PathBuf>,
     /// File with the seed of an nkey [env: NATS_NKEY]
-    #[arg(long, global = true, value_parser = input::path, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     nkey: Option<PathBuf>,
 }
 
@@ -88,6 +88,7 @@ fn from_file(
     path: &Path,
     parse: impl FnOnce(&str) -> Result<Credentials, CredentialsError>,
 ) -> Result<Credentials, Box<dyn Error + Send + Sync>> {
+    let path = &input::with_home(path);
     let text = fs::read_to_string(path)
         .map(Secret::new)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;

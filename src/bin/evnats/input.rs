@@ -4,11 +4,11 @@
 use crate::failure::Failure;
 use crate::template::{Context, Template};
 use clap::Args;
-use evnats::{HeaderMap, Secret};
+use evnats::{HeaderMap, OutgoingMessage, Secret};
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A header on the command line.
@@ -55,11 +55,83 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "too large".into())
 }
 
-/// Reads a path. A shell leaves the `~` in `--creds=~/user.creds` as it is.
-pub(crate) fn path(text: &str) -> Result<PathBuf, &'static str> {
-    let Some(below) = text.strip_prefix("~/") else { return Ok(text.into()) };
-    let home = std::env::home_dir().ok_or("the home directory is not known")?;
-    Ok(home.join(below))
+/// A path with the home directory in it: a shell leaves the `~` in `--creds=~/user.creds` as it is.
+/// The client does the same with the files that it reads by itself.
+pub(crate) fn with_home(path: &Path) -> PathBuf {
+    let below = path.strip_prefix("~").ok();
+    let expanded = below.and_then(|below| Some(std::env::home_dir()?.join(below)));
+    expanded.unwrap_or_else(|| path.into())
+}
+
+/// What is to be sent.
+#[derive(Debug, Args)]
+pub(crate) struct MessageArguments {
+    /// Subject to send to.
+    pub(crate) subject: String,
+    /// The message; if absent, what the standard input has, unless it is a terminal.
+    #[arg(allow_negative_numbers = true)]
+    body: Option<OsString>,
+    /// Adds a header; may be repeated.
+    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = header)]
+    headers: Vec<Header>,
+    #[command(flatten)]
+    templates: Templates,
+}
+
+impl MessageArguments {
+    /// Reads the templates.
+    ///
+    /// # Errors
+    /// A function that there is not, or a standard input that cannot be read.
+    pub(crate) fn read(self) -> Result<MessageTemplate, Failure> {
+        let read = |header: &Header| {
+            let value = self.templates.read(header.value.as_bytes())?;
+            Ok::<_, Failure>((header.name.clone(), value))
+        };
+        Ok(MessageTemplate {
+            subject: self.templates.read(self.subject.as_bytes())?,
+            headers: self.headers.iter().map(read).collect::<Result<_, _>>()?,
+            // what the standard input has is no template
+            body: match self.body {
+                Some(argument) => self.templates.read(&bytes(argument))?,
+                None => Template::literal(body(None)?),
+            },
+        })
+    }
+}
+
+/// What differs from message to message.
+#[derive(Debug)]
+pub(crate) struct MessageTemplate {
+    subject: Template,
+    headers: Vec<(String, Template)>,
+    body: Template,
+}
+
+/// A message as it is sent.
+#[derive(Debug)]
+pub(crate) struct Rendered {
+    pub(crate) subject: String,
+    headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl MessageTemplate {
+    pub(crate) fn render(&self, context: &Context<'_>) -> Rendered {
+        let headers = self.headers.iter();
+        Rendered {
+            subject: self.subject.render_text(context),
+            headers: headers
+                .fold(HeaderMap::new(), |map, (name, value)| map.with(name, value.render(context))),
+            body: self.body.render(context),
+        }
+    }
+}
+
+impl Rendered {
+    pub(crate) fn message(&self) -> OutgoingMessage<'_> {
+        OutgoingMessage::new(&self.subject, &self.body).headers(&self.headers)
+    }
 }
 
 /// How the texts of messages are taken.
@@ -78,32 +150,6 @@ impl Templates {
     /// A function that there is not.
     pub(crate) fn read(self, text: &[u8]) -> Result<Template, Failure> {
         if self.no_templates { Ok(Template::literal(text)) } else { Template::parse(text) }
-    }
-
-    /// The body of messages: the argument, or else what the standard input has, which is no
-    /// template.
-    pub(crate) fn body(self, argument: Option<OsString>) -> Result<Template, Failure> {
-        match argument {
-            Some(argument) => self.read(&bytes(argument)),
-            None => Ok(Template::literal(body(None)?)),
-        }
-    }
-
-    /// The headers of messages.
-    pub(crate) fn headers(self, headers: &[Header]) -> Result<Headers, Failure> {
-        let read = |header: &Header| Ok((header.name.clone(), self.read(header.value.as_bytes())?));
-        headers.iter().map(read).collect::<Result<_, _>>().map(Headers)
-    }
-}
-
-/// Headers whose values are templates.
-#[derive(Debug)]
-pub(crate) struct Headers(Vec<(String, Template)>);
-
-impl Headers {
-    pub(crate) fn render(&self, context: &Context<'_>) -> HeaderMap {
-        let headers = self.0.iter();
-        headers.fold(HeaderMap::new(), |map, (name, value)| map.with(name, value.render(context)))
     }
 }
 

@@ -1,26 +1,19 @@
 //! `pub`: publishes messages, and is done when the server has them.
 
 use crate::failure::Failure;
-use crate::input::{self, Header, Headers, Templates};
+use crate::input::{self, MessageArguments, MessageTemplate};
 use crate::session::{App, Session};
-use crate::template::{Context, Template};
+use crate::template::Context;
 use clap::Args;
-use evnats::{Client, CommandError, Error, FlushError, OutgoingMessage};
+use evnats::{Client, CommandError, Error, FlushError};
 use std::cell::Cell;
-use std::ffi::OsString;
 use std::rc::Rc;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Subject to publish to.
-    subject: String,
-    /// The message; if absent, what the standard input has, unless it is a terminal.
-    #[arg(allow_negative_numbers = true)]
-    body: Option<OsString>,
-    /// Adds a header; may be repeated.
-    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = input::header)]
-    headers: Vec<Header>,
+    #[command(flatten)]
+    message: MessageArguments,
     /// Subject to which receivers are to reply.
     #[arg(long, value_name = "SUBJECT")]
     reply: Option<String>,
@@ -33,17 +26,12 @@ pub(crate) struct Arguments {
     /// Shows nothing but errors.
     #[arg(short, long)]
     quiet: bool,
-    #[command(flatten)]
-    templates: Templates,
 }
 
 pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure> {
-    let templates = arguments.templates;
     let batch = Rc::new(Batch {
-        body: templates.body(arguments.body)?,
-        headers: templates.headers(&arguments.headers)?,
-        subject: templates.read(arguments.subject.as_bytes())?,
-        subject_as_given: arguments.subject,
+        subject_as_given: arguments.message.subject.clone(),
+        message: arguments.message.read()?,
         reply: arguments.reply,
         count: arguments.count,
         sleep: arguments.sleep,
@@ -61,11 +49,9 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
 
 /// The messages to publish.
 struct Batch {
-    subject: Template,
+    message: MessageTemplate,
     subject_as_given: String,
     reply: Option<String>,
-    headers: Headers,
-    body: Template,
     count: u64,
     sleep: Option<Duration>,
     is_quiet: bool,
@@ -105,11 +91,9 @@ impl Batch {
     }
 
     fn send_one(&self, client: &Client<App>) -> evnats::Result {
-        let context = Context::of(self.sent.get() + 1);
-        let (subject, body) = (self.subject.render_text(&context), self.body.render(&context));
-        let headers = self.headers.render(&context);
-        self.bytes.set(body.len());
-        let message = OutgoingMessage::new(&subject, &body).headers(&headers);
+        let rendered = self.message.render(&Context::of(self.sent.get() + 1));
+        self.bytes.set(rendered.body.len());
+        let message = rendered.message();
         client.send(match &self.reply {
             Some(reply) => message.reply(reply),
             None => message,

@@ -1,42 +1,30 @@
 //! `request`: sends a request and shows the reply, or the replies of several.
 
 use crate::failure::Failure;
-use crate::input::{self, Header, Headers, Templates};
+use crate::input::{MessageArguments, Rendered};
 use crate::output::Style;
 use crate::session::{App, Session};
-use crate::template::{Context, Template};
+use crate::template::Context;
 use clap::Args;
-use evnats::{Client, Message, OutgoingMessage, RequestError};
-use std::ffi::OsString;
+use evnats::{Client, Message, RequestError};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Subject to send the request to.
-    subject: String,
-    /// The request; if absent, what the standard input has, unless it is a terminal.
-    #[arg(allow_negative_numbers = true)]
-    body: Option<OsString>,
-    /// Adds a header; may be repeated.
-    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = input::header)]
-    headers: Vec<Header>,
+    #[command(flatten)]
+    message: MessageArguments,
     /// Shows nothing but the reply's payload, byte for byte.
     #[arg(short, long)]
     raw: bool,
     /// Waits for this many replies; 0 for all that come within the timeout.
     #[arg(long, default_value_t = 1)]
     replies: u64,
-    #[command(flatten)]
-    templates: Templates,
 }
 
 pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure> {
-    let templates = arguments.templates;
     let request = Rc::new(Request {
-        subject: templates.read(arguments.subject.as_bytes())?.render_text(&Context::of(1)),
-        headers: templates.headers(&arguments.headers)?,
-        body: templates.body(arguments.body)?,
+        rendered: arguments.message.read()?.render(&Context::of(1)),
         style: if arguments.raw { Style::Raw } else { Style::Full },
         timeout: session.timeout(),
         replies: arguments.replies,
@@ -49,9 +37,7 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
 }
 
 struct Request {
-    subject: String,
-    headers: Headers,
-    body: Template,
+    rendered: Rendered,
     style: Style,
     timeout: Duration,
     replies: u64,
@@ -60,7 +46,7 @@ struct Request {
 impl Request {
     fn send(self: &Rc<Self>, app: &mut App, client: &Client<App>) {
         if self.style != Style::Raw {
-            app.output.note(&format!("Sending request on {:?}", self.subject));
+            app.output.note(&format!("Sending request on {:?}", self.rendered.subject));
         }
         if self.replies == 1 {
             self.send_for_one(client);
@@ -71,13 +57,12 @@ impl Request {
 
     fn send_for_one(self: &Rc<Self>, client: &Client<App>) {
         let (sent, style) = (Instant::now(), self.style);
-        self.with_message(|message| {
-            client.send_request(message, self.timeout, move |app, client, reply| {
-                if let Some(reply) = app.check(client, reply) {
-                    app.output.reply(&reply, sent.elapsed(), style);
-                    app.finish(client);
-                }
-            });
+        let message = self.rendered.message();
+        client.send_request(message, self.timeout, move |app, client, reply| {
+            if let Some(reply) = app.check(client, reply) {
+                app.output.reply(&reply, sent.elapsed(), style);
+                app.finish(client);
+            }
         });
     }
 
@@ -97,7 +82,7 @@ impl Request {
                     app.finish(client);
                 }
             })?;
-        self.with_message(|message| client.send(message.reply(&inbox)))?;
+        client.send(self.rendered.message().reply(&inbox))?;
         let request = self.clone();
         client.set_timer(self.timeout, move |app, client| {
             let received = replies.snapshot().map_or(0, |snapshot| snapshot.delivered);
@@ -109,12 +94,6 @@ impl Request {
             app.fail(client, Failure::new("timeout", text));
         });
         Ok(())
-    }
-
-    fn with_message<T>(&self, send: impl FnOnce(OutgoingMessage<'_>) -> T) -> T {
-        let context = Context::of(1);
-        let (body, headers) = (self.body.render(&context), self.headers.render(&context));
-        send(OutgoingMessage::new(&self.subject, &body).headers(&headers))
     }
 }
 
