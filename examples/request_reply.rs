@@ -37,7 +37,7 @@ fn square(app: &mut App, squares: &Subscription<App>, request: &Message) -> evna
     squares.client().respond(request, answer)
 }
 
-fn answered(_: &mut App, nats: &Client<App>, reply: Result<Message, RequestError>) {
+fn answered(_: &mut App, nats: &Client<App>, reply: Result<&Message, RequestError>) {
     match reply {
         Ok(reply) => println!("12 squared is {}", reply.text()),
         Err(error) => println!("12 squared: {error}"),
@@ -47,7 +47,7 @@ fn answered(_: &mut App, nats: &Client<App>, reply: Result<Message, RequestError
     nats.send_request(proof, Duration::from_millis(200), timed_out);
 }
 
-fn timed_out(_: &mut App, nats: &Client<App>, reply: Result<Message, RequestError>) {
+fn timed_out(_: &mut App, nats: &Client<App>, reply: Result<&Message, RequestError>) {
     match reply {
         Err(RequestError::Timeout) => println!("no proof in 200 ms: {}", RequestError::Timeout),
         other => println!("a proof? {other:?}"),
@@ -55,7 +55,7 @@ fn timed_out(_: &mut App, nats: &Client<App>, reply: Result<Message, RequestErro
     nats.request("math.integrate", "x", nobody_listens);
 }
 
-fn nobody_listens(_: &mut App, nats: &Client<App>, reply: Result<Message, RequestError>) {
+fn nobody_listens(_: &mut App, nats: &Client<App>, reply: Result<&Message, RequestError>) {
     match reply {
         Err(RequestError::NoResponders) => println!("no responders: nobody integrates here"),
         other => println!("an integral? {other:?}"),

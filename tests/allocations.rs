@@ -8,7 +8,7 @@ use allocation_counter::measure;
 use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, EventLoop, Options, Readiness, SetReadiness};
 use evnats_protocol::{
-    Decoder, Limits, OutgoingMessage, Security, ServerOp, Session, SessionConfig, Which,
+    Decoder, Limits, Message, OutgoingMessage, Security, ServerOp, Session, SessionConfig, Which,
 };
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -260,7 +260,7 @@ fn session() -> Session<(), (), ()> {
     session
         .leg(Which::Current)
         .handle_bytes(b"INFO {\"max_payload\":1048576,\"proto\":1,\"headers\":true}\r\n", now);
-    while session.poll_event().is_some() {}
+    while session.poll_event(&mut Message::default()).is_some() {}
     session.leg(Which::Current).handle_bytes(b"PONG\r\n", now);
     write(&mut session);
     session
@@ -268,7 +268,7 @@ fn session() -> Session<(), (), ()> {
 
 /// Writes everything, and forgets what has happened.
 fn write(session: &mut Session<(), (), ()>) {
-    while session.poll_event().is_some() {}
+    while session.poll_event(&mut Message::default()).is_some() {}
     let mut leg = session.leg(Which::Current);
     let len = leg.writable_len();
     leg.handle_written(len);

@@ -11,7 +11,7 @@
 //! Parts: `deliver` (messages of 16 bytes arrive, 100 a read), `publish` (messages of 16 bytes are
 //! written, 100 a turn), `request` (requests and their replies, one a turn).
 
-use evnats_protocol::{Event, OutgoingMessage, Security, Session, SessionConfig, Which};
+use evnats_protocol::{Event, Message, OutgoingMessage, Security, Session, SessionConfig, Which};
 use std::env;
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -48,18 +48,20 @@ fn connected(now: Instant) -> Plain {
     session.handle_connecting(now);
     session.leg(Which::Current).handle_connected(Security::Plain);
     read(&mut session, b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n", now);
-    while session.poll_event().is_some() {}
+    while session.poll_event(&mut Message::default()).is_some() {}
     write(&mut session);
     read(&mut session, b"PONG\r\n", now);
-    while session.poll_event().is_some() {}
+    while session.poll_event(&mut Message::default()).is_some() {}
     session
 }
 
 #[inline(never)]
 fn deliver_all(session: &mut Plain, batch: &[u8], now: Instant) {
+    let mut place = Message::default();
     for _ in 0..TURNS {
+        place.clear();
         read(session, batch, now);
-        while let Some(event) = session.poll_event() {
+        while let Some(event) = session.poll_event(&mut place) {
             black_box(&event);
         }
     }
@@ -84,7 +86,9 @@ fn publish_one(session: &mut Plain, subject: &str, payload: &str) {
 
 #[inline(never)]
 fn request_all(session: &mut Plain, now: Instant) {
+    let mut place = Message::default();
     for _ in 0..TURNS {
+        place.clear();
         let message = OutgoingMessage::new("orders.eu.7", "0123456789abcdef");
         session.request(message, Duration::from_secs(1), ());
         session.handle_turn(now);
@@ -93,7 +97,7 @@ fn request_all(session: &mut Plain, now: Instant) {
         let inbox = written.split(|byte| *byte == b' ').rev().nth(1).expect("a reply subject");
         let reply = [b"MSG ", inbox, b" 1 2\r\nok\r\n"].concat();
         read(session, &reply, now);
-        while let Some(event) = session.poll_event() {
+        while let Some(event) = session.poll_event(&mut place) {
             assert!(matches!(&event, Event::Reply { outcome: Ok(_), .. }), "{event:?}");
         }
     }

@@ -9,10 +9,13 @@
 //! * [`ServerPool`]: which server to connect to, and when.
 //!
 //! ```
-//! use evnats_protocol::{Event, OutgoingMessage, Security, Session, SessionConfig, Which};
+//! use evnats_protocol::{
+//!     Event, Message, OutgoingMessage, Security, Session, SessionConfig, Which,
+//! };
 //! use std::time::{Duration, Instant};
 //!
 //! let now = Instant::now();
+//! let mut place = Message::default();
 //! let mut session: Session<(), &str, ()> = Session::new(SessionConfig::new(), || 42);
 //! session.request(OutgoingMessage::new("greet", "world"), Duration::from_secs(1), "my request");
 //!
@@ -20,20 +23,20 @@
 //! let mut leg = session.leg(Which::Current);
 //! leg.handle_connected(Security::Plain);
 //! leg.handle_bytes(b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n", now);
-//! assert!(session.poll_event().is_none());
+//! assert!(session.poll_event(&mut place).is_none());
 //! let mut leg = session.leg(Which::Current);
 //! leg.handle_written(leg.writable_len()); // CONNECT and PING
 //! leg.handle_bytes(b"PONG\r\n", now);
-//! assert!(matches!(session.poll_event(), Some(Event::Connected)));
+//! assert!(matches!(session.poll_event(&mut place), Some(Event::Connected)));
 //!
 //! let mut leg = session.leg(Which::Current);
 //! let written: Vec<u8> = leg.chunks().flatten().copied().collect();
 //! assert!(written.starts_with(b"SUB _INBOX."));
 //! # let inbox = String::from_utf8_lossy(&written).split_whitespace().nth(5).unwrap().to_string();
 //! leg.handle_bytes(format!("MSG {inbox} 1 5\r\nhello\r\n").as_bytes(), now);
-//! let Some(Event::Reply { context: "my request", outcome: Ok(reply) }) = session.poll_event()
+//! let Some(Event::Reply { context: "my request", outcome: Ok(()) }) = session.poll_event(&mut place)
 //! else { panic!() };
-//! assert_eq!(reply.payload(), b"hello");
+//! assert_eq!(place.payload(), b"hello");
 //! ```
 
 mod disconnect;

@@ -2,7 +2,7 @@
 //! byte that follows, these tests would take hours instead of a second.
 
 use evnats_protocol::{
-    Decoder, Limits, OutgoingMessage, Security, ServerOp, Session, SessionConfig, Which,
+    Decoder, Limits, Message, OutgoingMessage, Security, ServerOp, Session, SessionConfig, Which,
 };
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -67,7 +67,8 @@ fn session() -> Session<u32, u32, ()> {
 fn receive(session: &mut Session<u32, u32, ()>, bytes: &str) -> usize {
     let now = Instant::now();
     session.leg(Which::Current).handle_bytes(bytes.as_bytes(), now);
-    let events = std::iter::from_fn(|| session.poll_event()).count();
+    let mut place = Message::default();
+    let events = std::iter::from_fn(|| session.poll_event(&mut place)).count();
     let mut leg = session.leg(Which::Current);
     let len = leg.writable_len();
     leg.handle_written(len);

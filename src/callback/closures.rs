@@ -1,7 +1,7 @@
 //! What closures have to look like, and what they may return.
 
 use super::erased::Ran;
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// What a callback returns: `()`, or a [`Result`] whose error ends `run` or
 /// `dispatch`.
@@ -82,6 +82,11 @@ closure_alias! {
 closure_alias! {
     /// Runs for everything that happens, which it is lent: `FnMut(&mut S, &H, &T)`.
     RefHandler, RefHandlerReturns, FnMut, [S, H, T: ?Sized], [&mut S, &H, &T]
+}
+
+closure_alias! {
+    /// Runs once, with what it is lent or with an error: `FnOnce(&mut S, &H, Result<&T, E>)`.
+    RefCallback, RefCallbackReturns, FnOnce, [S, H, T: ?Sized, E], [&mut S, &H, Result<&T, E>]
 }
 
 closure_alias! {

@@ -17,8 +17,8 @@ mod slot;
 
 pub(crate) use answer::answer;
 pub use closures::{
-    Callback, CallbackReturns, Handler, HandlerReturns, Outcome, RefHandler, RefHandlerReturns,
-    RepeatingTask, RepeatingTaskReturns, Task, TaskReturns,
+    Callback, CallbackReturns, Handler, HandlerReturns, Outcome, RefCallback, RefCallbackReturns,
+    RefHandler, RefHandlerReturns, RepeatingTask, RepeatingTaskReturns, Task, TaskReturns,
 };
 pub use erased::Ran;
 pub(crate) use erased::{Answer, State, lend};

@@ -16,8 +16,8 @@ use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::{Error, Result};
 use crate::event_loop::{Progress, Readiness, Shared, Slot, Source, Transport};
 use evnats_protocol::{
-    CommandError, DisconnectReason, Event, Phase, ServerInfo, ServerUrl, Session, SubscriptionId,
-    Which, subject,
+    CommandError, DisconnectReason, Event, Message, Phase, ServerInfo, ServerUrl, Session,
+    SubscriptionId, Which, subject,
 };
 use mio::Token;
 use std::cell::RefCell;
@@ -186,26 +186,30 @@ impl Driver {
         port: &Port,
         now: Instant,
         budget: &mut Budget,
+        place: &mut Message,
     ) -> Result<bool, Box<Error>> {
         let mut connection = self.connection.borrow_mut();
-        // looked at where it is: a message is large, and every one passes here
-        let event = connection.session.poll_event();
-        match &event {
-            Some(Event::Message { subscription, message }) => {
+        match connection.session.poll_event(place) {
+            Some(Event::Message { subscription }) => {
                 let subscriber =
-                    connection.session.subscription_mut(*subscription).map(|s| s.share());
+                    connection.session.subscription_mut(subscription).map(|s| s.share());
                 drop(connection);
                 if let Some(subscriber) = subscriber {
-                    subscriber.run(|callback| callback(state, Delivery::Message(message)))?;
+                    subscriber.run(|callback| callback(state, Delivery::Message(place)))?;
                 }
+            }
+            Some(Event::Reply { context, outcome }) => {
+                drop(connection);
+                context(state, port, outcome.map(|()| &*place))?;
+            }
+            Some(event) => {
+                drop(connection);
+                self.run_event(state, port, event, now)?;
             }
             None => {
                 drop(connection);
+                place.clear();
                 return self.look_for_more(state, port, now, budget);
-            }
-            Some(_) => {
-                drop(connection);
-                event.map_or(Ok(()), |event| self.run_event(state, port, event, now))?;
             }
         }
         budget.events -= 1;
@@ -359,9 +363,10 @@ impl Source for Driver {
         let port = Port::new(self.clone());
         let mut budget = Budget { events: self.turn.events, bytes: self.turn.bytes };
         self.connection.borrow_mut().begin_turn(&self.slot, now);
+        let mut place = Message::default();
         let mut ran = self.run_notices(state, &port).map(|()| true);
         while matches!(ran, Ok(true)) {
-            ran = self.step(state, &port, now, &mut budget);
+            ran = self.step(state, &port, now, &mut budget, &mut place);
         }
         ran.map(drop).map_err(|error| self.or_its_cause(error))
     }
@@ -378,7 +383,7 @@ impl Source for Driver {
         let on_end = std::mem::take(&mut connection.on_end);
         let notices = std::mem::take(&mut connection.notices);
         let mut events = Vec::new();
-        while let Some(event) = connection.session.poll_event() {
+        while let Some(event) = connection.session.poll_event(&mut Message::default()) {
             events.push(event);
         }
         connection.close_routes();

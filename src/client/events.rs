@@ -27,7 +27,6 @@ impl Driver {
         now: Instant,
     ) -> Ran {
         match event {
-            Event::Reply { context, outcome } => context(state, port, outcome),
             Event::Fence { context, outcome } => context(state, port, outcome),
             Event::SubscriptionEnded { subscription, context, reason } => {
                 self.end_subscription(state, subscription, &context, reason)

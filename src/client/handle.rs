@@ -3,7 +3,7 @@
 use super::driver::Driver;
 use super::options::{self, Options};
 use super::port::Port;
-use crate::callback::{Callback, Outcome, lend};
+use crate::callback::{Callback, Outcome, RefCallback, lend};
 use crate::error::{Error, Result};
 use crate::event_loop::{Handle, Transport, timers_on};
 use evnats_protocol::{
@@ -145,8 +145,8 @@ impl<S: 'static> Client<S> {
         }
     }
 
-    /// Sends a request. The callback runs exactly once: with the reply, or with the reason why
-    /// there is none. The timeout is that of the options; if it passes while there is no connection,
+    /// Sends a request. The callback runs exactly once: with the reply, which it is lent and may
+    /// clone, or with the reason why there is none. The timeout is that of the options; if it passes while there is no connection,
     /// the request was never sent, and that is the reason
     /// ([`RequestError::NeverSent`]).
     #[inline]
@@ -154,7 +154,7 @@ impl<S: 'static> Client<S> {
         &self,
         subject: &str,
         payload: impl Into<Payload<'a>>,
-        callback: impl Callback<S, Client<S>, Result<Message, RequestError>>,
+        callback: impl RefCallback<S, Client<S>, Message, RequestError>,
     ) {
         let message = OutgoingMessage::new(subject, payload.into());
         self.send_request(message, self.port.request_timeout(), callback);
@@ -169,7 +169,7 @@ impl<S: 'static> Client<S> {
         &self,
         message: OutgoingMessage<'_>,
         timeout: Duration,
-        callback: impl Callback<S, Client<S>, Result<Message, RequestError>>,
+        callback: impl RefCallback<S, Client<S>, Message, RequestError>,
     ) {
         self.port.request(message, timeout, move |state, port, outcome| {
             callback(lend(state), &Client::new(port.clone()), outcome).into_ran()

@@ -31,7 +31,9 @@ pub(crate) enum Observed {
 }
 
 pub(crate) type OnDelivery = Box<dyn FnMut(&mut State, Delivery<'_>) -> Ran>;
-pub(crate) type OnReply = Box<dyn FnOnce(&mut State, &Port, Result<Message, RequestError>) -> Ran>;
+/// How a request ended. The reply is a view of the read buffer.
+pub(crate) type Reply<'m> = Result<&'m Message, RequestError>;
+pub(crate) type OnReply = Box<dyn FnOnce(&mut State, &Port, Reply<'_>) -> Ran>;
 pub(crate) type OnFence = Box<dyn FnOnce(&mut State, &Port, Result<Duration, FlushError>) -> Ran>;
 pub(crate) type OnEnd = Box<dyn FnOnce(&mut State, EndReason) -> Ran>;
 pub(crate) type OnObserved = Box<dyn FnMut(&mut State, Observed) -> Ran>;

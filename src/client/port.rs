@@ -5,7 +5,7 @@
 //! what is built on it is compiled once; hooks and `on_writable` stay the user's own.
 
 use super::driver::Driver;
-use super::hooks::{OnDelivery, OnFence, OnObserved, OnReply};
+use super::hooks::{OnDelivery, OnFence, OnObserved, OnReply, Reply};
 use crate::callback::{Ran, State};
 use crate::error::Result;
 use crate::event_loop::{Shared, TimerId, TimerTask};
@@ -43,12 +43,7 @@ impl Port {
         &self,
         message: OutgoingMessage<'_>,
         timeout: Duration,
-        callback: impl FnOnce(
-            &mut State,
-            &Port,
-            Result<evnats_protocol::Message, evnats_protocol::RequestError>,
-        ) -> Ran
-        + 'static,
+        callback: impl FnOnce(&mut State, &Port, Reply<'_>) -> Ran + 'static,
     ) {
         let callback: OnReply = Box::new(callback);
         self.driver.command(|session| session.request(message, timeout, callback));

@@ -8,8 +8,8 @@ use super::envelope::parse_response;
 use super::error::Error;
 use super::name::check_name;
 use crate::callback::{Answer, Ran, State};
-use crate::client::Port;
-use evnats_protocol::{Message, OutgoingMessage, RequestError};
+use crate::client::{Port, Reply};
+use evnats_protocol::{OutgoingMessage, RequestError};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -174,7 +174,7 @@ impl Api {
     pub(crate) fn request(
         &self,
         message: OutgoingMessage<'_>,
-        callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> Ran + 'static,
+        callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
         self.port.request(message, self.timeout, |state, _, outcome| callback(state, outcome));
     }

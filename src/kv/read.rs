@@ -5,9 +5,11 @@ use super::entry::{Created, Entry, OperationHeaders};
 use super::error::Error;
 use super::handle::{KeyValue, Reads};
 use crate::callback::{Answer, Callback, Outcome, Ran, State, answer, lend};
+use crate::client::Reply;
 use crate::jetstream::{
     self, ApiRequest, ErrorCode, MessageQuery, StoredMessage, StreamInfo, read_direct_headers,
 };
+use bytes::Bytes;
 use evnats_protocol::{Message, RequestError};
 use smol_str::SmolStr;
 use std::rc::Rc;
@@ -138,7 +140,7 @@ impl Bucket {
         let on_found = move |state: &mut State, found: Found| match found {
             Err(error) if error.is_denied() => {
                 let (asked, len) = (bucket.clone(), kept.len());
-                let on_reply = move |state: &mut State, outcome| {
+                let on_reply = move |state: &mut State, outcome: Reply<'_>| {
                     let found = match asked.direct_reply(len, outcome) {
                         DirectReply::Found(found) => found,
                         DirectReply::Absent => Ok(None),
@@ -239,9 +241,9 @@ impl Bucket {
         }
     }
 
-    fn direct_reply(&self, key_len: usize, outcome: Result<Message, RequestError>) -> DirectReply {
+    fn direct_reply(&self, key_len: usize, outcome: Reply<'_>) -> DirectReply {
         DirectReply::Found(match outcome {
-            Ok(reply) => match self.direct_entry(&reply, key_len) {
+            Ok(reply) => match self.direct_entry(reply, key_len) {
                 Ok(entry) => Ok(Some(entry)),
                 Err(error) if !is_no_message(&error) => Err(self.error(error)),
                 Err(_) if self.has_own_subjects.get() => Ok(None),
@@ -264,9 +266,6 @@ impl Bucket {
     fn direct_entry(&self, reply: &Message, key_len: usize) -> Result<Entry, jetstream::Error> {
         let mut headers = OperationHeaders::default();
         let direct = read_direct_headers(reply, |name, value| headers.note(name, value))?;
-        let payload = reply.payload_to_bytes();
-        let block = reply.headers_to_bytes();
-        // it lies in the header block
         let key = direct.subject.strip_prefix(self.subjects.as_bytes());
         let Some(key) = key.filter(|key| key.len() == key_len) else {
             let subject = String::from_utf8_lossy(direct.subject);
@@ -274,12 +273,12 @@ impl Bucket {
         };
         Ok(Entry {
             bucket: self.name.clone(),
-            key: block.slice_ref(key),
-            value: payload,
+            key: Bytes::copy_from_slice(key),
+            value: reply.payload_to_bytes(),
             revision: direct.sequence,
             delta: 0,
             operation: headers.operation(),
-            created: Created::Text(block.slice_ref(direct.time)),
+            created: Created::Text(Bytes::copy_from_slice(direct.time)),
         })
     }
 }

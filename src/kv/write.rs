@@ -9,8 +9,9 @@ use super::error::Error;
 use super::handle::KeyValue;
 use super::read::Found;
 use crate::callback::{Callback, Outcome, Ran, State, answer, lend};
+use crate::client::Reply;
 use crate::jetstream::{self, ApiRequest, StreamInfo, acknowledged_sequence};
-use evnats_protocol::{HeaderMap, Message, OutgoingMessage, Payload, RequestError};
+use evnats_protocol::{HeaderMap, OutgoingMessage, Payload};
 use smol_str::SmolStr;
 use std::rc::Rc;
 
@@ -145,7 +146,7 @@ impl Bucket {
         key: &str,
         value: Payload<'_>,
         headers: Option<&HeaderMap>,
-        callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> Ran + 'static,
+        callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
         self.put_subject.with(key, |subject| {
             let mut message = OutgoingMessage::new(subject, value);
@@ -158,7 +159,7 @@ impl Bucket {
 
     /// Reads the revision out of an acknowledgement.
     #[inline]
-    fn revision(&self, outcome: Result<Message, RequestError>) -> Result<u64, Error> {
+    fn revision(&self, outcome: Reply<'_>) -> Result<u64, Error> {
         acknowledged_sequence(outcome, &self.stream).map_err(|error| self.error(error))
     }
 

@@ -368,7 +368,7 @@ impl State {
             return error(400, 10_071, &format!("wrong last sequence: {}", last.unwrap_or(0)));
         }
         stream.last += 1;
-        stream.messages.insert(stream.last, Stored { message: message.detached(), at });
+        stream.messages.insert(stream.last, Stored { message: message.clone(), at });
         let history = stream.config["max_msgs_per_subject"].as_u64().unwrap_or(1) as usize;
         let all: Vec<_> = stream.sequences(&subject);
         for sequence in &all[..all.len().saturating_sub(history)] {

@@ -7,7 +7,6 @@ use super::command_error::CommandError;
 use crate::disconnect::DisconnectReason;
 use crate::tables::subscriptions::SubscriptionId;
 use crate::wire::error::ServerError;
-use crate::wire::message::Message;
 use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
@@ -39,13 +38,11 @@ pub enum Event<S, R, F> {
     /// The session could not move, and stays where it is; the next server's transport has to be
     /// closed.
     MoveFailed(DisconnectReason),
-    /// A message for a subscription.
+    /// A message for a subscription, which lies in its place.
     Message {
         /// The subscription, whose context
         /// [`Session::subscription_mut`](crate::Session::subscription_mut) lends.
         subscription: SubscriptionId,
-        /// The message.
-        message: Message,
     },
     /// A subscription is over; no message for it is reported after this.
     SubscriptionEnded {
@@ -60,8 +57,8 @@ pub enum Event<S, R, F> {
     Reply {
         /// The driver's context.
         context: R,
-        /// The reply, or why there is none.
-        outcome: Result<Message, RequestError>,
+        /// The reply lies in its place, or why there is none.
+        outcome: Result<(), RequestError>,
     },
     /// A fence was passed: all that the server sent before its `PONG` has been reported.
     Fence {

@@ -10,6 +10,7 @@ use crate::disconnect::DisconnectReason;
 use crate::tables::fences::{Fence, Purpose};
 use crate::tables::requests::{self, Request};
 use crate::tables::subscriptions::{Received, SubscriptionId};
+use crate::wire::decode::Decoded;
 use crate::wire::encode;
 use crate::wire::error::{Denied, ServerError, ServerErrorKind};
 use crate::wire::info::ServerInfo;
@@ -18,18 +19,20 @@ use crate::wire::op::ServerOp;
 use std::time::Duration;
 
 impl<S, R, F> Session<S, R, F> {
-    /// The next thing that happened, or `None` until the driver has something new.
+    /// The next thing that happened, or `None` until the driver has something new. If it is a
+    /// message or a reply, it lies in `place`, until the next call or [`Message::clear`]: a place is
+    /// used again and again, because then no message has to be moved.
     #[inline]
-    pub fn poll_event(&mut self) -> Option<Event<S, R, F>> {
+    pub fn poll_event(&mut self, place: &mut Message) -> Option<Event<S, R, F>> {
         if let Some(id) = self.inbound.take_finished() {
             self.end_subscription(id, EndReason::MaxReached);
         }
         loop {
-            if let Some(event) = self.events.pop_front() {
-                return Some(event);
+            if !self.events.is_empty() {
+                return self.events.pop_front();
             }
             if self.inbound.has_messages() {
-                match self.next_waiting_message() {
+                match self.next_waiting_message(place) {
                     None => continue,
                     event => return event,
                 }
@@ -37,15 +40,15 @@ impl<S, R, F> Session<S, R, F> {
             if !self.current.is_listening() {
                 return self.life.take_end().map(Event::Closed);
             }
-            match self.current.next_op() {
-                Ok(Some(ServerOp::Message(message))) => {
-                    if let Some(event) = self.handle_message(message) {
+            match self.current.next(place) {
+                Ok(Some(Decoded::Message)) => {
+                    if let Some(event) = self.handle_message(place) {
                         return Some(event);
                     }
                 }
-                Ok(Some(op)) => self.handle_op(op),
+                Ok(Some(Decoded::Op(op))) => self.handle_op(op),
                 Ok(None) if self.has_news_of_move() => {
-                    if let Some(event) = self.advance_move() {
+                    if let Some(event) = self.advance_move(place) {
                         return Some(event);
                     }
                 }
@@ -59,26 +62,26 @@ impl<S, R, F> Session<S, R, F> {
     // ---- messages -----------------------------------------------------------------------------
 
     #[cold]
-    fn next_waiting_message(&mut self) -> Option<Event<S, R, F>> {
+    fn next_waiting_message(&mut self, place: &mut Message) -> Option<Event<S, R, F>> {
         if !self.inbound.resumed.is_empty() {
-            return self.next_resumed();
+            return self.next_resumed(place);
         }
-        let message = self.inbound.next_of_backlog()?;
-        self.handle_early_message(message)
+        *place = self.inbound.next_of_backlog()?;
+        self.handle_early_message(place)
     }
 
     /// As [`handle_message`](Self::handle_message), for messages that do not come straight from the
     /// current server.
     #[cold]
     #[inline(never)]
-    pub(super) fn handle_early_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
+    pub(super) fn handle_early_message(&mut self, message: &Message) -> Option<Event<S, R, F>> {
         self.handle_message(message)
     }
 
     #[inline(always)]
-    fn handle_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
+    fn handle_message(&mut self, message: &Message) -> Option<Event<S, R, F>> {
         if !self.is_open() {
-            self.handle_op(ServerOp::Message(message));
+            self.handle_op(ServerOp::Message(message.clone()));
             return None;
         }
         self.statistics.messages_in += 1;
@@ -86,20 +89,20 @@ impl<S, R, F> Session<S, R, F> {
         if message.sid() == requests::INBOX_SID {
             return self.handle_reply(message);
         }
-        if self.inbound.has_overlap() && !self.is_new(&message) {
+        if self.inbound.has_overlap() && !self.is_new(message) {
             self.statistics.duplicates += 1;
             return None;
         }
         let id = SubscriptionId::from_sid(message.sid());
         match id.map(|id| (id, self.subscriptions.receive(id))) {
-            Some((subscription, Received::More)) => Some(Event::Message { subscription, message }),
+            Some((subscription, Received::More)) => Some(Event::Message { subscription }),
             Some((subscription, Received::Last)) => {
                 self.inbound.finish(subscription);
                 self.end_at_server(subscription);
-                Some(Event::Message { subscription, message })
+                Some(Event::Message { subscription })
             }
             Some((subscription, Received::Held)) => {
-                self.hold(subscription, &message);
+                self.hold(subscription, message);
                 None
             }
             Some((_, Received::Late)) | None => {
@@ -110,14 +113,14 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     #[inline]
-    fn handle_reply(&mut self, message: Message) -> Option<Event<S, R, F>> {
+    fn handle_reply(&mut self, message: &Message) -> Option<Event<S, R, F>> {
         let Some(request) = self.requests.take_answered(message.subject_bytes()) else {
             self.statistics.late_messages += 1;
             return None;
         };
         let outcome = match message.control_status() {
             Some(503) => Err(RequestError::NoResponders),
-            _ => Ok(message),
+            _ => Ok(()),
         };
         Some(Event::Reply { context: request.context, outcome })
     }

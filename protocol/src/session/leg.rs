@@ -7,10 +7,11 @@
 
 use super::config::SessionConfig;
 use crate::disconnect::DisconnectReason;
-use crate::wire::decode::Decoder;
+use crate::wire::decode::{Decoded, Decoder};
 use crate::wire::encode;
 use crate::wire::error::{ProtocolError, ServerError};
 use crate::wire::info::{Authentication, ConnectInfo, ServerInfo};
+use crate::wire::message::Message;
 use crate::wire::op::ServerOp;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -244,8 +245,11 @@ impl Leg {
     }
 
     #[inline(always)]
-    pub(super) fn next_op(&mut self) -> Result<Option<ServerOp>, ProtocolError> {
-        self.decoder.next_op()
+    pub(super) fn next(
+        &mut self,
+        place: &mut Message,
+    ) -> Result<Option<Decoded<ServerOp>>, ProtocolError> {
+        self.decoder.next(place)
     }
 
     /// The first `count` bytes of what goes first have been written.

@@ -10,6 +10,7 @@ use crate::disconnect::DisconnectReason;
 use crate::tables::fences::Purpose;
 use crate::tables::requests;
 use crate::tables::subscriptions::SubscriptionId;
+use crate::wire::decode::Decoded;
 use crate::wire::encode;
 use crate::wire::error::{ProtocolError, ServerError, ServerErrorKind};
 use crate::wire::message::Message;
@@ -70,15 +71,18 @@ impl<S, R, F> Session<S, R, F> {
 
     /// Handles what the next server has sent. Returns a message if there is one to deliver.
     #[cold]
-    pub(super) fn advance_move(&mut self) -> Option<Event<S, R, F>> {
+    pub(super) fn advance_move(&mut self, place: &mut Message) -> Option<Event<S, R, F>> {
         while let Some(handoff) = self.handoff.as_deref_mut().filter(|h| h.leg.is_listening()) {
-            match handoff.leg.next_op() {
-                Ok(Some(ServerOp::Message(message))) if handoff.has_joined() => {
-                    if let Some(event) = self.handle_next_message(message) {
+            match handoff.leg.next(place) {
+                Ok(Some(Decoded::Message)) if handoff.has_joined() => {
+                    if let Some(event) = self.handle_next_message(place) {
                         return Some(event);
                     }
                 }
-                Ok(Some(op)) => self.handle_next_op(op),
+                Ok(Some(Decoded::Message)) => {
+                    self.handle_next_op(ServerOp::Message(place.clone()));
+                }
+                Ok(Some(Decoded::Op(op))) => self.handle_next_op(op),
                 Ok(None) => return None,
                 Err(error) => self.fail_move(DisconnectReason::Protocol(error)),
             }
@@ -86,7 +90,7 @@ impl<S, R, F> Session<S, R, F> {
         None
     }
 
-    fn handle_next_message(&mut self, message: Message) -> Option<Event<S, R, F>> {
+    fn handle_next_message(&mut self, message: &Message) -> Option<Event<S, R, F>> {
         let id = SubscriptionId::from_sid(message.sid());
         let entry = id.and_then(|id| self.subscriptions.get(id));
         // nobody else gets a reply, or the message of a queue group
@@ -96,9 +100,9 @@ impl<S, R, F> Session<S, R, F> {
         }
         let handoff = self.handoff.as_deref_mut()?;
         let now = handoff.leg.last_read()?;
-        if self.inbound.overlap_mut().handle_next(&message, now) {
+        if self.inbound.overlap_mut().handle_next(message, now) {
             self.statistics.duplicates += 1;
-        } else if let Err(limit) = handoff.keep(&message) {
+        } else if let Err(limit) = handoff.keep(message) {
             self.fail_move(DisconnectReason::TooMuchDuringMove { limit });
         }
         None

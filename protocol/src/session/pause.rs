@@ -92,7 +92,7 @@ impl<S, R, F> Session<S, R, F> {
 
     /// The next message of a subscription that has been resumed.
     #[cold]
-    pub(super) fn next_resumed(&mut self) -> Option<Event<S, R, F>> {
+    pub(super) fn next_resumed(&mut self, place: &mut Message) -> Option<Event<S, R, F>> {
         while let Some(id) = self.inbound.resumed.front().copied() {
             let entry = self.subscriptions.get_mut(id);
             let held = entry.and_then(|entry| entry.held.as_deref_mut());
@@ -103,7 +103,8 @@ impl<S, R, F> Session<S, R, F> {
                 if is_complete {
                     self.inbound.finish(id);
                 }
-                return Some(Event::Message { subscription: id, message });
+                *place = message;
+                return Some(Event::Message { subscription: id });
             }
             self.inbound.resumed.pop_front();
             if is_complete {

@@ -82,8 +82,7 @@ impl PausedMessages {
         }
         self.is_slow = false;
         self.bytes += message.len();
-        // a copy, because the original keeps its whole read buffer alive
-        self.messages.push_back(message.detached());
+        self.messages.push_back(message.clone());
         let (messages, bytes) = self.peak;
         self.peak = (messages.max(self.messages.len()), bytes.max(self.bytes));
         false

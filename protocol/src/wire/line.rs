@@ -5,7 +5,6 @@
 //! by runs of blanks, because old servers write two where a reply subject is left out.
 
 use super::error::{ProtocolError, excerpt};
-use super::words::position_less_than;
 use nom::character::complete::{digit1, space0};
 use nom::combinator::{all_consuming, cond, eof, fail, map_opt, opt, value};
 use nom::sequence::terminated;
@@ -176,45 +175,6 @@ fn message(tail: &[u8], sid: Sid, has_headers: bool) -> Option<MessageLine<'_>> 
         return None;
     }
     Some(MessageLine { subject, sid, reply, header_len, total_len })
-}
-
-/// `MSG <subject> <sid> <#total>` with single blanks: the form of most messages, read in one pass.
-/// `None` for any other line, also for one that is a message in another form.
-#[inline]
-pub(crate) fn plain_message(line: &[u8]) -> Option<MessageLine<'_>> {
-    let (line, _) = blank(line.strip_prefix(b"MSG")?).ok()?;
-    let end = position_less_than(line, b' ' + 1)?;
-    let (subject, line) = line.split_at(end);
-    let (line, sid) = next_number(line).ok()?;
-    let (line, total_len) = next_number(line).ok()?;
-    if subject.is_empty() || !line.is_empty() {
-        return None;
-    }
-    let total_len = usize::try_from(total_len).ok()?;
-    Some(MessageLine { subject, sid, reply: None, header_len: None, total_len })
-}
-
-/// One blank and the digits after it.
-#[inline(always)]
-fn next_number(input: &[u8]) -> IResult<&[u8], u64> {
-    let (digits, _) = blank(input)?;
-    let (mut number, mut len) = (0, 0);
-    while let Some(digit @ b'0'..=b'9') = digits.get(len).filter(|_| len < SAFE_DIGITS) {
-        number = number * 10 + u64::from(digit - b'0');
-        len += 1;
-    }
-    match digits.split_at(len) {
-        ([], _) => fail().parse(input),
-        (_, after) => Ok((after, number)),
-    }
-}
-
-#[inline]
-fn blank(input: &[u8]) -> IResult<&[u8], ()> {
-    match input {
-        [b' ', after @ ..] => Ok((after, ())),
-        _ => fail().parse(input),
-    }
 }
 
 /// `[#headers] <#total>` and the end of the line.

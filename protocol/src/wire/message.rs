@@ -1,6 +1,6 @@
-//! A message as it came over the wire: a piece of the read buffer, and where its parts are.
+//! A message as it came over the wire: the memory that it is in, and where its parts are.
 //!
-//! Invariant: the offsets lie within the frame and in order, so that no accessor can fail. Headers
+//! Invariant: the offsets lie within the memory and in order, so that no accessor can fail. Headers
 //! are not parsed here.
 
 use super::headers::Headers;
@@ -8,33 +8,67 @@ use super::line::MessageLine;
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-/// A message as it came over the wire: one piece of the read buffer and where its parts are.
+/// A message as it came over the wire.
 ///
-/// Cloning is cheap (a reference count), and a clone keeps the piece of the read buffer alive that
-/// the message came in, which is up to 128 KiB. To keep a small message for long, keep a
-/// [`detached`](Message::detached) copy.
-#[derive(Clone)]
+/// It is a view of the read buffer while it is lent to a callback, or lies in the place that
+/// [`Session::poll_event`](crate::Session::poll_event) fills. A clone has memory of its own, just as
+/// much as the message needs, and can be kept for as long as you like; cloning that one again costs
+/// a reference count.
 pub struct Message {
-    frame: Bytes,
+    memory: Memory,
     sid: u64,
     subject: Span,
-    reply: Option<Span>,
+    /// Empty if there is none.
+    reply: Span,
     headers: Span,
     payload: u32,
     end: u32,
 }
 
+/// What the bytes of a message are in.
+enum Memory {
+    /// The read buffer.
+    Lent(Arc<Vec<u8>>),
+    Own(Bytes),
+}
+
+impl Memory {
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Lent(memory) => memory,
+            Self::Own(memory) => memory,
+        }
+    }
+}
+
 /// A part of a frame. Offsets fit 32 bits because [`Limits`](crate::Limits) cap the frame.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Span {
     start: u32,
     end: u32,
 }
 
 impl Span {
-    fn of<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
-        &frame[self.start as usize..self.end as usize]
+    /// The part that is so far into a line, which begins there in the memory.
+    #[inline(always)]
+    fn at(line: usize, (start, end): (u32, u32)) -> Self {
+        Self { start: line as u32 + start, end: line as u32 + end }
+    }
+
+    #[inline]
+    fn of<'a>(&self, memory: &'a Memory) -> &'a [u8] {
+        &memory.bytes()[self.start as usize..self.end as usize]
+    }
+
+    /// Shares the memory of a message that has its own, and copies otherwise.
+    fn to_bytes(self, memory: &Memory) -> Bytes {
+        match memory {
+            Memory::Lent(_) => Bytes::copy_from_slice(self.of(memory)),
+            Memory::Own(bytes) => bytes.slice(self.start as usize..self.end as usize),
+        }
     }
 }
 
@@ -56,17 +90,48 @@ impl Message {
             Span { start, end: frame.len() as u32 }
         };
         let subject = part(&mut frame, subject.as_bytes());
-        let reply = reply.map(|reply| part(&mut frame, reply.as_bytes()));
+        let reply = part(&mut frame, reply.unwrap_or_default().as_bytes());
         let headers = part(&mut frame, headers.unwrap_or_default());
         let payload = part(&mut frame, payload);
         Self {
-            frame: frame.into(),
+            memory: Memory::Own(frame.into()),
             sid,
             subject,
             reply,
             headers,
             payload: payload.start,
             end: payload.end,
+        }
+    }
+
+    /// Makes this the message whose head was read from a line of `line_len` bytes, which begins
+    /// there in the memory; headers and payload follow it.
+    #[inline(always)]
+    pub(crate) fn place(
+        &mut self,
+        (memory, start): (&Arc<Vec<u8>>, usize),
+        head: &MessageHead,
+        line_len: usize,
+    ) {
+        let is_there = matches!(&self.memory, Memory::Lent(lent) if Arc::ptr_eq(lent, memory));
+        if !is_there {
+            self.memory = Memory::Lent(memory.clone());
+        }
+        let line_end = start + line_len;
+        self.sid = head.sid;
+        self.subject = Span::at(start, head.subject);
+        self.reply = head.reply.map_or(Span::default(), |reply| Span::at(start, reply));
+        self.payload = (line_end + head.header_len) as u32;
+        self.headers = Span { start: line_end as u32, end: self.payload };
+        self.end = (line_end + head.total_len) as u32;
+    }
+
+    /// Empties the place, so that the read buffer is nobody else's and is filled again instead of
+    /// being replaced. A driver does so before it reads.
+    #[inline]
+    pub fn clear(&mut self) {
+        if let Memory::Lent(_) = self.memory {
+            *self = Self::default();
         }
     }
 
@@ -78,12 +143,12 @@ impl Message {
 
     /// The subject as bytes.
     pub fn subject_bytes(&self) -> &[u8] {
-        self.subject.of(&self.frame)
+        self.subject.of(&self.memory)
     }
 
-    /// The subject, sharing the read buffer with the message instead of copying.
+    /// The subject in memory of its own.
     pub fn subject_to_bytes(&self) -> Bytes {
-        self.frame.slice(self.subject.start as usize..self.subject.end as usize)
+        self.subject.to_bytes(&self.memory)
     }
 
     /// The subject to which the sender wants replies.
@@ -93,27 +158,34 @@ impl Message {
 
     /// The reply subject as bytes.
     pub fn reply_bytes(&self) -> Option<&[u8]> {
-        self.reply.as_ref().map(|reply| reply.of(&self.frame))
+        Some(self.reply.of(&self.memory)).filter(|reply| !reply.is_empty())
     }
 
     /// The headers, parsed only as far as asked. Empty if the message has none.
     pub fn headers(&self) -> Headers<'_> {
-        Headers::new(self.headers.of(&self.frame))
+        Headers::new(self.headers.of(&self.memory))
+    }
+
+    /// The header block in memory of its own.
+    pub fn headers_to_bytes(&self) -> Bytes {
+        self.headers.to_bytes(&self.memory)
     }
 
     /// The payload.
+    #[inline]
     pub fn payload(&self) -> &[u8] {
-        &self.frame[self.payload as usize..self.end as usize]
+        self.payload_span().of(&self.memory)
     }
 
-    /// The payload, sharing the read buffer with the message instead of copying.
+    /// The payload in memory of its own: a copy of the payload alone, or, if the message is a clone,
+    /// the clone's memory, shared.
     pub fn payload_to_bytes(&self) -> Bytes {
-        self.frame.slice(self.payload as usize..self.end as usize)
+        self.payload_span().to_bytes(&self.memory)
     }
 
-    /// The header block, sharing the read buffer with the message instead of copying.
-    pub fn headers_to_bytes(&self) -> Bytes {
-        self.frame.slice(self.headers.start as usize..self.headers.end as usize)
+    #[inline]
+    fn payload_span(&self) -> Span {
+        Span { start: self.payload, end: self.end }
     }
 
     /// The payload as text. What is not UTF-8 is shown with replacement characters.
@@ -137,12 +209,6 @@ impl Message {
         self.len() == 0
     }
 
-    /// A copy in memory of its own, which does not keep the read buffer alive.
-    #[must_use]
-    pub fn detached(&self) -> Self {
-        Self { frame: Bytes::copy_from_slice(&self.frame), ..self.clone() }
-    }
-
     /// The status of a message without payload, the form in which servers answer on behalf of
     /// others: 503 for "no responders", 404 for "no such message".
     pub fn control_status(&self) -> Option<u16> {
@@ -150,6 +216,38 @@ impl Message {
             return None;
         }
         self.headers().status().map(|status| status.code)
+    }
+}
+
+impl Default for Message {
+    /// An empty place for messages.
+    fn default() -> Self {
+        Self::new("", 0, None, None, b"")
+    }
+}
+
+impl Clone for Message {
+    fn clone(&self) -> Self {
+        match &self.memory {
+            Memory::Own(memory) => Self { memory: Memory::Own(memory.clone()), ..*self },
+            Memory::Lent(memory) => {
+                let start = self.subject.start;
+                let frame = &memory[start as usize..self.end as usize];
+                let moved = |Span { start: from, end }: Span| match end {
+                    0 => Span::default(),
+                    _ => Span { start: from - start, end: end - start },
+                };
+                Self {
+                    memory: Memory::Own(Bytes::copy_from_slice(frame)),
+                    sid: self.sid,
+                    subject: moved(self.subject),
+                    reply: moved(self.reply),
+                    headers: moved(self.headers),
+                    payload: self.payload - start,
+                    end: self.end - start,
+                }
+            }
+        }
     }
 }
 
@@ -178,9 +276,9 @@ impl fmt::Debug for Message {
 }
 
 /// The contents of a message's control line, without borrowing the line.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageHead {
-    sid: u64,
+    pub(crate) sid: u64,
     pub(crate) subject: (u32, u32),
     pub(crate) reply: Option<(u32, u32)>,
     pub(crate) header_len: usize,
@@ -201,23 +299,6 @@ impl MessageHead {
             reply: parsed.reply.map(offsets),
             header_len: parsed.header_len.unwrap_or(0),
             total_len: parsed.total_len,
-        }
-    }
-
-    /// Joins the head with its frame: the control line of `line_len` bytes with its end, headers,
-    /// payload and the final CRLF.
-    #[inline]
-    pub(crate) fn into_message(self, frame: Bytes, line_len: usize) -> Message {
-        let span = |(start, end): (u32, u32)| Span { start, end };
-        let headers = Span { start: line_len as u32, end: (line_len + self.header_len) as u32 };
-        Message {
-            sid: self.sid,
-            subject: span(self.subject),
-            reply: self.reply.map(span),
-            headers,
-            payload: headers.end,
-            end: (line_len + self.total_len) as u32,
-            frame,
         }
     }
 }

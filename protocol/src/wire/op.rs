@@ -7,6 +7,7 @@ use super::error::{ProtocolError, ServerError};
 use super::info::{ConnectInfo, ServerInfo};
 use super::line::{self, ClientLine, ServerLine};
 use super::message::{Message, MessageHead};
+use super::message_line::{Line, WINDOW, message_line};
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -71,15 +72,16 @@ pub(crate) enum Parsed<Op> {
 pub(crate) mod sealed {
     use super::Parsed;
     use crate::wire::error::ProtocolError;
-    use crate::wire::message::{Message, MessageHead};
+    use crate::wire::message::Message;
+    use crate::wire::message_line::{Line, WINDOW};
 
     #[expect(unnameable_types, reason = "that is what seals it")]
     pub trait Operation: Sized {
         #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
         fn parse(line: &[u8]) -> Result<Parsed<Self>, ProtocolError>;
-        /// A shortcut for the most frequent line. After `None` the line may still be valid.
+        /// Reads the most frequent line the fast way, if this direction has one.
         #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
-        fn parse_plain_message(_line: &[u8]) -> Option<MessageHead> {
+        fn message_line(_window: &[u8; WINDOW]) -> Option<Line> {
             None
         }
         fn from_message(message: Message) -> Self;
@@ -88,9 +90,9 @@ pub(crate) mod sealed {
 
 impl sealed::Operation for ServerOp {
     #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]
-    #[inline]
-    fn parse_plain_message(line: &[u8]) -> Option<MessageHead> {
-        line::plain_message(line).map(|parsed| MessageHead::new(line, parsed))
+    #[inline(always)]
+    fn message_line(window: &[u8; WINDOW]) -> Option<Line> {
+        message_line(window)
     }
 
     #[allow(private_interfaces, reason = "sealed: nobody outside can name or call it")]

@@ -20,31 +20,17 @@ pub(crate) fn equal_to(word: u64, byte: u8) -> u64 {
     less_than(word ^ (ONES * u64::from(byte)), 1)
 }
 
-/// The position of the first byte that is less than `limit`, which is at most 128.
-#[inline(always)]
-pub(crate) fn position_less_than(bytes: &[u8], limit: u8) -> Option<usize> {
-    let (chunks, rest) = bytes.as_chunks();
-    for (i, chunk) in chunks.iter().enumerate() {
-        let found = less_than(u64::from_le_bytes(*chunk), limit);
-        if found != 0 {
-            return Some(i * size_of::<Chunk>() + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let position = rest.iter().position(|byte| *byte < limit)?;
-    Some(bytes.len() - rest.len() + position)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::collection::vec;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
-        fn the_first_lesser_byte_is_found(bytes in vec(any::<u8>(), 0..40), limit in 0..=128u8) {
-            let expected = bytes.iter().position(|byte| *byte < limit);
-            prop_assert_eq!(position_less_than(&bytes, limit), expected);
+        fn the_lowest_bit_of_a_mask_is_the_first_lesser_byte(chunk: Chunk, limit in 0..=128u8) {
+            let found = less_than(u64::from_le_bytes(chunk), limit);
+            let expected = chunk.iter().position(|byte| *byte < limit);
+            prop_assert_eq!((found != 0).then(|| found.trailing_zeros() as usize / 8), expected);
         }
 
         #[test]

@@ -55,7 +55,7 @@ fn look_at(message: &Message) {
     assert_eq!(headers.as_bytes().len() + message.payload().len(), message.len());
     assert_eq!(message.payload_to_bytes(), message.payload());
     assert_eq!(message.is_empty(), headers.is_empty() && message.payload().is_empty());
-    assert_eq!(message.detached(), *message);
+    assert_eq!(message.clone(), *message);
     assert_eq!(message.subject_bytes().is_empty(), message.subject().is_empty());
     assert!(message.control_status().is_none_or(|_| message.payload().is_empty()));
     let _ = (message.reply(), message.text(), headers.status());

@@ -2,7 +2,7 @@
 
 use crate::support::{Driver, INFO, config};
 use evnats_protocol::{
-    CommandError, Event, OutgoingMessage, Payload, RequestError, Security, Which,
+    CommandError, Event, Message, OutgoingMessage, Payload, RequestError, Security, Which,
 };
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn a_request_gets_its_payload_back_in_its_outcome() {
     let request = OutgoingMessage::new("a", "y".repeat(200));
     driver.session.request(request, crate::support::SECOND, "request");
     let Some(Event::Reply { context: "request", outcome: Err(error) }) =
-        driver.session.poll_event()
+        driver.session.poll_event(&mut Message::default())
     else {
         panic!()
     };

@@ -2,7 +2,7 @@
 
 use crate::support::{Driver, INFO, SECOND, msg};
 use evnats_protocol::{
-    CommandError, DisconnectReason, Event, OutgoingMessage, Phase, Security, SessionConfig, Which,
+    CommandError, DisconnectReason, OutgoingMessage, Phase, Security, SessionConfig, Which,
 };
 
 #[test]
@@ -89,7 +89,7 @@ fn commands_after_close_fail_with_an_outcome() {
 fn what_is_asked_while_the_end_is_reported_has_its_outcome_before_closed() {
     let mut driver = Driver::ready();
     driver.session.close();
-    assert!(matches!(driver.session.poll_event(), Some(Event::Disconnected(_))));
+    assert_eq!(driver.poll().as_deref(), Some("disconnected"));
     driver.request("s", "late");
     assert_eq!(driver.events(), ["no reply late: the connection is closed", "closed"]);
 }
@@ -151,14 +151,14 @@ fn what_was_read_but_not_polled_needs_a_turn() {
     driver.receive(msg("a", 2, "1") + &msg("a", 2, "2") + "PI");
     for _ in ["message", "message", "ended"] {
         assert!(driver.session.needs_turn());
-        driver.session.poll_event().unwrap();
+        driver.poll().unwrap();
     }
-    assert!(driver.session.poll_event().is_none());
+    assert!(driver.poll().is_none());
     assert!(!driver.session.needs_turn(), "half an operation is nothing to do");
     driver.session.close();
     for _ in ["disconnected", "closed"] {
         assert!(driver.session.needs_turn());
-        driver.session.poll_event().unwrap();
+        driver.poll().unwrap();
     }
     assert!(!driver.session.needs_turn());
 }

@@ -76,7 +76,7 @@ fn callbacks_of_drained_messages_may_still_publish() {
     driver.session.drain(driver.now);
     driver.written();
     driver.receive(msg("a", 2, "question") + "PONG\r\n");
-    driver.session.poll_event().unwrap();
+    driver.poll().unwrap();
     driver.publish("answers", "yes");
     assert_eq!(driver.events(), ["sub ended: drained"]);
     assert_eq!(driver.written(), ["PUB answers yes", "PING"], "the answer before the last fence");

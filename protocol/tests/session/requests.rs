@@ -2,7 +2,7 @@
 
 use crate::support::{Driver, INFO, SECOND, config, hmsg, msg};
 use evnats_protocol::DisconnectReason::ServerClosed;
-use evnats_protocol::{Event, OutgoingMessage, Security, Session, SessionConfig, Which};
+use evnats_protocol::{Event, Message, OutgoingMessage, Security, Session, SessionConfig, Which};
 use std::time::Instant;
 
 const UNKNOWN: &str = "disconnected, outcome unknown";
@@ -192,7 +192,7 @@ fn the_inbox_and_the_replies_of_two_sessions_differ_if_their_randomness_does() {
         let mut leg = session.leg(Which::Current);
         leg.handle_connected(Security::Plain);
         leg.handle_bytes(format!("{INFO}PONG\r\n").as_bytes(), Instant::now());
-        assert!(matches!(session.poll_event(), Some(Event::Connected)));
+        assert!(matches!(session.poll_event(&mut Message::default()), Some(Event::Connected)));
         let leg = session.leg(Which::Current);
         let written: Vec<u8> = leg.chunks().flatten().copied().collect();
         let text = String::from_utf8(written).unwrap();

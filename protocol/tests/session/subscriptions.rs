@@ -54,7 +54,7 @@ fn the_context_is_there_while_the_last_message_is_reported() {
     let id = driver.session.subscribe("a", None, "sub").unwrap();
     driver.session.unsubscribe_after(id, 1).unwrap();
     driver.receive(messages(2, &["1"]));
-    driver.session.poll_event().unwrap();
+    driver.poll().unwrap();
     assert_eq!(driver.session.subscription_mut(id), Some(&mut "sub"));
     assert_eq!(driver.events(), ["sub ended: max"]);
     assert_eq!(driver.session.subscription_mut(id), None);
@@ -66,7 +66,7 @@ fn a_subscription_that_is_unsubscribed_at_its_last_message_ends_once() {
     let id = driver.session.subscribe("a", None, "sub").unwrap();
     driver.session.unsubscribe_after(id, 1).unwrap();
     driver.receive(messages(2, &["1"]));
-    driver.session.poll_event().unwrap();
+    driver.poll().unwrap();
     assert_eq!(driver.session.unsubscribe(id), Ok("sub"));
     assert!(driver.events().is_empty());
 }
@@ -116,7 +116,7 @@ fn messages_that_were_read_but_not_polled_are_not_delivered_after_unsubscribe() 
     let mut driver = Driver::ready();
     let id = driver.session.subscribe("a", None, "sub").unwrap();
     driver.receive(messages(2, &["1", "2"]));
-    driver.session.poll_event().unwrap();
+    driver.poll().unwrap();
     driver.session.unsubscribe(id).unwrap();
     assert!(driver.events().is_empty());
 }

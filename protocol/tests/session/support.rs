@@ -96,9 +96,15 @@ impl Driver {
         self.session.leg(Which::Current).handle_bytes(bytes.as_ref(), self.now);
     }
 
+    /// The next thing that is to be reported.
+    pub(crate) fn poll(&mut self) -> Option<String> {
+        let mut place = Message::default();
+        self.session.poll_event(&mut place).map(|event| describe(event, &place))
+    }
+
     /// Everything that is to be reported.
     pub(crate) fn events(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.session.poll_event()).map(describe).collect()
+        std::iter::from_fn(|| self.poll()).collect()
     }
 
     /// What bytes from the server lead to.
@@ -206,13 +212,13 @@ pub(crate) fn hmsg(subject: &str, sid: u64, headers: &str, payload: &str) -> Str
     format!("HMSG {subject} {sid} {} {total}\r\n{headers}{payload}\r\n", headers.len())
 }
 
-pub(crate) fn describe(event: Event<Name, Name, Name>) -> String {
+pub(crate) fn describe(event: Event<Name, Name, Name>, place: &Message) -> String {
     match event {
         Event::Connected => "connected".into(),
         Event::InfoChanged => "info changed".into(),
         Event::LameDuck => "lame duck".into(),
-        Event::Message { subscription, message } => {
-            format!("message {}: {}", subscription.sid(), message.text())
+        Event::Message { subscription } => {
+            format!("message {}: {}", subscription.sid(), place.text())
         }
         Event::SubscriptionEnded { context, reason, .. } => match reason {
             EndReason::MaxReached => format!("{context} ended: max"),
@@ -221,9 +227,7 @@ pub(crate) fn describe(event: Event<Name, Name, Name>) -> String {
             EndReason::Denied => format!("{context} ended: denied"),
             _ => format!("{context} ended: closed"),
         },
-        Event::Reply { context, outcome: Ok(message) } => {
-            format!("reply {context}: {}", message.text())
-        }
+        Event::Reply { context, outcome: Ok(()) } => format!("reply {context}: {}", place.text()),
         Event::Reply { context, outcome: Err(error) } => format!("no reply {context}: {error}"),
         Event::Fence { context, outcome: Ok(time) } => format!("fence {context}: {time:?}"),
         Event::Fence { context, outcome: Err(error) } => format!("no fence {context}: {error}"),

@@ -60,7 +60,7 @@ impl Request {
         let message = self.rendered.message();
         client.send_request(message, self.timeout, move |app, client, reply| {
             if let Some(reply) = app.check(client, reply) {
-                app.output.reply(&reply, sent.elapsed(), style);
+                app.output.reply(reply, sent.elapsed(), style);
                 app.finish(client);
             }
         });

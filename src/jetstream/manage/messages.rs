@@ -1,6 +1,7 @@
 //! Reading single stored messages, from the stream's leader or from any replica.
 
 use crate::callback::{Answer, Callback, Ran, State, answer};
+use crate::client::Reply;
 use crate::jetstream::api::{Api, ApiReply, ApiRequest};
 use crate::jetstream::api_error::{ApiError, ErrorCode};
 use crate::jetstream::envelope::parse_response;
@@ -12,7 +13,7 @@ use crate::jetstream::time::parse_rfc3339;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use evnats_protocol::{Headers, Message, OutgoingMessage, RequestError};
+use evnats_protocol::{Headers, Message, OutgoingMessage};
 use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
 
@@ -115,9 +116,9 @@ impl Api {
         if let Err(error) = check_name(stream) {
             return self.port().defer(move |state| answer(state, Err(error)));
         }
-        let on_reply = move |state: &mut State, outcome: Result<Message, RequestError>| {
+        let on_reply = move |state: &mut State, outcome: Reply<'_>| {
             let reply = outcome.map_err(Error::from_api_request);
-            let stored = reply.and_then(|reply| read_direct_headers(&reply, |_, _| {})?.try_into());
+            let stored = reply.and_then(|reply| read_direct_headers(reply, |_, _| {})?.try_into());
             answer(state, stored)
         };
         match query {
@@ -152,7 +153,7 @@ impl DirectReads {
         &self,
         api: &Api,
         end: &str,
-        callback: impl FnOnce(&mut State, Result<Message, RequestError>) -> Ran + 'static,
+        callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
         self.0.with(end, |subject| {
             api.request(OutgoingMessage::new(subject, b"").allow_wildcards(), callback);

@@ -2,9 +2,10 @@
 
 use super::pub_ack::{PubAck, parse_pub_ack, scan_pub_ack};
 use crate::callback::{Callback, Outcome, lend};
+use crate::client::Reply;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
-use evnats_protocol::{HeaderMap, Message, OutgoingMessage, Payload, RequestError};
+use evnats_protocol::{HeaderMap, OutgoingMessage, Payload, RequestError};
 use std::time::Duration;
 
 /// Conditions and headers of an acknowledged publish.
@@ -118,7 +119,7 @@ impl<S: 'static> JetStream<S> {
     }
 }
 
-fn acknowledgement(outcome: Result<Message, RequestError>) -> Result<PubAck, Error> {
+fn acknowledgement(outcome: Reply<'_>) -> Result<PubAck, Error> {
     let reply = outcome.map_err(publish_error)?;
     match scan_pub_ack(reply.payload()) {
         Some(scanned) => Ok(scanned.into()),
@@ -128,10 +129,7 @@ fn acknowledgement(outcome: Result<Message, RequestError>) -> Result<PubAck, Err
 
 /// Reads no more than the sequence out of an acknowledgement, which has to be this stream's.
 #[inline]
-pub(crate) fn acknowledged_sequence(
-    outcome: Result<Message, RequestError>,
-    stream: &str,
-) -> Result<u64, Error> {
+pub(crate) fn acknowledged_sequence(outcome: Reply<'_>, stream: &str) -> Result<u64, Error> {
     let reply = outcome.map_err(publish_error)?;
     match scan_pub_ack(reply.payload()) {
         Some(scanned) if scanned.stream == stream => Ok(scanned.sequence),

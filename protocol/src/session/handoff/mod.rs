@@ -122,8 +122,7 @@ impl<F> Handoff<F> {
     /// Keeps a message that the old server may deliver too. Returns the limit if it is exceeded.
     pub(super) fn keep(&mut self, message: &Message) -> Result<(), usize> {
         self.arrived_bytes += message.len() + OVERHEAD;
-        // a copy, because the original keeps its whole read buffer alive
-        self.arrived.push_back(message.detached());
+        self.arrived.push_back(message.clone());
         // after the leave there is no way back to the old server
         let is_exceeded = self.arrived_bytes > MAX_WAITING && self.step != Step::Leaving;
         if is_exceeded { Err(MAX_WAITING) } else { Ok(()) }

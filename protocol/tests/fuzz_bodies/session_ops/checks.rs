@@ -8,7 +8,11 @@ use evnats_protocol::{
 impl World {
     /// Takes one event and checks it. Returns whether there was one.
     pub fn poll(&mut self) -> bool {
-        let Some(event) = self.session.poll_event() else {
+        let Some(event) = self.session.poll_event(&mut self.place) else {
+            // a driver that keeps the read buffer is slower, and nothing else
+            if self.session.statistics().messages_in.is_multiple_of(2) {
+                self.place.clear();
+            }
             let has_room = self.session.buffered_len() == 0;
             let is_ready = self.session.phase() == Phase::Ready;
             assert!(
@@ -24,7 +28,10 @@ impl World {
             return false;
         };
         match event {
-            Event::Message { subscription, message } => self.check_message(subscription, &message),
+            Event::Message { subscription } => {
+                let message = self.place.clone();
+                self.check_message(subscription, &message);
+            }
             Event::SubscriptionEnded { subscription, context, reason } => {
                 let entry = self.subscriptions.remove(&context).expect("ends once");
                 assert_eq!(entry.id, subscription);
@@ -121,10 +128,11 @@ impl World {
         }
     }
 
-    fn check_reply(&mut self, context: u32, outcome: Result<Message, RequestError>) {
+    fn check_reply(&mut self, context: u32, outcome: Result<(), RequestError>) {
         assert!(self.requests.remove(&context), "one outcome");
         match outcome {
-            Ok(message) => {
+            Ok(()) => {
+                let message = &self.place;
                 let is_own = number(message.payload()) == Some(context);
                 let is_mapped = message.payload() == b"mapped";
                 let was_only = self.session.request_count() == 0;

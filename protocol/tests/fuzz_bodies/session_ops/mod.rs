@@ -47,6 +47,8 @@ fn after(data: &[u8], letter: u8) -> (bool, &[u8]) {
 
 struct World {
     session: Session<u32, u32, u32>,
+    /// Where messages are put.
+    place: Message,
     now: Instant,
     max_buffered: usize,
     current: Server,
@@ -122,6 +124,7 @@ impl World {
         let asks = config.ask_authentication;
         Self {
             session: Session::new(config, || 0x1234_5678_9abc_def0),
+            place: Message::default(),
             now: Instant::now(),
             max_buffered,
             current: Server::new(0, tls),

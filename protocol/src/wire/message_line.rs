@@ -1,0 +1,273 @@
+//! The control line of a message, read the fast way.
+//!
+//! Nearly every line that a server sends is `MSG` or `HMSG` in upper case, with one blank between
+//! its arguments, and shorter than the window. This reads such a line in one pass over a window of
+//! fixed size, so that no access has to be checked. It gives up (`None`) on any other line, which
+//! says nothing about it: the grammar in [`line`](super::line) decides. What it reads, it reads as
+//! the grammar does.
+//!
+//! It may assume nothing about the window: the bytes behind what has arrived can be anything. The
+//! caller has to see that the line ends within what has arrived.
+
+use super::message::MessageHead;
+use super::words::{Chunk, less_than};
+
+/// The longest line that is read the fast way, its end included.
+const LINE: usize = 128;
+/// So that a word can be read at every position of the line.
+pub(super) const WINDOW: usize = LINE + size_of::<Chunk>();
+
+/// A line that was read, and its length with its end.
+pub(super) type Line = (MessageHead, usize);
+
+/// `MSG <subject> <sid> [reply] <#total>` or `HMSG <subject> <sid> [reply] <#headers> <#total>`.
+#[inline(always)]
+pub(super) fn message_line(window: &[u8; WINDOW]) -> Option<Line> {
+    let mut line = Cursor { window, at: 0 };
+    let has_headers = line.verb()?;
+    let subject = line.argument()?;
+    let sid = line.number()?;
+    line.blank()?;
+    let behind_sid = line.at;
+    let (reply, (header_len, total_len)) = match line.sizes(has_headers) {
+        Some(sizes) => (None, sizes),
+        None => {
+            line.at = behind_sid;
+            (Some(line.argument()?), line.sizes(has_headers)?)
+        }
+    };
+    // the cursor only moves forward: if it is in the window now, it always was
+    let is_read = line.at <= LINE && header_len <= total_len;
+    is_read.then_some((MessageHead { sid, subject, reply, header_len, total_len }, line.at))
+}
+
+struct Cursor<'w> {
+    window: &'w [u8; WINDOW],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    #[inline(always)]
+    fn word(&self) -> u64 {
+        // the remainder lets the compiler see that the word is in the window
+        let at = self.at % LINE;
+        let mut word = Chunk::default();
+        word.copy_from_slice(&self.window[at..at + size_of::<Chunk>()]);
+        u64::from_le_bytes(word)
+    }
+
+    #[inline(always)]
+    fn byte(&self) -> u8 {
+        self.window[self.at % LINE]
+    }
+
+    /// Reads the verb and a blank. Returns whether it is the one with headers.
+    #[inline(always)]
+    fn verb(&mut self) -> Option<bool> {
+        const VERB: u64 = 0xffff_ffff;
+        const MSG: u64 = u32::from_le_bytes(*b"MSG ") as u64;
+        const HMSG: u64 = u32::from_le_bytes(*b"HMSG") as u64;
+        let word = self.word();
+        match word & VERB {
+            MSG => {
+                self.at = 4;
+                Some(false)
+            }
+            HMSG if (word >> 32) as u8 == b' ' => {
+                self.at = 5;
+                Some(true)
+            }
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn blank(&mut self) -> Option<()> {
+        let is_blank = self.byte() == b' ';
+        self.at += 1;
+        is_blank.then_some(())
+    }
+
+    /// Reads an argument that another one follows. Returns where it is.
+    #[inline(always)]
+    fn argument(&mut self) -> Option<(u32, u32)> {
+        let start = self.at;
+        while self.at < LINE {
+            let found = less_than(self.word(), b' ' + 1);
+            if found != 0 {
+                self.at += found.trailing_zeros() as usize / 8;
+                let argument = (start as u32, self.at as u32);
+                return self.blank().filter(|()| argument.0 < argument.1).map(|()| argument);
+            }
+            self.at += size_of::<Chunk>();
+        }
+        None
+    }
+
+    /// Reads the digits of a number, but not so many that it could overflow: those behind them are
+    /// not what may follow a number.
+    #[inline(always)]
+    fn number(&mut self) -> Option<u64> {
+        let word = self.word() ^ u64::from_le_bytes([b'0'; 8]);
+        // the highest bit of each byte that is no digit
+        let has_ten = (word & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676;
+        let others = (has_ten | word) & 0x8080_8080_8080_8080;
+        match others.trailing_zeros() / 8 {
+            0 => None,
+            count if count < 8 => {
+                self.at += count as usize;
+                Some(value(word << (64 - 8 * count)))
+            }
+            _ => self.long_number(value(word)),
+        }
+    }
+
+    /// Reads the digits behind the first eight.
+    #[inline(never)]
+    fn long_number(&mut self, mut number: u64) -> Option<u64> {
+        const SAFE_DIGITS: usize = 18;
+        let end = self.at + SAFE_DIGITS;
+        self.at += size_of::<Chunk>();
+        while self.at < end && self.byte().is_ascii_digit() {
+            number = number * 10 + u64::from(self.byte() - b'0');
+            self.at += 1;
+        }
+        Some(number)
+    }
+
+    /// Reads the sizes and the end of the line.
+    #[inline(always)]
+    fn sizes(&mut self, has_headers: bool) -> Option<(usize, usize)> {
+        let mut header_len = 0;
+        if has_headers {
+            header_len = self.number()?;
+            self.blank()?;
+        }
+        let total_len = self.number()?;
+        let is_end = self.word() as u16 == u16::from_le_bytes(*b"\r\n");
+        self.at += 2;
+        if !is_end {
+            return None;
+        }
+        Some((usize::try_from(header_len).ok()?, usize::try_from(total_len).ok()?))
+    }
+}
+
+/// The number that eight digits make, of which the first is in the lowest byte.
+#[inline(always)]
+fn value(digits: u64) -> u64 {
+    let pairs = digits * 10 + (digits >> 8);
+    let (even, odd) = (pairs & 0x0000_00ff_0000_00ff, pairs >> 16 & 0x0000_00ff_0000_00ff);
+    // what matters ends up in the upper half; what is beyond it does not
+    let even = even.wrapping_mul(100 + (1_000_000 << 32));
+    even.wrapping_add(odd.wrapping_mul(1 + (10_000 << 32))) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::line::{ServerLine, server_line};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+
+    /// What the grammar makes of the first line.
+    fn slow(bytes: &[u8]) -> Option<Line> {
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+        match server_line(line) {
+            Ok(ServerLine::Message(parsed)) => Some((MessageHead::new(line, parsed), end + 1)),
+            _ => None,
+        }
+    }
+
+    fn fast(bytes: &[u8], filler: u8) -> Option<Line> {
+        let mut window = [filler; WINDOW];
+        let count = bytes.len().min(WINDOW);
+        window[..count].copy_from_slice(&bytes[..count]);
+        message_line(&window)
+    }
+
+    fn subject() -> impl Strategy<Value = String> {
+        "[a-z0-9.>*$_-]{1,40}"
+    }
+
+    fn line() -> impl Strategy<Value = String> {
+        let size = prop_oneof![Just(0), 0..100_u64, any::<u64>()];
+        let reply = prop_oneof![Just(String::new()), subject().prop_map(|reply| reply + " ")];
+        let sid = prop_oneof![1..1000_u64, any::<u64>()];
+        (subject(), sid, reply, size.clone(), size, any::<bool>()).prop_map(
+            |(subject, sid, reply, headers, total, has_headers)| match has_headers {
+                true => format!("HMSG {subject} {sid} {reply}{headers} {total}\r\n"),
+                false => format!("MSG {subject} {sid} {reply}{total}\r\n"),
+            },
+        )
+    }
+
+    #[test]
+    fn the_usual_lines_are_read() {
+        for line in [
+            "MSG a 2 0\r\n",
+            "MSG bench.data 2 16\r\n",
+            "MSG a.b 16777218 1048576\r\n",
+            "MSG a 9223372036854775 12345678\r\n",
+            "MSG _INBOX.AbCdEfGhIjKlMnOpQrStUv.0000000000abcdefghijklmnop 1 5\r\n",
+            "MSG a 2 12.reply 5\r\n",
+            "MSG a 2 12 5\r\n",
+            "HMSG a 2 12 14\r\n",
+            "HMSG a 2 reply 12 14\r\n",
+            "HMSG a 2 1 12 14\r\n",
+        ] {
+            assert!(slow(line.as_bytes()).is_some(), "{line}");
+            assert_eq!(fast(line.as_bytes(), b'7'), slow(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
+    fn other_lines_are_left_to_the_grammar() {
+        let long = format!("MSG {} 2 5\r\n", "x".repeat(LINE));
+        for line in [
+            "msg a 2 5\r\n",
+            "MSG  a 2 5\r\n",
+            "MSG a\t2 5\r\n",
+            "MSG a 2 5 \r\n",
+            "MSG a 2 5\n",
+            "HMSG a 2 5\r\n",
+            "HMSG a 2 15 14\r\n",
+            "PING\r\n",
+            "MSG a 2\r\n",
+            "MSG a 2 5",
+            &long,
+        ] {
+            assert_eq!(fast(line.as_bytes(), b' '), None, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_fast_is_read_as_the_grammar_reads_it(
+            line in line(),
+            changes in vec((any::<Index>(), select(b" \t\r\n0159aM.\xff".to_vec())), 0..3),
+            filler in any::<u8>(),
+        ) {
+            let mut bytes = line.into_bytes();
+            for (index, byte) in changes {
+                let at = index.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Some(read) = fast(&bytes, filler)
+                // what lies behind the bytes is for the caller to see
+                && read.1 <= bytes.len()
+            {
+                prop_assert_eq!(Some(read), slow(&bytes));
+            }
+        }
+
+        #[test]
+        fn digits_make_their_number(number in 0..100_000_000_u64) {
+            let digits = format!("{number:08}").into_bytes();
+            let word = u64::from_le_bytes(digits.try_into().unwrap()) ^ u64::from_le_bytes([b'0'; 8]);
+            prop_assert_eq!(value(word), number);
+        }
+    }
+}
