@@ -92,7 +92,11 @@ impl<S: 'static> Client<S> {
     /// a connection that drains or is closed.
     #[inline]
     pub fn publish<'a>(&self, subject: &str, payload: impl Into<Payload<'a>>) -> Result<()> {
-        self.send(OutgoingMessage::new(subject, payload.into()))
+        let payload = payload.into();
+        if self.port.publish_again(subject, &payload) {
+            return Ok(());
+        }
+        self.send(OutgoingMessage::new(subject, payload))
     }
 
     /// Publishes a message, with headers and a reply subject where it has them.

@@ -37,6 +37,13 @@ impl Port {
         self.driver.command(|session| session.publish(message))
     }
 
+    /// Publishes, if it is to the subject of the last message and nothing speaks against it. Returns
+    /// whether it was.
+    #[inline]
+    pub(crate) fn publish_again(&self, subject: &str, payload: &[u8]) -> bool {
+        self.driver.publish_again(subject, payload)
+    }
+
     /// Sends a request. The callback runs exactly once.
     #[inline]
     pub(crate) fn request(

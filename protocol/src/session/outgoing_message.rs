@@ -24,6 +24,12 @@ impl<'a> OutgoingMessage<'a> {
         Self { subject, reply: None, headers: None, payload, allow_wildcards: false }
     }
 
+    /// Whether there are no headers, and the subject is a literal one once it has been checked.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.headers.is_none() && !self.allow_wildcards
+    }
+
     /// Sets the subject to which receivers send their answers. Requests ignore it: they have an
     /// inbox.
     #[must_use]

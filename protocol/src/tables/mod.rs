@@ -6,6 +6,7 @@
 
 mod deadlines;
 pub(crate) mod fences;
+mod last_head;
 pub(crate) mod outgoing;
 pub(crate) mod paused;
 pub(crate) mod requests;

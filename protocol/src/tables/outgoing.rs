@@ -8,8 +8,9 @@
 //! Where frames end, and what they are, is not recorded with every command, which would cost each
 //! of them something: it is parsed again with the decoder's grammar, when a connection is lost.
 
+use super::last_head::LastHead;
 use crate::wire::decode::{Decoder, Limits};
-use crate::wire::encode;
+use crate::wire::encode::{self, LINE_END};
 use crate::wire::headers::HeaderMap;
 use crate::wire::message::MessageHead;
 use crate::wire::op::sealed::Operation;
@@ -22,11 +23,14 @@ use std::collections::VecDeque;
 /// From this size on a payload that is owned or shared is written from where it is. Below it, the
 /// copy costs less than one more piece in a vectored write.
 const SPLICE: usize = 64 * 1024;
-const LINE_END: &[u8] = b"\r\n";
 
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     buffer: Vec<u8>,
+    /// The head of the last message without a reply subject, and of the last request. Neither has
+    /// headers.
+    last_message: LastHead,
+    last_request: LastHead,
     /// How much of `buffer` has been written.
     sent: usize,
     /// Where some frame begins, at or before `sent`.
@@ -120,6 +124,50 @@ impl Outgoing {
         encode::publish_head(&mut self.buffer, subject.as_bytes(), reply, headers, len);
         self.payload(payload);
         headers.encoded_len() + len
+    }
+
+    /// Whether a message is for the subject of the last one that was [kept](Self::keep_message), and
+    /// its payload is one to be copied.
+    #[inline(always)]
+    pub(crate) fn is_another(&self, subject: &str, payload_len: usize) -> bool {
+        self.last_message.is_for(subject) && payload_len < SPLICE
+    }
+
+    /// Appends a message on the last subject.
+    #[inline(always)]
+    pub(crate) fn publish_again(&mut self, payload: &[u8]) {
+        self.buffer.extend_from_slice(self.last_message.line(&[], payload.len()));
+        self.buffer.extend_from_slice(payload);
+        self.buffer.extend_from_slice(LINE_END);
+    }
+
+    /// The next messages are likely to have this subject, too. It has been checked.
+    pub(crate) fn keep_message(&mut self, subject: &str) {
+        self.last_message.keep(subject, None);
+    }
+
+    /// Whether the last request that was [kept](Self::keep_request) had this subject.
+    #[inline(always)]
+    pub(crate) fn asks_last_subject(&self, subject: &str) -> bool {
+        self.last_request.is_for(subject)
+    }
+
+    /// Appends a request on the last subject. Returns the size of the payload.
+    #[inline(always)]
+    pub(crate) fn request_again<const N: usize>(
+        &mut self,
+        token: &[u8; N],
+        payload: Payload<'_>,
+    ) -> usize {
+        let len = payload.len();
+        self.buffer.extend_from_slice(self.last_request.line(token, len));
+        self.payload(payload);
+        len
+    }
+
+    /// The next requests are likely to have this subject, too. It has been checked.
+    pub(crate) fn keep_request(&mut self, subject: &str, reply: (&[u8], &[u8])) {
+        self.last_request.keep(subject, Some(reply));
     }
 
     /// Appends a payload and its line end.

@@ -8,6 +8,7 @@
 
 use super::error::ProtocolError;
 use super::message::{Message, MessageHead};
+use super::message_line::LINE;
 use super::op::{Operation, Parsed, ServerOp};
 use super::read_buffer::ReadBuffer;
 use crate::setters::setters;
@@ -62,8 +63,11 @@ impl Default for Limits {
 /// ```
 pub struct Decoder<Op = ServerOp> {
     buffer: ReadBuffer,
-    /// How many bytes must be there before there is anything new to do.
+    /// How many bytes must be there before there is anything new to do: one at the beginning of an
+    /// operation, and only then.
     wanted: usize,
+    /// The largest message that is read the fast way, or 0 if the limits leave no room for that.
+    max_fast: usize,
     state: State,
     limits: Limits,
     direction: PhantomData<fn() -> Op>,
@@ -82,6 +86,8 @@ enum State {
 
 impl State {
     const BEGINNING: Self = Self::Line { scanned: 0 };
+    /// What is wanted then.
+    const BEGINNING_WANTED: usize = 1;
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -115,9 +121,15 @@ impl<Op> Decoder<Op> {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let max_message = limits.max_message.min(1 << 30);
+        // headers are a part of the message, so one comparison is enough
+        let max_fast = match limits.max_line < LINE {
+            true => 0,
+            false => HUGE.min(max_message).min(limits.max_headers),
+        };
         Self {
             buffer: ReadBuffer::new(),
-            wanted: 1,
+            wanted: State::BEGINNING_WANTED,
+            max_fast,
             state: State::BEGINNING,
             limits: Limits { max_message, ..limits },
             direction: PhantomData,
@@ -189,17 +201,16 @@ impl<Op: Operation> Decoder<Op> {
         if self.buffer.len() < self.wanted {
             return Ok(None);
         }
-        if let State::Line { scanned: 0 } = self.state
+        if self.wanted == State::BEGINNING_WANTED
             && let Some(window) = self.buffer.window()
             && let Some((head, line_len)) = Op::message_line(window)
-            && line_len <= self.limits.max_line
-            && head.total_len <= self.limits.max_message
-            && head.header_len <= self.limits.max_headers
+            && head.total_len < self.max_fast
             && let end = line_len + head.total_len
             && let Some(frame) = self.buffer.unread().get(..end + TRAILER.len())
             && frame[end..] == *TRAILER
         {
-            self.deliver(AwaitedMessage { head, line_len }, place);
+            place.place(self.buffer.memory(), &head, line_len);
+            self.buffer.consume(end + TRAILER.len());
             return Ok(Some(Decoded::Message));
         }
         self.advance(place)
@@ -279,7 +290,6 @@ impl<Op: Operation> Decoder<Op> {
         Ok(Some(Decoded::Message))
     }
 
-    #[inline(always)]
     fn deliver(&mut self, message: AwaitedMessage, place: &mut Message) {
         let AwaitedMessage { head, line_len } = message;
         place.place(self.buffer.memory(), &head, line_len);
@@ -291,11 +301,10 @@ impl<Op: Operation> Decoder<Op> {
     }
 
     /// An operation of this length has been decoded.
-    #[inline(always)]
     fn consume(&mut self, len: usize) {
         self.buffer.consume(len);
         self.state = State::BEGINNING;
-        self.wanted = 1;
+        self.wanted = State::BEGINNING_WANTED;
     }
 
     /// Keeps an error to be returned forever. The bytes are dropped: they will not be decoded.

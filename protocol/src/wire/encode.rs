@@ -77,6 +77,7 @@ pub(crate) fn answer_ping(out: &mut Vec<u8>, limit: usize) {
     }
 }
 
+pub(crate) const LINE_END: &[u8] = b"\r\n";
 pub(crate) const PING: &[u8] = b"PING\r\n";
 pub(crate) const PONG: &[u8] = b"PONG\r\n";
 
@@ -152,7 +153,7 @@ fn json_line(out: &mut Vec<u8>, verb: &[u8], document: &impl Serialize) {
 }
 
 #[inline]
-fn number(out: &mut Vec<u8>, value: u64) {
+pub(crate) fn number(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 

@@ -13,7 +13,7 @@ use super::message::MessageHead;
 use super::words::{Chunk, less_than};
 
 /// The longest line that is read the fast way, its end included.
-const LINE: usize = 128;
+pub(super) const LINE: usize = 128;
 /// So that a word can be read at every position of the line.
 pub(super) const WINDOW: usize = LINE + size_of::<Chunk>();
 
@@ -56,34 +56,24 @@ impl Cursor<'_> {
         u64::from_le_bytes(word)
     }
 
-    #[inline(always)]
-    fn byte(&self) -> u8 {
-        self.window[self.at % LINE]
-    }
-
     /// Reads the verb and a blank. Returns whether it is the one with headers.
     #[inline(always)]
     fn verb(&mut self) -> Option<bool> {
-        const VERB: u64 = 0xffff_ffff;
-        const MSG: u64 = u32::from_le_bytes(*b"MSG ") as u64;
-        const HMSG: u64 = u32::from_le_bytes(*b"HMSG") as u64;
         let word = self.word();
-        match word & VERB {
-            MSG => {
-                self.at = 4;
-                Some(false)
-            }
-            HMSG if (word >> 32) as u8 == b' ' => {
-                self.at = 5;
-                Some(true)
-            }
-            _ => None,
+        if word as u32 == u32::from_le_bytes(*b"MSG ") {
+            self.at = 4;
+            Some(false)
+        } else if word as u32 == u32::from_le_bytes(*b"HMSG") && (word >> 32) as u8 == b' ' {
+            self.at = 5;
+            Some(true)
+        } else {
+            None
         }
     }
 
     #[inline(always)]
     fn blank(&mut self) -> Option<()> {
-        let is_blank = self.byte() == b' ';
+        let is_blank = self.window[self.at % LINE] == b' ';
         self.at += 1;
         is_blank.then_some(())
     }
@@ -92,46 +82,46 @@ impl Cursor<'_> {
     #[inline(always)]
     fn argument(&mut self) -> Option<(u32, u32)> {
         let start = self.at;
-        while self.at < LINE {
-            let found = less_than(self.word(), b' ' + 1);
-            if found != 0 {
-                self.at += found.trailing_zeros() as usize / 8;
-                let argument = (start as u32, self.at as u32);
-                return self.blank().filter(|()| argument.0 < argument.1).map(|()| argument);
-            }
-            self.at += size_of::<Chunk>();
-        }
-        None
+        self.at = match self.short_argument() {
+            Some(end) => end,
+            None => end_of_long_argument(self.window, start + 2 * size_of::<Chunk>()),
+        };
+        let end = self.at;
+        self.blank()?;
+        (start < end).then_some((start as u32, end as u32))
     }
 
-    /// Reads the digits of a number, but not so many that it could overflow: those behind them are
-    /// not what may follow a number.
+    /// Finds the end of an argument of less than two words. This is no loop, because a loop would be
+    /// costly for the code that it is a part of.
+    #[inline(always)]
+    fn short_argument(&self) -> Option<usize> {
+        let end = |at, word| {
+            let found = less_than(word, b' ' + 1);
+            (found != 0).then(|| at + found.trailing_zeros() as usize / 8)
+        };
+        let next = Self { at: self.at + size_of::<Chunk>(), ..*self };
+        end(self.at, self.word()).or_else(|| end(next.at, next.word()))
+    }
+
+    /// Reads a number. This is no loop, either, for the few digits that most have.
     #[inline(always)]
     fn number(&mut self) -> Option<u64> {
-        let word = self.word() ^ u64::from_le_bytes([b'0'; 8]);
-        // the highest bit of each byte that is no digit
-        let has_ten = (word & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676;
-        let others = (has_ten | word) & 0x8080_8080_8080_8080;
-        match others.trailing_zeros() / 8 {
-            0 => None,
-            count if count < 8 => {
-                self.at += count as usize;
-                Some(value(word << (64 - 8 * count)))
-            }
-            _ => self.long_number(value(word)),
-        }
-    }
-
-    /// Reads the digits behind the first eight.
-    #[inline(never)]
-    fn long_number(&mut self, mut number: u64) -> Option<u64> {
-        const SAFE_DIGITS: usize = 18;
-        let end = self.at + SAFE_DIGITS;
-        self.at += size_of::<Chunk>();
-        while self.at < end && self.byte().is_ascii_digit() {
-            number = number * 10 + u64::from(self.byte() - b'0');
-            self.at += 1;
-        }
+        let word = self.word();
+        let digit =
+            |count: u32| u64::from((word >> (8 * count)) as u8).wrapping_sub(u64::from(b'0'));
+        let (first, second, third, fourth) = (digit(0), digit(1), digit(2), digit(3));
+        let (number, len) = if first > 9 {
+            return None;
+        } else if second > 9 {
+            (first, 1)
+        } else if third > 9 {
+            (10 * first + second, 2)
+        } else if fourth > 9 {
+            (100 * first + 10 * second + third, 3)
+        } else {
+            long_number(self.window, self.at)
+        };
+        self.at += len;
         Some(number)
     }
 
@@ -153,14 +143,27 @@ impl Cursor<'_> {
     }
 }
 
-/// The number that eight digits make, of which the first is in the lowest byte.
-#[inline(always)]
-fn value(digits: u64) -> u64 {
-    let pairs = digits * 10 + (digits >> 8);
-    let (even, odd) = (pairs & 0x0000_00ff_0000_00ff, pairs >> 16 & 0x0000_00ff_0000_00ff);
-    // what matters ends up in the upper half; what is beyond it does not
-    let even = even.wrapping_mul(100 + (1_000_000 << 32));
-    even.wrapping_add(odd.wrapping_mul(1 + (10_000 << 32))) >> 32
+#[inline(never)]
+fn end_of_long_argument(window: &[u8; WINDOW], at: usize) -> usize {
+    let mut cursor = Cursor { window, at };
+    while cursor.at < LINE {
+        let found = less_than(cursor.word(), b' ' + 1);
+        if found != 0 {
+            return cursor.at + found.trailing_zeros() as usize / 8;
+        }
+        cursor.at += size_of::<Chunk>();
+    }
+    cursor.at
+}
+
+/// A number and its length, but not more digits than cannot overflow: what follows those is nothing
+/// that may follow a number then.
+#[inline(never)]
+fn long_number(window: &[u8; WINDOW], at: usize) -> (u64, usize) {
+    const SAFE_DIGITS: usize = 19;
+    let digits = window[at.min(LINE)..].iter().take(SAFE_DIGITS);
+    let digits = digits.map_while(|byte| byte.is_ascii_digit().then(|| u64::from(byte - b'0')));
+    digits.fold((0, 0), |(number, len), digit| (number * 10 + digit, len + 1))
 }
 
 #[cfg(test)]
@@ -261,13 +264,6 @@ mod tests {
             {
                 prop_assert_eq!(Some(read), slow(&bytes));
             }
-        }
-
-        #[test]
-        fn digits_make_their_number(number in 0..100_000_000_u64) {
-            let digits = format!("{number:08}").into_bytes();
-            let word = u64::from_le_bytes(digits.try_into().unwrap()) ^ u64::from_le_bytes([b'0'; 8]);
-            prop_assert_eq!(value(word), number);
         }
     }
 }

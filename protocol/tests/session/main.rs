@@ -17,5 +17,6 @@ mod pause;
 mod requests;
 mod resume;
 mod security;
+mod shortcuts;
 mod subscriptions;
 mod support;

@@ -1,0 +1,92 @@
+//! The control line of the message that was sent last, to be used again.
+//!
+//! Programs often send to one subject again and again, and then checking the subject and putting the
+//! line together is most of what sending costs. Only a line that was checked gets here, and what it
+//! was checked against, the grammar and the longest line, stays the same for as long as a session
+//! lives. What a server allows does not: sizes are checked every time, elsewhere.
+
+use crate::wire::encode;
+use crate::wire::headers::HeaderMap;
+
+/// `PUB <subject> [reply] <#total>` with its line end.
+#[derive(Debug, Default)]
+pub(crate) struct LastHead {
+    line: Vec<u8>,
+    subject_len: usize,
+    /// Where the size begins.
+    size_at: usize,
+    payload_len: usize,
+}
+
+const VERB: usize = b"PUB ".len();
+
+impl LastHead {
+    /// Whether the last message had this subject.
+    #[inline(always)]
+    pub(crate) fn is_for(&self, subject: &str) -> bool {
+        self.subject_len == subject.len()
+            && self.line.get(VERB..VERB + subject.len()) == Some(subject.as_bytes())
+    }
+
+    /// The line for another message that differs in its size and in the end of its reply subject at
+    /// most.
+    #[inline(always)]
+    pub(crate) fn line<const N: usize>(&mut self, token: &[u8; N], payload_len: usize) -> &[u8] {
+        if let Some(reply) = self.line[..self.size_at - 1].last_chunk_mut::<N>() {
+            *reply = *token;
+        }
+        if self.payload_len != payload_len {
+            self.set_size(payload_len);
+        }
+        &self.line
+    }
+
+    #[inline(never)]
+    fn set_size(&mut self, payload_len: usize) {
+        self.line.truncate(self.size_at);
+        encode::number(&mut self.line, payload_len as u64);
+        self.line.extend_from_slice(encode::LINE_END);
+        self.payload_len = payload_len;
+    }
+
+    /// Keeps the line of a message that was sent.
+    #[inline(never)]
+    pub(crate) fn keep(&mut self, subject: &str, reply: Option<(&[u8], &[u8])>) {
+        self.line.clear();
+        encode::publish_head(&mut self.line, subject.as_bytes(), reply, NO_HEADERS, 0);
+        self.size_at = self.line.len() - b"0\r\n".len();
+        (self.subject_len, self.payload_len) = (subject.len(), 0);
+    }
+}
+
+const NO_HEADERS: &HeaderMap = &HeaderMap::new();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_line_is_the_one_that_would_be_put_together(
+            subject in "[a-z.]{1,60}",
+            other in "[a-z.]{1,60}",
+            token in any::<[u8; 4]>(),
+            has_reply: bool,
+            sizes in proptest::collection::vec(0..200_000_usize, 1..5),
+        ) {
+            let mut head = LastHead::default();
+            prop_assert!(!head.is_for(&subject));
+            head.keep(&subject, has_reply.then_some((b"_INBOX.x.", b"0000")));
+            prop_assert!(head.is_for(&subject));
+            prop_assert_eq!(head.is_for(&other), other == subject);
+            for size in sizes {
+                let mut expected = Vec::new();
+                let reply: Option<(&[u8], &[u8])> = has_reply.then_some((b"_INBOX.x.", &token));
+                encode::publish_head(&mut expected, subject.as_bytes(), reply, NO_HEADERS, size);
+                let line = if has_reply { head.line(&token, size) } else { head.line(&[], size) };
+                prop_assert_eq!(line, expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The shortcuts for messages on the subject of the last one: nobody can tell that they were taken.
+
+use crate::support::{Driver, INFO, SECOND, config};
+use evnats_protocol::{CommandError, HeaderMap, OutgoingMessage, Payload, Security, Which};
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Publish {
+        subject: &'static str,
+        size: usize,
+        is_owned: bool,
+        has_headers: bool,
+    },
+    Request {
+        subject: &'static str,
+        size: usize,
+    },
+    /// So many bytes are written.
+    Write(usize),
+    Reconnect,
+    Drain,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let subject = prop::sample::select(vec!["a", "a", "a", "a.b", "b", "a b", "*", ""]);
+    let size = prop_oneof![0..20_usize, 90..130_usize, Just(70_000)];
+    prop_oneof![
+        6 => (subject.clone(), size.clone(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
+            |(subject, size, is_owned, has_headers)| {
+                Step::Publish { subject, size, is_owned, has_headers }
+            }
+        ),
+        4 => (subject, size).prop_map(|(subject, size)| Step::Request { subject, size }),
+        2 => (0..400_usize).prop_map(Step::Write),
+        1 => Just(Step::Reconnect),
+        1 => Just(Step::Drain),
+    ]
+}
+
+/// Performs a step, and returns what can be seen of it.
+fn perform(driver: &mut Driver, step: &Step, takes_shortcuts: bool) -> String {
+    let mut outcome = String::new();
+    match *step {
+        Step::Publish { subject, size, is_owned, has_headers } => {
+            let bytes = vec![b'x'; size];
+            let payload: Payload<'_> =
+                if is_owned { bytes.clone().into() } else { (&bytes).into() };
+            let headers = HeaderMap::new().with("A", "1");
+            let message = OutgoingMessage::new(subject, payload);
+            let published = if has_headers {
+                driver.session.publish(message.headers(&headers))
+            } else if takes_shortcuts && driver.session.publish_again(subject, &bytes) {
+                Ok(())
+            } else {
+                driver.session.publish(message)
+            };
+            if let Err(CommandError::BufferFull { payload, .. }) = &published {
+                assert_eq!(payload.len(), if is_owned { size } else { 0 });
+            }
+            outcome = format!("{published:?}");
+        }
+        Step::Request { subject, size } => {
+            let mut message = OutgoingMessage::new(subject, vec![b'y'; size]);
+            if !takes_shortcuts && !subject.contains('*') {
+                // the long way: this is the same for a literal subject
+                message = message.allow_wildcards();
+            }
+            driver.session.request(message, SECOND, "request");
+        }
+        Step::Write(count) => {
+            let mut leg = driver.session.leg(Which::Current);
+            let bytes: Vec<u8> = leg.chunks().flatten().copied().collect();
+            let count = count.min(bytes.len());
+            leg.handle_written(count);
+            outcome = String::from_utf8_lossy(&bytes[..count]).into_owned();
+        }
+        Step::Reconnect => {
+            let now = driver.now;
+            let mut leg = driver.session.leg(Which::Current);
+            leg.handle_disconnected(evnats_protocol::DisconnectReason::ServerClosed);
+            outcome = driver.events().join("; ");
+            driver.session.handle_connecting(now);
+            let mut leg = driver.session.leg(Which::Current);
+            leg.handle_connected(Security::Plain);
+            leg.handle_bytes(format!("{INFO}PONG\r\n").as_bytes(), now);
+        }
+        Step::Drain => driver.session.drain(driver.now),
+    }
+    let statistics = driver.session.statistics();
+    let buffered = driver.session.buffered_len();
+    format!("{outcome} {:?} {buffered} {statistics:?}", driver.events())
+}
+
+proptest! {
+    #[test]
+    fn nobody_can_tell_that_a_shortcut_was_taken(
+        steps in prop::collection::vec(step(), 1..40),
+        max_buffered in prop::sample::select(vec![1 << 20, 300, 0]),
+        max_payload in prop::sample::select(vec![1 << 20, 100]),
+    ) {
+        let drivers = [true, false].map(|takes_shortcuts| {
+            let mut driver = Driver::new(config(|config| {
+                config.resume = true;
+                config.max_buffered = max_buffered;
+                config.low_water = max_buffered / 4;
+            }));
+            driver.session.leg(Which::Current).handle_connected(Security::Plain);
+            let info = format!("INFO {{\"max_payload\":{max_payload},\"headers\":true}}\r\nPONG\r\n");
+            driver.receive(info);
+            let steps = steps.iter().chain(&[Step::Write(usize::MAX)]);
+            steps.map(|step| perform(&mut driver, step, takes_shortcuts)).collect::<Vec<_>>()
+        });
+        let [short, long] = drivers;
+        prop_assert_eq!(short, long);
+    }
+}
+
+#[test]
+fn the_second_message_on_a_subject_takes_the_shortcut() {
+    let mut driver = Driver::ready();
+    assert!(!driver.session.publish_again("a", b"1"));
+    driver.publish("a", "1");
+    assert!(driver.session.publish_again("a", b"22"));
+    assert!(!driver.session.publish_again("b", b"3"));
+    assert_eq!(driver.written(), ["PUB a 1", "PUB a 22"]);
+}
