@@ -11,6 +11,7 @@ use super::outgoing_message::OutgoingMessage;
 use super::state::Session;
 use crate::disconnect::DisconnectReason;
 use crate::tables::fences::Purpose;
+use crate::tables::requests::fingerprint;
 use crate::tables::subscriptions::SubscriptionId;
 use crate::wire::encode;
 use crate::wire::headers::HeaderMap;
@@ -62,10 +63,9 @@ impl<S, R, F> Session<S, R, F> {
     /// also if the message cannot be sent. The timeout starts with the next
     /// [`handle_turn`](Self::handle_turn).
     pub fn request(&mut self, message: OutgoingMessage<'_>, timeout: Duration, context: R) {
-        let is_usual = message.is_plain()
-            && self.outgoing.asks_last_subject(message.subject)
-            && self.has_usual_size(message.payload.len());
-        if !is_usual {
+        let is_usual = message.is_plain() && self.has_usual_size(message.payload.len());
+        let last_asked = if is_usual { self.outgoing.last_asked(message.subject) } else { None };
+        if last_asked.is_none() {
             if let Err(error) = self.check_message(&message, self.requests.reply_len()) {
                 return self.fail_request(context, error.into());
             }
@@ -78,12 +78,12 @@ impl<S, R, F> Session<S, R, F> {
             self.subscribe_inbox();
         }
         let position = self.outgoing.position();
-        match self.requests.insert(context, timeout, position, message.subject, &mut self.random) {
+        let subject = last_asked.unwrap_or_else(|| fingerprint(message.subject.as_bytes()));
+        match self.requests.insert(context, timeout, position, subject, &mut self.random) {
             Ok(token) => {
-                let size = if is_usual {
-                    self.outgoing.request_again(&token, message.payload)
-                } else {
-                    self.write_request(message, &token)
+                let size = match last_asked {
+                    Some(_) => self.outgoing.request_again(&token, message.payload),
+                    None => self.write_request(message, &token, subject),
                 };
                 self.count_sent(size);
             }
@@ -91,10 +91,10 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    fn write_request(&mut self, message: OutgoingMessage<'_>, token: &[u8]) -> usize {
+    fn write_request(&mut self, message: OutgoingMessage<'_>, token: &[u8], subject: u64) -> usize {
         let reply = (self.requests.inbox().as_bytes(), token);
         if message.is_plain() {
-            self.outgoing.keep_request(message.subject, reply);
+            self.outgoing.keep_request(message.subject, reply, subject);
         }
         let headers = message.headers.unwrap_or(NO_HEADERS);
         self.outgoing.publish(message.subject, Some(reply), headers, message.payload)

@@ -245,6 +245,11 @@ impl Leg {
     }
 
     #[inline(always)]
+    pub(super) fn decoder(&mut self) -> &mut Decoder<ServerOp> {
+        &mut self.decoder
+    }
+
+    #[inline(always)]
     pub(super) fn next(
         &mut self,
         place: &mut Message,

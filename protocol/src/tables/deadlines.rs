@@ -41,6 +41,11 @@ impl<K: Ord + Copy> Deadlines<K> {
         self.heap.push(Reverse((deadline, key)));
     }
 
+    /// The earliest deadline, which may be that of a key that is done already.
+    pub(crate) fn first(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((deadline, _))| *deadline)
+    }
+
     /// The next key whose deadline has passed. It may be one that is done already.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<K> {
         let Reverse((deadline, _)) = self.heap.peek()?;

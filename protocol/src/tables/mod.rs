@@ -12,3 +12,5 @@ pub(crate) mod paused;
 pub(crate) mod requests;
 mod slots;
 pub(crate) mod subscriptions;
+mod timeouts;
+pub(crate) mod token;

@@ -31,6 +31,8 @@ pub(crate) struct Outgoing {
     /// headers.
     last_message: LastHead,
     last_request: LastHead,
+    /// The fingerprint of its subject.
+    last_asked: u64,
     /// How much of `buffer` has been written.
     sent: usize,
     /// Where some frame begins, at or before `sent`.
@@ -146,10 +148,11 @@ impl Outgoing {
         self.last_message.keep(subject, None);
     }
 
-    /// Whether the last request that was [kept](Self::keep_request) had this subject.
+    /// The fingerprint of a request's subject, if the last one that was
+    /// [kept](Self::keep_request) had the same.
     #[inline(always)]
-    pub(crate) fn asks_last_subject(&self, subject: &str) -> bool {
-        self.last_request.is_for(subject)
+    pub(crate) fn last_asked(&self, subject: &str) -> Option<u64> {
+        self.last_request.is_for(subject).then_some(self.last_asked)
     }
 
     /// Appends a request on the last subject. Returns the size of the payload.
@@ -166,8 +169,9 @@ impl Outgoing {
     }
 
     /// The next requests are likely to have this subject, too. It has been checked.
-    pub(crate) fn keep_request(&mut self, subject: &str, reply: (&[u8], &[u8])) {
+    pub(crate) fn keep_request(&mut self, subject: &str, reply: (&[u8], &[u8]), fingerprint: u64) {
         self.last_request.keep(subject, Some(reply));
+        self.last_asked = fingerprint;
     }
 
     /// Appends a payload and its line end.

@@ -1,14 +1,14 @@
 //! The request table: one wildcard inbox for all requests, the slot in the last token.
 //!
-//! `_INBOX.<id>.<token>`: the token is the slot and its generation in base 64, so that a reply is
-//! found by index, without a hash and without a string key, and a reply that arrives after its
-//! request has ended finds nothing. Behind them are 64 random bits, and only the reply that has
-//! them finds its request: whoever has seen one token cannot answer in the place of others. Every
-//! request has a deadline. The table knows whether the server has been told of the inbox; it does
-//! not write requests.
+//! `_INBOX.<id>.<token>`: the token is the slot, so that a request is found by index, without a hash
+//! and without a string key, and 64 random bits. Only the reply that has them finds its request:
+//! whoever has seen one token cannot answer in the place of others, and a reply that arrives after
+//! its request has ended finds nothing. Every request has a deadline. The table knows whether the
+//! server has been told of the inbox; it does not write requests.
 
-use super::deadlines::Deadlines;
-use super::slots::{Key, SLOTS_KEPT, Slots};
+use super::slots::{Key, Slots};
+use super::timeouts::Timeouts;
+use super::token::{self, Proof, TOKEN, Token};
 use crate::random::Random;
 use crate::wire::encode;
 use crate::wire::message::Message;
@@ -20,16 +20,10 @@ use std::time::{Duration, Instant};
 /// The sid of the inbox for all requests, which is no subscription of the user's.
 pub(crate) const INBOX_SID: u64 = 1;
 
+const VERB: &str = "MSG ";
+
 /// So many requests that have ended are kept in an index at least.
 const INDEX_SLACK: usize = 1024;
-
-/// Characters of a token: 4 for the slot, 6 for the generation, and the proof.
-pub(crate) const TOKEN: usize = KEY + PROOF;
-const KEY: usize = 10;
-const PROOF: usize = 16;
-
-/// Random bits, 4 in each letter, that nobody knows but who was asked.
-type Proof = [u8; PROOF];
 
 #[derive(Debug)]
 pub(crate) struct Request<T> {
@@ -60,11 +54,11 @@ pub(crate) fn fingerprint(subject: &[u8]) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Requests<T> {
     slots: Slots<Request<T>>,
-    deadlines: Deadlines<Key>,
-    /// Requests since the last turn, whose clocks have not been started.
-    unarmed: Vec<(Key, Duration)>,
-    /// `<prefix>.<id>.`: the beginning of every reply's subject.
-    inbox: String,
+    timeouts: Timeouts<Key>,
+    /// How many requests there have been: no two proofs are the same, whatever is random.
+    count: u64,
+    /// `MSG <prefix>.<id>.`: how the line of a reply begins. What follows the verb is the inbox.
+    line_start: String,
     inbox_state: InboxState,
     /// For denials, which name a subject and may come by the thousand; there while they come.
     by_subject: Option<BySubject>,
@@ -101,9 +95,9 @@ impl<T> Requests<T> {
     pub(crate) fn new(prefix: &str, random: &mut Random) -> Self {
         Self {
             slots: Slots::default(),
-            deadlines: Deadlines::default(),
-            unarmed: Vec::new(),
-            inbox: format!("{prefix}.{}.", base62(random.u128())),
+            timeouts: Timeouts::default(),
+            count: 0,
+            line_start: format!("{VERB}{prefix}.{}.", base62(random.u128())),
             inbox_state: InboxState::Unused,
             by_subject: None,
         }
@@ -114,13 +108,19 @@ impl<T> Requests<T> {
     /// The beginning of every reply's subject; a token follows.
     #[inline]
     pub(crate) fn inbox(&self) -> &str {
-        &self.inbox
+        &self.line_start[VERB.len()..]
+    }
+
+    /// How the line of a reply begins, if there is one to come.
+    #[inline(always)]
+    pub(crate) fn expected_start(&self) -> Option<&[u8]> {
+        if self.slots.is_empty() { None } else { Some(self.line_start.as_bytes()) }
     }
 
     /// The length of a reply's subject in bytes.
     #[inline]
     pub(crate) fn reply_len(&self) -> usize {
-        self.inbox.len() + TOKEN
+        self.inbox().len() + TOKEN
     }
 
     /// Whether a request has to be preceded by the inbox's `SUB`.
@@ -165,57 +165,49 @@ impl<T> Requests<T> {
 
     /// Whether a pattern is the inbox's: `_INBOX.<id>.*`.
     pub(crate) fn is_inbox(&self, pattern: &str) -> bool {
-        pattern.strip_suffix('*') == Some(&self.inbox)
+        pattern.strip_suffix('*') == Some(self.inbox())
     }
 
     fn encode_inbox(&self, out: &mut Vec<u8>) {
-        let pattern = format!("{}*", self.inbox);
+        let pattern = format!("{}*", self.inbox());
         encode::subscribe(out, pattern.as_bytes(), None, INBOX_SID);
     }
 
     // ---- requests -----------------------------------------------------------------------------
 
-    /// Registers a request; its clock starts with the next [`arm`](Self::arm). Gives the context
-    /// back if there are too many.
+    /// Registers a request on the subject with this [`fingerprint`]; its clock starts with the next
+    /// [`arm`](Self::arm). Gives the context back if there are too many.
     #[inline]
     pub(crate) fn insert(
         &mut self,
         context: T,
         timeout: Duration,
         position: u64,
-        subject: &str,
+        subject: u64,
         random: &mut Random,
-    ) -> Result<[u8; TOKEN], T> {
-        let subject = fingerprint(subject.as_bytes());
-        let proof = proof(random);
+    ) -> Result<Token, T> {
+        self.count = self.count.wrapping_add(1);
+        let proof = token::proof(random.u64().wrapping_add(self.count));
         let request = Request { context, position: Some(position), subject, proof };
         let key = self.slots.insert(request).map_err(|request| request.context)?;
-        self.unarmed.push((key, timeout));
+        self.timeouts.add(key, timeout);
         if self.by_subject.is_some() {
             self.note_subject(subject, position, key);
         }
-        Ok(encode_token(key, proof))
+        Ok(token::encode(key.index, &proof))
     }
 
     /// Starts the clocks of the requests made since the last call.
     #[inline]
     pub(crate) fn arm(&mut self, now: Instant) {
-        for (key, timeout) in self.unarmed.drain(..) {
-            // a timeout beyond what the clock can express is as good as the furthest it can
-            let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(1 << 31));
-            let slots = &self.slots;
-            self.deadlines.push(deadline, key, slots.len(), |key| slots.contains(key));
-        }
-        // the memory of a peak
-        if self.unarmed.capacity() > SLOTS_KEPT {
-            self.unarmed = Vec::new();
-        }
+        let Self { timeouts, slots, .. } = self;
+        timeouts.start(now, slots.len(), |key| slots.contains(key));
     }
 
     /// Ends the request that a reply is for.
     #[inline]
     pub(crate) fn take_answered(&mut self, subject: &[u8]) -> Option<Request<T>> {
-        match subject.strip_prefix(self.inbox.as_bytes()) {
+        match subject.strip_prefix(self.inbox().as_bytes()) {
             Some(token) => self.take(token),
             // an account's subject mapping can rewrite inboxes; then a lone request is meant
             None => self.take_only(),
@@ -224,7 +216,7 @@ impl<T> Requests<T> {
 
     /// Ends the request whose replies have this subject.
     pub(crate) fn take_by_reply(&mut self, reply: &str) -> Option<Request<T>> {
-        self.take(reply.as_bytes().strip_prefix(self.inbox.as_bytes())?)
+        self.take(reply.as_bytes().strip_prefix(self.inbox().as_bytes())?)
     }
 
     /// Ends the request that a token names.
@@ -237,13 +229,14 @@ impl<T> Requests<T> {
     /// The request that a token names, if it is alive.
     #[inline]
     fn find(&self, token: &[u8]) -> Option<Key> {
-        let (key, proof) = decode_token(token)?;
-        self.slots.get(key).filter(|request| request.proof == *proof).map(|_| key)
+        let (slot, proof) = token::decode(token)?;
+        let (key, request) = self.slots.at(slot)?;
+        (request.proof == *proof).then_some(key)
     }
 
     /// The token of a message that is a request, alive or ended.
     pub(crate) fn token<'m>(&self, message: &'m Message) -> Option<&'m [u8]> {
-        message.reply_bytes()?.strip_prefix(self.inbox.as_bytes())
+        message.reply_bytes()?.strip_prefix(self.inbox().as_bytes())
     }
 
     /// Whether a message is a request that has its outcome already.
@@ -324,7 +317,7 @@ impl<T> Requests<T> {
     /// Ends one request whose time is up.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Request<T>> {
         loop {
-            let key = self.deadlines.pop_due(now)?;
+            let key = self.timeouts.pop_due(now)?;
             if let Some(request) = self.slots.remove(key) {
                 return Some(request);
             }
@@ -333,20 +326,19 @@ impl<T> Requests<T> {
 
     /// Ends every request.
     pub(crate) fn take_all(&mut self) -> Vec<Request<T>> {
-        self.deadlines.clear();
-        self.unarmed.clear();
+        self.timeouts.clear();
         self.by_subject = None;
         self.take_if(|_| true)
     }
 
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
-        let slots = &self.slots;
-        self.deadlines.next(slots.len(), |key| slots.contains(key))
+        let Self { timeouts, slots, .. } = self;
+        timeouts.next(slots.len(), |key| slots.contains(key))
     }
 
     /// Whether some clocks have not been started.
     pub(crate) fn has_unarmed(&self) -> bool {
-        !self.unarmed.is_empty()
+        self.timeouts.has_unstarted()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -360,94 +352,19 @@ impl<T> Requests<T> {
 
 /// An id of 22 characters, in the form that other clients' ids have.
 fn base62(mut id: u128) -> String {
-    let digits = &DIGITS[..62];
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let next = |_| {
-        let digit = digits[(id % 62) as usize];
+        let digit = DIGITS[(id % 62) as usize];
         id /= 62;
         char::from(digit)
     };
     (0..22).map(next).collect()
 }
 
-const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
-
-const VALUES: [u8; 256] = {
-    let mut table = [0xff; 256];
-    let mut value = 0;
-    while value < 64 {
-        table[DIGITS[value as usize] as usize] = value;
-        value += 1;
-    }
-    table
-};
-
-/// 64 bits as letters from `a` to `p`.
-#[inline]
-fn proof(random: &mut Random) -> Proof {
-    let bits = random.u64();
-    let mut proof = [0; PROOF];
-    let (high, low) = proof.split_at_mut(PROOF / 2);
-    high.copy_from_slice(&letters(bits >> 32));
-    low.copy_from_slice(&letters(bits & 0xffff_ffff));
-    proof
-}
-
-/// 32 bits, four in each letter, all at once.
-#[inline]
-fn letters(bits: u64) -> [u8; PROOF / 2] {
-    let bits = (bits | bits << 16) & 0x0000_ffff_0000_ffff;
-    let bits = (bits | bits << 8) & 0x00ff_00ff_00ff_00ff;
-    let bits = (bits | bits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-    (bits + u64::from_ne_bytes([b'a'; 8])).to_be_bytes()
-}
-
-#[inline]
-fn encode_token(key: Key, proof: Proof) -> [u8; TOKEN] {
-    let mut bits = u64::from(key.generation) << 24 | u64::from(key.index);
-    let mut token = [0; TOKEN];
-    let (digits, letters) = token.split_at_mut(KEY);
-    for digit in digits.iter_mut().rev() {
-        *digit = DIGITS[(bits & 63) as usize];
-        bits >>= 6;
-    }
-    letters.copy_from_slice(&proof);
-    token
-}
-
-#[inline]
-fn decode_token(token: &[u8]) -> Option<(Key, &Proof)> {
-    let (digits, letters) = token.split_first_chunk::<KEY>()?;
-    let proof = letters.try_into().ok()?;
-    let mut bits = 0_u64;
-    for digit in digits {
-        let value = VALUES[*digit as usize];
-        if value == 0xff {
-            return None;
-        }
-        bits = bits << 6 | u64::from(value);
-    }
-    let generation = u32::try_from(bits >> 24).ok()?;
-    Some((Key { index: (bits & 0xff_ffff) as u32, generation }, proof))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tokens_round_trip() {
-        for (index, generation) in [(0, 0), (1, 0), (0xff_ffff, u32::MAX), (63, 64), (77, 1 << 31)]
-        {
-            let (key, proof) = (Key { index, generation }, proof(&mut random()));
-            assert_eq!(decode_token(&encode_token(key, proof)), Some((key, &proof)));
-            assert!(proof.iter().all(u8::is_ascii_lowercase));
-        }
-        let odd = ["", "00000000.0", "__________", "0000000000000000000000000"];
-        for odd in odd.map(|odd| format!("{odd}abcdefghijklmnop")) {
-            assert_eq!(decode_token(odd.as_bytes()), None);
-            assert_eq!(decode_token(&odd.as_bytes()[..odd.len() - 1]), None);
-        }
-    }
+    use crate::tables::token::SLOT;
 
     /// Numbers that differ, and are the same in every test.
     fn random() -> Random {
@@ -459,30 +376,19 @@ mod tests {
     }
 
     #[test]
-    fn every_random_bit_is_in_the_proof() {
-        let of = |bits: u64| proof(&mut Random::new(move || bits));
-        assert_eq!(of(0), *b"aaaaaaaaaaaaaaaa");
-        assert_eq!(of(0x0123_4567_89ab_cdef), *b"abcdefghijklmnop");
-        for bit in 0..64 {
-            let changed = of(1 << bit).iter().filter(|letter| **letter != b'a').count();
-            assert_eq!(changed, 1, "bit {bit}");
-        }
-    }
-
-    #[test]
     fn who_has_seen_one_token_cannot_make_the_next_one() {
         let mut random = random();
         let mut requests = Requests::new("_INBOX", &mut random);
         let mut ask = |requests: &mut Requests<u32>, number| {
-            requests.insert(number, Duration::from_secs(1), 0, "s", &mut random).unwrap()
+            requests.insert(number, Duration::from_secs(1), 0, 7, &mut random).unwrap()
         };
         let first = ask(&mut requests, 1);
         let second = ask(&mut requests, 2);
-        assert_ne!(first[KEY..], second[KEY..]);
+        assert_ne!(first[SLOT..], second[SLOT..]);
         // the place of the second one is easily guessed, and its proof is not
-        let forged = [&second[..KEY], &first[KEY..]].concat();
+        let forged = [&second[..SLOT], &first[SLOT..]].concat();
         assert!(requests.take(&forged).is_none());
-        for letter in KEY..TOKEN {
+        for letter in SLOT..TOKEN {
             let mut forged = second;
             forged[letter] ^= 1;
             assert!(requests.take(&forged).is_none());
@@ -494,9 +400,9 @@ mod tests {
     #[test]
     fn a_reply_that_comes_late_or_twice_finds_nothing() {
         let mut requests = Requests::new("_INBOX", &mut random());
-        let first = requests.insert("a", Duration::from_secs(1), 0, "s", &mut random()).unwrap();
+        let first = requests.insert("a", Duration::from_secs(1), 0, 7, &mut random()).unwrap();
         assert_eq!(requests.take(&first).unwrap().context, "a");
-        let second = requests.insert("b", Duration::from_secs(1), 0, "s", &mut random()).unwrap();
+        let second = requests.insert("b", Duration::from_secs(1), 0, 7, &mut random()).unwrap();
         assert!(requests.take(&first).is_none());
         assert_eq!(requests.take(&second).unwrap().context, "b");
     }
@@ -505,13 +411,13 @@ mod tests {
     fn clocks_start_when_armed() {
         let mut requests = Requests::new("_INBOX", &mut random());
         let start = Instant::now();
-        requests.insert("a", Duration::from_secs(1), 0, "s", &mut random()).unwrap();
+        requests.insert("a", Duration::from_secs(1), 0, 7, &mut random()).unwrap();
         assert_eq!(requests.next_deadline(), None);
         requests.arm(start);
         assert_eq!(requests.next_deadline(), Some(start + Duration::from_secs(1)));
         assert!(requests.take_due(start + Duration::from_millis(999)).is_none());
         assert!(requests.take_due(start + Duration::from_secs(1)).is_some());
-        requests.insert("for ever", Duration::MAX, 0, "s", &mut random()).unwrap();
+        requests.insert("for ever", Duration::MAX, 0, 7, &mut random()).unwrap();
         requests.arm(start);
         assert!(requests.next_deadline().is_some());
     }

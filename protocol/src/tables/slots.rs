@@ -55,6 +55,13 @@ impl<T> Slots<T> {
         self.is_current(key).then(|| self.entries.get(key.index as usize)).flatten()
     }
 
+    /// The entry of a slot, and its key.
+    #[inline]
+    pub(crate) fn at(&self, index: u32) -> Option<(Key, &T)> {
+        let entry = self.entries.get(index as usize)?;
+        Some((Key { index, generation: *self.generations.get(index as usize)? }, entry))
+    }
+
     #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         if self.is_current(key) { self.entries.get_mut(key.index as usize) } else { None }

@@ -8,7 +8,7 @@
 
 use super::error::ProtocolError;
 use super::message::{Message, MessageHead};
-use super::message_line::LINE;
+use super::message_line::{LINE, Line, WINDOW, expected_line};
 use super::op::{Operation, Parsed, ServerOp};
 use super::read_buffer::ReadBuffer;
 use crate::setters::setters;
@@ -103,6 +103,9 @@ pub(crate) enum Decoded<Op> {
     /// Any other operation.
     Op(Op),
 }
+
+/// A message that the buffer is known to begin with.
+pub(crate) struct ExpectedMessage(Line);
 
 type Next<Op> = Result<Option<Decoded<Op>>, ProtocolError>;
 
@@ -201,20 +204,63 @@ impl<Op: Operation> Decoder<Op> {
         if self.buffer.len() < self.wanted {
             return Ok(None);
         }
-        if self.wanted == State::BEGINNING_WANTED
-            && let Some(window) = self.buffer.window()
-            && let Some((head, line_len)) = Op::message_line(window)
-            && head.total_len < self.max_fast
-            && let end = line_len + head.total_len
-            && let Some(frame) = self.buffer.unread().get(..end + TRAILER.len())
-            && frame[end..] == *TRAILER
+        if let Some(window) = self.window()
+            && let Some(line) = Op::message_line(window)
+            && self.is_whole(line)
         {
-            place.place(self.buffer.memory(), &head, line_len);
-            self.buffer.consume(end + TRAILER.len());
+            self.take_whole(line, place);
             return Ok(Some(Decoded::Message));
         }
         self.advance(place)
     }
+
+    // ---- the fast way -------------------------------------------------------------------------
+
+    /// The window, if an operation begins there.
+    #[inline(always)]
+    fn window(&self) -> Option<&[u8; WINDOW]> {
+        let is_beginning = self.wanted == State::BEGINNING_WANTED;
+        if is_beginning { self.buffer.window() } else { None }
+    }
+
+    /// Whether all of a message has come whose line was read the fast way, and it is a usual one.
+    #[inline(always)]
+    fn is_whole(&self, (head, line_len): Line) -> bool {
+        let end = line_len.wrapping_add(head.total_len);
+        head.total_len < self.max_fast
+            && end + TRAILER.len() <= self.buffer.len()
+            && self.buffer.unread()[end..].starts_with(TRAILER)
+    }
+
+    #[inline(always)]
+    fn take_whole(&mut self, (head, line_len): Line, place: &mut Message) {
+        place.place(self.buffer.memory(), &head, line_len);
+        self.buffer.consume(line_len + head.total_len + TRAILER.len());
+    }
+
+    /// Looks whether the next operation is a message that can be read the fast way, on a subject
+    /// that begins as expected and goes on for `N` bytes: those are returned. Then it can be
+    /// [taken](Self::take_expected).
+    #[inline(always)]
+    pub(crate) fn expect<const N: usize>(
+        &self,
+        start: &[u8],
+        sid: u64,
+    ) -> Option<(ExpectedMessage, &[u8; N])> {
+        let (line, end) = expected_line(self.window()?, start, sid)?;
+        self.is_whole(line).then_some((ExpectedMessage(line), end))
+    }
+
+    #[inline(always)]
+    pub(crate) fn take_expected(
+        &mut self,
+        ExpectedMessage(line): ExpectedMessage,
+        place: &mut Message,
+    ) {
+        self.take_whole(line, place);
+    }
+
+    // ---- the way for everything ---------------------------------------------------------------
 
     /// Goes the way that everything can go, at whatever point the operation is.
     #[inline(never)]

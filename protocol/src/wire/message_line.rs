@@ -41,6 +41,31 @@ pub(super) fn message_line(window: &[u8; WINDOW]) -> Option<Line> {
     is_read.then_some((MessageHead { sid, subject, reply, header_len, total_len }, line.at))
 }
 
+/// `MSG <start><N bytes> <sid> <#total>`: the line of a message on a subject whose start and length
+/// are known, which spares the search for its end. The bytes may be anything. `start` includes the
+/// verb, and the sid has one digit. Returns the bytes, too.
+#[inline(always)]
+pub(super) fn expected_line<'w, const N: usize>(
+    window: &'w [u8; WINDOW],
+    start: &[u8],
+    sid: u64,
+) -> Option<(Line, &'w [u8; N])> {
+    let is_likely = window.first_chunk::<8>() == start.first_chunk::<8>();
+    let rest = if is_likely { window.strip_prefix(start)? } else { return None };
+    let (end, rest) = rest.split_first_chunk::<N>()?;
+    if !rest.starts_with(&[b' ', b'0' + sid as u8, b' ']) {
+        return None;
+    }
+    let subject_end = start.len() + N;
+    let mut line = Cursor { window, at: subject_end + 3 };
+    let (header_len, total_len) = line.sizes(false)?;
+    let subject = (VERB as u32, subject_end as u32);
+    let head = MessageHead { sid, subject, reply: None, header_len, total_len };
+    (line.at <= LINE).then_some(((head, line.at), end))
+}
+
+const VERB: usize = b"MSG ".len();
+
 struct Cursor<'w> {
     window: &'w [u8; WINDOW],
     at: usize,
@@ -247,6 +272,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_line_on_an_expected_subject_is_read_as_the_grammar_reads_it(
+            end in "[a-p]{8}", size in 0..2000_u64, prefix in "[a-zA-Z.]{4,60}",
+            change in proptest::option::of((any::<Index>(), select(b" \t\r\n0159aM.\xff".to_vec()))),
+        ) {
+            let mut bytes = format!("MSG {prefix}{end} 1 {size}\r\n").into_bytes();
+            if let Some((index, byte)) = change {
+                let at = index.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let mut window = [b'7'; WINDOW];
+            window[..bytes.len()].copy_from_slice(&bytes);
+            let read = expected_line::<8>(&window, format!("MSG {prefix}").as_bytes(), 1);
+            prop_assert!(read.is_some() || change.is_some());
+            // whether the bytes are what they should be is for the caller to see
+            if let Some((line, end)) = read
+                && end.iter().all(u8::is_ascii_lowercase)
+            {
+                prop_assert_eq!(Some(line), slow(&bytes));
+            }
+        }
+
         #[test]
         fn what_is_read_fast_is_read_as_the_grammar_reads_it(
             line in line(),
