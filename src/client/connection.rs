@@ -37,6 +37,9 @@ pub(super) struct Connection {
     current: Route,
     /// The way to the server that the session is moving to.
     next: Option<Route>,
+    /// When the session has something to do, as of the end of the last turn: only turns bring it
+    /// forward.
+    session_due: Option<Instant>,
     /// Why the session was given up.
     pub(super) given_up: Option<DisconnectReason>,
     /// `run` has returned the reason.
@@ -72,6 +75,7 @@ impl Connection {
             protection,
             current: Route::closed(),
             next: None,
+            session_due: None,
             given_up: None,
             is_end_reported: false,
             failed_moves: 0,
@@ -90,7 +94,7 @@ impl Connection {
     }
 
     pub(super) fn begin_turn(&mut self, slot: &Slot, now: Instant) {
-        if self.session.next_deadline().is_some_and(|deadline| deadline <= now) {
+        if self.session_due.is_some_and(|deadline| deadline <= now) {
             self.session.handle_timeout(now);
         }
         if self.connector.as_ref().is_some_and(|c| c.due.is_some_and(|due| due <= now)) {
@@ -270,6 +274,7 @@ impl Connection {
             route.write(session);
             route.flush();
         }
+        self.session_due = self.session.next_deadline();
         self.progress()
     }
 
@@ -280,10 +285,10 @@ impl Connection {
         } else if self.session.phase() == Phase::Closed {
             Progress::Over
         } else {
-            let due = self.connector.as_ref().and_then(|connector| connector.due);
-            let due = due.into_iter().chain(self.current.due());
-            let due = due.chain(self.next.as_ref().and_then(Route::due));
-            Progress::Idle(self.session.next_deadline().into_iter().chain(due).min())
+            let connector = self.connector.as_ref().and_then(|connector| connector.due);
+            let next = self.next.as_ref().and_then(Route::due);
+            let due = [self.session_due, connector, self.current.due(), next];
+            Progress::Idle(due.into_iter().flatten().min())
         }
     }
 

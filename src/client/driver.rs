@@ -7,8 +7,7 @@
 use super::connection::Connection;
 use super::connector::{Connector, Identity, Next};
 use super::error::ConnectionError;
-use super::events::ClientEvent;
-use super::hooks::{ClientSession, Delivery, OnEnd, OnObserved};
+use super::hooks::{ClientEvent, ClientSession, Delivery, OnEnd, OnObserved};
 use super::options::{CredentialsCallback, Options, TurnLimits};
 use super::port::{ObserverId, Port};
 use super::protection::Protection;
@@ -236,6 +235,9 @@ impl Driver {
         subscriber.unwrap_or_default().run(|callback| {
             loop {
                 callback(state, Delivery::Message(place))?;
+                if self.is_another(subscription, budget, place) {
+                    continue;
+                }
                 let event = self.next_event(budget, place);
                 if !matches!(event, Some(Event::Message { subscription: s }) if s == subscription) {
                     next = event;
@@ -246,6 +248,22 @@ impl Driver {
             }
         })?;
         Ok(next)
+    }
+
+    /// Takes another message for a subscription out of the session, if it comes next and the budget
+    /// allows one more.
+    #[inline(always)]
+    fn is_another(
+        &self,
+        subscription: SubscriptionId,
+        budget: &mut Budget,
+        place: &mut Message,
+    ) -> bool {
+        let may_come = budget.events > 0;
+        let comes =
+            may_come && self.connection.borrow_mut().session.poll_another(subscription, place);
+        budget.events -= usize::from(comes);
+        comes
     }
 
     /// Takes the next event out of the session, if the budget allows one more.

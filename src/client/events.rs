@@ -7,14 +7,12 @@ use super::connection::Connection;
 use super::driver::Driver;
 use super::error::ConnectionError;
 use super::hooks::{
-    Delivery, Hook, Hooks, Notice, Observed, OnFence, OnReply, SlowConsumer, Subscriber,
+    ClientEvent, Delivery, Hook, Hooks, Notice, Observed, SlowConsumer, Subscriber,
 };
 use super::port::Port;
 use crate::callback::{Ran, State};
 use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId, printable};
 use std::time::Instant;
-
-pub(super) type ClientEvent = Event<Subscriber, OnReply, OnFence>;
 
 impl Driver {
     /// Runs the callback that an event belongs to.

@@ -7,7 +7,7 @@ use super::port::Port;
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::Result;
 use evnats_protocol::{
-    DisconnectReason, EndReason, FlushError, Message, RequestError, ServerInfo, Session,
+    DisconnectReason, EndReason, Event, FlushError, Message, RequestError, ServerInfo, Session,
     SubscriptionId,
 };
 use std::time::Duration;
@@ -42,6 +42,7 @@ pub(crate) type Subscriber = CallbackSlot<OnDelivery>;
 
 /// The protocol's session, with these callbacks attached to what they are for.
 pub(crate) type ClientSession = Session<Subscriber, OnReply, OnFence>;
+pub(crate) type ClientEvent = Event<Subscriber, OnReply, OnFence>;
 
 pub(crate) type Hook<T> = CallbackSlot<Box<dyn FnMut(&mut State, &Port, &T) -> Ran>>;
 

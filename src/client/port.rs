@@ -124,7 +124,7 @@ impl Port {
         self.event_loop().now()
     }
 
-    /// When the current turn began. Costs no system call.
+    /// The time as the loop has read it last. Costs no system call.
     pub(crate) fn turn_time(&self) -> Instant {
         self.event_loop().turn_time()
     }

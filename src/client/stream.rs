@@ -94,8 +94,18 @@ impl Stream {
     /// Writes what it can of the chunks, in one call. 0: the socket is full.
     pub(super) fn write<'a>(
         &mut self,
-        chunks: impl Iterator<Item = &'a [u8]>,
+        mut chunks: impl Iterator<Item = &'a [u8]>,
     ) -> io::Result<usize> {
+        let Some(first) = chunks.next() else { return Ok(0) };
+        match chunks.next() {
+            None => self.write_with(|transport| transport.write(first)),
+            Some(second) => self.write_pieces([first, second].into_iter().chain(chunks)),
+        }
+    }
+
+    /// Apart from the usual case, because there is much to be made ready.
+    #[inline(never)]
+    fn write_pieces<'a>(&mut self, chunks: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
         const PIECES: usize = 64;
         let mut slices = [IoSlice::new(&[]); PIECES];
         let mut count = 0;
@@ -103,13 +113,16 @@ impl Stream {
             *slice = IoSlice::new(chunk);
             count += 1;
         }
+        self.write_with(|transport| transport.write_vectored(&slices[..count]))
+    }
+
+    #[inline]
+    fn write_with(
+        &mut self,
+        mut write: impl FnMut(&mut dyn Transport) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         loop {
-            let written = match &slices[..count] {
-                [] => return Ok(0),
-                [slice] => self.transport.write(slice),
-                slices => self.transport.write_vectored(slices),
-            };
-            match written {
+            match write(&mut *self.transport) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),

@@ -106,8 +106,9 @@ impl Shared {
             return Err(Error::EventLoop(error));
         }
         self.is_stopped.set(false);
+        self.turn_time.set(self.now());
         while !self.is_stopped.get() && self.is_left()? {
-            self.dispatch(state, None)?;
+            self.dispatch_from(self.turn_time.get(), state, None)?;
         }
         Ok(())
     }
@@ -128,15 +129,26 @@ impl Shared {
         state: &mut State,
         timeout: Option<Duration>,
     ) -> Result<bool> {
+        self.dispatch_from(self.now(), state, timeout)
+    }
+
+    /// Dispatches, beginning at the time that it is already known to be: the turn before, if there
+    /// was one, has just ended.
+    fn dispatch_from(
+        self: &Rc<Self>,
+        begin: Instant,
+        state: &mut State,
+        timeout: Option<Duration>,
+    ) -> Result<bool> {
         let turn = Turn::begin(self)?;
-        self.settle_queued(self.now());
-        self.wait(timeout)?;
+        self.settle_queued(begin);
+        self.wait(begin, timeout)?;
         let now = self.now();
         self.turn_time.set(now);
         self.take_reported();
         self.schedule.borrow_mut().wake_due(now);
         let outcome = self.run_callbacks(state, now);
-        self.settle_queued(self.now());
+        self.settle_queued(self.turn_time.get());
         // what is left for the loop from here on wakes it
         drop(turn);
         outcome.map_err(|error| *error)?;
@@ -198,7 +210,8 @@ impl Shared {
         self.platform.now()
     }
 
-    /// When the current turn began. Reading it costs no system call.
+    /// The time as the loop has read it last: after it had waited, or after a callback. Reading it
+    /// costs no system call.
     pub(crate) fn turn_time(&self) -> Instant {
         self.turn_time.get()
     }
@@ -243,10 +256,9 @@ impl Shared {
 
     // ---- the turn -----------------------------------------------------------------------------
 
-    fn wait(&self, timeout: Option<Duration>) -> Result<()> {
+    fn wait(&self, begin: Instant, timeout: Option<Duration>) -> Result<()> {
         self.alarm.set_asleep();
-        let until_deadline =
-            || Some(self.earliest_deadline()?.saturating_duration_since(self.now()));
+        let until_deadline = || Some(self.earliest_deadline()?.saturating_duration_since(begin));
         let timeout = match self.has_work() {
             true => Some(Duration::ZERO),
             false => [timeout, until_deadline()].into_iter().flatten().min(),
@@ -275,8 +287,13 @@ impl Shared {
     }
 
     fn run_callbacks(self: &Rc<Self>, state: &mut State, now: Instant) -> Ran {
-        self.run_posted(state)?;
-        Timers::run_due(&self.timers, now, MAX_TIMERS, state)?;
+        if !self.inbox.is_empty() || self.timers.borrow_mut().has_due(now) {
+            let ran = self.run_posted(state);
+            let ran = ran.and_then(|()| Timers::run_due(&self.timers, now, MAX_TIMERS, state));
+            // they may have taken long
+            self.turn_time.set(self.now());
+            ran?;
+        }
         self.turn_queued(state, now)
     }
 
@@ -297,7 +314,8 @@ impl Shared {
             let Some(turn) = SourceTurn::begin(self) else { return Ok(()) };
             let outcome = turn.source.clone().turn(state, now);
             // callbacks may have taken long: clocks of what they asked for start after them
-            turn.settle(self.now());
+            self.turn_time.set(self.now());
+            turn.settle(self.turn_time.get());
             outcome?;
         }
         Ok(())

@@ -130,6 +130,11 @@ impl Timers {
         Ok(())
     }
 
+    /// Whether there is a timer to run, or one was left by the last run.
+    pub(super) fn has_due(&mut self, now: Instant) -> bool {
+        self.has_left || self.next_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
     fn take_serial(&mut self) -> u64 {
         let serial = self.next_serial;
         self.next_serial += 1;

@@ -35,6 +35,12 @@ impl Inbound {
         !self.resumed.is_empty() || !self.backlog.is_empty()
     }
 
+    /// Whether nothing comes before what the current server sends, and all of it is new.
+    #[inline(always)]
+    pub(super) fn is_clear(&self) -> bool {
+        !self.has_messages() && self.finished.is_none() && self.overlap.is_none()
+    }
+
     /// Whether there is nothing to report.
     pub(super) fn is_idle(&self) -> bool {
         !self.has_messages() && self.finished.is_none()

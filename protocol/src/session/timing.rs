@@ -33,12 +33,14 @@ impl<S, R, F> Session<S, R, F> {
     /// whose clocks have not been started do not count; see [`needs_turn`](Self::needs_turn).
     #[must_use]
     pub fn next_deadline(&mut self) -> Option<Instant> {
-        [self.current.next_deadline(), self.life.deadline()]
-            .into_iter()
-            .chain([self.requests.next_deadline(), self.fences.next_deadline()])
-            .chain([self.move_deadline()])
-            .flatten()
-            .min()
+        let deadlines = [
+            self.current.next_deadline(),
+            self.life.deadline(),
+            self.requests.next_deadline(),
+            self.fences.next_deadline(),
+            self.move_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Whether the driver has something to do without waiting: events to poll, or clocks to start.

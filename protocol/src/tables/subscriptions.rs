@@ -313,6 +313,13 @@ impl<T> Subscriptions<T> {
 
     // ---- messages -----------------------------------------------------------------------------
 
+    /// A subscription whose next message is delivered, and not the last one: there is nothing to do
+    /// but to count it.
+    #[inline(always)]
+    pub(crate) fn get_plain(&mut self, id: SubscriptionId) -> Option<&mut Subscription<T>> {
+        self.get_mut(id).filter(|entry| entry.max.is_none() && entry.held.is_none())
+    }
+
     /// Counts a message for a subscription.
     #[inline]
     pub(crate) fn receive(&mut self, id: SubscriptionId) -> Received {

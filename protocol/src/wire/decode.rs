@@ -8,12 +8,13 @@
 
 use super::error::ProtocolError;
 use super::message::{Message, MessageHead};
-use super::message_line::{LINE, Line, WINDOW, expected_line};
+use super::message_line::{LINE, Line, WINDOW, expected_line, repeated_line};
 use super::op::{Operation, Parsed, ServerOp};
 use super::read_buffer::ReadBuffer;
 use crate::setters::setters;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// What a peer may make a decoder hold: `Limits::new().max_message(1 << 20)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,9 @@ pub struct Decoder<Op = ServerOp> {
     wanted: usize,
     /// The largest message that is read the fast way, or 0 if the limits leave no room for that.
     max_fast: usize,
+    /// Where in the buffer the last line is that was read the fast way, up to its sizes, until more is
+    /// read.
+    last: Range<usize>,
     state: State,
     limits: Limits,
     direction: PhantomData<fn() -> Op>,
@@ -133,6 +137,7 @@ impl<Op> Decoder<Op> {
             buffer: ReadBuffer::new(),
             wanted: State::BEGINNING_WANTED,
             max_fast,
+            last: 0..0,
             state: State::BEGINNING,
             limits: Limits { max_message, ..limits },
             direction: PhantomData,
@@ -142,6 +147,7 @@ impl<Op> Decoder<Op> {
     /// Room to read into: some 4 KiB to begin with, and up to 128 KiB after reads that filled it.
     /// Report with [`filled`](Self::filled) how much of it was used.
     pub fn room(&mut self) -> &mut [u8] {
+        self.last = 0..0;
         self.buffer.room()
     }
 
@@ -153,6 +159,7 @@ impl<Op> Decoder<Op> {
 
     /// Gives the buffer's memory back if it holds nothing. It is taken again with the next byte.
     pub fn release(&mut self) {
+        self.last = 0..0;
         self.buffer.release();
     }
 
@@ -167,6 +174,7 @@ impl<Op> Decoder<Op> {
             *scanned += 1;
             self.wanted = *scanned + 1;
         }
+        self.last = 0..0;
         self.buffer.feed(bytes);
     }
 
@@ -206,9 +214,9 @@ impl<Op: Operation> Decoder<Op> {
         }
         if let Some(window) = self.window()
             && let Some(line) = Op::message_line(window)
-            && self.is_whole(line)
+            && self.is_whole(line.len, line.head.total_len)
         {
-            self.take_whole(line, place);
+            self.take_whole(&line, place);
             return Ok(Some(Decoded::Message));
         }
         self.advance(place)
@@ -225,17 +233,41 @@ impl<Op: Operation> Decoder<Op> {
 
     /// Whether all of a message has come whose line was read the fast way, and it is a usual one.
     #[inline(always)]
-    fn is_whole(&self, (head, line_len): Line) -> bool {
-        let end = line_len.wrapping_add(head.total_len);
-        head.total_len < self.max_fast
+    fn is_whole(&self, line_len: usize, total_len: usize) -> bool {
+        let end = line_len.wrapping_add(total_len);
+        total_len < self.max_fast
             && end + TRAILER.len() <= self.buffer.len()
             && self.buffer.unread()[end..].starts_with(TRAILER)
     }
 
     #[inline(always)]
-    fn take_whole(&mut self, (head, line_len): Line, place: &mut Message) {
-        place.place(self.buffer.memory(), &head, line_len);
-        self.buffer.consume(line_len + head.total_len + TRAILER.len());
+    fn take_whole(&mut self, line: &Line, place: &mut Message) {
+        let (memory, start) = self.buffer.memory();
+        place.place((memory, start), &line.head, line.len);
+        self.last = start..start + line.sizes_at;
+        self.buffer.consume(line.len + line.head.total_len + TRAILER.len());
+    }
+
+    /// Puts another message into its place, if one is there that can be read the fast way, its line
+    /// begins as the last one did, and that one's message lies in the place. Returns whether it was
+    /// so.
+    #[inline(always)]
+    pub(crate) fn next_repeated(&mut self, sid: u64, place: &mut Message) -> bool {
+        let Some(window) = self.window() else { return false };
+        let (memory, start) = self.buffer.memory();
+        let Range { start: last, end } = self.last;
+        let Some(beginning) = memory.get(last..end) else { return false };
+        if !beginning.is_empty()
+            && place.is_at((memory, last), sid)
+            && let Some((line_len, header_len, total_len)) = repeated_line(window, beginning)
+            && self.is_whole(line_len, total_len)
+        {
+            place.place_again(start, line_len, header_len, total_len);
+            self.last = start..start + (end - last);
+            self.buffer.consume(line_len + total_len + TRAILER.len());
+            return true;
+        }
+        false
     }
 
     /// Looks whether the next operation is a message that can be read the fast way, on a subject
@@ -248,7 +280,7 @@ impl<Op: Operation> Decoder<Op> {
         sid: u64,
     ) -> Option<(ExpectedMessage, &[u8; N])> {
         let (line, end) = expected_line(self.window()?, start, sid)?;
-        self.is_whole(line).then_some((ExpectedMessage(line), end))
+        self.is_whole(line.len, line.head.total_len).then_some((ExpectedMessage(line), end))
     }
 
     #[inline(always)]
@@ -257,7 +289,7 @@ impl<Op: Operation> Decoder<Op> {
         ExpectedMessage(line): ExpectedMessage,
         place: &mut Message,
     ) {
-        self.take_whole(line, place);
+        self.take_whole(&line, place);
     }
 
     // ---- the way for everything ---------------------------------------------------------------
@@ -342,6 +374,7 @@ impl<Op: Operation> Decoder<Op> {
         let frame_len = line_len + head.total_len + TRAILER.len();
         self.consume(frame_len);
         if frame_len >= HUGE {
+            self.last = 0..0;
             self.buffer.give_back();
         }
     }
@@ -357,6 +390,7 @@ impl<Op: Operation> Decoder<Op> {
     #[cold]
     fn break_down(&mut self, error: ProtocolError) -> ProtocolError {
         self.buffer.clear();
+        self.last = 0..0;
         self.wanted = 0;
         self.state = State::Broken(error.clone());
         error

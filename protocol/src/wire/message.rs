@@ -8,6 +8,7 @@ use super::line::MessageLine;
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A message as it came over the wire.
@@ -18,6 +19,8 @@ use std::sync::Arc;
 /// a reference count.
 pub struct Message {
     memory: Memory,
+    /// Where its line begins in the memory; the offsets of its parts count from there.
+    start: usize,
     sid: u64,
     subject: Span,
     /// Empty if there is none.
@@ -44,7 +47,7 @@ impl Memory {
     }
 }
 
-/// A part of a frame. Offsets fit 32 bits because [`Limits`](crate::Limits) cap the frame.
+/// A part of a message. Offsets fit 32 bits because [`Limits`](crate::Limits) cap the frame.
 #[derive(Clone, Copy, Default)]
 struct Span {
     start: u32,
@@ -52,23 +55,8 @@ struct Span {
 }
 
 impl Span {
-    /// The part that is so far into a line, which begins there in the memory.
-    #[inline(always)]
-    fn at(line: usize, (start, end): (u32, u32)) -> Self {
-        Self { start: line as u32 + start, end: line as u32 + end }
-    }
-
-    #[inline]
-    fn of<'a>(&self, memory: &'a Memory) -> &'a [u8] {
-        &memory.bytes()[self.start as usize..self.end as usize]
-    }
-
-    /// Shares the memory of a message that has its own, and copies otherwise.
-    fn to_bytes(self, memory: &Memory) -> Bytes {
-        match memory {
-            Memory::Lent(_) => Bytes::copy_from_slice(self.of(memory)),
-            Memory::Own(bytes) => bytes.slice(self.start as usize..self.end as usize),
-        }
+    fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
     }
 }
 
@@ -95,6 +83,7 @@ impl Message {
         let payload = part(&mut frame, payload);
         Self {
             memory: Memory::Own(frame.into()),
+            start: 0,
             sid,
             subject,
             reply,
@@ -113,17 +102,40 @@ impl Message {
         head: &MessageHead,
         line_len: usize,
     ) {
-        let is_there = matches!(&self.memory, Memory::Lent(lent) if Arc::ptr_eq(lent, memory));
-        if !is_there {
+        let span = |(start, end)| Span { start, end };
+        if !self.is_in(memory) {
             self.memory = Memory::Lent(memory.clone());
         }
-        let line_end = start + line_len;
         self.sid = head.sid;
-        self.subject = Span::at(start, head.subject);
-        self.reply = head.reply.map_or(Span::default(), |reply| Span::at(start, reply));
-        self.payload = (line_end + head.header_len) as u32;
-        self.headers = Span { start: line_end as u32, end: self.payload };
-        self.end = (line_end + head.total_len) as u32;
+        self.subject = span(head.subject);
+        self.reply = head.reply.map_or(Span::default(), span);
+        self.place_again(start, line_len, head.header_len, head.total_len);
+    }
+
+    /// Makes this the message that differs from the last one here in where it is and in its sizes.
+    #[inline(always)]
+    pub(crate) fn place_again(
+        &mut self,
+        start: usize,
+        line_len: usize,
+        header_len: usize,
+        total_len: usize,
+    ) {
+        self.start = start;
+        self.payload = (line_len + header_len) as u32;
+        self.headers = Span { start: line_len as u32, end: self.payload };
+        self.end = (line_len + total_len) as u32;
+    }
+
+    /// Whether this is the message for a subscription whose line begins there in the memory.
+    #[inline(always)]
+    pub(crate) fn is_at(&self, (memory, start): (&Arc<Vec<u8>>, usize), sid: u64) -> bool {
+        self.start == start && self.sid == sid && self.is_in(memory)
+    }
+
+    #[inline(always)]
+    fn is_in(&self, memory: &Arc<Vec<u8>>) -> bool {
+        matches!(&self.memory, Memory::Lent(lent) if Arc::ptr_eq(lent, memory))
     }
 
     /// Empties the place, so that the read buffer is nobody else's and is filled again instead of
@@ -143,12 +155,12 @@ impl Message {
 
     /// The subject as bytes.
     pub fn subject_bytes(&self) -> &[u8] {
-        self.subject.of(&self.memory)
+        self.part(self.subject)
     }
 
     /// The subject in memory of its own.
     pub fn subject_to_bytes(&self) -> Bytes {
-        self.subject.to_bytes(&self.memory)
+        self.part_to_bytes(self.subject)
     }
 
     /// The subject to which the sender wants replies.
@@ -158,29 +170,42 @@ impl Message {
 
     /// The reply subject as bytes.
     pub fn reply_bytes(&self) -> Option<&[u8]> {
-        Some(self.reply.of(&self.memory)).filter(|reply| !reply.is_empty())
+        Some(self.part(self.reply)).filter(|reply| !reply.is_empty())
     }
 
     /// The headers, parsed only as far as asked. Empty if the message has none.
     pub fn headers(&self) -> Headers<'_> {
-        Headers::new(self.headers.of(&self.memory))
+        Headers::new(self.part(self.headers))
     }
 
     /// The header block in memory of its own.
     pub fn headers_to_bytes(&self) -> Bytes {
-        self.headers.to_bytes(&self.memory)
+        self.part_to_bytes(self.headers)
     }
 
     /// The payload.
     #[inline]
     pub fn payload(&self) -> &[u8] {
-        self.payload_span().of(&self.memory)
+        self.part(self.payload_span())
     }
 
     /// The payload in memory of its own: a copy of the payload alone, or, if the message is a clone,
     /// the clone's memory, shared.
     pub fn payload_to_bytes(&self) -> Bytes {
-        self.payload_span().to_bytes(&self.memory)
+        self.part_to_bytes(self.payload_span())
+    }
+
+    #[inline]
+    fn part(&self, part: Span) -> &[u8] {
+        &self.memory.bytes()[self.start..][part.range()]
+    }
+
+    /// Shares the memory of a message that has its own, and copies otherwise.
+    fn part_to_bytes(&self, part: Span) -> Bytes {
+        match &self.memory {
+            Memory::Lent(_) => Bytes::copy_from_slice(self.part(part)),
+            Memory::Own(bytes) => bytes.slice(part.range()),
+        }
     }
 
     #[inline]
@@ -228,26 +253,13 @@ impl Default for Message {
 
 impl Clone for Message {
     fn clone(&self) -> Self {
-        match &self.memory {
-            Memory::Own(memory) => Self { memory: Memory::Own(memory.clone()), ..*self },
+        let memory = match &self.memory {
+            Memory::Own(memory) => memory.clone(),
             Memory::Lent(memory) => {
-                let start = self.subject.start;
-                let frame = &memory[start as usize..self.end as usize];
-                let moved = |Span { start: from, end }: Span| match end {
-                    0 => Span::default(),
-                    _ => Span { start: from - start, end: end - start },
-                };
-                Self {
-                    memory: Memory::Own(Bytes::copy_from_slice(frame)),
-                    sid: self.sid,
-                    subject: moved(self.subject),
-                    reply: moved(self.reply),
-                    headers: moved(self.headers),
-                    payload: self.payload - start,
-                    end: self.end - start,
-                }
+                Bytes::copy_from_slice(&memory[self.start..][..self.end as usize])
             }
-        }
+        };
+        Self { memory: Memory::Own(memory), start: 0, ..*self }
     }
 }
 

@@ -17,8 +17,15 @@ pub(super) const LINE: usize = 128;
 /// So that a word can be read at every position of the line.
 pub(super) const WINDOW: usize = LINE + size_of::<Chunk>();
 
-/// A line that was read, and its length with its end.
-pub(super) type Line = (MessageHead, usize);
+/// A line that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) head: MessageHead,
+    /// With its end.
+    pub(super) len: usize,
+    /// Where the sizes begin.
+    pub(super) sizes_at: usize,
+}
 
 /// `MSG <subject> <sid> [reply] <#total>` or `HMSG <subject> <sid> [reply] <#headers> <#total>`.
 #[inline(always)]
@@ -28,17 +35,34 @@ pub(super) fn message_line(window: &[u8; WINDOW]) -> Option<Line> {
     let subject = line.argument()?;
     let sid = line.number()?;
     line.blank()?;
-    let behind_sid = line.at;
+    let mut sizes_at = line.at;
     let (reply, (header_len, total_len)) = match line.sizes(has_headers) {
         Some(sizes) => (None, sizes),
         None => {
-            line.at = behind_sid;
-            (Some(line.argument()?), line.sizes(has_headers)?)
+            line.at = sizes_at;
+            let reply = line.argument()?;
+            sizes_at = line.at;
+            (Some(reply), line.sizes(has_headers)?)
         }
     };
     // the cursor only moves forward: if it is in the window now, it always was
     let is_read = line.at <= LINE && header_len <= total_len;
-    is_read.then_some((MessageHead { sid, subject, reply, header_len, total_len }, line.at))
+    let head = MessageHead { sid, subject, reply, header_len, total_len };
+    is_read.then_some(Line { head, len: line.at, sizes_at })
+}
+
+/// A line that begins like the one before it, with the same subject, sid and reply subject, which are
+/// what most of a line costs. `last` is the beginning of the last one, up to its sizes. Returns the
+/// length of the line, and the sizes.
+#[inline(always)]
+pub(super) fn repeated_line(window: &[u8; WINDOW], last: &[u8]) -> Option<(usize, usize, usize)> {
+    if window.get(..last.len())? != last {
+        return None;
+    }
+    let mut cursor = Cursor { window, at: last.len() };
+    let (header_len, total_len) = cursor.sizes(window[0] == b'H')?;
+    let is_read = cursor.at <= LINE && header_len <= total_len;
+    is_read.then_some((cursor.at, header_len, total_len))
 }
 
 /// `MSG <start><N bytes> <sid> <#total>`: the line of a message on a subject whose start and length
@@ -57,11 +81,12 @@ pub(super) fn expected_line<'w, const N: usize>(
         return None;
     }
     let subject_end = start.len() + N;
-    let mut line = Cursor { window, at: subject_end + 3 };
+    let sizes_at = subject_end + 3;
+    let mut line = Cursor { window, at: sizes_at };
     let (header_len, total_len) = line.sizes(false)?;
     let subject = (VERB as u32, subject_end as u32);
     let head = MessageHead { sid, subject, reply: None, header_len, total_len };
-    (line.at <= LINE).then_some(((head, line.at), end))
+    (line.at <= LINE).then_some((Line { head, len: line.at, sizes_at }, end))
 }
 
 const VERB: usize = b"MSG ".len();
@@ -200,7 +225,7 @@ mod tests {
     use proptest::sample::{Index, select};
 
     /// What the grammar makes of the first line.
-    fn slow(bytes: &[u8]) -> Option<Line> {
+    fn slow(bytes: &[u8]) -> Option<(MessageHead, usize)> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
         let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
         match server_line(line) {
@@ -209,11 +234,15 @@ mod tests {
         }
     }
 
-    fn fast(bytes: &[u8], filler: u8) -> Option<Line> {
+    fn window(bytes: &[u8], filler: u8) -> [u8; WINDOW] {
         let mut window = [filler; WINDOW];
         let count = bytes.len().min(WINDOW);
         window[..count].copy_from_slice(&bytes[..count]);
-        message_line(&window)
+        window
+    }
+
+    fn fast(bytes: &[u8], filler: u8) -> Option<(MessageHead, usize)> {
+        message_line(&window(bytes, filler)).map(|line| (line.head, line.len))
     }
 
     fn subject() -> impl Strategy<Value = String> {
@@ -282,15 +311,43 @@ mod tests {
                 let at = index.index(bytes.len());
                 bytes[at] = byte;
             }
-            let mut window = [b'7'; WINDOW];
-            window[..bytes.len()].copy_from_slice(&bytes);
+            let window = window(&bytes, b'7');
             let read = expected_line::<8>(&window, format!("MSG {prefix}").as_bytes(), 1);
             prop_assert!(read.is_some() || change.is_some());
             // whether the bytes are what they should be is for the caller to see
             if let Some((line, end)) = read
                 && end.iter().all(u8::is_ascii_lowercase)
             {
-                prop_assert_eq!(Some(line), slow(&bytes));
+                prop_assert_eq!(Some((line.head, line.len)), slow(&bytes));
+            }
+        }
+
+        #[test]
+        fn a_line_that_begins_as_the_last_one_is_read_as_the_grammar_reads_it(
+            (first, second) in prop_oneof![
+                (line(), line()),
+                (subject(), 1..1000_u64, 0..2000_u64, 0..2000_u64).prop_map(
+                    |(subject, sid, first, second)| (
+                        format!("MSG {subject} {sid} {first}\r\n"),
+                        format!("MSG {subject} {sid} {second}\r\n"),
+                    )
+                ),
+                (subject(), 1..1000_u64, 0..200_u64, 200..300_u64).prop_map(
+                    |(subject, sid, headers, total)| (
+                        format!("HMSG {subject} {sid} reply {headers} {total}\r\n"),
+                        format!("HMSG {subject} {sid} reply {headers} 17\r\n"),
+                    )
+                ),
+            ],
+        ) {
+            let Some(line) = message_line(&window(first.as_bytes(), b'7')) else { return Ok(()) };
+            let second = second.as_bytes();
+            let beginning = &first.as_bytes()[..line.sizes_at];
+            if let Some((len, header_len, total_len)) = repeated_line(&window(second, b'7'), beginning)
+                && len <= second.len()
+            {
+                let head = MessageHead { header_len, total_len, ..line.head };
+                prop_assert_eq!(Some((head, len)), slow(second));
             }
         }
 

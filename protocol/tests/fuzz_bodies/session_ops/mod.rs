@@ -49,6 +49,8 @@ struct World {
     session: Session<u32, u32, u32>,
     /// Where messages are put.
     place: Message,
+    /// What the last event was a message for.
+    delivered: Option<SubscriptionId>,
     now: Instant,
     max_buffered: usize,
     current: Server,
@@ -125,6 +127,7 @@ impl World {
         Self {
             session: Session::new(config, || 0x1234_5678_9abc_def0),
             place: Message::default(),
+            delivered: None,
             now: Instant::now(),
             max_buffered,
             current: Server::new(0, tls),
