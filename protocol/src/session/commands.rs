@@ -204,8 +204,11 @@ impl<S, R, F> Session<S, R, F> {
     /// before, and everything that it had sent before has been reported. It does not mean that a
     /// stream has stored anything. The timeout starts with the next
     /// [`handle_turn`](Self::handle_turn).
+    ///
+    /// On a connection, a full buffer takes it nevertheless, so that whoever publishes until the
+    /// buffer is full can wait for the end of it.
     pub fn flush(&mut self, timeout: Duration, context: F) {
-        if let Err(error) = self.life.check().and_then(|()| self.check_room()) {
+        if let Err(error) = self.life.check().and_then(|()| self.check_room_for_fence()) {
             let outcome = Err(FlushError::Command(error));
             return self.events.push_back(Event::Fence { context, outcome });
         }
@@ -285,6 +288,14 @@ impl<S, R, F> Session<S, R, F> {
             true => Err(self.refusal(Payload::default())),
             false => Ok(()),
         }
+    }
+
+    /// As [`check_room`](Self::check_room), but on a connection a fence may go beyond the limit,
+    /// which not even thousands of them exceed by much.
+    fn check_room_for_fence(&mut self) -> Result<(), CommandError> {
+        const BEYOND: usize = 64 * 1024;
+        let limit = self.config.max_buffered.saturating_add(BEYOND);
+        if self.is_open() && self.outgoing.len() < limit { Ok(()) } else { self.check_room() }
     }
 
     fn check_subscribe(&mut self, subject: &str, queue: Option<&str>) -> Result<(), CommandError> {

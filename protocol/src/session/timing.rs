@@ -40,7 +40,11 @@ impl<S, R, F> Session<S, R, F> {
             self.fences.next_deadline(),
             self.move_deadline(),
         ];
-        deadlines.into_iter().flatten().min()
+        let earlier = |a: Option<Instant>, b: Option<Instant>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        deadlines.into_iter().fold(None, earlier)
     }
 
     /// Whether the driver has something to do without waiting: events to poll, or clocks to start.

@@ -159,7 +159,8 @@ impl Cursor<'_> {
         let word = self.word();
         let digit =
             |count: u32| u64::from((word >> (8 * count)) as u8).wrapping_sub(u64::from(b'0'));
-        let (first, second, third, fourth) = (digit(0), digit(1), digit(2), digit(3));
+        let (first, second, third) = (digit(0), digit(1), digit(2));
+        let (fourth, fifth) = (digit(3), digit(4));
         let (number, len) = if first > 9 {
             return None;
         } else if second > 9 {
@@ -168,6 +169,8 @@ impl Cursor<'_> {
             (10 * first + second, 2)
         } else if fourth > 9 {
             (100 * first + 10 * second + third, 3)
+        } else if fifth > 9 {
+            (1000 * first + 100 * second + 10 * third + fourth, 4)
         } else {
             long_number(self.window, self.at)
         };

@@ -96,8 +96,28 @@ fn an_empty_buffer_takes_a_payload_over_its_limit() {
     assert!(driver.session.publish(OutgoingMessage::new("a", "")).is_err());
     let refused = driver.session.subscribe("a", None, "sub").unwrap_err().0;
     assert!(matches!(refused, CommandError::BufferFull { limit: 10, .. }));
+}
+
+#[test]
+fn who_publishes_until_the_buffer_is_full_can_flush_then() {
+    let mut driver = full();
     driver.session.flush(Duration::from_secs(1), "flush");
-    assert_eq!(driver.events().len(), 1, "a fence is a command too");
+    assert!(driver.events().is_empty());
+    let written = driver.written();
+    assert_eq!(written.last().map(String::as_str), Some("PING"));
+    driver.receive("PONG\r\n");
+    assert!(driver.events().contains(&"fence flush: 0ns".to_owned()));
+}
+
+#[test]
+fn fences_beyond_the_limit_have_one_too() {
+    let mut driver = full();
+    for _ in 0..100_000 {
+        driver.session.flush(Duration::from_secs(1), "flush");
+    }
+    assert!(driver.session.buffered_len() < 100 << 10, "{}", driver.session.buffered_len());
+    let refused = "no fence flush: the outgoing buffer is full";
+    assert!(driver.events().iter().any(|event| event.starts_with(refused)));
 }
 
 #[test]
