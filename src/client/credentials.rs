@@ -8,6 +8,9 @@
 
 #[cfg(feature = "nkeys")]
 mod creds;
+mod proxy;
+
+pub use proxy::ProxyKey;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -261,8 +264,19 @@ mod seed {
     /// Two bytes of prefix, 32 of key, two of checksum.
     const LEN: usize = 36;
 
-    /// The public key as a text, and what signs.
+    /// The public key as a text, and what signs, of a user's seed.
     pub(super) fn decode(seed: &str) -> Result<(String, Signer), CredentialsError> {
+        match decode_any(seed)? {
+            (USER, key) => Ok((public_key(&key), Signer::Key(key))),
+            _ => {
+                let reason = "it is not the seed of a user, which begins with SU";
+                Err(CredentialsError::InvalidSeed(reason))
+            }
+        }
+    }
+
+    /// The kind of a seed, and its key.
+    pub(super) fn decode_any(seed: &str) -> Result<(u8, Arc<SigningKey>), CredentialsError> {
         let invalid = |reason| Err(CredentialsError::InvalidSeed(reason));
         let seed = seed.trim().as_bytes();
         if seed.is_empty() {
@@ -286,12 +300,9 @@ mod seed {
         if first & 0xf8 != SEED {
             return invalid("it is a key and not a seed");
         }
-        if (first & 7) << 5 | second >> 3 != USER {
-            return invalid("it is not the seed of a user, which begins with SU");
-        }
+        let kind = (first & 7) << 5 | second >> 3;
         let Some(key) = key.first_chunk() else { return invalid("too short") };
-        let key = Arc::new(SigningKey::from_bytes(key));
-        Ok((public_key(&key), Signer::Key(key)))
+        Ok((kind, Arc::new(SigningKey::from_bytes(key))))
     }
 
     fn public_key(key: &SigningKey) -> String {
@@ -343,7 +354,7 @@ pub enum CredentialsError {
     /// There is no seed.
     #[error("the seed is missing")]
     MissingSeed,
-    /// The seed is none of a user.
+    /// The seed is none, or one of another kind than is needed.
     #[error("the seed is invalid: {0}")]
     InvalidSeed(&'static str),
     /// A block of the `.creds` text has no end.

@@ -6,6 +6,7 @@
 
 use super::connection::Connection;
 use super::connector::{Connector, Identity, Next};
+use super::credentials::ProxyKey;
 use super::error::ConnectionError;
 use super::hooks::{ClientSession, Delivery, OnEnd, OnObserved};
 use super::options::{CredentialsCallback, Options, TurnLimits};
@@ -29,6 +30,7 @@ pub(crate) struct Driver {
     pub(super) request_timeout: Duration,
     turn: TurnLimits,
     pub(super) credentials: Option<CredentialsCallback>,
+    proxy: Option<ProxyKey>,
     pub(super) connection: RefCell<Connection>,
 }
 
@@ -80,6 +82,7 @@ impl Driver {
             request_timeout: options.request_timeout,
             turn: options.turn,
             credentials: options.credentials,
+            proxy: options.proxy,
             connection: RefCell::new(connection),
         });
         driver.slot.wake();
@@ -242,7 +245,8 @@ impl Driver {
             Phase::AwaitingAuthentication => {
                 let info = connection.session.leg(which).server_info().cloned().unwrap_or_default();
                 let server = connection.route(which).and_then(Route::server);
-                let identity = Identity::new(server, self.credentials.as_ref());
+                let (credentials, proxy) = (self.credentials.as_ref(), self.proxy.as_ref());
+                let identity = Identity::new(server, credentials, proxy);
                 drop(connection);
                 // user code
                 let answer = identity.answer(&info);

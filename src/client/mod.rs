@@ -28,7 +28,7 @@ mod tls;
 mod websocket;
 
 pub use capture::Frame;
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError, ProxyKey};
 pub use error::ConnectionError;
 pub use handle::{Client, ConnectionState};
 pub use hooks::SlowConsumer;

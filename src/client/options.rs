@@ -1,6 +1,6 @@
 //! The options of a connection.
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, ProxyKey};
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use crate::error::Result;
@@ -35,6 +35,7 @@ pub struct Options {
     pub(super) move_on_lame_duck: bool,
     pub(super) turn: TurnLimits,
     pub(super) credentials: Option<CredentialsCallback>,
+    pub(super) proxy: Option<ProxyKey>,
     pub(super) delay: Option<DelayCallback>,
     pub(super) choice: Option<ChoiceCallback>,
     pub(super) require_tls: bool,
@@ -73,6 +74,7 @@ impl Options {
             move_on_lame_duck: true,
             turn: TurnLimits { bytes: 256 * 1024, events: 4096 },
             credentials: None,
+            proxy: None,
             delay: None,
             choice: None,
             require_tls: false,
@@ -202,6 +204,13 @@ impl Options {
         + 'static,
     ) -> Self {
         self.credentials = Some(Arc::new(callback));
+        self
+    }
+
+    /// The key of a trusted proxy, which signs beside the client's own credentials in every attempt
+    /// to connect: for a proxy that speaks NATS, and connects on behalf of a client. Default: none.
+    pub fn proxy_key(mut self, key: ProxyKey) -> Self {
+        self.proxy = Some(key);
         self
     }
 
