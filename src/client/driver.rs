@@ -229,9 +229,9 @@ impl Driver {
         let found = [Which::Current, Which::Next].into_iter().any(|which| {
             self.continue_handshake(which) || self.connection.borrow_mut().read(which, now, budget)
         });
-        self.run_frames(state, port)?;
-        self.run_reports(state, port)?;
-        Ok(found)
+        self.run_frames(state, port, budget)?;
+        self.run_reports(state, port, budget)?;
+        Ok(found && budget.events > 0)
     }
 
     /// Performs the handshake step that a leg of the session is blocked on. Returns whether it made

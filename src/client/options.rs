@@ -354,7 +354,7 @@ impl Options {
     // ---- the loop -------------------------------------------------------------------------------
 
     /// Most bytes that are read in one turn of the loop, so that other clients, timers and the host
-    /// have theirs. Default: 256 KiB.
+    /// have theirs. Fewer than 4 KiB count as 4 KiB. Default: 256 KiB.
     pub fn turn_bytes(mut self, most: usize) -> Self {
         self.turn.bytes = most.max(1);
         self
