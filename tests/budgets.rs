@@ -4,7 +4,8 @@
 mod support;
 
 use evnats::{
-    Client, EventLoop, Frame, Handle, Message, Options, OutgoingMessage, PendingLimits, ServerOp,
+    Client, EventLoop, Frame, Handle, Message, Options, OutgoingMessage, PendingLimits,
+    Registration, ServerOp, Transport,
 };
 use evnats_harness::ScriptedServer;
 use std::cell::Cell;
@@ -103,6 +104,64 @@ fn check(storm: &Storm) {
         assert!(began.elapsed() < 60 * SECOND, "{name}: {} of {}", count.get(), storm.total);
     }
     assert!(busy_turns >= 5, "{name}: no storm, it took {busy_turns} turns");
+}
+
+/// A transport that counts how often it is asked for anything.
+struct Asked(InMemory<MemoryServer>, Count);
+
+impl Read for Asked {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        add(&self.1, 1);
+        self.0.read(room)
+    }
+}
+
+impl Write for Asked {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        add(&self.1, 1);
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        add(&self.1, 1);
+        self.0.flush()
+    }
+}
+
+impl Transport for Asked {
+    fn register(&mut self, registration: &Registration) -> io::Result<()> {
+        self.0.register(registration)
+    }
+
+    fn has_buffered(&self) -> bool {
+        add(&self.1, 1);
+        self.0.has_buffered()
+    }
+
+    fn has_unflushed(&self) -> bool {
+        add(&self.1, 1);
+        self.0.has_unflushed()
+    }
+}
+
+#[test]
+fn a_turn_asks_no_client_that_is_idle() {
+    const CLIENTS: usize = 1000;
+    let (event_loop, asked) = (EventLoop::new().expect("an event loop"), Count::default());
+    for _ in 0..CLIENTS {
+        let transport = Asked(InMemory::new(MemoryServer::new()), asked.clone());
+        let nats = event_loop.connect_over(transport, Options::new("memory")).expect("a client");
+        nats.flush(|connected: &mut usize, _, _| *connected += 1);
+    }
+    let mut connected = 0;
+    turn_until(&event_loop, &mut connected, "connections", |connected| *connected == CLIENTS);
+    while event_loop.dispatch(&mut connected, Some(Duration::ZERO)).expect("a turn") {}
+    asked.set(0);
+    for turn in 1..=100 {
+        event_loop.set_timer(Duration::ZERO, |connected: &mut usize, _| *connected += 1);
+        event_loop.dispatch(&mut connected, Some(SECOND)).expect("a turn");
+        assert_eq!((connected, asked.get()), (CLIENTS + turn, 0));
+    }
 }
 
 // ---- everybody else -------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::event_loop::{Handle, Transport, timers_on};
 use evnats_protocol::{
     CommandError, FlushError, HeaderMap, Message, OutgoingMessage, Payload, Phase, PoolServer,
-    RequestError, ServerInfo, Statistics,
+    RequestError, ServerInfo, Statistics, subject,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -162,10 +162,15 @@ impl<S: 'static> Client<S> {
         headers: &HeaderMap,
         payload: impl Into<Payload<'a>>,
     ) -> Result<()> {
-        let Some(reply) = message.reply() else { return Ok(()) };
-        match self.send(OutgoingMessage::new(&reply, payload.into()).headers(headers)) {
+        let Some(reply) = message.reply_bytes() else { return Ok(()) };
+        let sent = match subject::text(reply) {
+            Ok(reply) => self.send(OutgoingMessage::new(reply, payload.into()).headers(headers)),
+            Err(error) => Err(CommandError::ReplySubject(error).into()),
+        };
+        match sent {
             Err(Error::Command(error)) if !matches!(error, CommandError::Header(_)) => {
-                self.port.driver.fail_answer(reply.into_owned(), error);
+                let reply = String::from_utf8_lossy(reply).into_owned();
+                self.port.driver.fail_answer(reply, error);
                 Ok(())
             }
             result => result,

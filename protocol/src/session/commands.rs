@@ -367,7 +367,7 @@ impl<S, R, F> Session<S, R, F> {
 
     pub(super) fn push_fence(&mut self, purpose: Purpose<F>) {
         self.outgoing.buffer().extend_from_slice(encode::PING);
-        self.fences.push(purpose);
+        self.fences.push(purpose, self.outgoing.position());
     }
 
     // ---- outcomes -----------------------------------------------------------------------------
