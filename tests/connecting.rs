@@ -5,9 +5,7 @@
 
 mod support;
 
-use evnats::{
-    Client, ConnectionError, Credentials, DisconnectReason, EventLoop, Options, Tls, TlsErrorKind,
-};
+use evnats::{Credentials, DisconnectReason, EventLoop, Options, Tls, TlsErrorKind};
 use evnats_harness::{
     Certificates, FaultProxy, ReservedPort, ScriptedServer, Server, ServerCertificate, TlsOptions,
 };
@@ -16,35 +14,11 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::Duration;
+use support::seen::{Seen as App, watch};
 use support::{finish_with, flush, turn_until};
-
-#[derive(Debug, Default)]
-struct App {
-    connects: usize,
-    reconnects: usize,
-    failures: Vec<DisconnectReason>,
-    /// At which servers, in the same order.
-    failed_at: Vec<String>,
-    closed: Option<DisconnectReason>,
-    /// What the client has sent.
-    sent: Vec<String>,
-}
 
 fn event_loop() -> EventLoop<App> {
     EventLoop::new().expect("an event loop")
-}
-
-/// Has a client write down what happens to it.
-fn watch(nats: &Client<App>) {
-    nats.on_connect(|app, _, _| app.connects += 1);
-    nats.on_reconnect(|app, _, _| app.reconnects += 1);
-    nats.on_close(|app, _, reason| app.closed = Some(reason.clone()));
-    nats.on_error(|app, _, error| {
-        if let ConnectionError::ConnectFailed { server, reason } = error {
-            app.failures.push(reason.clone());
-            app.failed_at.push(server.clone());
-        }
-    });
 }
 
 fn quick(servers: impl Into<String>) -> Options {

@@ -4,8 +4,9 @@
 //! here only keeps them. The way itself is the link's.
 
 use super::candidates::Candidates;
-use super::credentials::{Credentials, CredentialsError, ProxyKey};
+use super::credentials::{Credentials, CredentialsError};
 use super::options::{ChoiceCallback, CredentialsCallback, DelayCallback, Options};
+use super::proxy_key::ProxyKey;
 use crate::error::Result;
 use crate::event_loop::Shared;
 use evnats_protocol::{

@@ -8,9 +8,6 @@
 
 #[cfg(feature = "nkeys")]
 mod creds;
-mod proxy;
-
-pub use proxy::ProxyKey;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -54,14 +51,15 @@ enum Kind {
 
 /// What signs the server's nonce.
 #[derive(Clone)]
-enum Signer {
+pub(super) enum Signer {
     /// A key that is wiped when its last clone goes; it is never moved, so there are no copies.
     #[cfg(feature = "nkeys")]
     Key(Arc<ed25519_dalek::SigningKey>),
     Given(Arc<SignFn>),
 }
 
-type SignFn = dyn Fn(&[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + Send + Sync;
+pub(super) type SignFn =
+    dyn Fn(&[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + Send + Sync;
 
 /// Length of an Ed25519 signature in bytes.
 const SIGNATURE_LEN: usize = 64;
@@ -210,7 +208,7 @@ impl Default for Credentials {
 
 impl Signer {
     /// The signature as it goes into `CONNECT`. The nonce is signed as it is, without decoding.
-    fn answer(&self, nonce: Option<&str>) -> Result<Secret, CredentialsError> {
+    pub(super) fn answer(&self, nonce: Option<&str>) -> Result<Secret, CredentialsError> {
         let nonce = nonce.filter(|nonce| !nonce.is_empty()).ok_or(CredentialsError::NoNonce)?;
         Ok(URL_SAFE_NO_PAD.encode(self.sign(nonce.as_bytes())?).into())
     }
@@ -249,7 +247,7 @@ fn check_jwt(jwt: &str) -> Result<Secret, CredentialsError> {
 }
 
 #[cfg(feature = "nkeys")]
-mod seed {
+pub(super) mod seed {
     //! The text form of nkeys: base32 of a prefix, 32 bytes, and a checksum of both.
 
     use super::{CredentialsError, Signer};
@@ -276,7 +274,9 @@ mod seed {
     }
 
     /// The kind of a seed, and its key.
-    pub(super) fn decode_any(seed: &str) -> Result<(u8, Arc<SigningKey>), CredentialsError> {
+    pub(in crate::client) fn decode_any(
+        seed: &str,
+    ) -> Result<(u8, Arc<SigningKey>), CredentialsError> {
         let invalid = |reason| Err(CredentialsError::InvalidSeed(reason));
         let seed = seed.trim().as_bytes();
         if seed.is_empty() {

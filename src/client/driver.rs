@@ -6,12 +6,12 @@
 
 use super::connection::Connection;
 use super::connector::{Connector, Identity, Next};
-use super::credentials::ProxyKey;
 use super::error::ConnectionError;
 use super::hooks::{ClientSession, Delivery, OnEnd, OnObserved};
 use super::options::{CredentialsCallback, Options, TurnLimits};
 use super::port::{ObserverId, Port};
 use super::protection::Protection;
+use super::proxy_key::ProxyKey;
 use super::route::{Budget, Route};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::{Error, Result};

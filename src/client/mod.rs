@@ -19,6 +19,7 @@ mod options;
 mod pipe;
 mod port;
 mod protection;
+mod proxy_key;
 mod route;
 mod stream;
 mod subscription;
@@ -28,13 +29,14 @@ mod tls;
 mod websocket;
 
 pub use capture::Frame;
-pub use credentials::{Credentials, CredentialsError, ProxyKey};
+pub use credentials::{Credentials, CredentialsError};
 pub use error::ConnectionError;
 pub use handle::{Client, ConnectionState};
 pub use hooks::SlowConsumer;
 pub(crate) use hooks::{Delivery, Observed};
 pub use options::Options;
 pub(crate) use port::{ObserverId, Port};
+pub use proxy_key::ProxyKey;
 pub use subscription::Subscription;
 #[cfg(feature = "tls")]
 pub use tls::{ClientCertificate, Tls};

@@ -1,6 +1,7 @@
 //! The options of a connection.
 
-use super::credentials::{Credentials, ProxyKey};
+use super::credentials::Credentials;
+use super::proxy_key::ProxyKey;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use crate::error::Result;

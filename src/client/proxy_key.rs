@@ -3,8 +3,8 @@
 //! Invariant: it only adds a signature. Who the client is, is said by its credentials alone.
 
 #[cfg(feature = "nkeys")]
-use super::seed;
-use super::{CredentialsError, Signer};
+use super::credentials::seed;
+use super::credentials::{CredentialsError, Signer};
 use evnats_protocol::Authentication;
 use std::error::Error;
 use std::fmt;
@@ -43,7 +43,7 @@ impl ProxyKey {
 
     /// Adds the signature. A server that trusts no proxies may send no nonce; then there is nothing
     /// to be signed.
-    pub(in crate::client) fn sign(
+    pub(super) fn sign(
         &self,
         nonce: Option<&str>,
         answer: &mut Authentication,
