@@ -364,10 +364,12 @@ fn run(Life { seed, hooks, ops, abandoned }: Life) {
         for (name, expected, happened) in book.entries.into_values() {
             assert_eq!(happened, expected, "{name}");
         }
-        drop((book.subscriptions, book.watches));
+        drop((book.subscriptions, book.watches, event_loop));
     }
+    let server = world.server.clone();
     drop((world, nats));
     assert_eq!(Rc::strong_count(&alive), 1, "callbacks are left");
+    assert!(server.end(), "the world is left");
 }
 
 fn config(cases: u32) -> ProptestConfig {
