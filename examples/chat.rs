@@ -16,6 +16,7 @@ struct Chat {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let name = std::env::args().nth(1).unwrap_or_else(|| "somebody".into());
+    // yours: let url = "nats://127.0.0.1:4222";
     let (url, _server) = evnats_harness::url_or_server()?;
     let event_loop = EventLoop::<Chat>::new()?;
     let nats = event_loop.connect(url)?;

@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let terminates = std::env::args().any(|argument| argument == "--terminate");
+    // yours: let url = "nats://127.0.0.1:4222";
     let (url, _server) = evnats_harness::url_or_server()?;
     let event_loop = EventLoop::<App>::new()?;
     let nats = event_loop.connect(url)?;

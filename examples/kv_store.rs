@@ -8,6 +8,7 @@ use evnats::{EventLoop, kv};
 type Prices = kv::KeyValue<()>;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // yours: let url = "nats://127.0.0.1:4222";
     let (url, _server) = evnats_harness::url_or_server()?;
     let event_loop = EventLoop::<()>::new()?;
     let prices = event_loop.connect(url)?.jetstream().key_value("example_prices");

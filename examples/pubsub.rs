@@ -13,6 +13,7 @@ struct App {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // yours: let url = "nats://127.0.0.1:4222";
     let (url, _server) = evnats_harness::url_or_server()?;
     let event_loop = EventLoop::new()?;
     let nats = event_loop.connect(url)?;

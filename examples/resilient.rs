@@ -27,6 +27,7 @@ struct App {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // stands for a server that is restarted by somebody else
     let server = Server::builder().release(Release::Main).start()?;
     let event_loop = EventLoop::new()?;
     let sensor = event_loop.connect(Options::new(server.url()).name("sensor"))?;

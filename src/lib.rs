@@ -118,7 +118,7 @@ pub mod simulation;
 pub use bytes::Bytes;
 pub use client::{
     Client, ConnectionError, ConnectionState, Credentials, CredentialsError, Frame, Options,
-    SlowConsumer, Subscription,
+    ProxyKey, SlowConsumer, Subscription,
 };
 #[cfg(feature = "tls")]
 pub use client::{ClientCertificate, Tls};

@@ -7,7 +7,7 @@ use evnats::{
     Client, CommandError, ConnectionError, DisconnectReason, Error, EventLoop, FlushError, Options,
     RequestError, jetstream, kv,
 };
-use evnats_harness::{FaultProxy, ReservedPort, Server};
+use evnats_harness::{FaultProxy, ReservedPort, ScriptedServer, Server};
 use std::fmt;
 use std::time::Duration;
 use support::{Log, flush, server, turn_until, unique};
@@ -167,6 +167,31 @@ fn answers_that_cannot_leave_are_counted_and_reported_and_no_error() {
     };
     assert!(subject.starts_with("_INBOX."));
     assert!(matches!(error, CommandError::PayloadTooLarge { .. }), "{error}");
+}
+
+#[test]
+fn an_answer_to_a_subject_that_is_no_text_goes_to_no_other_subject() {
+    let server = ScriptedServer::start(|mut script| {
+        script.handshake();
+        script.expect("SUB a");
+        script.send(b"MSG a 2 _INBOX.\xff\xfe.x 1\r\n1\r\n");
+        assert_eq!(script.read_line().as_deref(), Some("PING"), "and no answer before it");
+        script.send(b"PONG\r\n");
+        script.hold();
+    });
+    let event_loop = EventLoop::<Vec<ConnectionError>>::new().expect("an event loop");
+    let mut errors = Vec::new();
+    let nats = event_loop.connect(server.url()).expect("a client");
+    nats.on_error(|errors: &mut Vec<_>, _, error| errors.push(error.clone()));
+    nats.subscribe("a", |_, requests, request| requests.client().respond(request, "x"))
+        .expect("a subscription");
+    turn_until(&event_loop, &mut errors, "a report", |errors| !errors.is_empty());
+    assert_eq!(
+        errors[0].to_string(),
+        "answer to \"_INBOX.\u{fffd}\u{fffd}.x\" not sent: invalid reply subject: no UTF-8 at byte 7 \
+         in \"_INBOX.\u{fffd}\u{fffd}.x\""
+    );
+    flush(&event_loop, &mut errors, &nats);
 }
 
 #[test]

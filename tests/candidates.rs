@@ -6,36 +6,14 @@
 mod support;
 
 use evnats::simulation::{Connection, Peer, Simulation};
-use evnats::{Client, ConnectionError, DisconnectReason, EventLoop, Options, Tls};
+use evnats::{DisconnectReason, EventLoop, Options, Tls};
 use evnats_harness::{Certificates, ServerCertificate};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
+use support::seen::{Seen as App, watch};
 use support::simulated::SimulatedServer;
 use support::turn_until;
-
-#[derive(Debug, Default)]
-struct App {
-    connects: usize,
-    reconnects: usize,
-    failures: Vec<DisconnectReason>,
-    /// At which servers, in the same order.
-    failed_at: Vec<String>,
-    closed: Option<DisconnectReason>,
-}
-
-/// Has a client write down what happens to it.
-fn watch(nats: &Client<App>) {
-    nats.on_connect(|app, _, _| app.connects += 1);
-    nats.on_reconnect(|app, _, _| app.reconnects += 1);
-    nats.on_close(|app, _, reason| app.closed = Some(reason.clone()));
-    nats.on_error(|app, _, error| {
-        if let ConnectionError::ConnectFailed { server, reason } = error {
-            app.failures.push(reason.clone());
-            app.failed_at.push(server.clone());
-        }
-    });
-}
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -7,9 +7,11 @@ use evnats::{
     HeaderMap, Options, OutgoingMessage, RequestError,
 };
 use evnats_harness::{Script, ScriptedServer, Server};
+use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
-use support::{Log, finish, run, run_with, server, unique};
+use support::memory::{InMemory, MemoryServer, Speaker};
+use support::{Log, finish, flush, run, run_with, server, turn_until, unique};
 
 #[test]
 fn wildcards_deliver_in_order_with_subject_and_payload() {
@@ -587,4 +589,69 @@ fn lame_duck_is_announced_once() {
         });
     });
     assert_eq!(log, ["lame duck"]);
+}
+
+/// A child has copies of the parent's sockets and of its selector.
+#[cfg(unix)]
+#[test]
+fn a_child_that_drops_its_copy_of_the_loop_leaves_the_parents_connection_alone() {
+    use std::os::unix::process::CommandExt;
+    let event_loop = EventLoop::new().expect("an event loop");
+    let nats = event_loop.connect(server().url()).expect("a client");
+    let subject = unique("forked");
+    nats.subscribe(&subject, |log: &mut Log, _, message| log.push(message.text().into_owned()))
+        .expect("a subscription");
+    let mut log = Log::new();
+    flush(&event_loop, &mut log, &nats);
+    match fork::fork().expect("a child") {
+        fork::Fork::Child => {
+            drop((nats, event_loop));
+            // it ends without running what this program has planned for its end
+            let error = std::process::Command::new("true").exec();
+            panic!("{error}");
+        }
+        fork::Fork::Parent(child) => fork::waitpid(child).map(drop).expect("its end"),
+    }
+    nats.publish(&subject, "still here").expect("a publish");
+    turn_until(&event_loop, &mut log, "a message", |log| !log.is_empty());
+    assert_eq!((log, nats.statistics().reconnects), (vec!["still here".to_owned()], 0));
+    nats.close();
+}
+
+/// Gives what it is read from in small pieces, and says nothing of the rest.
+#[test]
+fn a_transport_that_gives_seven_bytes_a_read_gives_every_message() {
+    struct Pieces(MemoryServer);
+    impl Read for Pieces {
+        fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+            let len = room.len().min(7);
+            self.0.read(&mut room[..len])
+        }
+    }
+    impl Write for Pieces {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    impl Speaker for Pieces {
+        fn has_more(&self) -> bool {
+            self.0.has_more()
+        }
+    }
+    let event_loop = EventLoop::new().expect("an event loop");
+    let transport = InMemory::new(Pieces(MemoryServer::new()));
+    let nats = event_loop.connect_over(transport, Options::new("memory")).expect("a client");
+    for _ in 0..1000 {
+        nats.request("echo", "payload", |count: &mut u32, nats, reply| {
+            assert_eq!(reply.expect("a reply").payload(), b"payload");
+            *count += 1;
+            if *count == 1000 {
+                nats.close();
+            }
+        });
+    }
+    assert_eq!(finish(&event_loop), 1000);
 }

@@ -5,9 +5,7 @@
 
 mod support;
 
-use evnats::{
-    Client, ConnectionError, Credentials, DisconnectReason, EventLoop, Options, Tls, TlsErrorKind,
-};
+use evnats::{Credentials, DisconnectReason, EventLoop, Options, Tls, TlsErrorKind};
 use evnats_harness::{
     Certificates, FaultProxy, ReservedPort, ScriptedServer, Server, ServerCertificate, TlsOptions,
 };
@@ -16,35 +14,11 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::Duration;
+use support::seen::{Seen as App, watch};
 use support::{finish_with, flush, turn_until};
-
-#[derive(Debug, Default)]
-struct App {
-    connects: usize,
-    reconnects: usize,
-    failures: Vec<DisconnectReason>,
-    /// At which servers, in the same order.
-    failed_at: Vec<String>,
-    closed: Option<DisconnectReason>,
-    /// What the client has sent.
-    sent: Vec<String>,
-}
 
 fn event_loop() -> EventLoop<App> {
     EventLoop::new().expect("an event loop")
-}
-
-/// Has a client write down what happens to it.
-fn watch(nats: &Client<App>) {
-    nats.on_connect(|app, _, _| app.connects += 1);
-    nats.on_reconnect(|app, _, _| app.reconnects += 1);
-    nats.on_close(|app, _, reason| app.closed = Some(reason.clone()));
-    nats.on_error(|app, _, error| {
-        if let ConnectionError::ConnectFailed { server, reason } = error {
-            app.failures.push(reason.clone());
-            app.failed_at.push(server.clone());
-        }
-    });
 }
 
 fn quick(servers: impl Into<String>) -> Options {
@@ -293,11 +267,7 @@ fn servers_that_fail_at_any_stage_leave_the_turn_to_one_that_serves() {
 #[cfg(feature = "websocket")]
 mod websocket {
     use super::*;
-    use evnats::{Registration, Transport};
     use evnats_harness::Cluster;
-    use std::cell::Cell;
-    use std::io::Read;
-    use std::rc::Rc;
 
     #[test]
     fn a_websocket_client_goes_on_at_another_server_of_the_cluster_that_it_was_told_of() {
@@ -326,82 +296,5 @@ mod websocket {
         turn_until(&event_loop, &mut app, "another server", |app| app.reconnects == 1);
         let name = nats.server_info().map(|info| info.server_name);
         assert_ne!(name.as_deref(), Some(cluster.server(0).name()));
-    }
-
-    /// Speaks WebSocket, and sends frames without payload for as long as it is read from.
-    struct Firehose {
-        answer: Vec<u8>,
-        frame: &'static [u8],
-        /// Bytes that were read.
-        read: Rc<Cell<usize>>,
-    }
-
-    impl Read for Firehose {
-        fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-            let count = if !self.answer.is_empty() {
-                let count = self.answer.len().min(room.len());
-                room[..count].copy_from_slice(&self.answer[..count]);
-                self.answer.drain(..count);
-                count
-            } else if self.read.get() == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            } else {
-                let whole = room.len() - room.len() % self.frame.len();
-                let frames = room[..whole].chunks_mut(self.frame.len());
-                frames.for_each(|chunk| chunk.copy_from_slice(self.frame));
-                whole
-            };
-            self.read.set(self.read.get() + count);
-            Ok(count)
-        }
-    }
-
-    impl Write for Firehose {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let request = String::from_utf8_lossy(bytes);
-            let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
-            if let Some(key) = key {
-                let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
-                let answer = format!(
-                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
-                     Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-                );
-                self.answer = answer.into_bytes();
-            }
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Transport for Firehose {
-        fn register(&mut self, _: &Registration) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_firehose_of_frames_without_payload_leaves_everybody_else_their_turns() {
-        const TURN: usize = 64 * 1024;
-        for frame in [&b"\x8a\0"[..], b"\x89\0", b"\x82\0", b"\x89\x02hi"] {
-            let read = Rc::new(Cell::new(0));
-            let (event_loop, mut app) = (event_loop(), App::default());
-            let firehose = Firehose { answer: Vec::new(), frame, read: read.clone() };
-            let options =
-                Options::new("ws://firehose").turn_bytes(TURN).connect_timeout(60 * SECOND);
-            let nats = event_loop.connect_over(firehose, options).expect("a client");
-            for turn in 1..=100 {
-                let before = read.get();
-                nats.set_timer(Duration::ZERO, |app: &mut App, _| app.connects += 1);
-                event_loop.dispatch(&mut app, Some(SECOND)).expect("a turn");
-                // a read takes what it has room for, and the handshake is one more
-                assert!(read.get() - before <= 2 * TURN, "{} in turn {turn}", read.get() - before);
-                assert_eq!(app.connects, turn, "a timer has its turn");
-            }
-            assert!(read.get() > 1000, "{} bytes are no firehose", read.get());
-            drop(nats);
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! The loop itself: timers, posts, sources of the user's own, guards, budgets, and what is left when
-//! something panics, fails or is dropped. Clients are on transports in memory.
+//! The loop itself: timers, posts, sources of the user's own, guards, and what is left when something
+//! panics, fails or is dropped. Clients are on transports in memory. Budgets are in `budgets.rs`.
 
 mod support;
 
@@ -53,24 +53,6 @@ fn a_repeating_timer_is_canceled_from_inside() {
     assert_eq!(event_loop.handle().current_timer(), None);
 }
 
-#[test]
-fn many_due_timers_do_not_hold_one_turn() {
-    let event_loop = event_loop::<u32>();
-    for _ in 0..100_000 {
-        event_loop.handle().set_timer(Duration::ZERO, |count: &mut u32, _| *count += 1);
-    }
-    let (mut count, mut turns) = (0, 0);
-    while !event_loop.is_empty() {
-        let before = count;
-        let more = event_loop.dispatch(&mut count, None).expect("a turn");
-        assert!(count - before <= 1024, "{}", count - before);
-        assert_eq!(more, count < 100_000);
-        turns += 1;
-    }
-    assert_eq!(count, 100_000);
-    assert!(turns >= 97);
-}
-
 // ---- posts ------------------------------------------------------------------------------------
 
 #[test]
@@ -91,20 +73,6 @@ fn posts_beyond_the_limit_come_back() {
     let error = remote.post(note("late")).expect_err("it is gone");
     assert_eq!(error.to_string(), "the event loop is gone");
     assert!(matches!(error, PostError::Ended(_)));
-}
-
-#[test]
-fn posts_count_against_the_budget_of_a_turn() {
-    let event_loop = event_loop::<u32>();
-    let remote = event_loop.handle().remote();
-    for _ in 0..5000 {
-        assert!(remote.post(|count: &mut u32, _: &Handle<u32>| *count += 1).is_ok());
-    }
-    let mut count = 0;
-    assert!(event_loop.dispatch(&mut count, None).expect("a turn"), "more is waiting");
-    assert_eq!(count, 1024);
-    finish_with(&event_loop, &mut count);
-    assert_eq!(count, 5000);
 }
 
 #[test]
@@ -409,21 +377,7 @@ fn a_process_that_is_stopped_and_continued_goes_on_waiting() {
     assert!(child.wait().expect("its end").success());
 }
 
-// ---- fairness ---------------------------------------------------------------------------------
-
-#[test]
-fn more_sources_than_a_turn_takes_all_have_their_turns() {
-    const CLIENTS: usize = 1000;
-    let event_loop = event_loop::<usize>();
-    let clients: Vec<_> = (0..CLIENTS).map(|_| in_memory(&event_loop)).collect();
-    for nats in &clients {
-        nats.flush(|done: &mut usize, nats, _| {
-            *done += 1;
-            nats.close();
-        });
-    }
-    assert_eq!(finish(&event_loop), CLIENTS);
-}
+// ---- drops ------------------------------------------------------------------------------------
 
 #[test]
 fn what_a_callback_drops_may_use_the_loop() {

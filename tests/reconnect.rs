@@ -983,6 +983,74 @@ fn a_reconnect_in_a_callback_loses_nothing_of_what_was_read() {
     assert_eq!(app.numbers, [1, 2, 3]);
 }
 
+// ---- what the client does not know ----------------------------------------------------------------
+
+#[test]
+fn an_error_that_nobody_knows_is_reported_and_the_connection_stays() {
+    let server = ScriptedServer::start(|mut script| {
+        script.handshake();
+        script.expect("SUB a");
+        script.send(b"-ERR 'The Moon Is In The Wrong House'\r\nMSG a 2 1\r\n1\r\n");
+        script.hold();
+    });
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let nats = connect(&event_loop, quick(server.url()));
+    subscribe(&nats, "a");
+    turn_until(&event_loop, &mut app, "a message after the error", |app| app.numbers == [1]);
+    assert_eq!(app.log, ["connected", "error: server error: The Moon Is In The Wrong House"]);
+    assert_eq!((nats.state(), reconnects(&nats)), (ConnectionState::Connected, 0));
+}
+
+#[test]
+fn a_server_that_closes_for_a_reason_that_nobody_knows_is_tried_again() {
+    let server = ScriptedServer::start(|mut script| {
+        if script.index() == 1 {
+            // in the middle of a handshake
+            script.send_info();
+            script.expect("CONNECT ");
+            return script.send(b"-ERR 'Mercury Is Retrograde'\r\n");
+        }
+        script.handshake();
+        script.expect("SUB a");
+        match script.index() {
+            0 => script.send(b"-ERR 'The Moon Is In The Wrong House'\r\n"),
+            _ => script.hold(),
+        }
+    });
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let nats = connect(&event_loop, quick(server.url()));
+    subscribe(&nats, "a");
+    turn_until(&event_loop, &mut app, "another connection", |_| reconnects(&nats) == 1);
+    assert!(app.has("disconnected: server error: The Moon Is In The Wrong House"), "{:?}", app.log);
+    assert!(app.log.iter().any(|line| line.contains("Mercury Is Retrograde")), "{:?}", app.log);
+    assert!(!app.has("closed"), "{:?}", app.log);
+}
+
+#[test]
+fn an_operation_that_nobody_knows_costs_the_connection_and_not_the_client() {
+    let server = ScriptedServer::start(|mut script| {
+        script.handshake();
+        script.expect("SUB a");
+        match script.index() {
+            0..3 => {
+                script.send(b"ZMSG a 2 1\r\n1\r\n");
+                script.hold();
+            }
+            _ => {
+                script.send(b"MSG a 2 1\r\n1\r\n");
+                script.hold();
+            }
+        }
+    });
+    let (event_loop, mut app) = (event_loop(), App::default());
+    let nats = connect(&event_loop, quick(server.url()));
+    subscribe(&nats, "a");
+    turn_until(&event_loop, &mut app, "a message", |app| app.numbers == [1]);
+    let lost = "disconnected: protocol violation by the server: unknown operation \"ZMSG\"";
+    assert_eq!(app.count(lost), 3, "{:?}", app.log);
+    assert!(!app.has("closed"), "{:?}", app.log);
+}
+
 // ---- pausing and looking --------------------------------------------------------------------------
 
 #[test]

@@ -820,6 +820,56 @@ fn a_server_that_does_not_ask_for_a_signature_is_an_error_that_says_so() {
     expect_bad_credentials(quick(server.url()).credentials(credentials), "nkeys are not set up");
 }
 
+// ---- proxies --------------------------------------------------------------------------------------
+
+/// A server that trusts a proxy, through which alone its user may come.
+fn server_behind(proxy: &nkeys::KeyPair) -> Server {
+    start(format!(
+        "proxies {{ trusted = [ {{ key: {} }} ] }}\n\
+         authorization {{ users: [ {{ user: joe, password: s3cret, proxy_required: true }} ] }}\n",
+        proxy.public_key()
+    ))
+}
+
+fn joe(server: &Server) -> Options {
+    quick(server.url()).credentials(Credentials::user_password("joe", "s3cret"))
+}
+
+#[test]
+fn a_trusted_proxy_signs_beside_the_credentials_of_its_client() {
+    requires!(server(), 2, 12);
+    for key in [nkeys::KeyPair::new_server(), nkeys::KeyPair::new_user()] {
+        let server = server_behind(&key);
+        let by_seed = evnats::ProxyKey::new(&secret(key.seed().expect("a seed"))).expect("a key");
+        assert_hidden(&format!("{by_seed:?}"));
+        expect_success(joe(&server).proxy_key(by_seed.clone()));
+        // the user in the URL
+        let url = server.url().replace("nats://", "nats://joe:s3cret@");
+        expect_success(quick(url).proxy_key(by_seed));
+        let signer = evnats::ProxyKey::with_signer(move |nonce| Ok(key.sign(nonce)?));
+        expect_success(joe(&server).proxy_key(signer));
+    }
+}
+
+#[test]
+fn a_user_of_proxies_alone_is_refused_without_a_proxy_and_with_one_that_is_not_trusted() {
+    requires!(server(), 2, 12);
+    let server = server_behind(&nkeys::KeyPair::new_server());
+    expect_refusal(joe(&server), ServerErrorKind::Authorization);
+    let foreign = secret(nkeys::KeyPair::new_server().seed().expect("a seed"));
+    let foreign = evnats::ProxyKey::new(&foreign).expect("a key");
+    expect_refusal(joe(&server).proxy_key(foreign), ServerErrorKind::Authorization);
+    let broken = evnats::ProxyKey::with_signer(|_| Err("the vault is closed".into()));
+    expect_bad_credentials(joe(&server).proxy_key(broken), "the vault is closed");
+}
+
+#[test]
+fn a_server_that_knows_no_proxies_takes_a_client_with_the_key_of_one() {
+    let (server, key) = (start(""), nkeys::KeyPair::new_server());
+    let key = secret(key.seed().expect("a seed"));
+    expect_success(quick(server.url()).proxy_key(evnats::ProxyKey::new(&key).expect("a key")));
+}
+
 // ---- JWTs -----------------------------------------------------------------------------------------
 
 fn hidden_user(operator: &Operator, claims: UserClaims) -> User {

@@ -8,11 +8,12 @@ use evnats::simulation::Simulation;
 use evnats::{Client, Error, EventLoop, Options, OutgoingMessage, Subscription};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::cell::RefCell;
+use proptest::test_runner::TestRunner;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::simulated::SimulatedServer;
 
 const MS: Duration = Duration::from_millis(1);
@@ -292,7 +293,22 @@ fn turn_for(event_loop: &EventLoop, simulation: &Simulation, time: Duration) {
     }
 }
 
-fn run(seed: u64, hooks: Ending, ops: &[Op]) {
+/// A life of a client: what it is to do, and how it ends.
+#[derive(Debug, Clone)]
+struct Life {
+    seed: u64,
+    hooks: Ending,
+    ops: Vec<Op>,
+    /// The loop is dropped as it stands, instead of a close and the turns that follow.
+    abandoned: bool,
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    (any::<u64>(), ending(), vec(op(), 1..40), prop::bool::weighted(0.2))
+        .prop_map(|(seed, hooks, ops, abandoned)| Life { seed, hooks, ops, abandoned })
+}
+
+fn run(Life { seed, hooks, ops, abandoned }: Life) {
     let simulation = Simulation::new(seed);
     let server = SimulatedServer::start(&simulation, ADDRESS);
     let event_loop: EventLoop = simulation.event_loop().expect("a loop");
@@ -322,38 +338,70 @@ fn run(seed: u64, hooks: Ending, ops: &[Op]) {
     nats.on_error(move |_, _, _| hooks.come());
     let created = world.mark("create of a bucket");
     world.bucket.create_bucket(Default::default(), move |_, _, _| created.happens());
-    for op in ops {
+    for op in &ops {
         world.carry_out(op);
         if let Op::Wait { time } = op {
             turn_for(&event_loop, &simulation, *time * MS);
         }
     }
-    nats.close();
-    let mut turns = 0;
-    while !event_loop.is_empty() {
-        turn_for(&event_loop, &simulation, 100 * MS);
-        turns += 1;
-        assert!(turns < 1000, "the loop does not come to its end");
-    }
-    let book = world.book.take();
-    for (name, expected, happened) in book.entries.into_values() {
-        assert_eq!(happened, expected, "{name}");
-    }
-    drop((book.subscriptions, book.watches));
     let alive = world.alive.clone();
-    drop((world, nats, event_loop));
+    if abandoned {
+        drop(event_loop);
+        let book = world.book.take();
+        for (name, _, happened) in book.entries.into_values() {
+            assert!(happened <= 1, "{name} happened {happened} times");
+        }
+        drop((book.subscriptions, book.watches));
+    } else {
+        nats.close();
+        let mut turns = 0;
+        while !event_loop.is_empty() {
+            turn_for(&event_loop, &simulation, 100 * MS);
+            turns += 1;
+            assert!(turns < 1000, "the loop does not come to its end");
+        }
+        let book = world.book.take();
+        for (name, expected, happened) in book.entries.into_values() {
+            assert_eq!(happened, expected, "{name}");
+        }
+        drop((book.subscriptions, book.watches, event_loop));
+    }
+    let server = world.server.clone();
+    drop((world, nats));
     assert_eq!(Rc::strong_count(&alive), 1, "callbacks are left");
+    assert!(server.end(), "the world is left");
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+    #![proptest_config(config(300))]
 
     #[test]
-    fn everything_happens_exactly_once_and_nothing_is_left(
-        seed in any::<u64>(),
-        hooks in ending(),
-        ops in vec(op(), 1..40),
-    ) {
-        run(seed, hooks, &ops);
+    fn everything_happens_exactly_once_and_nothing_is_left(life in life()) {
+        run(life);
+    }
+}
+
+/// The same for `EVNATS_FUZZ_SECONDS` (60 if unset), from another seed each time.
+#[test]
+#[ignore = "as long as one likes: EVNATS_FUZZ_SECONDS"]
+fn everything_happens_exactly_once_for_as_long_as_one_likes() {
+    let seconds =
+        std::env::var("EVNATS_FUZZ_SECONDS").map_or(60, |it| it.parse().expect("seconds"));
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let executions = Cell::new(0_u64);
+    while Instant::now() < end {
+        let mut runner = TestRunner::new(config(1000));
+        if let Err(error) = runner.run(&life(), |life| {
+            executions.set(executions.get() + 1);
+            run(life);
+            Ok(())
+        }) {
+            panic!("after {} executions: {error}", executions.get());
+        }
+        println!("{} executions", executions.get());
     }
 }

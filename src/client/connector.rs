@@ -6,6 +6,7 @@
 use super::candidates::Candidates;
 use super::credentials::{Credentials, CredentialsError};
 use super::options::{ChoiceCallback, CredentialsCallback, DelayCallback, Options};
+use super::proxy_key::ProxyKey;
 use crate::error::Result;
 use crate::event_loop::Shared;
 use evnats_protocol::{
@@ -136,16 +137,23 @@ impl Connector {
 pub(super) struct Identity {
     user_info: Option<UserInfo>,
     callback: Option<CredentialsCallback>,
+    proxy: Option<ProxyKey>,
 }
 
 impl Identity {
-    pub(super) fn new(server: Option<&PoolServer>, callback: Option<&CredentialsCallback>) -> Self {
+    pub(super) fn new(
+        server: Option<&PoolServer>,
+        callback: Option<&CredentialsCallback>,
+        proxy: Option<&ProxyKey>,
+    ) -> Self {
         let user_info = server.and_then(|server| server.url.user_info().cloned());
-        Self { user_info, callback: callback.cloned() }
+        Self { user_info, callback: callback.cloned(), proxy: proxy.cloned() }
     }
 
     /// Runs user code.
     pub(super) fn answer(self, info: &ServerInfo) -> Result<Authentication, DisconnectReason> {
+        let nonce = info.nonce.as_deref();
+        let refused = |error: CredentialsError| DisconnectReason::Credentials(error.to_string());
         let credentials = match (self.user_info, self.callback) {
             (Some(UserInfo::Token(token)), _) => Credentials::token(token),
             (Some(UserInfo::User { user, password }), _) => {
@@ -154,10 +162,13 @@ impl Identity {
             (None, Some(callback)) => {
                 callback(info).map_err(|error| DisconnectReason::Credentials(error.to_string()))?
             }
-            (None, None) => return Ok(Authentication::default()),
+            (None, None) => Credentials::none(),
         };
-        let answer = credentials.answer(info.nonce.as_deref());
-        answer.map_err(|error: CredentialsError| DisconnectReason::Credentials(error.to_string()))
+        let mut answer = credentials.answer(nonce).map_err(refused)?;
+        if let Some(proxy) = self.proxy {
+            proxy.sign(nonce, &mut answer).map_err(refused)?;
+        }
+        Ok(answer)
     }
 }
 

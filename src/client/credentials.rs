@@ -51,14 +51,15 @@ enum Kind {
 
 /// What signs the server's nonce.
 #[derive(Clone)]
-enum Signer {
+pub(super) enum Signer {
     /// A key that is wiped when its last clone goes; it is never moved, so there are no copies.
     #[cfg(feature = "nkeys")]
     Key(Arc<ed25519_dalek::SigningKey>),
     Given(Arc<SignFn>),
 }
 
-type SignFn = dyn Fn(&[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + Send + Sync;
+pub(super) type SignFn =
+    dyn Fn(&[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> + Send + Sync;
 
 /// Length of an Ed25519 signature in bytes.
 const SIGNATURE_LEN: usize = 64;
@@ -207,7 +208,7 @@ impl Default for Credentials {
 
 impl Signer {
     /// The signature as it goes into `CONNECT`. The nonce is signed as it is, without decoding.
-    fn answer(&self, nonce: Option<&str>) -> Result<Secret, CredentialsError> {
+    pub(super) fn answer(&self, nonce: Option<&str>) -> Result<Secret, CredentialsError> {
         let nonce = nonce.filter(|nonce| !nonce.is_empty()).ok_or(CredentialsError::NoNonce)?;
         Ok(URL_SAFE_NO_PAD.encode(self.sign(nonce.as_bytes())?).into())
     }
@@ -246,7 +247,7 @@ fn check_jwt(jwt: &str) -> Result<Secret, CredentialsError> {
 }
 
 #[cfg(feature = "nkeys")]
-mod seed {
+pub(super) mod seed {
     //! The text form of nkeys: base32 of a prefix, 32 bytes, and a checksum of both.
 
     use super::{CredentialsError, Signer};
@@ -261,8 +262,21 @@ mod seed {
     /// Two bytes of prefix, 32 of key, two of checksum.
     const LEN: usize = 36;
 
-    /// The public key as a text, and what signs.
+    /// The public key as a text, and what signs, of a user's seed.
     pub(super) fn decode(seed: &str) -> Result<(String, Signer), CredentialsError> {
+        match decode_any(seed)? {
+            (USER, key) => Ok((public_key(&key), Signer::Key(key))),
+            _ => {
+                let reason = "it is not the seed of a user, which begins with SU";
+                Err(CredentialsError::InvalidSeed(reason))
+            }
+        }
+    }
+
+    /// The kind of a seed, and its key.
+    pub(in crate::client) fn decode_any(
+        seed: &str,
+    ) -> Result<(u8, Arc<SigningKey>), CredentialsError> {
         let invalid = |reason| Err(CredentialsError::InvalidSeed(reason));
         let seed = seed.trim().as_bytes();
         if seed.is_empty() {
@@ -286,12 +300,9 @@ mod seed {
         if first & 0xf8 != SEED {
             return invalid("it is a key and not a seed");
         }
-        if (first & 7) << 5 | second >> 3 != USER {
-            return invalid("it is not the seed of a user, which begins with SU");
-        }
+        let kind = (first & 7) << 5 | second >> 3;
         let Some(key) = key.first_chunk() else { return invalid("too short") };
-        let key = Arc::new(SigningKey::from_bytes(key));
-        Ok((public_key(&key), Signer::Key(key)))
+        Ok((kind, Arc::new(SigningKey::from_bytes(key))))
     }
 
     fn public_key(key: &SigningKey) -> String {
@@ -343,7 +354,7 @@ pub enum CredentialsError {
     /// There is no seed.
     #[error("the seed is missing")]
     MissingSeed,
-    /// The seed is none of a user.
+    /// The seed is none, or one of another kind than is needed.
     #[error("the seed is invalid: {0}")]
     InvalidSeed(&'static str),
     /// A block of the `.creds` text has no end.

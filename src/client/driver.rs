@@ -11,6 +11,7 @@ use super::hooks::{ClientEvent, ClientSession, Delivery, OnEnd, OnObserved};
 use super::options::{CredentialsCallback, Options, TurnLimits};
 use super::port::{ObserverId, Port};
 use super::protection::Protection;
+use super::proxy_key::ProxyKey;
 use super::route::{Budget, Route};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub(crate) struct Driver {
     pub(super) request_timeout: Duration,
     turn: TurnLimits,
     pub(super) credentials: Option<CredentialsCallback>,
+    proxy: Option<ProxyKey>,
     pub(super) connection: RefCell<Connection>,
 }
 
@@ -80,6 +82,7 @@ impl Driver {
             request_timeout: options.request_timeout,
             turn: options.turn,
             credentials: options.credentials,
+            proxy: options.proxy,
             connection: RefCell::new(connection),
         });
         driver.slot.wake();
@@ -287,9 +290,9 @@ impl Driver {
         let found = [Which::Current, Which::Next].into_iter().any(|which| {
             self.continue_handshake(which) || self.connection.borrow_mut().read(which, now, budget)
         });
-        self.run_frames(state, port)?;
-        self.run_reports(state, port)?;
-        Ok(found)
+        self.run_frames(state, port, budget)?;
+        self.run_reports(state, port, budget)?;
+        Ok(found && budget.events > 0)
     }
 
     /// Performs the handshake step that a leg of the session is blocked on. Returns whether it made
@@ -303,7 +306,8 @@ impl Driver {
             Phase::AwaitingAuthentication => {
                 let info = connection.session.leg(which).server_info().cloned().unwrap_or_default();
                 let server = connection.route(which).and_then(Route::server);
-                let identity = Identity::new(server, self.credentials.as_ref());
+                let (credentials, proxy) = (self.credentials.as_ref(), self.proxy.as_ref());
+                let identity = Identity::new(server, credentials, proxy);
                 drop(connection);
                 // user code
                 let answer = identity.answer(&info);

@@ -10,6 +10,7 @@ use super::hooks::{
     ClientEvent, Delivery, Hook, Hooks, Notice, Observed, SlowConsumer, Subscriber,
 };
 use super::port::Port;
+use super::route::Budget;
 use crate::callback::{Ran, State};
 use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId, printable};
 use std::time::Instant;
@@ -168,26 +169,30 @@ impl Driver {
     }
 
     /// Runs the hook of the frames that were captured.
-    pub(super) fn run_frames(&self, state: &mut State, port: &Port) -> Ran {
-        loop {
+    pub(super) fn run_frames(&self, state: &mut State, port: &Port, budget: &mut Budget) -> Ran {
+        while budget.events > 0 {
             let frame = self.connection.borrow_mut().next_frame();
             let Some(frame) = frame else { return Ok(()) };
+            budget.events -= 1;
             self.run_hook(state, port, |hooks| &hooks.frame, &frame)?;
         }
+        Ok(())
     }
 
     /// Reports servers that were announced, and what no call returned.
-    pub(super) fn run_reports(&self, state: &mut State, port: &Port) -> Ran {
+    pub(super) fn run_reports(&self, state: &mut State, port: &Port, budget: &mut Budget) -> Ran {
         let discovered = std::mem::take(&mut self.connection.borrow_mut().discovered);
         if !discovered.is_empty() {
             log::debug!("discovered servers: {}", discovered.join(", "));
             self.run_hook(state, port, |hooks| &hooks.discover, &discovered)?;
         }
-        loop {
+        while budget.events > 0 {
             let report = self.connection.borrow_mut().reports.pop_front();
             let Some(report) = report else { return Ok(()) };
+            budget.events -= 1;
             self.report(state, port, report)?;
         }
+        Ok(())
     }
 
     fn report(&self, state: &mut State, port: &Port, error: ConnectionError) -> Ran {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::event_loop::{Handle, Transport, timers_on};
 use evnats_protocol::{
     CommandError, FlushError, HeaderMap, Message, OutgoingMessage, Payload, Phase, PoolServer,
-    RequestError, ServerInfo, Statistics,
+    RequestError, ServerInfo, Statistics, subject,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,6 +20,33 @@ use std::time::Duration;
 /// Commands never block and never call back before they return. What they write goes out at the
 /// end of the loop's turn, or at once when 64 KiB are waiting. Dropping every handle does not
 /// close the connection: [`drain`](Self::drain) or [`close`](Self::close) do.
+///
+/// # When nothing comes
+///
+/// Nothing waits for ever without a word. What a watch and a listing say is in the docs of
+/// [`kv`](crate::kv#when-nothing-comes).
+///
+/// | what is wrong | what is told, and when |
+/// |---|---|
+/// | no server can be reached, or what answers is none | [`on_error`](Self::on_error) for each attempt, after [`connect_timeout`](Options::connect_timeout) at the latest; without a server to go on with, the client's end |
+/// | a name is not found, or not looked up in time | the same |
+/// | the server does not accept the credentials | the same, with its words; twice in a row, the client's end |
+/// | the server falls silent | [`on_disconnect`](Self::on_disconnect), after [`max_pings_outstanding`](Options::max_pings_outstanding) times [`ping_interval`](Options::ping_interval); then the next server |
+/// | the connection is lost | the same, at once; what was under way has the outcomes that the README lists |
+/// | there is no connection | commands wait; when the buffer is full, they are refused with [`CommandError::BufferFull`], and [`on_writable`](Self::on_writable) tells when there is room; a request that has waited for its timeout is [`RequestError::NeverSent`] |
+/// | nobody listens on the subject of a request | [`RequestError::NoResponders`], at once |
+/// | whoever listens does not answer | [`RequestError::Timeout`] |
+/// | a request, or the inbox for its answer, is not permitted | [`RequestError::Denied`], as soon as the server has refused |
+/// | a subscription is not permitted, or no longer | its end, [`on_end`](crate::Subscription::on_end), and `on_error` |
+/// | publishing to a subject is not permitted | `on_error` |
+/// | nobody has subscribed to what is published | nothing, as always in core NATS |
+/// | an answer cannot be sent | `on_error` |
+/// | a subscription is paused | nothing, until more comes than it may hold: [`on_slow_consumer`](Self::on_slow_consumer) |
+/// | a flush, or the drain of a subscription, is not answered | [`FlushError::Timeout`], after [`request_timeout`](Options::request_timeout) |
+/// | a drain of the client does not come to its end | the client's end, after [`drain_timeout`](Options::drain_timeout) |
+/// | the client is over | an error for every callback that waits, and for every later command |
+/// | the client's end has no [`on_close`](Self::on_close) to hear of it | [`EventLoop::run`](crate::EventLoop::run) returns it |
+/// | more is posted to the loop than it takes | [`PostError::Full`](crate::PostError::Full), with the closure |
 pub struct Client<S: 'static = ()> {
     port: Port,
     state: PhantomData<fn(&mut S)>,
@@ -139,10 +166,15 @@ impl<S: 'static> Client<S> {
         headers: &HeaderMap,
         payload: impl Into<Payload<'a>>,
     ) -> Result<()> {
-        let Some(reply) = message.reply() else { return Ok(()) };
-        match self.send(OutgoingMessage::new(&reply, payload.into()).headers(headers)) {
+        let Some(reply) = message.reply_bytes() else { return Ok(()) };
+        let sent = match subject::text(reply) {
+            Ok(reply) => self.send(OutgoingMessage::new(reply, payload.into()).headers(headers)),
+            Err(error) => Err(CommandError::ReplySubject(error).into()),
+        };
+        match sent {
             Err(Error::Command(error)) if !matches!(error, CommandError::Header(_)) => {
-                self.port.driver.fail_answer(reply.into_owned(), error);
+                let reply = String::from_utf8_lossy(reply).into_owned();
+                self.port.driver.fail_answer(reply, error);
                 Ok(())
             }
             result => result,

@@ -19,6 +19,7 @@ mod options;
 mod pipe;
 mod port;
 mod protection;
+mod proxy_key;
 mod route;
 mod stream;
 mod subscription;
@@ -35,6 +36,7 @@ pub use hooks::SlowConsumer;
 pub(crate) use hooks::{Delivery, Observed, Reply};
 pub use options::Options;
 pub(crate) use port::{ObserverId, Port};
+pub use proxy_key::ProxyKey;
 pub use subscription::Subscription;
 #[cfg(feature = "tls")]
 pub use tls::{ClientCertificate, Tls};

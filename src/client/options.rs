@@ -1,6 +1,7 @@
 //! The options of a connection.
 
 use super::credentials::Credentials;
+use super::proxy_key::ProxyKey;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use crate::error::Result;
@@ -35,6 +36,7 @@ pub struct Options {
     pub(super) move_on_lame_duck: bool,
     pub(super) turn: TurnLimits,
     pub(super) credentials: Option<CredentialsCallback>,
+    pub(super) proxy: Option<ProxyKey>,
     pub(super) delay: Option<DelayCallback>,
     pub(super) choice: Option<ChoiceCallback>,
     pub(super) require_tls: bool,
@@ -73,6 +75,7 @@ impl Options {
             move_on_lame_duck: true,
             turn: TurnLimits { bytes: 256 * 1024, events: 4096 },
             credentials: None,
+            proxy: None,
             delay: None,
             choice: None,
             require_tls: false,
@@ -202,6 +205,13 @@ impl Options {
         + 'static,
     ) -> Self {
         self.credentials = Some(Arc::new(callback));
+        self
+    }
+
+    /// The key of a trusted proxy, which signs beside the client's own credentials in every attempt
+    /// to connect: for a proxy that speaks NATS, and connects on behalf of a client. Default: none.
+    pub fn proxy_key(mut self, key: ProxyKey) -> Self {
+        self.proxy = Some(key);
         self
     }
 
@@ -345,7 +355,7 @@ impl Options {
     // ---- the loop -------------------------------------------------------------------------------
 
     /// Most bytes that are read in one turn of the loop, so that other clients, timers and the host
-    /// have theirs. Default: 256 KiB.
+    /// have theirs. Fewer than 4 KiB count as 4 KiB. Default: 256 KiB.
     pub fn turn_bytes(mut self, most: usize) -> Self {
         self.turn.bytes = most.max(1);
         self

@@ -52,6 +52,9 @@ impl Budget {
 /// What a transport is called that nobody has named.
 pub(super) const GIVEN: &str = "the given transport";
 
+/// Fewer bytes are not worth a system call.
+const LEAST_READ: usize = 4 * 1024;
+
 /// Bytes at which a write is worth its system call within a turn.
 const WRITE_MARK: usize = 64 * 1024;
 
@@ -238,7 +241,14 @@ impl Route {
         if budget.bytes == 0 || !stream.is_readable() || !leg.wants_read() {
             return false;
         }
+        // who wants to see everything sees one read's frames before the next one
+        if self.wire.as_ref().is_some_and(|wire| !wire.is_empty()) {
+            return false;
+        }
+        // a buffer that holds a large message may have room for more than a turn is to read
         let room = leg.read_room();
+        let len = room.len().min(budget.bytes.max(LEAST_READ));
+        let room = &mut room[..len];
         match stream.read(room) {
             Ok(ReadOutcome::Read(count)) => {
                 budget.spend(count);

@@ -73,6 +73,9 @@ impl<S: 'static> Subscription<S> {
 
     /// Ends the subscription without losing a message: the server stops sending, and the callback
     /// given here runs after the last message.
+    ///
+    /// Without a connection, a drain needs room in the outgoing buffer, as every other command does.
+    /// If there is none, the callback gets [`FlushError::Command`], and the subscription stays.
     pub fn drain(&self, callback: impl Callback<S, Subscription<S>, Result<(), FlushError>>) {
         let subscription = self.clone();
         let on_fence = Box::new(move |state: &mut _, _: &Port, outcome: Result<_, _>| {

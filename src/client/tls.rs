@@ -26,6 +26,9 @@ use std::sync::Arc;
 
 /// Bytes read at once. The longest record is a little over 16 KiB.
 const READ_LEN: usize = 32 * 1024;
+/// Reads of the transport in one read of the stream: records may have no payload, and a server may
+/// send such records without end.
+const READS: usize = 8;
 /// Most bytes that wait encrypted.
 const WRITE_LEN: usize = 64 * 1024;
 
@@ -56,6 +59,8 @@ struct TlsStream {
     incoming: Incoming,
     /// The session may hold what it has decrypted.
     has_plaintext: bool,
+    /// The last read has taken enough for once, and not all that there was.
+    may_have_more: bool,
     /// Nothing more will come.
     is_ended: bool,
     /// To be reported when what came before it has been read.
@@ -70,6 +75,7 @@ impl TlsStream {
             is_connected: false,
             incoming: Incoming::default(),
             has_plaintext: false,
+            may_have_more: false,
             is_ended: false,
             error: None,
         }
@@ -161,10 +167,12 @@ impl TlsStream {
 
     /// The alert in what the server has sent.
     fn alert(&mut self) -> Option<io::Error> {
-        while !self.is_ended {
+        let mut reads = 0;
+        while !self.is_ended && reads < READS {
             if let Err(error) = self.receive() {
                 return classify(&error).map(|_| error);
             }
+            reads += 1;
         }
         None
     }
@@ -197,6 +205,7 @@ impl Transport for TlsStream {
 
     fn has_buffered(&self) -> bool {
         self.has_plaintext
+            || self.may_have_more
             || !self.incoming.is_empty()
             || self.is_ended
             || self.error.is_some()
@@ -218,14 +227,21 @@ impl Transport for TlsStream {
 
 impl Read for TlsStream {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
+        let (mut filled, mut reads) = (0, 0);
+        self.may_have_more = false;
         while self.error.is_none() {
             filled += self.take_plaintext(&mut room[filled..]);
             let is_over = self.is_ended && !self.has_plaintext;
             if filled == room.len() || is_over {
                 return Ok(filled);
             }
-            match self.receive() {
+            self.may_have_more = reads == READS;
+            let received = match self.may_have_more {
+                true => Err(io::ErrorKind::WouldBlock.into()),
+                false => self.receive(),
+            };
+            reads += 1;
+            match received {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && filled > 0 => {
                     return Ok(filled);
                 }

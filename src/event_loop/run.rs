@@ -32,6 +32,28 @@ use std::time::Duration;
 /// }
 /// ```
 ///
+/// # Turns
+///
+/// A turn writes what was commanded, waits, and runs what came due. Whatever can bring work into it
+/// has a budget, and what exceeds that waits for the next turn, so nobody can keep everybody else
+/// waiting:
+///
+/// | what a turn does | at most |
+/// |---|---|
+/// | closures that were posted by [`Remote`](crate::Remote) | 1,024 |
+/// | timers that are due; one that is set for now by a callback has the next turn | 1,024 |
+/// | clients and foreign sources that have something to do, one after the other | 256 |
+/// | for each client: callbacks for messages (also those that were held), replies, timeouts, flushes, the ends of subscriptions and requests, errors, frames | 4,096 ([`turn_callbacks`](crate::Options::turn_callbacks)) |
+/// | for each client: bytes that it reads, from the current server and, in a move, from the next one | 256 KiB ([`turn_bytes`](crate::Options::turn_bytes)) |
+/// | of these, frames of WebSocket without payload | 32 |
+/// | and reads for records of TLS without payload | 8, of 32 KiB each |
+/// | for each source of the user's own | one callback |
+///
+/// What is written is limited by what may wait for it
+/// ([`outgoing_limit`](crate::Options::outgoing_limit)). How long a callback takes is up to the
+/// callback. A hook that runs for a connection, such as `on_reconnect`, runs together with what
+/// watches and other layers do about it.
+///
 /// # Dropping
 ///
 /// Every connection is closed as it is, and every callback that was waiting is dropped without

@@ -38,18 +38,19 @@
 //! | no rights | an error, as soon as the server has refused |
 //! | the inbox is not permitted | the same ([`jetstream::Error::InboxDenied`](crate::jetstream::Error::InboxDenied) of a watch) |
 //! | nobody leads the stream | a write: [`Error::NoLeader`], at once; a read is sent again until its timeout; a watch: [`Update::Stalled`] after two attempts |
-//! | no quorum | a timeout; a watch: [`Update::Stalled`] after two attempts |
+//! | no quorum | a timeout, also of a watch that begins then; one that runs: [`Update::Stalled`] after two attempts |
 //! | flow control does not get through | [`Update::Stalled`] after two times three heartbeats |
 //! | deliveries do not arrive | the same |
 //! | a message is lost | nothing: it is read again |
+//! | the consumer is lost | nothing: another one goes on where it was |
 //! | the consumer is on a replica that lags behind | nothing, while it catches up or another has more; then [`Update::Stalled`] |
 //! | the bucket is deleted | the end of the watch, with [`Error::BucketNotFound`] |
 //! | the bucket is deleted and created anew | the end of the watch, with [`OrderedError::StreamRecreated`](crate::jetstream::OrderedError::StreamRecreated) |
 //! | JetStream is off, or not for the account | an error, at once |
 //! | the connection is lost | the client's hooks; calls have an outcome, and a watch goes on with the next connection |
 //! | the client is closed | an error, and the end of every watch |
-//!
-//! A listing ends with a timeout when nothing was heard for the time of a request, whatever is wrong.
+//! | a listing hears nothing for the time of a request | a timeout, whatever is wrong |
+//! | a program ends without a word | nobody is left to be told; the server removes its consumers half a minute later |
 
 mod bucket;
 mod config;

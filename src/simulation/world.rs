@@ -164,6 +164,16 @@ impl Simulation {
         Ok(())
     }
 
+    /// Ends the world: everything that was planned, is on its way or listens is dropped. A server that
+    /// holds the simulation, to plan something or to toss a coin, is held by it in turn, and without
+    /// this neither of the two is ever dropped.
+    pub fn end(&self) {
+        let events = self.world.events.take();
+        let network = self.world.network.take();
+        // user code
+        drop((events, network));
+    }
+
     /// How long things are on their way: something within the range, for each of them. Default: 0.1
     /// to 1 ms. Connections keep their order.
     pub fn set_latency(&self, range: Range<Duration>) {

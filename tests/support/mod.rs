@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 pub mod memory;
+pub mod seen;
 pub mod simulated;
 
 use evnats::{Client, EventLoop, Options};

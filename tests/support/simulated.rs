@@ -154,6 +154,17 @@ impl SimulatedServer {
         self.listen();
     }
 
+    /// Ends the server and its world, which hold each other. Returns whether nothing else holds on to
+    /// the server.
+    pub fn end(self) -> bool {
+        let state = Rc::downgrade(&self.state);
+        let clients = std::mem::take(&mut self.state.borrow_mut().clients);
+        drop(clients);
+        self.simulation.end();
+        drop(self);
+        state.strong_count() == 0
+    }
+
     /// Has something go wrong from now on.
     pub fn set_trouble(&self, trouble: Trouble) {
         self.state.borrow_mut().trouble = trouble;

@@ -240,7 +240,8 @@ impl ServerPool {
         let delay = self.config.first_delay.saturating_mul(factor).min(self.config.max_delay);
         let demands_tls = self.current.as_ref().is_some_and(|s| s.url.scheme().demands_tls());
         let jitter = if demands_tls { self.config.jitter_tls } else { self.config.jitter };
-        delay + jitter.mul_f64(self.random_below(1 << 20) as f64 / f64::from(1 << 20))
+        let part = self.random_below(1 << 20) as f64 / f64::from(1 << 20);
+        delay.saturating_add(jitter.mul_f64(part))
     }
 
     /// Makes the next attempt without a pause.

@@ -183,15 +183,20 @@ impl<S, R, F> Session<S, R, F> {
     /// Ends a subscription after everything that the server has sent for it. The fence's event
     /// comes after the last message and [`Event::SubscriptionEnded`]. The timeout starts with the
     /// next [`handle_turn`](Self::handle_turn).
+    ///
+    /// Without a connection, or for the second time, it needs room in the buffer, as a flush does.
+    /// If there is none, the fence fails with [`CommandError::BufferFull`] or
+    /// [`CommandError::NotConnected`], and the subscription stays as it was.
     pub fn drain_subscription(&mut self, id: SubscriptionId, timeout: Duration, context: F) {
         if let Some(handoff) = self.handoff.as_deref_mut().filter(|next| next.has_joined()) {
             return handoff.delayed_drains.push(DelayedDrain { id, timeout, context });
         }
-        let Some(entry) = self.subscriptions.get_mut(id) else {
-            let outcome = Err(FlushError::Command(CommandError::UnknownSubscription));
-            return self.events.push_back(Event::Fence { context, outcome });
-        };
-        if !std::mem::replace(&mut entry.draining, true) {
+        if let Err(error) = self.check_drain(id) {
+            return self.refuse_fence(context, error);
+        }
+        if let Some(entry) = self.subscriptions.get_mut(id)
+            && !std::mem::replace(&mut entry.draining, true)
+        {
             let position = entry.position;
             self.write_unsubscribe(id, position, None);
             // cannot fail: the id was just looked up
@@ -209,8 +214,7 @@ impl<S, R, F> Session<S, R, F> {
     /// buffer is full can wait for the end of it.
     pub fn flush(&mut self, timeout: Duration, context: F) {
         if let Err(error) = self.life.check().and_then(|()| self.check_room_for_fence()) {
-            let outcome = Err(FlushError::Command(error));
-            return self.events.push_back(Event::Fence { context, outcome });
+            return self.refuse_fence(context, error);
         }
         self.push_fence(Purpose::Flush { context, timeout });
     }
@@ -296,6 +300,15 @@ impl<S, R, F> Session<S, R, F> {
         const BEYOND: usize = 64 * 1024;
         let limit = self.config.max_buffered.saturating_add(BEYOND);
         if self.is_open() && self.outgoing.len() < limit { Ok(()) } else { self.check_room() }
+    }
+
+    fn check_drain(&mut self, id: SubscriptionId) -> Result<(), CommandError> {
+        let entry = self.subscriptions.get(id).ok_or(CommandError::UnknownSubscription)?;
+        match self.current.is_open() && !entry.draining {
+            // as an unsubscribe does, it always finds room: once for each subscription
+            true => Ok(()),
+            false => self.check_room(),
+        }
     }
 
     fn check_subscribe(&mut self, subject: &str, queue: Option<&str>) -> Result<(), CommandError> {
@@ -407,13 +420,18 @@ impl<S, R, F> Session<S, R, F> {
 
     pub(super) fn push_fence(&mut self, purpose: Purpose<F>) {
         self.outgoing.buffer().extend_from_slice(encode::PING);
-        self.fences.push(purpose);
+        self.fences.push(purpose, self.outgoing.position());
     }
 
     // ---- outcomes -----------------------------------------------------------------------------
 
     pub(super) fn fail_request(&mut self, context: R, error: RequestError) {
         self.events.push_back(Event::Reply { context, outcome: Err(error) });
+    }
+
+    fn refuse_fence(&mut self, context: F, error: CommandError) {
+        let outcome = Err(FlushError::Command(error));
+        self.events.push_back(Event::Fence { context, outcome });
     }
 
     pub(super) fn fail_fence(&mut self, purpose: Purpose<F>, error: FlushError) {

@@ -248,7 +248,7 @@ impl<S, R, F> Session<S, R, F> {
     fn handle_pong(&mut self) {
         self.current.handle_pong();
         // a PONG that nobody asked for is odd, and does no harm
-        if let Some(fence) = self.fences.pop() {
+        if let Some(fence) = self.fences.pop_answered(self.outgoing.total_sent()) {
             self.pass_fence(fence);
         }
     }
@@ -272,7 +272,7 @@ impl<S, R, F> Session<S, R, F> {
                 self.end_all_subscriptions(EndReason::Drained);
                 self.life.enter(DrainStage::Requests);
             }
-            Purpose::Leave => self.pass_leave(),
+            Purpose::Leave => self.finish_move(),
             Purpose::Final => self.finish(DisconnectReason::Drained),
         }
     }

@@ -12,7 +12,7 @@ use crate::tables::requests;
 use crate::tables::subscriptions::SubscriptionId;
 use crate::wire::decode::Decoded;
 use crate::wire::encode;
-use crate::wire::error::{ProtocolError, ServerError, ServerErrorKind};
+use crate::wire::error::{ServerError, ServerErrorKind};
 use crate::wire::message::Message;
 use crate::wire::op::ServerOp;
 use std::time::Instant;
@@ -167,19 +167,9 @@ impl<S, R, F> Session<S, R, F> {
         self.outgoing.hold();
     }
 
-    /// The old server has answered the last fence.
-    pub(super) fn pass_leave(&mut self) {
-        if self.outgoing.writable_len() > 0 {
-            // it cannot have read what has not been written
-            let (verb, phase) = ("PONG", "a move");
-            let error = ProtocolError::Unexpected { verb, phase };
-            return self.lose_connection(DisconnectReason::Protocol(error));
-        }
-        self.finish_move();
-    }
-
-    /// The old server has nothing more to send: the next one takes its place.
-    fn finish_move(&mut self) {
+    /// The old server has answered the last fence, of which it has read every byte, and has nothing
+    /// more to send: the next one takes its place.
+    pub(super) fn finish_move(&mut self) {
         let Some(handoff) = self.handoff.take() else { return };
         let mut handoff = *handoff;
         let arrived = handoff.take_arrived();
@@ -225,7 +215,9 @@ impl<S, R, F> Session<S, R, F> {
             if let Some(entry) = self.subscriptions.get_mut(id) {
                 entry.draining = true;
             }
-            self.fences.push(Purpose::Drain { subscription: id, context, timeout });
+            // without a PING: all fences fail with the connection
+            let purpose = Purpose::Drain { subscription: id, context, timeout };
+            self.fences.push(purpose, self.outgoing.position());
         }
     }
 

@@ -113,6 +113,7 @@ impl<S, R, F> Session<S, R, F> {
     /// a subscription to a maximum is written anew, behind its `SUB`; other `UNSUB`s are drains.
     fn filter_outgoing(&mut self, mut keeps: impl FnMut(&mut Self, &ClientOp) -> bool) {
         let mut decoder = self.outgoing.take();
+        let mut pings = 0;
         // these are the session's own bytes, so they decode
         while let Ok(Some(op)) = decoder.next_op() {
             let is_maximum = |sid| !self.is_waiting(sid, |entry| entry.draining);
@@ -122,6 +123,10 @@ impl<S, R, F> Session<S, R, F> {
             if keeps(self, &op) {
                 self.record_position(&op);
                 op.encode(self.outgoing.buffer());
+                if matches!(op, ClientOp::Ping) {
+                    self.fences.set_position(pings, self.outgoing.position());
+                    pings += 1;
+                }
                 self.write_maximum(&op);
             } else if let ClientOp::Publish(message) = &op {
                 self.uncount_sent(message.len());

@@ -83,6 +83,9 @@ impl<S, R, F> Session<S, R, F> {
 
     fn time_out(&mut self, request: Request<R>) {
         let is_unsent = !request.was_sent(self.outgoing.total_sent());
+        if !is_unsent {
+            self.requests.record_unanswered();
+        }
         // without a connection, what waits is looked at again before it is sent
         let is_abandoned = is_unsent && !self.is_open();
         if is_abandoned {

@@ -17,6 +17,8 @@ pub(crate) struct Fence<F> {
     pub(crate) purpose: Purpose<F>,
     /// When the `PING` was handed to the transport.
     pub(crate) sent: Option<Instant>,
+    /// Where its `PING` ends in the outgoing stream.
+    position: u64,
 }
 
 #[derive(Debug)]
@@ -63,12 +65,27 @@ impl<F> Default for Fences<F> {
 }
 
 impl<F> Fences<F> {
-    pub(crate) fn push(&mut self, purpose: Purpose<F>) {
+    /// A fence whose `PING` ends at this position of the outgoing stream.
+    pub(crate) fn push(&mut self, purpose: Purpose<F>, position: u64) {
         self.waiting += usize::from(purpose.timeout().is_some());
-        self.queue.push_back(Fence { purpose, sent: None });
+        self.queue.push_back(Fence { purpose, sent: None, position });
     }
 
-    /// The fence that a `PONG` answers.
+    /// The `PING` of the fence with this place in the queue ends elsewhere from now on.
+    pub(crate) fn set_position(&mut self, place: usize, position: u64) {
+        if let Some(fence) = self.queue.get_mut(place) {
+            fence.position = position;
+        }
+    }
+
+    /// The fence that a `PONG` answers, given that the stream up to `sent` has been written. A `PONG`
+    /// that nobody has asked for answers none.
+    pub(crate) fn pop_answered(&mut self, sent: u64) -> Option<Fence<F>> {
+        self.queue.front().filter(|fence| fence.position <= sent)?;
+        self.pop()
+    }
+
+    /// The first fence.
     pub(crate) fn pop(&mut self) -> Option<Fence<F>> {
         let fence = self.queue.pop_front()?;
         // the memory of a peak
@@ -178,9 +195,9 @@ mod tests {
     fn a_fence_that_timed_out_keeps_its_place() {
         let mut fences = Fences::default();
         let now = Instant::now();
-        fences.push(Purpose::Flush { context: 1, timeout: SECOND });
-        fences.push(Purpose::KeepAlive);
-        fences.push(Purpose::Flush { context: 2, timeout: 2 * SECOND });
+        fences.push(Purpose::Flush { context: 1, timeout: SECOND }, 0);
+        fences.push(Purpose::KeepAlive, 0);
+        fences.push(Purpose::Flush { context: 2, timeout: 2 * SECOND }, 0);
         assert!(fences.has_unarmed());
         fences.arm(now);
         assert_eq!(fences.next_deadline(), Some(now + SECOND));

@@ -60,6 +60,8 @@ pub(crate) struct Requests<T> {
     /// `MSG <prefix>.<id>.`: how the line of a reply begins. What follows the verb is the inbox.
     line_start: String,
     inbox_state: InboxState,
+    /// The reply to a request that has ended may come on this connection.
+    owes_reply: bool,
     /// For denials, which name a subject and may come by the thousand; there while they come.
     by_subject: Option<BySubject>,
 }
@@ -99,6 +101,7 @@ impl<T> Requests<T> {
             count: 0,
             line_start: format!("{VERB}{prefix}.{}.", base62(random.u128())),
             inbox_state: InboxState::Unused,
+            owes_reply: false,
             by_subject: None,
         }
     }
@@ -151,6 +154,7 @@ impl<T> Requests<T> {
 
     /// The server that knew of the inbox is gone.
     pub(crate) fn handle_disconnected(&mut self) {
+        self.owes_reply = false;
         if self.inbox_state == InboxState::Subscribed {
             self.inbox_state = InboxState::ToRestore;
         }
@@ -209,9 +213,25 @@ impl<T> Requests<T> {
     pub(crate) fn take_answered(&mut self, subject: &[u8]) -> Option<Request<T>> {
         match subject.strip_prefix(self.inbox().as_bytes()) {
             Some(token) => self.take(token),
-            // an account's subject mapping can rewrite inboxes; then a lone request is meant
+            None => self.take_rewritten(subject),
+        }
+    }
+
+    /// An account's subject mapping can rewrite inboxes. If it leaves the token, that tells which
+    /// request is meant; if not, it is the only one that a reply can be for.
+    #[cold]
+    fn take_rewritten(&mut self, subject: &[u8]) -> Option<Request<T>> {
+        let token = subject.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+        match token::decode(token) {
+            Some(_) => self.take(token),
+            None if self.owes_reply => None,
             None => self.take_only(),
         }
+    }
+
+    /// A request that was sent has ended without a reply, which may still come.
+    pub(crate) fn record_unanswered(&mut self) {
+        self.owes_reply = true;
     }
 
     /// Ends the request whose replies have this subject.

@@ -427,6 +427,7 @@ impl<Op> fmt::Debug for Decoder<Op> {
 mod tests {
     use super::*;
     use crate::wire::message::Message;
+    use crate::wire::op::ClientOp;
 
     const STREAM: &[u8] = b"INFO {\"server_id\":\"x\"} \r\n+OK\r\nMSG a.b 1 5\r\nhello\r\n\
         PING\r\nHMSG a 2 r 12 14\r\nNATS/1.0\r\n\r\nhi\r\nMSG s 1  0\r\n\r\n-ERR 'no'\r\nPONG\r\n";
@@ -475,6 +476,22 @@ mod tests {
                     State::Broken(error) => panic!("{error}"),
                 }
             }
+        }
+    }
+
+    /// What they leave out counts as what servers assume.
+    #[test]
+    fn the_connects_of_other_clients_are_understood() {
+        for line in [
+            "CONNECT {}",
+            r#"CONNECT {"verbose":false,"pedantic":false,"lang":"nats.js","version":"2.29.3"}"#,
+            r#"CONNECT {"protocol":1,"version":"3.0.2","lang":"nats.deno","verbose":false,"pedantic":false,"user":"u","pass":"p","headers":true,"no_responders":true}"#,
+            r#"CONNECT {"verbose":false,"pedantic":false,"tls_required":false,"name":"","lang":"go","version":"1.45.0","protocol":1,"echo":true,"headers":true,"no_responders":true}"#,
+            r#"CONNECT {"verbose":false,"pedantic":false,"sig":"","tls_required":false,"name":"","lang":"C","version":"3.10.0","protocol":1,"echo":true,"headers":true,"no_responders":true}"#,
+        ] {
+            let mut decoder: Decoder<ClientOp> = Decoder::default();
+            decoder.feed(format!("{line}\r\n").as_bytes());
+            assert!(matches!(decoder.next_op(), Ok(Some(ClientOp::Connect(_)))), "{line}");
         }
     }
 

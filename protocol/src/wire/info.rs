@@ -187,6 +187,10 @@ pub struct Authentication {
     /// The server's nonce, signed: base64 for URLs, without padding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sig: Option<Secret>,
+    /// The server's nonce, signed by a proxy that the server trusts, beside the client's own
+    /// credentials: base64 for URLs, without padding (server 2.12, ADR-55).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_sig: Option<Secret>,
 }
 
 impl ConnectInfo {
@@ -269,6 +273,13 @@ impl Authentication {
     #[must_use]
     pub fn sig(mut self, sig: impl Into<Secret>) -> Self {
         self.sig = Some(sig.into());
+        self
+    }
+
+    /// Sets the nonce signed by a trusted proxy: base64 for URLs, without padding.
+    #[must_use]
+    pub fn proxy_sig(mut self, sig: impl Into<Secret>) -> Self {
+        self.proxy_sig = Some(sig.into());
         self
     }
 }

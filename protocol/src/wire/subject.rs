@@ -45,6 +45,11 @@ pub enum SubjectErrorKind {
         /// Offset of the `>` in bytes.
         position: usize,
     },
+    /// Bytes that are not UTF-8, in a subject that a peer has named.
+    NotText {
+        /// Offset of the first of them.
+        position: usize,
+    },
 }
 
 impl SubjectError {
@@ -78,6 +83,7 @@ impl fmt::Display for SubjectErrorKind {
             Self::MisplacedTail { position } => {
                 write!(f, "'>' before the last token, at byte {position}")
             }
+            Self::NotText { position } => write!(f, "no UTF-8 at byte {position}"),
         }
     }
 }
@@ -115,6 +121,17 @@ pub fn check_queue_group(name: &str) -> Result<(), SubjectError> {
         Some(position) => Err(forbidden(name, position)),
         None => Ok(()),
     }
+}
+
+/// The text of a subject that a peer has named.
+///
+/// # Errors
+/// It is not UTF-8, and so cannot be written here.
+pub fn text(subject: &[u8]) -> Result<&str, SubjectError> {
+    std::str::from_utf8(subject).map_err(|error| {
+        let kind = SubjectErrorKind::NotText { position: error.valid_up_to() };
+        SubjectError::new(&String::from_utf8_lossy(subject), kind)
+    })
 }
 
 /// Whether a subscription to `pattern` receives what is published to `subject`.

@@ -212,6 +212,41 @@ fn without_a_connection_fences_that_timed_out_do_not_fill_the_buffer() {
 }
 
 #[test]
+fn without_a_connection_drains_need_room_as_every_command_does() {
+    let mut driver = unconnected(4096);
+    let mut subscribe =
+        || driver.session.subscribe("some.subject", None, "s").expect("a subscription");
+    let ids: Vec<_> = (0..2000).map(|_| subscribe()).collect();
+    for id in &ids {
+        driver.session.drain_subscription(*id, 60 * crate::support::SECOND, "drain");
+    }
+    // one of a small subscription is at most a SUB, an UNSUB and a PING more
+    assert!(driver.session.buffered_len() < 4096 + 100, "{}", driver.session.buffered_len());
+    let refused = driver.events();
+    assert!(refused.len() > 1900, "{}", refused.len());
+    let full =
+        "no fence drain: the outgoing buffer is full (4096 bytes); try again when it is writable";
+    assert!(refused.iter().all(|event| event == full), "{}", refused[0]);
+    // who was refused is subscribed as before
+    assert_eq!(driver.session.subscription_count(), 2000);
+    driver.reconnect();
+    let taken = 2000 - refused.len();
+    let ended = driver.events_after("PONG\r\n".repeat(taken));
+    assert_eq!(ended.iter().filter(|event| event.starts_with("fence")).count(), taken);
+    assert_eq!(driver.session.subscription_count(), refused.len());
+}
+
+#[test]
+fn drained_again_and_again_a_subscription_does_not_fill_the_buffer() {
+    let mut driver = Driver::ready_with(config(|config| config.max_buffered = 100));
+    let id = driver.session.subscribe("a", None, "s").unwrap();
+    for _ in 0..1000 {
+        driver.session.drain_subscription(id, crate::support::SECOND, "drain");
+    }
+    assert!(driver.session.buffered_len() < 120, "{}", driver.session.buffered_len());
+}
+
+#[test]
 fn statistics_count_what_was_sent() {
     let mut driver = unconnected(4096);
     let sent = |driver: &Driver| {

@@ -36,6 +36,7 @@ fn a_drained_subscription_ends_with_its_maximum_if_that_comes_first() {
     let id = driver.session.subscribe("a", None, "sub").unwrap();
     driver.session.unsubscribe_after(id, 1).unwrap();
     driver.session.drain_subscription(id, 5 * SECOND, "drain");
+    driver.written();
     let expected = ["message 2: 1", "sub ended: max", "fence drain: 0ns"];
     assert_eq!(driver.events_after(msg("a", 2, "1") + "PONG\r\n"), expected);
 }

@@ -86,3 +86,33 @@ fn fences_fail_at_disconnect_in_order() {
     ];
     assert_eq!(driver.events(), expected);
 }
+
+#[test]
+fn a_pong_that_nobody_asked_for_passes_no_fence() {
+    let mut driver = Driver::ready();
+    driver.session.flush(SECOND, "flush");
+    driver.session.handle_turn(driver.now);
+    assert!(driver.events_after("PONG\r\n").is_empty(), "its PING has not been written");
+    let mut leg = driver.session.leg(Which::Current);
+    leg.handle_written(leg.writable_len() - 1);
+    assert!(driver.events_after("PONG\r\n").is_empty(), "nor all of it");
+    driver.session.leg(Which::Current).handle_written(1);
+    assert_eq!(driver.events_after("PONG\r\n"), ["fence flush: 0ns"]);
+}
+
+/// What waits is written anew when the server has less room for it.
+#[test]
+fn a_fence_is_passed_where_its_ping_has_come_to_stand() {
+    let mut driver = Driver::connected();
+    driver.publish("a", &"x".repeat(500));
+    driver.session.flush(SECOND, "first");
+    driver.publish("a", &"x".repeat(500));
+    driver.session.flush(SECOND, "second");
+    driver.events_after("INFO {\"max_payload\":100}\r\n");
+    driver.written();
+    let failed = driver.events_after("PONG\r\n");
+    assert_eq!(failed.len(), 3, "connected, and two messages too large: {failed:?}");
+    assert_eq!(driver.written(), ["PING", "PING"]);
+    let expected = ["fence first: 0ns", "fence second: 0ns"];
+    assert_eq!(driver.events_after("PONG\r\nPONG\r\n"), expected);
+}

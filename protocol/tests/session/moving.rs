@@ -476,9 +476,12 @@ fn a_half_written_frame_is_not_continued_at_the_next_server() {
     driver.publish("p", "0123456789\r\nSUB > 99\r\n");
     driver.session.leg(Which::Current).handle_written(19);
     assert!(driver.wait(SECOND).is_empty(), "it leaves");
-    let events = driver.events_after("PONG\r\n");
-    let reason = "disconnected: protocol violation by the server: unexpected PONG during a move";
-    assert_eq!(events[0], reason, "nobody has asked");
+    assert!(driver.events_after("PONG\r\n").is_empty(), "nobody has asked");
+    let mut leg = driver.session.leg(Which::Current);
+    let rest: Vec<u8> = leg.chunks().flatten().copied().collect();
+    assert!(rest.starts_with(b"9\r\nSUB > 99\r\n"), "{}", String::from_utf8_lossy(&rest));
+    leg.handle_written(rest.len());
+    assert_eq!(driver.events_after("PONG\r\n"), ["moved"]);
     assert_eq!(driver.session.leg(Which::Current).writable_len(), 0);
 }
 

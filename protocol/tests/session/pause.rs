@@ -161,6 +161,7 @@ fn to_drain_is_to_resume() {
     driver.events_after(messages(&["1"]));
     driver.session.drain_subscription(id, SECOND, "drain");
     assert_eq!(driver.session.pause(id), Err(CommandError::Draining));
+    driver.written();
     let expected = ["message 2: 1", "message 2: 2", "a ended: drained", "fence drain: 0ns"];
     assert_eq!(driver.events_after(messages(&["2"]) + "PONG\r\n"), expected);
 

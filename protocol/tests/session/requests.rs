@@ -110,6 +110,23 @@ fn request_mux_with_mapped_subject() {
 }
 
 #[test]
+fn a_late_reply_under_a_rewritten_subject_is_for_nobody_else() {
+    let mut driver = Driver::ready();
+    let inbox = driver.inbox_of("a");
+    let token = inbox.rsplit_once('.').unwrap().1.to_owned();
+    driver.wait(5 * SECOND);
+    let inbox_of_b = driver.inbox_of("b");
+    // the token tells whose it is
+    assert!(driver.events_after(msg(&format!("mapped.{token}"), 1, "late")).is_empty());
+    // and without one it may be the late one
+    assert!(driver.events_after(msg("mapped.inbox", 1, "late")).is_empty());
+    let token = inbox_of_b.rsplit_once('.').unwrap().1;
+    driver.inbox_of("c");
+    assert_eq!(driver.events_after(msg(&format!("mapped.{token}"), 1, "x")), ["reply b: x"]);
+    assert_eq!(driver.session.statistics().late_messages, 2);
+}
+
+#[test]
 fn a_wrong_token_in_the_right_inbox_finds_no_request() {
     let mut driver = Driver::ready();
     let inbox = driver.inbox_of("a");

@@ -1,21 +1,14 @@
 //! The platform on a lent selector: a host waits for events, and hands over those of the loop.
 
-use super::contract::{LookUp, Platform};
-use super::system::System;
+use super::system::{System, Waiting};
 use crate::event_loop::alarm::Wake;
-use crate::event_loop::readiness::{Readiness, SetReadiness};
-use crate::event_loop::selector::Selector;
-use crate::event_loop::transport::Transport;
+use crate::event_loop::readiness::Readiness;
 use mio::{Registry, Token};
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
-#[cfg(unix)]
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(in crate::event_loop) struct Lent {
     system: System,
@@ -38,9 +31,9 @@ impl Lent {
     }
 }
 
-impl Selector for Lent {
-    fn registry(&self) -> Option<&Registry> {
-        Some(&self.system.registry)
+impl Waiting for Lent {
+    fn system(&self) -> &System {
+        &self.system
     }
 
     fn first_token(&self) -> usize {
@@ -49,20 +42,6 @@ impl Selector for Lent {
 
     fn tokens(&self) -> usize {
         self.tokens.len()
-    }
-
-    fn is_forked(&self) -> bool {
-        self.system.is_forked()
-    }
-}
-
-impl Platform for Lent {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn random(&self) -> u64 {
-        self.system.random()
     }
 
     fn wait(
@@ -93,22 +72,5 @@ impl Platform for Lent {
             self.events.borrow_mut().push((index, Readiness::from(event)));
         }
         is_own
-    }
-
-    fn look_up(&self, host: &str, port: u16, done: SetReadiness) -> io::Result<Box<dyn LookUp>> {
-        self.system.look_up(host, port, done)
-    }
-
-    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Transport>> {
-        self.system.connect(address)
-    }
-
-    fn connect_unix(&self, path: &Path) -> io::Result<Box<dyn Transport>> {
-        self.system.connect_unix(path)
-    }
-
-    #[cfg(unix)]
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        self.system.registry.as_fd()
     }
 }

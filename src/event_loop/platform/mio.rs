@@ -1,20 +1,13 @@
 //! The platform of mio: a selector of the loop's own.
 
-use super::contract::{LookUp, Platform};
-use super::system::System;
+use super::system::{System, Waiting};
 use crate::event_loop::alarm::Wake;
-use crate::event_loop::readiness::{Readiness, SetReadiness};
-use crate::event_loop::selector::Selector;
-use crate::event_loop::transport::Transport;
-use mio::{Events, Poll, Registry, Token, Waker};
+use crate::event_loop::readiness::Readiness;
+use mio::{Events, Poll, Token, Waker};
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
-#[cfg(unix)]
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(in crate::event_loop) struct Mio {
     system: System,
@@ -38,28 +31,14 @@ impl Mio {
     }
 }
 
-impl Selector for Mio {
-    fn registry(&self) -> Option<&Registry> {
-        Some(&self.system.registry)
+impl Waiting for Mio {
+    fn system(&self) -> &System {
+        &self.system
     }
 
     /// The last token is the waker's.
     fn tokens(&self) -> usize {
         usize::MAX
-    }
-
-    fn is_forked(&self) -> bool {
-        self.system.is_forked()
-    }
-}
-
-impl Platform for Mio {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn random(&self) -> u64 {
-        self.system.random()
     }
 
     fn wait(
@@ -89,22 +68,5 @@ impl Platform for Mio {
                 log::error!("cannot wake the event loop: {error}");
             }
         })
-    }
-
-    fn look_up(&self, host: &str, port: u16, done: SetReadiness) -> io::Result<Box<dyn LookUp>> {
-        self.system.look_up(host, port, done)
-    }
-
-    fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Transport>> {
-        self.system.connect(address)
-    }
-
-    fn connect_unix(&self, path: &Path) -> io::Result<Box<dyn Transport>> {
-        self.system.connect_unix(path)
-    }
-
-    #[cfg(unix)]
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        self.system.registry.as_fd()
     }
 }

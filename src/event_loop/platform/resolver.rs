@@ -16,7 +16,7 @@ use std::thread;
 const MAX_THREADS: usize = 4;
 
 type Answer = io::Result<Vec<SocketAddr>>;
-type Look = fn(&str, u16) -> Answer;
+type Look = Arc<dyn Fn(&str, u16) -> Answer + Send + Sync>;
 
 pub(super) struct Resolver {
     jobs: Arc<Mutex<Jobs>>,
@@ -45,7 +45,7 @@ struct Pending {
 
 impl Default for Resolver {
     fn default() -> Self {
-        Self::new(|host, port| (host, port).to_socket_addrs().map(Iterator::collect))
+        Self::new(Arc::new(|host, port| (host, port).to_socket_addrs().map(Iterator::collect)))
     }
 }
 
@@ -75,11 +75,11 @@ impl Resolver {
     }
 
     fn start_thread(&self) -> io::Result<()> {
-        let (jobs, look) = (self.jobs.clone(), self.look);
+        let (jobs, look) = (self.jobs.clone(), self.look.clone());
         let thread = thread::Builder::new().name("evnats-resolver".into());
         thread.spawn(move || {
             while let Some(job) = next_job(&jobs) {
-                job.run(look);
+                job.run(&look);
             }
         })?;
         Ok(())
@@ -97,7 +97,7 @@ impl Job {
         self.asker.strong_count() > 0
     }
 
-    fn run(self, look: Look) {
+    fn run(self, look: &Look) {
         let answer = look(&self.host, self.port);
         // an asker that is gone by now wants neither the answer nor the wake-up
         if self.answer.send(answer).is_ok() {
@@ -130,7 +130,7 @@ fn next_job(jobs: &Mutex<Jobs>) -> Option<Job> {
 }
 
 /// Nothing panics while the jobs are locked.
-fn lock(jobs: &Mutex<Jobs>) -> MutexGuard<'_, Jobs> {
+fn lock<T>(jobs: &Mutex<T>) -> MutexGuard<'_, T> {
     jobs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -149,6 +149,46 @@ mod tests {
         (SetReadiness::new(Token(0), Arc::new(Reported::new(Arc::new(alarm)))), woken)
     }
 
+    /// Looks names up for as long as it is held.
+    #[derive(Default)]
+    struct Hanging {
+        begun: AtomicUsize,
+        held: Mutex<()>,
+    }
+
+    impl Hanging {
+        fn resolver() -> (Arc<Self>, Resolver) {
+            let hanging = Arc::new(Self::default());
+            let looked = hanging.clone();
+            let resolver = Resolver::new(Arc::new(move |_: &str, _| {
+                looked.begun.fetch_add(1, Ordering::SeqCst);
+                drop(lock(&looked.held));
+                Ok(Vec::new())
+            }));
+            (hanging, resolver)
+        }
+
+        fn hold(&self) -> MutexGuard<'_, ()> {
+            lock(&self.held)
+        }
+
+        fn begun(&self) -> usize {
+            self.begun.load(Ordering::SeqCst)
+        }
+
+        fn wait_until_all_hang(&self) {
+            while self.begun() < MAX_THREADS {
+                thread::yield_now();
+            }
+        }
+    }
+
+    fn wait_until_no_thread_is_left(jobs: &Mutex<Jobs>) {
+        while lock(jobs).threads > 0 {
+            thread::yield_now();
+        }
+    }
+
     #[test]
     fn an_answer_wakes_the_one_who_asked() {
         let resolver = Resolver::default();
@@ -161,23 +201,15 @@ mod tests {
 
     #[test]
     fn names_that_hang_take_no_more_threads_and_what_nobody_waits_for_is_not_begun() {
-        static BEGUN: AtomicUsize = AtomicUsize::new(0);
-        static HANG: Mutex<()> = Mutex::new(());
-        let hang = HANG.lock().expect("not poisoned");
-        let resolver = Resolver::new(|_, _| {
-            BEGUN.fetch_add(1, Ordering::SeqCst);
-            drop(HANG.lock());
-            Ok(Vec::new())
-        });
+        let (hanging, resolver) = Hanging::resolver();
+        let hang = hanging.hold();
         let (done, _woken) = readiness();
         let ask = |count| -> Vec<_> {
             let asked = (0..count).map(|_| resolver.look_up("name", 1, done.clone()));
             asked.map(|pending| pending.expect("accepted")).collect()
         };
         let mut first = ask(MAX_THREADS);
-        while BEGUN.load(Ordering::SeqCst) < MAX_THREADS {
-            thread::yield_now();
-        }
+        hanging.wait_until_all_hang();
         // a hundred attempts, each given up for the next one
         (0..100).for_each(|_| drop(ask(1)));
         assert!(lock(&resolver.jobs).waiting.len() <= 1);
@@ -187,34 +219,22 @@ mod tests {
                 thread::yield_now();
             }
         }
-        while lock(&resolver.jobs).threads > 0 {
-            thread::yield_now();
-        }
-        assert_eq!(BEGUN.load(Ordering::SeqCst), MAX_THREADS);
+        wait_until_no_thread_is_left(&resolver.jobs);
+        assert_eq!(hanging.begun(), MAX_THREADS);
     }
 
     #[test]
     fn a_resolver_that_is_gone_begins_no_other_look_up() {
-        static BEGUN: AtomicUsize = AtomicUsize::new(0);
-        static HANG: Mutex<()> = Mutex::new(());
-        let hang = HANG.lock().expect("not poisoned");
-        let resolver = Resolver::new(|_, _| {
-            BEGUN.fetch_add(1, Ordering::SeqCst);
-            drop(HANG.lock());
-            Ok(Vec::new())
-        });
+        let (hanging, resolver) = Hanging::resolver();
+        let hang = hanging.hold();
         let (done, _woken) = readiness();
         let asked = (0..2 * MAX_THREADS).map(|_| resolver.look_up("name", 1, done.clone()));
         let asked: Vec<_> = asked.map(|pending| pending.expect("accepted")).collect();
-        while BEGUN.load(Ordering::SeqCst) < MAX_THREADS {
-            thread::yield_now();
-        }
+        hanging.wait_until_all_hang();
         let jobs = resolver.jobs.clone();
         drop(resolver);
         drop(hang);
-        while lock(&jobs).threads > 0 {
-            thread::yield_now();
-        }
-        assert_eq!((BEGUN.load(Ordering::SeqCst), asked.len()), (MAX_THREADS, 2 * MAX_THREADS));
+        wait_until_no_thread_is_left(&jobs);
+        assert_eq!((hanging.begun(), asked.len()), (MAX_THREADS, 2 * MAX_THREADS));
     }
 }

@@ -36,6 +36,10 @@
 //! talks to servers with plain std sockets, so that no fault of the client under test can hide in
 //! it.
 
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;
+
 mod accounts;
 mod apt;
 mod certificates;

@@ -68,6 +68,16 @@ fn the_jitter_stays_within_its_limit_and_is_another_one_each_time() {
 }
 
 #[test]
+fn a_pause_beyond_all_measure_is_a_long_pause_and_no_panic() {
+    let mut pool = pool("a", |config| {
+        (config.first_delay, config.max_delay) = (Duration::MAX, Duration::MAX);
+        config.jitter = Duration::MAX;
+    });
+    pool.advance();
+    assert_eq!(pool.advance(), Some(Duration::MAX));
+}
+
+#[test]
 fn a_connection_that_lasted_starts_again_from_the_first_pass() {
     let mut pool = pool("a,b", |_| {});
     let now = Instant::now();

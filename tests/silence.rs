@@ -1,0 +1,373 @@
+//! Silence is never the answer: every row of the tables "When nothing comes", in the docs of `Client`
+//! and of `kv`, with the tests that show it; and those of them that belong nowhere else.
+
+mod support;
+
+use evnats::jetstream::ConsumerInfo;
+use evnats::kv::{Config, KeyValue, Update, WatchOptions};
+use evnats::{Client, EventLoop, FlushError, Options, OutgoingMessage};
+use evnats_harness::{Cluster, Server};
+use serde_json::Value;
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use support::{Log, finish_with, turn_until, unique};
+
+/// The first words of a row, and its tests.
+const CLIENT: &[(&str, &[&str])] = &[
+    (
+        "no server can be reached",
+        &[
+            "a_server_that_cannot_be_reached_is_reported_to_everybody_who_waits",
+            "handshake_timeout_no_info_and_no_pong",
+            "garbage_instead_of_info",
+        ],
+    ),
+    (
+        "a name is not found",
+        &[
+            "a_name_that_does_not_exist_and_a_port_where_nobody_listens",
+            "names_that_hang_take_no_more_threads_and_what_nobody_waits_for_is_not_begun",
+        ],
+    ),
+    (
+        "the server does not accept the credentials",
+        &["the_same_authentication_error_twice_stops_a_client_unless_it_is_to_go_on"],
+    ),
+    (
+        "the server falls silent",
+        &[
+            "a_server_that_is_frozen_is_left_as_stale_and_taken_back",
+            "keep_alive_notices_a_paused_server_although_we_publish_constantly",
+            "a_server_that_streams_and_never_answers_is_stale",
+        ],
+    ),
+    (
+        "the connection is lost",
+        &["requests_in_flight_are_unknown_and_those_made_while_down_are_answered_after"],
+    ),
+    (
+        "there is no connection",
+        &[
+            "the_reconnect_buffer_refuses_what_is_beyond_it_and_says_when_there_is_room",
+            "a_request_made_while_down_that_nobody_waits_for_any_more_is_not_sent",
+            "without_a_connection_drains_need_room_as_every_command_does",
+        ],
+    ),
+    (
+        "nobody listens on the subject of a request",
+        &["requests_are_answered_and_no_responders_is_an_error_of_its_own"],
+    ),
+    ("whoever listens does not answer", &["promise_3_every_one_shot_callback_runs_exactly_once"]),
+    (
+        "a request, or the inbox",
+        &[
+            "what_is_not_permitted_is_told_to_whom_it_concerns_and_the_connection_stays",
+            "requests_whose_inbox_is_not_permitted_fail_at_once_and_another_prefix_helps",
+        ],
+    ),
+    (
+        "a subscription is not permitted",
+        &["permissions_that_are_taken_away_end_the_subscriptions_they_were_for"],
+    ),
+    (
+        "publishing to a subject is not permitted",
+        &["a_permission_violation_is_reported_and_the_connection_stays"],
+    ),
+    ("nobody has subscribed", &[]),
+    (
+        "an answer cannot be sent",
+        &["answers_that_cannot_leave_are_counted_and_reported_and_no_error"],
+    ),
+    (
+        "a subscription is paused",
+        &["a_paused_subscription_is_a_slow_consumer_once_an_episode_and_nobody_else_suffers"],
+    ),
+    (
+        "a flush, or the drain of a subscription",
+        &["a_flush_and_a_drain_that_a_frozen_server_does_not_answer_time_out"],
+    ),
+    (
+        "a drain of the client",
+        &[
+            "a_drain_while_down_ends_when_its_time_is_up",
+            "a_drain_that_is_not_complete_in_time_is_heard_too",
+        ],
+    ),
+    (
+        "the client is over",
+        &["commands_to_a_client_that_is_over_have_their_callbacks_and_the_loop_ends"],
+    ),
+    ("the client's end has no", &["a_client_that_ends_unheard_ends_run_with_the_reason"]),
+    ("more is posted to the loop", &["posts_beyond_the_limit_come_back"]),
+];
+
+const KEY_VALUE: &[(&str, &[&str])] = &[
+    ("no rights", &["every_operation_needs_the_rights_that_the_table_says_and_no_others"]),
+    ("the inbox is not permitted", &["a_denied_inbox_is_the_reason_that_every_operation_gives"]),
+    (
+        "nobody leads the stream",
+        &[
+            "a_write_in_an_election_is_told_that_nobody_leads_and_never_that_there_is_no_bucket",
+            "what_is_read_in_an_election_is_asked_again_within_its_timeout",
+            "a_watch_that_is_fed_nothing_says_why_and_that_it_is_over",
+        ],
+    ),
+    ("no quorum", &["a_watch_without_a_quorum_says_so_and_that_it_is_over"]),
+    (
+        "flow control does not get through",
+        &["a_watch_without_the_right_to_answer_flow_control_says_that_it_is_stalled"],
+    ),
+    ("deliveries do not arrive", &["a_watch_whose_deliveries_go_nowhere_says_so"]),
+    (
+        "a message is lost",
+        &["watches_under_faults_show_every_revision_once_and_in_order_and_listings_are_whole"],
+    ),
+    ("the consumer is lost", &["a_watch_survives_the_loss_of_its_consumer"]),
+    (
+        "the consumer is on a replica that lags behind",
+        &[
+            "a_watch_whose_replicas_lag_behind_says_so_and_that_it_is_over",
+            "listings_are_as_fresh_as_the_leader_was",
+        ],
+    ),
+    ("the bucket is deleted |", &["a_watch_ends_when_its_bucket_is_deleted_or_does_not_exist"]),
+    (
+        "the bucket is deleted and created anew",
+        &["a_watch_whose_bucket_was_created_anew_ends_and_says_so"],
+    ),
+    (
+        "JetStream is off",
+        &[
+            "without_jetstream_everything_says_so",
+            "an_account_without_jetstream_is_told_so_by_every_operation",
+        ],
+    ),
+    (
+        "the connection is lost",
+        &[
+            "a_watch_and_a_listing_survive_the_restart_of_the_server",
+            "a_listing_that_loses_its_connection_ends_with_an_answer",
+        ],
+    ),
+    ("the client is closed", &["a_watch_whose_own_callback_closes_the_connection_ends_with_it"]),
+    (
+        "a listing hears nothing",
+        &["a_listing_ends_when_nothing_was_heard_for_the_time_of_a_request"],
+    ),
+    (
+        "a program ends without a word",
+        &[
+            "many_losses_leave_one_consumer_behind_and_a_stopped_watch_none",
+            "a_consumer_that_is_left_behind_is_gone_half_a_minute_later",
+        ],
+    ),
+];
+
+/// All sources below a directory, one after the other.
+fn sources(directory: &Path) -> String {
+    let entries = std::fs::read_dir(directory).expect("a directory");
+    let text = entries.map(|entry| {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => sources(&path),
+            false if path.extension().is_some_and(|kind| kind == "rs") => {
+                std::fs::read_to_string(&path).expect("a source")
+            }
+            false => String::new(),
+        }
+    });
+    text.collect()
+}
+
+#[test]
+fn every_way_to_be_left_waiting_has_its_row_and_its_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let all: String = ["src", "tests", "protocol"].map(|part| sources(&root.join(part))).concat();
+    for (file, table) in [("src/client/handle.rs", CLIENT), ("src/kv/mod.rs", KEY_VALUE)] {
+        let docs = std::fs::read_to_string(root.join(file)).expect("a source");
+        let after = docs.split("# When nothing comes").nth(1).expect("the table");
+        let lines = after.lines().map(|line| line.trim_start_matches(['/', '!', ' ']));
+        let rows = lines.skip_while(|line| !line.starts_with("|---"));
+        let rows: Vec<_> = rows.skip(1).take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(rows.len(), table.len(), "{file}: {rows:#?}");
+        for (row, (begin, tests)) in rows.iter().zip(table) {
+            assert!(row.starts_with(&format!("| {begin}")), "{file}: {row:?} is not {begin:?}");
+            for test in *tests {
+                assert!(all.contains(&format!("fn {test}()")), "{file}: {begin}: no test {test}");
+            }
+        }
+    }
+}
+
+// ---- what is stated nowhere else ------------------------------------------------------------------
+
+#[test]
+fn a_flush_and_a_drain_that_a_frozen_server_does_not_answer_time_out() {
+    let server = Server::builder().jetstream(false).start().expect("a server");
+    let event_loop = EventLoop::new().expect("an event loop");
+    let options = Options::new(server.url()).request_timeout(Duration::from_millis(200));
+    let nats: Client<Log> = event_loop.connect(options).expect("a client");
+    let subscription = nats.subscribe("a", |_, _, _| {}).expect("a subscription");
+    let mut log = Log::new();
+    support::flush(&event_loop, &mut log, &nats);
+    server.pause();
+    nats.flush(|log, _, flushed| {
+        assert_eq!(flushed.expect_err("no answer"), FlushError::Timeout);
+        log.push("flush".into());
+    });
+    subscription.drain(|log, _, drained| {
+        assert_eq!(drained.expect_err("no answer"), FlushError::Timeout);
+        log.push("drain".into());
+    });
+    turn_until(&event_loop, &mut log, "two timeouts", |log| log.len() == 2);
+    server.resume();
+    nats.close();
+    finish_with(&event_loop, &mut log);
+}
+
+fn note_update(log: &mut Log, _: &evnats::kv::Watcher<Log>, update: Update) {
+    log.push(match update {
+        Update::Entry(entry) => format!("{}@{}", entry.key(), entry.revision()),
+        Update::Initialized => "initialized".into(),
+        Update::Stalled(stall) => format!("stalled: {stall}"),
+        Update::Resumed => "resumed".into(),
+        Update::Ended(error) => format!("ended: {error}"),
+        other => panic!("{other:?}"),
+    });
+}
+
+/// A bucket with one value.
+fn bucket(
+    event_loop: &EventLoop<Log>,
+    log: &mut Log,
+    nats: &Client<Log>,
+    config: Config,
+) -> KeyValue<Log> {
+    let kv = nats.jetstream().key_value(&unique("silence"));
+    kv.create_bucket(config, |_: &mut Log, kv, created| {
+        created.expect("a bucket");
+        kv.put("k", "v", |log: &mut Log, _, stored| log.push(stored.expect("stored").to_string()));
+    });
+    turn_until(event_loop, log, "a value", |log| !log.is_empty());
+    log.clear();
+    kv
+}
+
+const BEAT: Duration = Duration::from_millis(100);
+
+/// Stands between a watch and a real server's API, and has the leader know of a later revision than
+/// the stream that the consumers are made on: so it looks from a replica that lags.
+fn lagging(nats: &Client<Log>, is_lagging: Rc<Cell<bool>>) {
+    let between = nats.subscribe("between.>", move |_: &mut Log, between, request| {
+        let subject = request.subject().replacen("between.", "$JS.API.", 1);
+        let (asked, is_lagging) = (request.clone(), is_lagging.clone());
+        // names of consumers come with what they filter
+        let forwarded = OutgoingMessage::new(&subject, request.payload()).allow_wildcards();
+        between.client().send_request(forwarded, BEAT * 50, move |_: &mut Log, nats, reply| {
+            let mut reply: Value =
+                serde_json::from_slice(reply.expect("a reply").payload()).expect("JSON");
+            if let Some(sequence) = reply.pointer_mut("/message/seq")
+                && is_lagging.get()
+            {
+                *sequence = (sequence.as_u64().expect("a number") + 1).into();
+            }
+            nats.respond(&asked, reply.to_string())
+        });
+    });
+    between.expect("a subscription");
+}
+
+#[test]
+fn a_watch_whose_replicas_lag_behind_says_so_and_that_it_is_over() {
+    let event_loop = EventLoop::new().expect("an event loop");
+    let nats: Client<Log> = event_loop.connect(support::server().url()).expect("a client");
+    let mut log = Log::new();
+    let kv = bucket(&event_loop, &mut log, &nats, Config::new());
+    let is_lagging = Rc::new(Cell::new(true));
+    lagging(&nats, is_lagging.clone());
+    let watched = nats.jetstream().with_prefix("between").key_value(kv.bucket());
+    let watch = watched.watch(">", WatchOptions::new().heartbeat(BEAT), note_update);
+    let stalled = "stalled: the replica that serves the watch lags behind the leader";
+    turn_until(&event_loop, &mut log, "the reason", |log| log.iter().any(|line| line == stalled));
+    assert_eq!(log, ["k@1", stalled], "the signal has to wait");
+    is_lagging.set(false);
+    turn_until(&event_loop, &mut log, "the signal", |log| log.len() == 4);
+    assert_eq!(log[2..], ["resumed", "initialized"]);
+    watch.stop();
+    nats.drain();
+    finish_with(&event_loop, &mut log);
+}
+
+#[test]
+fn a_watch_without_a_quorum_says_so_and_that_it_is_over() {
+    let cluster = Cluster::start();
+    let event_loop = EventLoop::new().expect("an event loop");
+    let options = Options::new(cluster.server(0).url())
+        .discover_servers(false)
+        .request_timeout(Duration::from_millis(300));
+    let nats: Client<Log> = event_loop.connect(options).expect("a client");
+    let mut log = Log::new();
+    let admin = event_loop.connect(cluster.server(0).url()).expect("a client");
+    let kv = bucket(&event_loop, &mut log, &admin, Config::new().replicas(3));
+    admin.close();
+    let kv = nats.jetstream().key_value(kv.bucket());
+    let options = || WatchOptions::new().heartbeat(BEAT);
+    kv.watch(">", options(), note_update);
+    turn_until(&event_loop, &mut log, "the signal", |log| log.len() == 2);
+    log.clear();
+    let frozen = [cluster.server(1), cluster.server(2)];
+    frozen.iter().for_each(|server| server.pause());
+    // so that it needs another consumer
+    nats.reconnect();
+    turn_until(&event_loop, &mut log, "the reason", |log| !log.is_empty());
+    let reason = "stalled: no answer to the request for a consumer: there may be no quorum, or no \
+                  leader";
+    assert_eq!(log, [reason]);
+    // one that begins now has nothing to go on with
+    kv.watch(">", options(), note_update);
+    turn_until(&event_loop, &mut log, "its end", |log| log.len() == 2);
+    assert_eq!(log[1], "ended: no reply in time");
+    frozen.iter().for_each(|server| server.resume());
+    turn_until(&event_loop, &mut log, "the end of it", |log| log.len() == 3);
+    assert_eq!(log[2], "resumed");
+    nats.close();
+    finish_with(&event_loop, &mut log);
+}
+
+#[test]
+#[ignore = "the half minute itself; what the consumer is asked for is tested in key_value.rs"]
+fn a_consumer_that_is_left_behind_is_gone_half_a_minute_later() {
+    let event_loop = EventLoop::new().expect("an event loop");
+    let nats: Client<Log> = event_loop.connect(support::server().url()).expect("a client");
+    let mut log = Log::new();
+    let kv = bucket(&event_loop, &mut log, &nats, Config::new());
+    {
+        let other_loop = EventLoop::new().expect("an event loop");
+        let other: Client<Log> = other_loop.connect(support::server().url()).expect("a client");
+        let watched = other.jetstream().key_value(kv.bucket());
+        watched.watch(">", WatchOptions::new(), note_update);
+        turn_until(&other_loop, &mut log, "the signal", |log| log.len() == 2);
+        // as a program that is killed: nothing more is said
+    }
+    let began = Instant::now();
+    let left: Rc<RefCell<Option<usize>>> = Rc::default();
+    let seen = left.clone();
+    let subject = format!("$JS.API.CONSUMER.LIST.KV_{}", kv.bucket());
+    nats.set_interval(Duration::from_secs(1), move |_: &mut Log, nats| {
+        let seen = seen.clone();
+        nats.request(&subject, "", move |_: &mut Log, _, reply| {
+            let reply: Value =
+                serde_json::from_slice(reply.expect("a reply").payload()).expect("JSON");
+            let consumers: Vec<ConsumerInfo> =
+                serde_json::from_value(reply["consumers"].clone()).expect("consumers");
+            seen.replace(Some(consumers.len()));
+        });
+    });
+    turn_until(&event_loop, &mut log, "the consumer", |_| *left.borrow() == Some(1));
+    turn_until(&event_loop, &mut log, "its end", |_| *left.borrow() == Some(0));
+    let lasted = began.elapsed();
+    assert!(lasted > Duration::from_secs(20), "{lasted:?}");
+    drop(event_loop);
+}
