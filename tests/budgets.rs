@@ -300,7 +300,7 @@ impl Endless {
 
 impl Read for Endless {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        if self.ready.is_empty() && self.has_begun {
+        if self.ready.is_empty() && self.has_begun && self.left > 0 {
             let times = (room.len() / self.again.len()).clamp(1, 1 << 20).min(self.left);
             self.ready = self.again.repeat(times);
             self.left -= times;
