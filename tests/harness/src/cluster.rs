@@ -23,6 +23,9 @@ use std::{
 /// for machines that are busy with a build.
 const READY_DEADLINE: Duration = Duration::from_secs(90);
 
+/// The same for a cluster of new nodes, which can be started again.
+const FRESH_DEADLINE: Duration = Duration::from_secs(40);
+
 /// The pause between two looks at a cluster that is not ready yet.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -168,7 +171,7 @@ impl Cluster {
     /// When it does not get ready.
     #[track_caller]
     pub fn start_all(&mut self) {
-        self.launch().unwrap_or_else(|error| panic!("{error}"));
+        self.launch(READY_DEADLINE).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Waits until the nodes that run are ready as a cluster. None of them may be paused.
@@ -181,11 +184,11 @@ impl Cluster {
     /// When that takes longer than a minute and a half.
     #[track_caller]
     pub fn wait_ready(&mut self) {
-        self.await_ready().unwrap_or_else(|error| panic!("{error}"));
+        self.await_ready(READY_DEADLINE).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Spawns what does not run, all before any is waited for.
-    fn launch(&mut self) -> Result<(), StartError> {
+    fn launch(&mut self, patience: Duration) -> Result<(), StartError> {
         let deadline = Instant::now() + READY_DEADLINE;
         let stopped = self.servers.iter_mut().filter_map(|server| {
             let stopped = !server.is_running();
@@ -196,11 +199,11 @@ impl Cluster {
         for (server, starting) in spawned {
             server.await_ready(starting, deadline)?;
         }
-        self.await_ready()
+        self.await_ready(patience)
     }
 
-    fn await_ready(&mut self) -> Result<(), StartError> {
-        let deadline = Instant::now() + READY_DEADLINE;
+    fn await_ready(&mut self, patience: Duration) -> Result<(), StartError> {
+        let deadline = Instant::now() + patience;
         loop {
             match self.look() {
                 Ok(()) => return Ok(()),
@@ -210,7 +213,7 @@ impl Cluster {
                         .iter()
                         .map(|server| format!("--- {}\n{}", server.name(), server.log()));
                     return Err(StartError::NotReady {
-                        waited: READY_DEADLINE,
+                        waited: patience,
                         reason: format!("the cluster: {reason}"),
                         log: logs.collect(),
                     });
@@ -411,7 +414,15 @@ impl ClusterBuilder {
         assert_eq!(advertised.len(), servers.len(), "a port to advertise for each node");
         let mut cluster =
             Cluster { servers, _routes: routes, advertised, jetstream: self.jetstream };
-        cluster.launch()?;
+        // nodes that all begin at once may miss each other's first words, and then a server of 2.10
+        // has no place for replicas for as long as it was seen to run: a second start mends that
+        match cluster.launch(FRESH_DEADLINE) {
+            Err(StartError::NotReady { .. }) => {
+                cluster.kill_all();
+                cluster.launch(READY_DEADLINE)?;
+            }
+            launched => launched?,
+        }
         Ok(cluster)
     }
 
