@@ -311,6 +311,11 @@ impl Connection {
         }
     }
 
+    /// Whether the user may have to be told of something that is no event.
+    pub(super) fn has_reports(&self) -> bool {
+        self.is_captured || !self.discovered.is_empty() || !self.reports.is_empty()
+    }
+
     // ---- frames -------------------------------------------------------------------------------
 
     /// Begins to capture frames.

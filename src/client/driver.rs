@@ -287,11 +287,15 @@ impl Driver {
         budget: &mut Budget,
     ) -> Result<bool, Box<Error>> {
         self.leave_server_if_asked();
-        let found = [Which::Current, Which::Next].into_iter().any(|which| {
+        let mut read = |which| {
             self.continue_handshake(which) || self.connection.borrow_mut().read(which, now, budget)
-        });
-        self.run_frames(state, port, budget)?;
-        self.run_reports(state, port, budget)?;
+        };
+        let found = read(Which::Current)
+            || self.connection.borrow().route(Which::Next).is_some() && read(Which::Next);
+        if self.connection.borrow().has_reports() {
+            self.run_frames(state, port, budget)?;
+            self.run_reports(state, port, budget)?;
+        }
         Ok(found && budget.events > 0)
     }
 
