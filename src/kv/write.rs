@@ -148,7 +148,7 @@ impl Bucket {
         headers: Option<&HeaderMap>,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        self.put_subject.with(key, |subject| {
+        self.put_subject.with(&[key], |subject| {
             let mut message = OutgoingMessage::new(subject, value);
             if let Some(headers) = headers {
                 message = message.headers(headers);

@@ -5,6 +5,7 @@ use crate::callback::{Callback, Outcome, lend};
 use crate::client::Reply;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
+use crate::jetstream::name::SharedName;
 use evnats_protocol::{HeaderMap, OutgoingMessage, Payload, RequestError};
 use std::time::Duration;
 
@@ -96,7 +97,8 @@ impl<S: 'static> JetStream<S> {
         payload: impl Into<Payload<'a>>,
         callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>,
     ) {
-        self.publish_with(subject, payload, &PublishOptions::default(), callback);
+        let message = OutgoingMessage::new(subject, payload.into());
+        self.publish_message(message, self.api().timeout(), callback);
     }
 
     /// As [`publish`](Self::publish), with conditions and headers.
@@ -110,19 +112,30 @@ impl<S: 'static> JetStream<S> {
         options: &PublishOptions,
         callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>,
     ) {
-        let js = self.clone();
         let message = OutgoingMessage::new(subject, payload.into()).headers(&options.headers);
         let timeout = options.timeout.unwrap_or(self.api().timeout());
+        self.publish_message(message, timeout, callback);
+    }
+
+    #[inline]
+    fn publish_message(
+        &self,
+        message: OutgoingMessage<'_>,
+        timeout: Duration,
+        callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>,
+    ) {
+        let js = self.clone();
         self.api().port().request(message, timeout, move |state, _, outcome| {
-            callback(lend(state), &js, acknowledgement(outcome)).into_ran()
+            let acknowledged = acknowledgement(outcome, js.api().last_stream());
+            callback(lend(state), &js, acknowledged).into_ran()
         });
     }
 }
 
-fn acknowledgement(outcome: Reply<'_>) -> Result<PubAck, Error> {
+fn acknowledgement(outcome: Reply<'_>, names: &SharedName) -> Result<PubAck, Error> {
     let reply = outcome.map_err(publish_error)?;
-    match scan_pub_ack(reply.payload()) {
-        Some(scanned) => Ok(scanned.into()),
+    match scan_pub_ack(reply.payload(), &names.last()) {
+        Some(scanned) => Ok(scanned.into_ack(names)),
         None => Ok(parse_pub_ack(reply.payload())?),
     }
 }
@@ -131,13 +144,16 @@ fn acknowledgement(outcome: Reply<'_>) -> Result<PubAck, Error> {
 #[inline]
 pub(crate) fn acknowledged_sequence(outcome: Reply<'_>, stream: &str) -> Result<u64, Error> {
     let reply = outcome.map_err(publish_error)?;
-    match scan_pub_ack(reply.payload()) {
+    match scan_pub_ack(reply.payload(), stream) {
         Some(scanned) if scanned.stream == stream => Ok(scanned.sequence),
         _ => {
             let ack = parse_pub_ack(reply.payload())?;
-            match ack.stream == stream {
+            match *ack.stream == *stream {
                 true => Ok(ack.sequence),
-                false => Err(Error::OtherStream { expected: stream.into(), actual: ack.stream }),
+                false => {
+                    let (expected, actual) = (stream.to_owned(), ack.stream.to_string());
+                    Err(Error::OtherStream { expected, actual })
+                }
             }
         }
     }

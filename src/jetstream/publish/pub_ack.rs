@@ -6,15 +6,19 @@
 //! Neither looks at message headers: a `503` status without a body has to be caught before.
 
 use crate::jetstream::envelope::{ResponseError, parse_response};
+use crate::jetstream::name::SharedName;
+use crate::jetstream::scan::Scan;
 use crate::jetstream::wire::null_as_default;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer};
+use std::sync::Arc;
 
 /// What a stream answers once it has stored a message.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
 #[non_exhaustive]
 pub struct PubAck {
     /// The stream that stored the message.
-    pub stream: String,
+    #[serde(deserialize_with = "shared")]
+    pub stream: Arc<str>,
     /// The message's sequence in the stream. For a duplicate: that of the first copy.
     #[serde(rename = "seq")]
     pub sequence: u64,
@@ -34,6 +38,10 @@ pub struct PubAck {
     /// The number of messages in that batch (2.12).
     #[serde(default, rename = "count")]
     pub batch_size: Option<u64>,
+}
+
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    String::deserialize(deserializer).map(Arc::from)
 }
 
 /// Decodes the reply to a publish.
@@ -60,25 +68,30 @@ pub(crate) struct ScannedAck<'a> {
     duplicate: bool,
 }
 
-impl From<ScannedAck<'_>> for PubAck {
-    fn from(scanned: ScannedAck<'_>) -> Self {
-        Self {
-            stream: scanned.stream.to_owned(),
-            sequence: scanned.sequence,
-            domain: scanned.domain.map(str::to_owned),
-            duplicate: scanned.duplicate,
-            ..Self::default()
+impl ScannedAck<'_> {
+    /// The acknowledgement to keep, with the stream's name as it was kept before.
+    pub(crate) fn into_ack(self, names: &SharedName) -> PubAck {
+        PubAck {
+            stream: names.share(self.stream),
+            sequence: self.sequence,
+            domain: self.domain.map(str::to_owned),
+            duplicate: self.duplicate,
+            value: None,
+            batch_id: None,
+            batch_size: None,
         }
     }
 }
 
 /// Reads a successful acknowledgement in one of the usual shapes, else `None`, which says nothing
-/// about the body: [`parse_pub_ack`] has to be asked.
-pub(crate) fn scan_pub_ack(body: &[u8]) -> Option<ScannedAck<'_>> {
-    let mut scan = Scan(body);
+/// about the body: [`parse_pub_ack`] has to be asked. The stream is likely to be the expected one, if
+/// its name is a plain string.
+#[inline]
+pub(crate) fn scan_pub_ack<'a>(body: &'a [u8], expected: &'a str) -> Option<ScannedAck<'a>> {
+    let mut scan = Scan::new(body);
     scan.literal(b"{\"stream\":")?;
     scan.spaces();
-    let stream = scan.string().filter(|stream| !stream.is_empty())?;
+    let stream = scan.string_like(expected).filter(|stream| !stream.is_empty())?;
     scan.literal(b",")?;
     scan.spaces();
     scan.literal(b"\"seq\":")?;
@@ -91,7 +104,7 @@ pub(crate) fn scan_pub_ack(body: &[u8]) -> Option<ScannedAck<'_>> {
         if scan.literal(b"}").is_some() {
             let duplicate = duplicate.unwrap_or(false);
             let ack = ScannedAck { stream, sequence, domain, duplicate };
-            return scan.0.is_empty().then_some(ack);
+            return scan.is_at_end().then_some(ack);
         }
         scan.literal(b",")?;
         scan.spaces();
@@ -111,50 +124,17 @@ pub(crate) fn scan_pub_ack(body: &[u8]) -> Option<ScannedAck<'_>> {
     }
 }
 
-/// The part of the body that is still to be read.
-struct Scan<'a>(&'a [u8]);
-
-impl<'a> Scan<'a> {
-    fn literal(&mut self, literal: &[u8]) -> Option<()> {
-        self.0 = self.0.strip_prefix(literal)?;
-        Some(())
-    }
-
-    fn spaces(&mut self) {
-        while let [b' ', rest @ ..] = self.0 {
-            self.0 = rest;
-        }
-    }
-
-    /// A string of printable ASCII without escapes: its bytes are its value, and valid UTF-8.
-    fn string(&mut self) -> Option<&'a str> {
-        self.literal(b"\"")?;
-        let end = self.0.iter().position(|byte| !matches!(byte, b' '..=b'~') || *byte == b'"')?;
-        let (value, rest) = self.0.split_at(end);
-        self.0 = rest;
-        self.literal(b"\"")?;
-        if value.contains(&b'\\') { None } else { std::str::from_utf8(value).ok() }
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let len = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (digits, rest) = self.0.split_at(len);
-        self.0 = rest;
-        // JSON has no leading zeros.
-        if digits.is_empty() || (digits.len() > 1 && digits[0] == b'0') {
-            return None;
-        }
-        digits.iter().try_fold(0_u64, |number, digit| {
-            number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn scan(body: &[u8]) -> Option<PubAck> {
+        let expected = scan_pub_ack(body, "T");
+        assert_eq!(scan_pub_ack(body, ""), expected, "the name is read as it is compared");
+        expected.map(|scanned| scanned.into_ack(&SharedName::default()))
+    }
 
     #[test]
     fn usual_shapes_are_scanned() {
@@ -166,9 +146,9 @@ mod tests {
             (r#"{"stream":"T","seq":5,"domain":"hub","duplicate":true}"#, 5),
             (r#"{"stream":"T","seq":18446744073709551615}"#, u64::MAX),
         ] {
-            let scanned = scan_pub_ack(body.as_bytes()).expect(body);
+            let scanned = scan(body.as_bytes()).expect(body);
             assert_eq!(scanned.sequence, sequence, "{body}");
-            assert_eq!(parse_pub_ack(body.as_bytes()), Ok(scanned.into()), "{body}");
+            assert_eq!(parse_pub_ack(body.as_bytes()), Ok(scanned), "{body}");
         }
     }
 
@@ -195,7 +175,7 @@ mod tests {
             r#"{"error":{"code":400,"err_code":10071},"stream":"T","seq":0}"#,
             r#"{"stream":"T","seq":0,"error":{"code":400}}"#,
         ] {
-            assert_eq!(scan_pub_ack(body.as_bytes()), None, "{body}");
+            assert_eq!(scan(body.as_bytes()), None, "{body}");
         }
     }
 
@@ -272,8 +252,8 @@ mod tests {
     }
 
     fn agrees(body: &[u8]) -> Result<(), TestCaseError> {
-        if let Some(scanned) = scan_pub_ack(body) {
-            prop_assert_eq!(parse_pub_ack(body), Ok(scanned.into()), "{:?}", body);
+        if let Some(scanned) = scan(body) {
+            prop_assert_eq!(parse_pub_ack(body), Ok(scanned), "{:?}", body);
         }
         Ok(())
     }
