@@ -6,11 +6,13 @@
 
 use super::envelope::parse_response;
 use super::error::Error;
-use super::name::{SharedName, check_name};
+use super::name::check_name;
+use super::publish::pub_ack::{KnownAck, PubAck};
 use crate::callback::{Answer, Ran, State};
 use crate::client::{Port, Reply};
 use evnats_protocol::{OutgoingMessage, RequestError};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -32,8 +34,11 @@ struct Way {
     port: Port,
     prefix: String,
     timeout: Duration,
-    /// The stream that has acknowledged last; it is likely to be the next one, too.
-    last_stream: SharedName,
+    /// How long the first attempt of a read waits.
+    first_patience: Duration,
+    /// The acknowledgement of the stream that has given one last, which is likely to be the next one,
+    /// too.
+    last_ack: RefCell<KnownAck>,
 }
 
 /// A request: its subject behind the API's prefix, and its body.
@@ -121,8 +126,13 @@ impl Api {
     }
 
     fn with(port: Port, prefix: &str, timeout: Duration) -> Self {
-        let last_stream = SharedName::default();
-        Self(Rc::new(Way { port, prefix: prefix.into(), timeout, last_stream }))
+        Self(Rc::new(Way {
+            port,
+            prefix: prefix.into(),
+            timeout,
+            first_patience: patience(timeout, timeout),
+            last_ack: RefCell::new(KnownAck::new("")),
+        }))
     }
 
     pub(crate) fn port(&self) -> &Port {
@@ -143,8 +153,10 @@ impl Api {
         self.0.timeout
     }
 
-    pub(super) fn last_stream(&self) -> &SharedName {
-        &self.0.last_stream
+    /// Reads the acknowledgement of a publish.
+    #[inline]
+    pub(super) fn read_ack(&self, body: &[u8]) -> Result<PubAck, Error> {
+        Ok(self.0.last_ack.borrow_mut().read(body)?)
     }
 
     /// Sends a request, unless it could not be made, and answers with its reply.
@@ -188,7 +200,7 @@ impl Api {
         message: OutgoingMessage<'_>,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        let patience = patience(self.timeout(), self.timeout());
+        let patience = self.0.first_patience;
         self.port().request(message, patience, |state, _, reply| callback(state, reply));
     }
 

@@ -18,7 +18,8 @@ const VALUES: [u8; 256] = {
 
 const NO_LETTER: u8 = 0x80;
 
-/// The same, where they belong in a group of four letters. What is no letter sets the highest bit.
+/// The same, where they belong in the three bytes that a group of four letters stands for, the first
+/// byte lowest. What is no letter sets the highest bit.
 const PLACED: [[u32; 256]; 4] = {
     let mut placed = [[0; 256]; 4];
     let mut place = 0;
@@ -27,7 +28,7 @@ const PLACED: [[u32; 256]; 4] = {
         while byte < 256 {
             placed[place][byte] = match VALUES[byte] {
                 NO_LETTER => 1 << 31,
-                value => (value as u32) << (18 - 6 * place),
+                value => ((value as u32) << (26 - 6 * place)).swap_bytes(),
             };
             byte += 1;
         }
@@ -54,29 +55,38 @@ pub(super) fn decode(text: &[u8], room: &mut [u8]) -> Option<()> {
         return text.is_empty().then_some(());
     };
     let (room, last_room) = room.split_at_mut_checked(start.len() / 4 * 3)?;
-    let (pairs, odd) = start.as_chunks::<8>();
-    let (pair_rooms, odd_room) = room.as_chunks_mut::<6>();
+    let (chunks, groups) = start.as_chunks();
+    let (chunk_rooms, group_rooms) = room.as_chunks_mut::<12>();
     let mut seen = 0;
-    for ([a, b, c, d, e, f, g, h], room) in pairs.iter().zip(pair_rooms) {
-        let (first, second) = (group([*a, *b, *c, *d]), group([*e, *f, *g, *h]));
-        seen |= first | second;
-        let bytes = (u64::from(first) << 24 | u64::from(second)).to_be_bytes();
-        room.copy_from_slice(&bytes[2..]);
+    for (chunk, room) in chunks.iter().zip(chunk_rooms) {
+        let [first, second, third, fourth] = four_groups(chunk);
+        seen |= first | second | third | fourth;
+        let start = u64::from(first) | u64::from(second) << 24 | u64::from(third) << 48;
+        let end = third >> 16 | fourth << 8;
+        // in two parts, which are two stores
+        let (start_room, end_room) = room.split_at_mut(8);
+        start_room.copy_from_slice(&start.to_le_bytes());
+        end_room.copy_from_slice(&end.to_le_bytes());
     }
-    if let [a, b, c, d] = odd {
-        let value = group([*a, *b, *c, *d]);
-        seen |= value;
-        odd_room.copy_from_slice(&value.to_be_bytes()[1..]);
+    for (letters, room) in groups.as_chunks().0.iter().zip(group_rooms.as_chunks_mut::<3>().0) {
+        let bytes = group(*letters);
+        seen |= bytes;
+        room.copy_from_slice(&bytes.to_le_bytes()[..3]);
     }
     let last = match *last {
         [a, b, b'=', b'='] => group([a, b, b'A', b'A']),
         [a, b, c, b'='] => group([a, b, c, b'A']),
         letters => group(letters),
     };
-    last_room.copy_from_slice(last.to_be_bytes()[1..].get(..last_room.len())?);
+    last_room.copy_from_slice(last.to_le_bytes()[..3].get(..last_room.len())?);
     // bits that stand for nothing have to be 0
-    let left_over = last & (0xff_ffff >> (8 * last_room.len()));
-    ((seen | last) >> 31 == 0 && left_over == 0).then_some(())
+    (seen >> 31 == 0 && last >> (8 * last_room.len()) == 0).then_some(())
+}
+
+#[inline(always)]
+fn four_groups(letters: &[u8; 16]) -> [u32; 4] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *letters;
+    [group([a, b, c, d]), group([e, f, g, h]), group([i, j, k, l]), group([m, n, o, p])]
 }
 
 #[inline(always)]

@@ -1,8 +1,6 @@
 //! Names of streams and consumers, which become tokens of subjects.
 
 use super::error::Error;
-use std::cell::RefCell;
-use std::sync::Arc;
 
 /// Checks the name of a stream or a consumer, which becomes a token of a subject.
 pub(super) fn check_name(name: &str) -> Result<(), Error> {
@@ -21,37 +19,9 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
     Err(Error::InvalidName { name: name.chars().take(255).collect(), reason })
 }
 
-/// A name that comes again and again, kept so that it is copied once.
-#[derive(Default)]
-pub(super) struct SharedName(RefCell<Arc<str>>);
-
-impl SharedName {
-    /// The name that came last.
-    pub(super) fn last(&self) -> Arc<str> {
-        self.0.borrow().clone()
-    }
-
-    /// The name to keep.
-    pub(super) fn share(&self, name: &str) -> Arc<str> {
-        let mut last = self.0.borrow_mut();
-        if **last != *name {
-            *last = name.into();
-        }
-        last.clone()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_is_copied_once() {
-        let names = SharedName::default();
-        let first = names.share("A");
-        assert!(Arc::ptr_eq(&first, &names.share("A")) && Arc::ptr_eq(&first, &names.last()));
-        assert_eq!((&*names.share("B"), &*first), ("B", "A"));
-    }
 
     #[test]
     fn names() {

@@ -4,7 +4,7 @@ use super::error::{self, Error};
 use super::name;
 use crate::callback::Answer;
 use crate::jetstream::{
-    self, Api, ApiReply, ApiRequest, DirectReads, JoinedText, LeaderReads, StreamInfo,
+    self, Api, ApiReply, ApiRequest, DirectReads, JoinedText, KnownAck, LeaderReads, StreamInfo,
 };
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub(super) struct Bucket {
     pub(super) subjects: String,
     /// A key's subject for publishing, with the API prefix where there is one.
     pub(super) put_subject: JoinedText,
+    /// What the stream answers to a write.
+    pub(super) ack: KnownAck,
     pub(super) direct_reads: DirectReads,
     /// Reads from the leader. Neither a bucket's name nor a key has anything in it that JSON escapes.
     pub(super) leader_reads: LeaderReads,
@@ -45,6 +47,7 @@ impl Bucket {
         Self {
             name: name.into(),
             put_subject: JoinedText::new(put_subjects),
+            ack: KnownAck::new(&stream),
             direct_reads: DirectReads::new(api, &stream, &subjects),
             leader_reads: LeaderReads::new(api, &stream, &subjects),
             stream,

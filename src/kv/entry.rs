@@ -46,7 +46,11 @@ impl Operation {
 
     /// Reads it from a message's headers. Something unknown that a later client writes as an
     /// operation is taken for a deletion: it is no value in any case.
+    #[inline]
     pub(super) fn of(headers: Headers<'_>) -> Self {
+        if headers.is_empty() {
+            return Self::Put;
+        }
         let mut operation = OperationHeaders::default();
         headers.iter_bytes().for_each(|(name, value)| operation.note(name, value));
         operation.operation()

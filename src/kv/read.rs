@@ -140,7 +140,7 @@ impl Bucket {
         // kept for the case that the leader has to be asked again
         let kept = SmolStr::new(key);
         self.leader_reads.last(&self.api, key, move |state, reply| {
-            match bucket.read_entry(reply) {
+            match bucket.leader_entry(reply, &kept) {
                 Ok(entry) => on_found(state, Ok(Some(entry))),
                 Err(error) => bucket.get_again(state, &kept, deadline, error, Box::new(on_found)),
             }
@@ -267,20 +267,25 @@ impl Bucket {
 
     fn found(&self, stored: Stored) -> Found {
         match stored {
-            Ok(stored) => Ok(Some(self.stored_entry(stored))),
+            Ok(stored) => Ok(Some(self.entry(&self.subjects, stored))),
             Err(error) if is_no_message(&error) => Ok(None),
             Err(error) => Err(self.error(error)),
         }
     }
 
-    fn read_entry(&self, reply: Reply<'_>) -> Result<Entry, jetstream::Error> {
-        let reply = reply.map_err(jetstream::Error::from_api_request)?;
-        StoredMessage::parse(reply.payload()).map(|stored| self.stored_entry(stored))
+    fn leader_entry(&self, reply: Reply<'_>, key: &str) -> Result<Entry, jetstream::Error> {
+        let body = reply.map_err(jetstream::Error::from_api_request)?.payload();
+        match self.leader_reads.scan(body, key) {
+            Some(message) => Ok(self.entry("", message)),
+            None => StoredMessage::parse(body).map(|message| self.entry(&self.subjects, message)),
+        }
     }
 
-    fn stored_entry(&self, stored: StoredMessage) -> Entry {
-        let operation = Operation::of(stored.headers());
-        Entry::read(&self.name, &self.subjects, stored, operation)
+    /// The entry that a message with its own headers is. Its subject begins with the prefix.
+    #[inline]
+    fn entry(&self, prefix: &str, message: StoredMessage) -> Entry {
+        let operation = Operation::of(message.headers());
+        Entry::read(&self.name, prefix, message, operation)
     }
 
     fn direct_reply(&self, key: &str, outcome: Reply<'_>) -> DirectReply {

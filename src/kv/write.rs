@@ -160,7 +160,7 @@ impl Bucket {
     /// Reads the revision out of an acknowledgement.
     #[inline]
     fn revision(&self, outcome: Reply<'_>) -> Result<u64, Error> {
-        acknowledged_sequence(outcome, &self.stream).map_err(|error| self.error(error))
+        acknowledged_sequence(outcome, &self.ack).map_err(|error| self.error(error))
     }
 
     fn write(

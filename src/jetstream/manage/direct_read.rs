@@ -64,8 +64,7 @@ impl DirectReads {
         scan.literal(b"\r\nNats-Sequence: ")?;
         let sequence = scan.number()?;
         scan.literal(b"\r\nNats-Time-Stamp: ")?;
-        let time = scan.graphic();
-        scan.literal(b"\r\n\r\n").filter(|()| scan.is_at_end())?;
+        let time = scan.time_before(b"\r\n\r\n")?;
         let (subject, payload) = (end.as_bytes(), reply.payload());
         Some(StoredParts { sequence, subject, time, headers: b"", payload })
     }

@@ -23,6 +23,8 @@ pub(crate) struct LeaderReads {
     subject: String,
     /// The body, whose end is the rest of the subject that is asked for.
     query: JoinedText,
+    /// What the subjects begin with.
+    subjects: String,
 }
 
 impl LeaderReads {
@@ -31,11 +33,13 @@ impl LeaderReads {
         Self {
             subject: format!("{}.STREAM.MSG.GET.{stream}", api.prefix()),
             query: JoinedText::new(format!("{{\"last_by_subj\":\"{subjects}")),
+            subjects: subjects.to_owned(),
         }
     }
 
     /// Reads the last message on the subject that ends so, which needs no escapes in JSON. It is
-    /// asked for once: see [`Api::read_again`]. The reply is a [`StoredMessage`].
+    /// asked for once: see [`Api::read_again`]. The reply is for [`scan`](Self::scan), and is parsed as
+    /// a [`StoredMessage`] if that gives up.
     #[inline]
     pub(crate) fn last(
         &self,
@@ -47,29 +51,38 @@ impl LeaderReads {
             api.read_once(OutgoingMessage::new(&self.subject, query), callback);
         });
     }
-}
 
-impl ApiReply for StoredMessage {
+    /// Reads a reply in its usual shape with a message whose subject ends so. The subject of what is
+    /// returned is that end. `None` says nothing about the reply.
     #[inline]
-    fn parse(body: &[u8]) -> Result<Self, Error> {
-        scan(body).map_or_else(|| parse(body), Ok)
+    pub(crate) fn scan(&self, body: &[u8], end: &str) -> Option<StoredMessage> {
+        scan(body, |scan| scan.string_of([&self.subjects, end]).map(|()| end.as_bytes()))
     }
 }
 
-fn scan(body: &[u8]) -> Option<StoredMessage> {
+impl ApiReply for StoredMessage {
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        scan(body, |scan| Some(scan.string()?.as_bytes())).map_or_else(|| parse(body), Ok)
+    }
+}
+
+#[inline]
+fn scan<'a>(
+    body: &'a [u8],
+    subject: impl FnOnce(&mut Scan<'a>) -> Option<&'a [u8]>,
+) -> Option<StoredMessage> {
+    const START: &[u8] =
+        b"{\"type\":\"io.nats.jetstream.api.v1.stream_msg_get_response\",\"message\":{\"subject\":";
     let mut scan = Scan::new(body);
-    scan.literal(b"{\"type\":\"io.nats.jetstream.api.v1.stream_msg_get_response\",")?;
-    scan.literal(b"\"message\":{\"subject\":")?;
-    let subject = scan.string()?;
+    scan.literal(START)?;
+    let subject = subject(&mut scan)?;
     scan.literal(b",\"seq\":")?;
     let sequence = scan.number()?;
-    // what is decoded has no byte in it that a plain string could not have
+    // what can be decoded has no byte in it that a plain string could not have
     let headers = scan.literal(b",\"hdrs\":").map_or(Some(&b""[..]), |()| scan.quoted())?;
     let payload = scan.literal(b",\"data\":").map_or(Some(&b""[..]), |()| scan.quoted())?;
-    scan.literal(b",\"time\":")?;
-    let time = scan.string()?;
-    scan.literal(b"}}").filter(|()| scan.is_at_end())?;
-    let (subject, time) = (subject.as_bytes(), time.as_bytes());
+    scan.literal(b",\"time\":\"")?;
+    let time = scan.time_before(b"\"}}")?;
     StoredMessage::decoded(StoredParts { sequence, subject, time, headers, payload })
 }
 
@@ -117,10 +130,21 @@ mod tests {
         r#"{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"","seq":0,"time":"0001-01-01T00:00:00Z"}}"#,
     ];
 
+    fn scan_any(body: &[u8]) -> Option<StoredMessage> {
+        scan(body, |scan| Some(scan.string()?.as_bytes()))
+    }
+
+    /// What a scan for one subject finds, with the whole subject.
+    fn scan_one(body: &[u8]) -> Option<StoredMessage> {
+        scan(body, |scan| scan.string_of(["$KV.b.", "k"]).map(|()| &b"$KV.b.k"[..]))
+    }
+
     #[test]
     fn usual_replies_are_scanned() {
+        assert_eq!(scan_one(USUAL[0].as_bytes()), scan_any(USUAL[0].as_bytes()));
+        assert_eq!(scan_one(USUAL[1].as_bytes()), None, "another subject");
         for body in USUAL {
-            let scanned = scan(body.as_bytes()).expect(body);
+            let scanned = scan_any(body.as_bytes()).expect(body);
             assert_eq!(parse(body.as_bytes()), Ok(scanned), "{body}");
         }
         let message = StoredMessage::parse(USUAL[0].as_bytes()).expect("a message");
@@ -148,7 +172,8 @@ mod tests {
             ("}}", "}} "),
         ] {
             let body = USUAL[0].replacen(from, to, 1);
-            assert_eq!(scan(body.as_bytes()), None, "{body}");
+            assert_eq!(scan_any(body.as_bytes()), None, "{body}");
+            assert_eq!(scan_one(body.as_bytes()), None, "{body}");
         }
     }
 
@@ -200,7 +225,7 @@ mod tests {
 
         #[test]
         fn a_scan_never_disagrees_with_serde(body in damaged()) {
-            if let Some(scanned) = scan(&body) {
+            for scanned in [scan_any(&body), scan_one(&body)].into_iter().flatten() {
                 prop_assert_eq!(parse(&body), Ok(scanned), "{}", String::from_utf8_lossy(&body));
             }
         }
@@ -216,7 +241,7 @@ mod tests {
                 "{{\"type\":\"io.nats.jetstream.api.v1.stream_msg_get_response\",\"message\":\
                  {{\"subject\":\"{subject}\",\"seq\":{seq},\"data\":\"{data}\",\"time\":\"\"}}}}"
             );
-            let message = scan(body.as_bytes()).expect("as usual");
+            let message = scan_any(body.as_bytes()).expect("as usual");
             prop_assert_eq!(message.payload(), payload);
             prop_assert_eq!(message.sequence(), seq);
             prop_assert_eq!(message.subject(), subject);

@@ -82,19 +82,20 @@ impl StoredMessage {
     /// A copy of parts whose headers and payload are Base64. `None` if they are not.
     pub(super) fn decoded(parts: StoredParts<'_>) -> Option<Self> {
         let StoredParts { subject, time, headers, payload, .. } = parts;
-        let texts_end = subject.len() + time.len();
+        let texts_len = subject.len() + time.len();
         let headers_len = base64::decoded_len(headers)?;
-        let mut memory = vec![0; texts_end + headers_len + base64::decoded_len(payload)?];
-        let (texts, rest) = memory.split_at_mut(texts_end);
-        let (subject_room, time_room) = texts.split_at_mut(subject.len());
-        let (headers_room, payload_room) = rest.split_at_mut(headers_len);
-        subject_room.copy_from_slice(subject);
-        time_room.copy_from_slice(time);
+        let len = texts_len + headers_len + base64::decoded_len(payload)?;
+        let mut memory = Vec::with_capacity(len);
+        memory.extend_from_slice(subject);
+        memory.extend_from_slice(time);
+        memory.resize(len, 0);
+        let (headers_room, payload_room) = memory[texts_len..].split_at_mut(headers_len);
         base64::decode(headers, headers_room)?;
         base64::decode(payload, payload_room)?;
         Some(Self::new(parts, headers_len, memory))
     }
 
+    #[inline]
     fn new(parts: StoredParts<'_>, headers_len: usize, memory: Vec<u8>) -> Self {
         let subject_end = parts.subject.len();
         let time_end = subject_end + parts.time.len();

@@ -1,11 +1,10 @@
 //! One message, published and acknowledged.
 
-use super::pub_ack::{PubAck, parse_pub_ack, scan_pub_ack};
+use super::pub_ack::{KnownAck, PubAck, parse_pub_ack, scan_pub_ack};
 use crate::callback::{Callback, Outcome, lend};
 use crate::client::Reply;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
-use crate::jetstream::name::SharedName;
 use evnats_protocol::{HeaderMap, OutgoingMessage, Payload, RequestError};
 use std::time::Duration;
 
@@ -126,28 +125,25 @@ impl<S: 'static> JetStream<S> {
     ) {
         let js = self.clone();
         self.api().port().request(message, timeout, move |state, _, outcome| {
-            let acknowledged = acknowledgement(outcome, js.api().last_stream());
+            let reply = outcome.map_err(publish_error);
+            let acknowledged = reply.and_then(|reply| js.api().read_ack(reply.payload()));
             callback(lend(state), &js, acknowledged).into_ran()
         });
     }
 }
 
-fn acknowledgement(outcome: Reply<'_>, names: &SharedName) -> Result<PubAck, Error> {
-    let reply = outcome.map_err(publish_error)?;
-    match scan_pub_ack(reply.payload(), &names.last()) {
-        Some(scanned) => Ok(scanned.into_ack(names)),
-        None => Ok(parse_pub_ack(reply.payload())?),
-    }
+/// Reads no more than the sequence out of an acknowledgement, which has to be the known stream's.
+#[inline]
+pub(crate) fn acknowledged_sequence(outcome: Reply<'_>, known: &KnownAck) -> Result<u64, Error> {
+    let body = outcome.map_err(publish_error)?.payload();
+    known.sequence(body).map_or_else(|| unusual_sequence(body, &known.stream), Ok)
 }
 
-/// Reads no more than the sequence out of an acknowledgement, which has to be this stream's.
-#[inline]
-pub(crate) fn acknowledged_sequence(outcome: Reply<'_>, stream: &str) -> Result<u64, Error> {
-    let reply = outcome.map_err(publish_error)?;
-    match scan_pub_ack(reply.payload(), stream) {
+fn unusual_sequence(body: &[u8], stream: &str) -> Result<u64, Error> {
+    match scan_pub_ack(body) {
         Some(scanned) if scanned.stream == stream => Ok(scanned.sequence),
         _ => {
-            let ack = parse_pub_ack(reply.payload())?;
+            let ack = parse_pub_ack(body)?;
             match *ack.stream == *stream {
                 true => Ok(ack.sequence),
                 false => {

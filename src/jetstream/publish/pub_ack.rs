@@ -1,12 +1,12 @@
 //! The publish acknowledgement: the proof that a stream stored a message.
 //!
-//! Two readers for one format. `parse_pub_ack` reads everything. `scan_pub_ack` reads, without
-//! allocating, the shapes that servers write in practice; it gives up (`None`) on anything else and
-//! never accepts a body which the full reader would read differently.
+//! Three readers for one format. `parse_pub_ack` reads everything. `scan_pub_ack` reads, without
+//! allocating, the shapes that servers write in practice, and `KnownAck` the most usual one of a stream
+//! that is known. These give up (`None`) on anything else and never accept a body which the full
+//! reader would read differently.
 //! Neither looks at message headers: a `503` status without a body has to be caught before.
 
 use crate::jetstream::envelope::{ResponseError, parse_response};
-use crate::jetstream::name::SharedName;
 use crate::jetstream::scan::Scan;
 use crate::jetstream::wire::null_as_default;
 use serde::de::{Deserialize, Deserializer};
@@ -68,30 +68,60 @@ pub(crate) struct ScannedAck<'a> {
     duplicate: bool,
 }
 
-impl ScannedAck<'_> {
-    /// The acknowledgement to keep, with the stream's name as it was kept before.
-    pub(crate) fn into_ack(self, names: &SharedName) -> PubAck {
-        PubAck {
-            stream: names.share(self.stream),
-            sequence: self.sequence,
-            domain: self.domain.map(str::to_owned),
-            duplicate: self.duplicate,
-            value: None,
-            batch_id: None,
-            batch_size: None,
+/// The acknowledgement of one stream, whose start is always the same, so that it is compared instead
+/// of read.
+#[derive(Debug)]
+pub(crate) struct KnownAck {
+    pub(crate) stream: Arc<str>,
+    /// What it begins with. Some servers have a space after it, others have not.
+    start: String,
+}
+
+impl KnownAck {
+    /// The stream's name needs no escapes in JSON.
+    pub(crate) fn new(stream: &str) -> Self {
+        Self { stream: stream.into(), start: format!("{{\"stream\":\"{stream}\",") }
+    }
+
+    /// The sequence in this stream's acknowledgement, if there is no more to it. `None` says nothing
+    /// about the body: [`scan_pub_ack`] has to be asked.
+    #[inline]
+    pub(crate) fn sequence(&self, body: &[u8]) -> Option<u64> {
+        let mut scan = Scan::new(body);
+        scan.literal(self.start.as_bytes())?;
+        scan.spaces();
+        scan.literal(b"\"seq\":")?;
+        let sequence = scan.number()?;
+        scan.literal(b"}").filter(|()| scan.is_at_end() && !self.stream.is_empty())?;
+        Some(sequence)
+    }
+
+    /// Reads an acknowledgement of this stream, or of another one, which is the known one then.
+    pub(crate) fn read(&mut self, body: &[u8]) -> Result<PubAck, ResponseError> {
+        if let Some(sequence) = self.sequence(body) {
+            return Ok(PubAck { stream: self.stream.clone(), sequence, ..PubAck::default() });
         }
+        let Some(scanned) = scan_pub_ack(body) else { return parse_pub_ack(body) };
+        if *self.stream != *scanned.stream {
+            *self = Self::new(scanned.stream);
+        }
+        Ok(PubAck {
+            stream: self.stream.clone(),
+            sequence: scanned.sequence,
+            domain: scanned.domain.map(str::to_owned),
+            duplicate: scanned.duplicate,
+            ..PubAck::default()
+        })
     }
 }
 
 /// Reads a successful acknowledgement in one of the usual shapes, else `None`, which says nothing
-/// about the body: [`parse_pub_ack`] has to be asked. The stream is likely to be the expected one, if
-/// its name is a plain string.
-#[inline]
-pub(crate) fn scan_pub_ack<'a>(body: &'a [u8], expected: &'a str) -> Option<ScannedAck<'a>> {
+/// about the body: [`parse_pub_ack`] has to be asked.
+pub(crate) fn scan_pub_ack(body: &[u8]) -> Option<ScannedAck<'_>> {
     let mut scan = Scan::new(body);
     scan.literal(b"{\"stream\":")?;
     scan.spaces();
-    let stream = scan.string_like(expected).filter(|stream| !stream.is_empty())?;
+    let stream = scan.string().filter(|stream| !stream.is_empty())?;
     scan.literal(b",")?;
     scan.spaces();
     scan.literal(b"\"seq\":")?;
@@ -130,10 +160,25 @@ mod tests {
 
     use super::*;
 
+    /// What is scanned, read by one that knows no stream, another one, and this one.
     fn scan(body: &[u8]) -> Option<PubAck> {
-        let expected = scan_pub_ack(body, "T");
-        assert_eq!(scan_pub_ack(body, ""), expected, "the name is read as it is compared");
-        expected.map(|scanned| scanned.into_ack(&SharedName::default()))
+        scan_pub_ack(body)?;
+        let mut known = KnownAck::new("");
+        let read = known.read(body).ok();
+        for mut known in [known, KnownAck::new("T"), KnownAck::new("KV_bucket")] {
+            assert_eq!(known.read(body).ok(), read, "{}", String::from_utf8_lossy(body));
+        }
+        read
+    }
+
+    #[test]
+    fn a_streams_name_is_copied_once() {
+        let mut known = KnownAck::new("");
+        let mut read = |body: &str| known.read(body.as_bytes()).expect("an acknowledgement").stream;
+        let first = read(r#"{"stream":"T","seq":1}"#);
+        assert!(Arc::ptr_eq(&first, &read(r#"{"stream":"T", "seq":2}"#)));
+        assert!(Arc::ptr_eq(&first, &read(r#"{"stream":"T","seq":2,"duplicate":true}"#)));
+        assert_eq!(&*read(r#"{"stream":"U", "seq":1}"#), "U");
     }
 
     #[test]
@@ -145,6 +190,7 @@ mod tests {
             (r#"{"stream":"T", "seq":1,"duplicate": true}"#, 1),
             (r#"{"stream":"T","seq":5,"domain":"hub","duplicate":true}"#, 5),
             (r#"{"stream":"T","seq":18446744073709551615}"#, u64::MAX),
+            (r#"{"stream":"T", "seq":18446744073709551615}"#, u64::MAX),
         ] {
             let scanned = scan(body.as_bytes()).expect(body);
             assert_eq!(scanned.sequence, sequence, "{body}");
@@ -169,6 +215,9 @@ mod tests {
             r#"{"stream":"T","seq":1}x"#,
             r#"{"stream":"T","seq":1"#,
             r#"{"stream":"T","seq":1,}"#,
+            r#"{"stream":"T", "seq":01}"#,
+            r#"{"stream":"T", "seq":1}}"#,
+            r#"{"stream":"T", "seq":18446744073709551616}"#,
             r#"{"stream":"T","seq":1,"domain":"a","domain":"b"}"#,
             r#"{"stream":"T","seq":1,"duplicate":true,"duplicate":true}"#,
             r#"{"stream":"T","seq":1,"val":"3"}"#,
@@ -176,6 +225,7 @@ mod tests {
             r#"{"stream":"T","seq":0,"error":{"code":400}}"#,
         ] {
             assert_eq!(scan(body.as_bytes()), None, "{body}");
+            assert_eq!(KnownAck::new("T").sequence(body.as_bytes()), None, "{body}");
         }
     }
 
@@ -254,6 +304,12 @@ mod tests {
     fn agrees(body: &[u8]) -> Result<(), TestCaseError> {
         if let Some(scanned) = scan(body) {
             prop_assert_eq!(parse_pub_ack(body), Ok(scanned), "{:?}", body);
+        }
+        for stream in ["T", "KV_bucket"] {
+            if let Some(sequence) = KnownAck::new(stream).sequence(body) {
+                let ack = PubAck { stream: stream.into(), sequence, ..PubAck::default() };
+                prop_assert_eq!(parse_pub_ack(body), Ok(ack), "{:?}", body);
+            }
         }
         Ok(())
     }
