@@ -2,9 +2,12 @@
 //!
 //! The command line and the line of output are those of the peers that evnats is measured
 //! against: `pub` and `echo` publish COUNT messages of SIZE bytes, `sub` receives them from a
-//! feeder, `reqpipe`, `kvputpipe` and `kvgetpipe` keep WINDOW operations outstanding. Exit
-//! status 3: no such workload.
+//! feeder. `reqpipe`, `jspub`, `kvputpipe`, `kvgetpipe` and `kvgetpipeleader` keep WINDOW operations
+//! outstanding; `reqlat`, `jssync`, `kvput`, `kvget` and `kvgetleader` do one at a time, and their
+//! line has the latencies, too. Reads are direct, as the peers' are, unless the name ends in
+//! `leader`. Exit status 3: no such workload.
 
+use evnats::jetstream::JetStream;
 use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, CommandError, Error, EventLoop, Options};
 use std::fmt::Write;
@@ -18,7 +21,11 @@ struct Bench {
     sent: u64,
     done: u64,
     start: Option<Usage>,
-    key: String,
+    /// `k0` to `k9999`, which the workloads on keys use in turn.
+    keys: Vec<String>,
+    /// When the last operation was done, and how long each has taken in nanoseconds; only where
+    /// there is one at a time.
+    latencies: Option<(Instant, Vec<u64>)>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,7 +43,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         sent: 0,
         done: 0,
         start: None,
-        key: String::new(),
+        keys: (0..10_000).map(|n| format!("k{n}")).collect(),
+        latencies: None,
     };
     let event_loop = EventLoop::new()?;
     // a window of unsent bytes that stays in the cache
@@ -48,14 +56,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "pub" => publish(&nats),
         "sub" => subscribe(&nats)?,
         "echo" => echo(&nats)?,
+        "reqlat" => in_turn(&nats, request),
         "reqpipe" => pipeline(&nats, 1000, request),
-        "kvputpipe" => {
-            let kv = nats.jetstream().key_value("BENCH");
-            pipeline(&nats, 500, move |bench, _| put(bench, &kv));
+        "jssync" | "jspub" => {
+            let js = nats.jetstream();
+            let publish = move |bench: &mut _, _: &_| publish_to_stream(bench, &js);
+            match workload.as_str() {
+                "jssync" => in_turn(&nats, publish),
+                _ => pipeline(&nats, 1000, publish),
+            }
         }
-        "kvgetpipe" => {
-            let kv = nats.jetstream().key_value("BENCH").with_reads(Reads::Direct);
-            pipeline(&nats, 500, move |bench, _| get(bench, &kv));
+        "kvput" | "kvputpipe" => {
+            let kv = nats.jetstream().key_value("BENCH");
+            let put = move |bench: &mut _, _: &_| put(bench, &kv);
+            match workload.as_str() {
+                "kvput" => in_turn(&nats, put),
+                _ => pipeline(&nats, 500, put),
+            }
+        }
+        "kvget" | "kvgetpipe" | "kvgetleader" | "kvgetpipeleader" => {
+            let reads = match workload.ends_with("leader") {
+                true => Reads::Leader,
+                false => Reads::Direct,
+            };
+            let kv = nats.jetstream().key_value("BENCH").with_reads(reads);
+            let get = move |bench: &mut _, _: &_| get(bench, &kv);
+            match workload.contains("pipe") {
+                true => pipeline(&nats, 500, get),
+                false => in_turn(&nats, get),
+            }
         }
         _ => std::process::exit(3),
     }
@@ -137,46 +166,68 @@ fn pipeline(
     });
 }
 
+/// Does one operation at a time, and keeps the time that each has taken.
+fn in_turn(nats: &Client<Bench>, send: impl Fn(&mut Bench, &Client<Bench>) + 'static) {
+    nats.on_connect(move |bench, nats, _| {
+        bench.start = Some(Usage::now());
+        bench.latencies = Some((Instant::now(), Vec::with_capacity(bench.count as usize)));
+        send(bench, nats);
+    });
+}
+
 fn request(bench: &mut Bench, nats: &Client<Bench>) {
     bench.sent += 1;
     nats.request("bench.req", &bench.payload, |bench, nats, reply| {
         reply.expect("a reply");
-        bench.count_one(nats);
-        if bench.sent < bench.count {
+        if bench.is_next_due(nats) {
             request(bench, nats);
         }
     });
 }
 
+fn publish_to_stream(bench: &mut Bench, js: &JetStream<Bench>) {
+    bench.sent += 1;
+    js.publish("bjs.data", &bench.payload, |bench, js, ack| {
+        ack.expect("an acknowledgement");
+        if bench.is_next_due(js.client()) {
+            publish_to_stream(bench, js);
+        }
+    });
+}
+
 fn put(bench: &mut Bench, kv: &KeyValue<Bench>) {
-    bench.next_key();
-    kv.put(&bench.key, &bench.payload, |bench, kv, revision| {
+    let key = &bench.keys[bench.sent as usize % bench.keys.len()];
+    bench.sent += 1;
+    kv.put(key, &bench.payload, |bench, kv, revision| {
         revision.expect("a revision");
-        bench.count_one(kv.client());
-        if bench.sent < bench.count {
+        if bench.is_next_due(kv.client()) {
             put(bench, kv);
         }
     });
 }
 
 fn get(bench: &mut Bench, kv: &KeyValue<Bench>) {
-    bench.next_key();
-    kv.get(&bench.key, |bench, kv, entry| {
+    let key = &bench.keys[bench.sent as usize % bench.keys.len()];
+    bench.sent += 1;
+    kv.get(key, |bench, kv, entry| {
         let entry = entry.expect("an answer").expect("an entry");
         assert_eq!(entry.value().len(), bench.payload.len());
-        bench.count_one(kv.client());
-        if bench.sent < bench.count {
+        if bench.is_next_due(kv.client()) {
             get(bench, kv);
         }
     });
 }
 
 impl Bench {
-    /// Keys go round: `k0` to `k9999`.
-    fn next_key(&mut self) {
-        self.key.clear();
-        write!(self.key, "k{}", self.sent % 10_000).expect("memory");
-        self.sent += 1;
+    /// Counts an operation, and returns whether another one is to be sent.
+    fn is_next_due(&mut self, nats: &Client<Bench>) -> bool {
+        if let Some((last, latencies)) = &mut self.latencies {
+            let now = Instant::now();
+            latencies.push((now - *last).as_nanos() as u64);
+            *last = now;
+        }
+        self.count_one(nats);
+        self.sent < self.count
     }
 
     fn count_one(&mut self, nats: &Client<Bench>) {
@@ -195,7 +246,7 @@ impl Bench {
         println!(
             "{{\"peer\":\"ours\",\"workload\":\"{}\",\"size\":{size},\"count\":{},\"window\":{},\
              \"done\":{},\"secs\":{seconds:.6},\"msgs_per_s\":{rate:.0},\"mb_per_s\":{:.3},\
-             \"user\":{user:.6},\"sys\":{sys:.6},\"cpu_s_per_m\":{:.4},\"ctxsw\":{}}}",
+             \"user\":{user:.6},\"sys\":{sys:.6},\"cpu_s_per_m\":{:.4},\"ctxsw\":{}{}}}",
             self.workload,
             self.count,
             self.window,
@@ -203,9 +254,22 @@ impl Bench {
             rate * size as f64 / 1e6,
             (user + sys) / self.done as f64 * 1e6,
             to.switches - from.switches,
+            self.latencies.take().map_or(String::new(), |(_, latencies)| summary(latencies)),
         );
         nats.close();
     }
+}
+
+/// The latencies as further members of the line, in microseconds.
+fn summary(mut latencies: Vec<u64>) -> String {
+    latencies.sort_unstable();
+    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] as f64 / 1e3;
+    let mean = latencies.iter().sum::<u64>() as f64 / latencies.len() as f64 / 1e3;
+    let mut members = String::new();
+    for (name, value) in [("p50", at(0.5)), ("p99", at(0.99)), ("mean", mean), ("max", at(1.0))] {
+        write!(members, ",\"{name}_us\":{value:.2}").expect("memory");
+    }
+    members
 }
 
 /// What the process has used so far, where Linux's `/proc` tells.

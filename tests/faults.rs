@@ -480,8 +480,9 @@ fn check_stream(event_loop: &EventLoop<App>, app: &mut App, shared: &Shared) {
             let query = MessageQuery::Sequence(sequence);
             js.stored_message(&info.config.name, query, ReadFrom::Leader, move |_, _, message| {
                 let message = message.expect("a message");
-                let place = message.subject.rsplit('.').next().and_then(|place| place.parse().ok());
-                let text = String::from_utf8_lossy(&message.payload).into_owned();
+                let place =
+                    message.subject().rsplit('.').next().and_then(|place| place.parse().ok());
+                let text = String::from_utf8_lossy(message.payload()).into_owned();
                 let number = text.split('.').next().and_then(|number| number.parse().ok());
                 let key = (place.expect("a place"), number.expect("a number"));
                 assert_eq!(text, payload(key.1), "message {sequence}");

@@ -110,7 +110,7 @@ fn publish_is_acknowledged_and_duplicates_are_recognised() {
         let (again, to) = (once.clone(), subject.clone());
         js.publish_with(&subject, "x", &once, move |_, js, ack| {
             let ack = ack.expect("stored");
-            assert_eq!((ack.stream.as_str(), ack.sequence, ack.duplicate), (stream, 1, false));
+            assert_eq!((&*ack.stream, ack.sequence, ack.duplicate), (stream, 1, false));
             js.publish_with(&to, "x", &again, move |_, js, ack| {
                 let ack = ack.expect("known");
                 assert_eq!((ack.sequence, ack.duplicate), (1, true));
@@ -176,10 +176,10 @@ fn messages_are_read_by_sequence_and_by_subject_from_leader_and_replica() {
         let check = move |subject_tail: &'static str, sequence: u64, payload: &'static str| {
             move |_: &mut Log, _: &Js, found: Result<StoredMessage, Error>| {
                 let found = found.expect("a message");
-                assert_eq!(found.subject, format!("{stream}.{subject_tail}"));
-                assert_eq!((found.sequence, &found.payload[..]), (sequence, payload.as_bytes()));
+                assert_eq!(found.subject(), format!("{stream}.{subject_tail}"));
+                assert_eq!((found.sequence(), found.payload()), (sequence, payload.as_bytes()));
                 assert_eq!(found.headers().get("Trace").as_deref(), Some("7"));
-                assert!(found.time.is_some());
+                assert!(found.time().is_some());
             }
         };
         let not_found = |_: &mut Log, _: &Js, found: Result<StoredMessage, Error>| {

@@ -1326,7 +1326,7 @@ fn a_full_restart_of_a_cluster_under_load_loses_nothing_that_was_acknowledged() 
                 ReadFrom::Leader,
                 move |state: &mut Load, _, message| {
                     state.in_flight -= 1;
-                    state.stored.push((sequence, number(&message.expect("a message").payload)));
+                    state.stored.push((sequence, number(message.expect("a message").payload())));
                 },
             );
             state.in_flight += 1;

@@ -4,6 +4,8 @@
 #[expect(unreachable_pub, reason = "the fuzz targets need them public")]
 mod fuzz_bodies;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
 
@@ -32,4 +34,42 @@ fn nothing_at_all_keeps_the_promises() {
     for (_, body) in fuzz_bodies::ALL {
         body(b"");
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    /// The corpus has few blocks with several headers.
+    #[test]
+    fn header_blocks_are_read_as_a_plain_reader_reads_them(pieces in vec(piece(), 0..12)) {
+        fuzz_bodies::headers::run(&pieces.concat());
+    }
+}
+
+const USUAL: &[&str] = &[
+    "A: 1\r\n",
+    "AB: two\r\n",
+    "A:",
+    "B",
+    ":",
+    ": ",
+    "\r",
+    "\n",
+    "\r\n",
+    " ",
+    "7",
+    "18446744073709551616",
+    "Trace-Id: 17\r\n",
+    "Trace-Id:",
+    "é: ü\r\n",
+    " 503",
+    "NATS/1.0",
+];
+
+/// Pieces that combine into header blocks, and into what nearly is one.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        8 => prop::sample::select(USUAL).prop_map(|text| text.into()),
+        1 => vec(any::<u8>(), 0..4),
+    ]
 }

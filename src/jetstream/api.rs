@@ -7,10 +7,12 @@
 use super::envelope::parse_response;
 use super::error::Error;
 use super::name::check_name;
+use super::publish::pub_ack::{KnownAck, PubAck};
 use crate::callback::{Answer, Ran, State};
 use crate::client::{Port, Reply};
 use evnats_protocol::{OutgoingMessage, RequestError};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -23,12 +25,20 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// The pause after a refusal that may be over a moment later.
 const READ_PAUSE: Duration = Duration::from_millis(200);
 
-/// The way to JetStream: over which client, under which prefix, how patiently.
+/// The way to JetStream. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Api {
+pub(crate) struct Api(Rc<Way>);
+
+/// Over which client, under which prefix, how patiently.
+struct Way {
     port: Port,
-    prefix: Rc<str>,
+    prefix: String,
     timeout: Duration,
+    /// How long the first attempt of a read waits.
+    first_patience: Duration,
+    /// The acknowledgement of the stream that has given one last, which is likely to be the next one,
+    /// too.
+    last_ack: RefCell<KnownAck>,
 }
 
 /// A request: its subject behind the API's prefix, and its body.
@@ -103,34 +113,50 @@ impl ApiRequest {
 impl Api {
     pub(super) fn new(port: Port) -> Self {
         let timeout = port.request_timeout();
-        Self { port, prefix: DEFAULT_PREFIX.into(), timeout }
+        Self::with(port, DEFAULT_PREFIX, timeout)
     }
 
     pub(super) fn with_prefix(&self, prefix: &str) -> Self {
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
-        Self { prefix: prefix.into(), ..self.clone() }
+        Self::with(self.0.port.clone(), prefix, self.0.timeout)
     }
 
     pub(super) fn with_timeout(&self, timeout: Duration) -> Self {
-        Self { timeout, ..self.clone() }
+        Self::with(self.0.port.clone(), &self.0.prefix, timeout)
+    }
+
+    fn with(port: Port, prefix: &str, timeout: Duration) -> Self {
+        Self(Rc::new(Way {
+            port,
+            prefix: prefix.into(),
+            timeout,
+            first_patience: patience(timeout, timeout),
+            last_ack: RefCell::new(KnownAck::new("")),
+        }))
     }
 
     pub(crate) fn port(&self) -> &Port {
-        &self.port
+        &self.0.port
     }
 
     /// The prefix of API subjects, without the dot at its end.
     pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
+        &self.0.prefix
     }
 
     /// Whether the prefix is the one that needs none on subjects to publish to.
     pub(crate) fn has_default_prefix(&self) -> bool {
-        &*self.prefix == DEFAULT_PREFIX
+        self.0.prefix == DEFAULT_PREFIX
     }
 
     pub(crate) fn timeout(&self) -> Duration {
-        self.timeout
+        self.0.timeout
+    }
+
+    /// Reads the acknowledgement of a publish.
+    #[inline]
+    pub(super) fn read_ack(&self, body: &[u8]) -> Result<PubAck, Error> {
+        Ok(self.0.last_ack.borrow_mut().read(body)?)
     }
 
     /// Sends a request, unless it could not be made, and answers with its reply.
@@ -141,9 +167,9 @@ impl Api {
     ) {
         let ApiRequest { operation, body } = match request {
             Ok(request) => request,
-            Err(error) => return self.port.defer(move |state| answer(state, Err(error))),
+            Err(error) => return self.port().defer(move |state| answer(state, Err(error))),
         };
-        let subject = format!("{}.{operation}", self.prefix);
+        let subject = format!("{}.{operation}", self.prefix());
         // a consumer's creation has its filter in the subject
         let message = OutgoingMessage::new(&subject, body).allow_wildcards();
         self.request(message, move |state, outcome| {
@@ -160,13 +186,42 @@ impl Api {
         request: Result<ApiRequest, Error>,
         answer: Answer<Result<T, Error>>,
     ) {
-        let ApiRequest { operation, body } = match request {
-            Ok(request) => request,
-            Err(error) => return self.port.defer(move |state| answer(state, Err(error))),
-        };
-        let subject = format!("{}.{operation}", self.prefix);
-        let deadline = self.port.now() + self.timeout;
-        Rc::new(Read { api: self.clone(), subject, body, deadline }).attempt(answer);
+        match Read::new(self, request, self.deadline()) {
+            Ok(read) => read.attempt(answer),
+            Err(error) => self.port().defer(move |state| answer(state, Err(error))),
+        }
+    }
+
+    /// Sends a read as its first attempt is sent, once. What fails can be passed on to
+    /// [`read_again`](Self::read_again).
+    #[inline]
+    pub(crate) fn read_once(
+        &self,
+        message: OutgoingMessage<'_>,
+        callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
+    ) {
+        let patience = self.0.first_patience;
+        self.port().request(message, patience, |state, _, reply| callback(state, reply));
+    }
+
+    /// Goes on with a read whose first attempt has failed, if that may change until the deadline.
+    pub(crate) fn read_again<T: ApiReply>(
+        &self,
+        state: &mut State,
+        request: Result<ApiRequest, Error>,
+        deadline: Instant,
+        error: Error,
+        answer: Answer<Result<T, Error>>,
+    ) -> Ran {
+        match Read::new(self, request, deadline) {
+            Ok(read) => read.handle_error(state, error, answer),
+            Err(error) => answer(state, Err(error)),
+        }
+    }
+
+    /// When a read that begins now has to be answered.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.port().now() + self.timeout()
     }
 
     /// Sends a request under a subject that is not one of the API's operations.
@@ -176,40 +231,55 @@ impl Api {
         message: OutgoingMessage<'_>,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        self.port.request(message, self.timeout, |state, _, outcome| callback(state, outcome));
+        self.port().request(message, self.timeout(), |state, _, reply| callback(state, reply));
     }
 }
 
 impl Read {
+    fn new(
+        api: &Api,
+        request: Result<ApiRequest, Error>,
+        deadline: Instant,
+    ) -> Result<Rc<Self>, Error> {
+        let ApiRequest { operation, body } = request?;
+        let subject = format!("{}.{operation}", api.prefix());
+        Ok(Rc::new(Self { api: api.clone(), subject, body, deadline }))
+    }
+
     fn attempt<T: ApiReply>(self: Rc<Self>, answer: Answer<Result<T, Error>>) {
         let message = OutgoingMessage::new(&self.subject, &*self.body);
-        let read = self.clone();
-        self.api.port.request(message, self.patience(), move |state, port, outcome| {
+        let (read, patience) = (self.clone(), patience(self.api.timeout(), self.left()));
+        self.api.port().request(message, patience, move |state, _, outcome| {
             let reply = outcome.map_err(Error::from_api_request);
             match reply.and_then(|reply| T::parse(reply.payload())) {
-                Err(error) if read.may_try_again(&error) => {
-                    let pause = if error.is_timeout() { Duration::ZERO } else { READ_PAUSE };
-                    let again = move |_: &mut State| {
-                        read.attempt(answer);
-                        Ok(())
-                    };
-                    port.set_timer(pause, Box::new(again));
-                    Ok(())
-                }
-                reply => answer(state, reply),
+                Ok(reply) => answer(state, Ok(reply)),
+                Err(error) => read.handle_error(state, error, answer),
             }
         });
     }
 
-    fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(self.api.port.now())
+    /// Sends it again, now or after a pause, or answers with the error.
+    fn handle_error<T: ApiReply>(
+        self: Rc<Self>,
+        state: &mut State,
+        error: Error,
+        answer: Answer<Result<T, Error>>,
+    ) -> Ran {
+        if !self.may_try_again(&error) {
+            return answer(state, Err(error));
+        }
+        let pause = if error.is_timeout() { Duration::ZERO } else { READ_PAUSE };
+        let read = self.clone();
+        let again = move |_: &mut State| {
+            read.attempt(answer);
+            Ok(())
+        };
+        self.api.port().set_timer(pause, Box::new(again));
+        Ok(())
     }
 
-    /// How long this attempt waits for its answer. The last one waits to the end.
-    fn patience(&self) -> Duration {
-        let (left, share) = (self.left(), self.api.timeout / READ_ATTEMPTS);
-        let patience = share.max(LEAST_PATIENCE);
-        if patience + LEAST_PATIENCE > left { left } else { patience }
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.api.port().now())
     }
 
     fn may_try_again(&self, error: &Error) -> bool {
@@ -220,4 +290,10 @@ impl Read {
         };
         is_for_the_moment && self.left() > READ_PAUSE
     }
+}
+
+/// How long an attempt of a read waits for its answer. The last one waits to the end.
+fn patience(timeout: Duration, left: Duration) -> Duration {
+    let patience = (timeout / READ_ATTEMPTS).max(LEAST_PATIENCE);
+    if patience + LEAST_PATIENCE > left { left } else { patience }
 }

@@ -5,7 +5,10 @@
 //! look at message headers or statuses; a reply without a body is malformed here.
 
 use super::api_error::ApiError;
+use memchr::memchr;
+use memchr::memmem::Finder;
 use serde::de::DeserializeOwned;
+use std::sync::LazyLock;
 
 /// Why a reply held no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,8 +52,9 @@ struct Envelope {
 ///
 /// Exact in one direction: without the quoted word, the member can only be spelled with an escape.
 fn may_have_error(body: &[u8]) -> bool {
-    const MEMBER: &[u8] = b"\"error\"";
-    body.contains(&b'\\') || body.windows(MEMBER.len()).any(|window| window == MEMBER)
+    // made once: to prepare the search takes longer than a search
+    static MEMBER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
+    memchr(b'\\', body).is_some() || MEMBER.find(body).is_some()
 }
 
 #[cfg(test)]

@@ -191,7 +191,7 @@ impl Error {
     }
 
     /// An API request that got no reply; the API always has a responder.
-    pub(super) fn from_api_request(error: RequestError) -> Self {
+    pub(crate) fn from_api_request(error: RequestError) -> Self {
         match error {
             RequestError::NoResponders => Self::NotAvailable,
             error => Self::Request(error),

@@ -23,6 +23,7 @@
 
 mod api;
 mod api_error;
+mod base64;
 mod consume;
 mod envelope;
 mod error;
@@ -31,6 +32,7 @@ mod joined;
 mod manage;
 mod name;
 mod publish;
+mod scan;
 pub(crate) mod time;
 pub(crate) mod wire;
 
@@ -43,5 +45,5 @@ pub use publish::{PubAck, PublishOptions};
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};
 pub(crate) use consume::{DeliveryInfo, OrderedConfig, Reader, ReaderEvent};
-pub(crate) use joined::JoinedSubject;
-pub(crate) use publish::acknowledged_sequence;
+pub(crate) use joined::JoinedText;
+pub(crate) use publish::{KnownAck, acknowledged_sequence};

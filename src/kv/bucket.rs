@@ -3,7 +3,9 @@
 use super::error::{self, Error};
 use super::name;
 use crate::callback::Answer;
-use crate::jetstream::{self, Api, ApiReply, ApiRequest, DirectReads, JoinedSubject, StreamInfo};
+use crate::jetstream::{
+    self, Api, ApiReply, ApiRequest, DirectReads, JoinedText, KnownAck, LeaderReads, StreamInfo,
+};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
@@ -14,11 +16,13 @@ pub(super) struct Bucket {
     pub(super) stream: String,
     /// `$KV.<bucket>.`: what every key's subject begins with.
     pub(super) subjects: String,
-    /// A key's subject.
-    pub(super) key_subject: JoinedSubject,
     /// A key's subject for publishing, with the API prefix where there is one.
-    pub(super) put_subject: JoinedSubject,
+    pub(super) put_subject: JoinedText,
+    /// What the stream answers to a write.
+    pub(super) ack: KnownAck,
     pub(super) direct_reads: DirectReads,
+    /// Reads from the leader. Neither a bucket's name nor a key has anything in it that JSON escapes.
+    pub(super) leader_reads: LeaderReads,
     /// Writes that nobody has stored, and that wait for the reason: one question serves them all.
     pub(super) unstored: RefCell<Vec<OnWritten>>,
     /// The stream is known to have the bucket's subjects, as a mirror's has not.
@@ -42,9 +46,10 @@ impl Bucket {
         };
         Self {
             name: name.into(),
-            key_subject: JoinedSubject::new(subjects.clone()),
-            put_subject: JoinedSubject::new(put_subjects),
+            put_subject: JoinedText::new(put_subjects),
+            ack: KnownAck::new(&stream),
             direct_reads: DirectReads::new(api, &stream, &subjects),
+            leader_reads: LeaderReads::new(api, &stream, &subjects),
             stream,
             subjects,
             unstored: RefCell::default(),

@@ -1,6 +1,6 @@
 //! An entry: one revision of a key, whichever way it was read.
 
-use crate::jetstream::{self, StoredMessage};
+use crate::jetstream::StoredMessage;
 use bytes::Bytes;
 use evnats_protocol::Headers;
 use std::borrow::Cow;
@@ -8,19 +8,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// One revision of a key.
-///
-/// Cloning is cheap. An entry from a watch keeps a piece of the read buffer alive: 256 KiB at most, or
-/// sixteen times its own size.
-#[derive(Clone, PartialEq, Eq)]
+/// One revision of a key, in one piece of memory of its own. Cloning is cheap.
+#[derive(Clone)]
 pub struct Entry {
-    pub(super) bucket: Arc<str>,
-    pub(super) key: Bytes,
-    pub(super) value: Bytes,
-    pub(super) revision: u64,
-    pub(super) delta: u64,
-    pub(super) operation: Operation,
-    pub(super) created: Created,
+    bucket: Arc<str>,
+    /// The key's message. Its subject ends with the key, and its headers are what the operation was
+    /// read from, if they had to be copied for that.
+    message: StoredMessage,
+    key_start: usize,
+    delta: u64,
+    operation: Operation,
+    /// When it was stored, if a watch has been told.
+    time: Option<SystemTime>,
 }
 
 /// What a revision did to its key.
@@ -47,7 +46,11 @@ impl Operation {
 
     /// Reads it from a message's headers. Something unknown that a later client writes as an
     /// operation is taken for a deletion: it is no value in any case.
+    #[inline]
     pub(super) fn of(headers: Headers<'_>) -> Self {
+        if headers.is_empty() {
+            return Self::Put;
+        }
         let mut operation = OperationHeaders::default();
         headers.iter_bytes().for_each(|(name, value)| operation.note(name, value));
         operation.operation()
@@ -90,13 +93,6 @@ impl fmt::Display for Operation {
     }
 }
 
-/// When a revision was stored; read from its text only when asked for.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum Created {
-    Text(Bytes),
-    Time(Option<SystemTime>),
-}
-
 impl Entry {
     /// The bucket.
     pub fn bucket(&self) -> &str {
@@ -105,27 +101,27 @@ impl Entry {
 
     /// The key.
     pub fn key(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.key)
+        String::from_utf8_lossy(self.key_bytes())
     }
 
     /// The value; empty for a tombstone.
     pub fn value(&self) -> &[u8] {
-        &self.value
+        self.message.payload()
     }
 
     /// The value to keep, without a copy.
     pub fn value_to_bytes(&self) -> Bytes {
-        self.value.clone()
+        self.message.payload_to_bytes()
     }
 
     /// The value as text. What is not UTF-8 is shown with replacement characters.
     pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.value)
+        String::from_utf8_lossy(self.value())
     }
 
     /// The revision: the sequence in the bucket's stream.
     pub fn revision(&self) -> u64 {
-        self.revision
+        self.message.sequence()
     }
 
     /// How many entries a watch has to deliver after this one; 0 for one that was read singly.
@@ -140,41 +136,54 @@ impl Entry {
 
     /// When it was stored, by the server's clock. `None` if the server did not say it readably.
     pub fn created(&self) -> Option<SystemTime> {
-        match &self.created {
-            Created::Time(time) => *time,
-            Created::Text(text) => {
-                let text = std::str::from_utf8(text).ok()?;
-                jetstream::time::parse_rfc3339(text).ok().flatten()
-            }
-        }
+        self.time.or_else(|| self.message.time())
     }
 
-    /// An entry read from the leader. `prefix` is what the bucket's subjects begin with.
-    pub(super) fn from_stored(bucket: &Arc<str>, prefix: &str, stored: StoredMessage) -> Self {
-        let operation = Operation::of(stored.headers());
-        let mut key = Bytes::from(stored.subject);
-        if key.starts_with(prefix.as_bytes()) {
-            key = key.slice(prefix.len()..);
-        }
-        Self {
-            bucket: bucket.clone(),
-            key,
-            value: stored.payload,
-            revision: stored.sequence,
-            delta: 0,
-            operation,
-            created: Created::Time(stored.time),
-        }
+    /// An entry that was read singly. Its key is what the subject has after the prefix, if it has
+    /// that.
+    #[inline]
+    pub(super) fn read(
+        bucket: &Arc<str>,
+        prefix: &str,
+        message: StoredMessage,
+        operation: Operation,
+    ) -> Self {
+        let has_prefix = message.subject_bytes().starts_with(prefix.as_bytes());
+        let key_start = if has_prefix { prefix.len() } else { 0 };
+        Self { bucket: bucket.clone(), message, key_start, delta: 0, operation, time: None }
+    }
+
+    /// The same entry as one that a watch has delivered.
+    pub(super) fn delivered(self, delta: u64, time: SystemTime) -> Self {
+        Self { delta, time: Some(time), ..self }
+    }
+
+    pub(super) fn key_bytes(&self) -> &[u8] {
+        &self.message.subject_bytes()[self.key_start..]
     }
 }
+
+/// Equal entries are the same revision with the same contents, whichever way they were read.
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        let contents = |entry: &Self| (entry.revision(), entry.delta, entry.operation);
+        contents(self) == contents(other)
+            && self.bucket == other.bucket
+            && self.key_bytes() == other.key_bytes()
+            && self.value() == other.value()
+            && self.created() == other.created()
+    }
+}
+
+impl Eq for Entry {}
 
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
             .field("bucket", &self.bucket)
             .field("key", &self.key())
-            .field("value", &self.value)
-            .field("revision", &self.revision)
+            .field("value", &self.value_to_bytes())
+            .field("revision", &self.revision())
             .field("operation", &self.operation)
             .finish_non_exhaustive()
     }

@@ -122,7 +122,7 @@ impl Collection for Vec<Entry> {
         let asking = listing.clone();
         let on_first = move |state: &mut State, first: Result<StoredMessage, jetstream::Error>| {
             let first = match first {
-                Ok(first) => first.sequence,
+                Ok(first) => first.sequence(),
                 Err(error) if is_no_message(&error) => u64::MAX,
                 Err(error) => return asking.fail(state, error),
             };

@@ -18,14 +18,14 @@ pub(super) fn check_bucket(bucket: &str) -> Result<(), Error> {
 /// reserved (ADR-8).
 #[inline]
 pub(super) fn check_key(key: &str) -> Result<(), Error> {
-    let mut previous = b'.';
+    // as if there were a dot before the key, and another after it
+    let (mut doubts, mut previous) = (0, DOT);
     for byte in key.bytes() {
-        if !IS_KEY_BYTE[byte as usize] || (byte == b'.' && previous == b'.') {
-            return Err(invalid_key(key, false));
-        }
-        previous = byte;
+        let class = CLASS[byte as usize];
+        doubts |= class & (previous | FORBIDDEN);
+        previous = class;
     }
-    if previous == b'.' || key.as_bytes().starts_with(b"_kv") {
+    if (doubts | (previous & DOT)) != 0 || key.as_bytes().starts_with(b"_kv") {
         return Err(invalid_key(key, false));
     }
     Ok(())
@@ -36,29 +36,40 @@ pub(super) fn check_pattern(pattern: &str) -> Result<(), Error> {
     let mut tokens = pattern.split('.').peekable();
     while let Some(token) = tokens.next() {
         let is_wildcard = token == "*" || (token == ">" && tokens.peek().is_none());
-        if !is_wildcard && (token.is_empty() || !token.bytes().all(|b| IS_KEY_BYTE[b as usize])) {
+        if !is_wildcard && (token.is_empty() || !token.bytes().all(is_key_byte)) {
             return Err(invalid_key(pattern, true));
         }
     }
     Ok(())
 }
 
-const IS_KEY_BYTE: [bool; 256] = {
-    let mut table = [false; 256];
+const ORDINARY: u8 = 0;
+const DOT: u8 = 1;
+const FORBIDDEN: u8 = 2;
+
+/// What each byte is in a key.
+const CLASS: [u8; 256] = {
+    let mut table = [FORBIDDEN; 256];
     let mut byte = 0;
-    while byte < 256 {
+    while byte < 128 {
         let b = byte as u8;
-        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/' | b'_' | b'=' | b'.');
+        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/' | b'_' | b'=') {
+            table[byte] = ORDINARY;
+        }
         byte += 1;
     }
+    table[b'.' as usize] = DOT;
     table
 };
+
+fn is_key_byte(byte: u8) -> bool {
+    CLASS[byte as usize] != FORBIDDEN
+}
 
 /// Returns what is wrong with a key that is known to be invalid.
 #[cold]
 fn invalid_key(key: &str, wildcards: bool) -> Error {
-    let is_allowed =
-        |byte| IS_KEY_BYTE[byte as usize] || (wildcards && matches!(byte, b'*' | b'>'));
+    let is_allowed = |byte| is_key_byte(byte) || (wildcards && matches!(byte, b'*' | b'>'));
     let reason = if key.is_empty() {
         "it is empty".into()
     } else if let Some(reason) = first_bad(key, is_allowed) {
@@ -82,6 +93,7 @@ fn first_bad(name: &str, is_allowed: impl Fn(u8) -> bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn keys() {
@@ -106,6 +118,31 @@ mod tests {
                 other => panic!("{bad:?}: {other:?}"),
             }
         }
+    }
+
+    /// What is said of keys, rule by rule.
+    fn is_key(text: &str) -> bool {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-/_=.".contains(c);
+        text.chars().all(is_allowed)
+            && text.split('.').all(|token| !token.is_empty())
+            && !text.starts_with("_kv")
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_what_keeps_the_rules(text in "(_kv)?[a.]{0,4}[ -~]{0,3}[é._k=/-]{0,4}") {
+            prop_assert_eq!(check_key(&text).is_ok(), is_key(&text), "{:?}", text);
+        }
+    }
+
+    /// So a request that a key is a part of can be written without looking for what to escape.
+    #[test]
+    fn names_and_keys_need_no_escapes_in_json() {
+        let allowed: String = (0..=127).filter(|byte| is_key_byte(*byte)).map(char::from).collect();
+        assert_eq!(serde_json::to_string(&allowed).expect("JSON"), format!("\"{allowed}\""));
+        let is_key =
+            |byte: u8| is_key_byte(byte) || check_bucket(&char::from(byte).to_string()).is_err();
+        assert!((0..=127).all(is_key), "a bucket's name has no other bytes");
     }
 
     #[test]

@@ -1,18 +1,19 @@
 //! Reading single values.
 
 use super::bucket::Bucket;
-use super::entry::{Created, Entry, OperationHeaders};
+use super::entry::{Entry, Operation, OperationHeaders};
 use super::error::Error;
 use super::handle::{KeyValue, Reads};
 use crate::callback::{Answer, Callback, Outcome, Ran, State, answer, lend};
 use crate::client::Reply;
 use crate::jetstream::{
-    self, ApiRequest, ErrorCode, MessageQuery, StoredMessage, StreamInfo, read_direct_headers,
+    self, ApiReply, ApiRequest, ErrorCode, MessageQuery, StoredMessage, StoredParts, StreamInfo,
+    read_headers,
 };
-use bytes::Bytes;
 use evnats_protocol::{Message, RequestError};
 use smol_str::SmolStr;
 use std::rc::Rc;
+use std::time::Instant;
 
 pub(super) type Found = Result<Option<Entry>, Error>;
 
@@ -26,7 +27,7 @@ impl<S: 'static> KeyValue<S> {
     #[inline]
     #[doc(alias = "Get")]
     pub fn get(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Found>) {
-        self.read(key, |entry| !entry.operation.is_tombstone(), callback);
+        self.read(key, |entry| !entry.operation().is_tombstone(), callback);
     }
 
     /// Reads a key's last revision, tombstones included.
@@ -49,11 +50,11 @@ impl<S: 'static> KeyValue<S> {
         }
         match self.reads() {
             Reads::Leader => {
-                let answer = answer(self, callback);
-                let on_found = move |state: &mut _, found: Found| {
-                    answer(state, found.map(|entry| entry.filter(counts)))
-                };
-                bucket.get_from_leader(key, Box::new(on_found));
+                let kv = self.clone();
+                bucket.get_from_leader(key, move |state, found| {
+                    let found = found.map(|entry| entry.filter(counts));
+                    callback(lend(state), &kv, found).into_ran()
+                });
             }
             Reads::Direct => self.get_direct(key, counts, callback),
         }
@@ -78,7 +79,9 @@ impl<S: 'static> KeyValue<S> {
         }
         let key = key.to_owned();
         let on_found = move |state: &mut _, found: Found| {
-            let is_it = |entry: &Entry| entry.key == key && !entry.operation.is_tombstone();
+            let is_it = |entry: &Entry| {
+                entry.key_bytes() == key.as_bytes() && !entry.operation().is_tombstone()
+            };
             answer(state, found.map(|entry| entry.filter(is_it)))
         };
         bucket.get_revision(revision, self.reads(), Box::new(on_found));
@@ -100,7 +103,7 @@ impl<S: 'static> KeyValue<S> {
                 let found = found.map(|entry| entry.filter(counts));
                 callback(lend(state), kv, found).into_ran()
             };
-            let reply = bucket.direct_reply(kept.len(), outcome);
+            let reply = bucket.direct_reply(&kept, outcome);
             if let DirectReply::Found(found) = reply {
                 return answer(state, &kv, found);
             }
@@ -127,10 +130,39 @@ enum DirectReply {
 
 impl Bucket {
     /// Reads a key's last revision from the leader, whatever a handle's own choice is.
-    pub(super) fn get_from_leader(self: &Rc<Self>, key: &str, answer: Answer<Found>) {
-        self.key_subject.with(key, |subject| {
-            self.read_from_leader(MessageQuery::LastBySubject(subject), answer);
+    #[inline]
+    pub(super) fn get_from_leader(
+        self: &Rc<Self>,
+        key: &str,
+        on_found: impl FnOnce(&mut State, Found) -> Ran + 'static,
+    ) {
+        let (bucket, deadline) = (self.clone(), self.api.deadline());
+        // kept for the case that the leader has to be asked again
+        let kept = SmolStr::new(key);
+        self.leader_reads.last(&self.api, key, move |state, reply| {
+            match bucket.leader_entry(reply, &kept) {
+                Ok(entry) => on_found(state, Ok(Some(entry))),
+                Err(error) => bucket.get_again(state, &kept, deadline, error, Box::new(on_found)),
+            }
         });
+    }
+
+    /// Goes on when the leader has returned no entry at first.
+    fn get_again(
+        self: &Rc<Self>,
+        state: &mut State,
+        key: &str,
+        deadline: Instant,
+        error: jetstream::Error,
+        answer: Answer<Found>,
+    ) -> Ran {
+        let subject = format!("{}{key}", self.subjects);
+        let query = MessageQuery::LastBySubject(&subject);
+        let request = ApiRequest::stored_message(&self.stream, query);
+        let bucket = self.clone();
+        let on_stored =
+            move |state: &mut _, stored: Stored| bucket.answer_stored(state, stored, answer);
+        self.api.read_again(state, request, deadline, error, Box::new(on_stored))
     }
 
     /// Reads a key's last revision from the leader, or, if that is not permitted, from any replica.
@@ -139,9 +171,9 @@ impl Bucket {
         let (bucket, kept) = (self.clone(), SmolStr::new(key));
         let on_found = move |state: &mut State, found: Found| match found {
             Err(error) if error.is_denied() => {
-                let (asked, len) = (bucket.clone(), kept.len());
+                let (asked, key) = (bucket.clone(), kept.clone());
                 let on_reply = move |state: &mut State, outcome: Reply<'_>| {
-                    let found = match asked.direct_reply(len, outcome) {
+                    let found = match asked.direct_reply(&key, outcome) {
                         DirectReply::Found(found) => found,
                         DirectReply::Absent => Ok(None),
                         DirectReply::AskLeader => Err(error),
@@ -153,7 +185,7 @@ impl Bucket {
             }
             found => answer(state, found),
         };
-        self.get_from_leader(key, Box::new(on_found));
+        self.get_from_leader(key, on_found);
     }
 
     /// Reads a revision, whosever it is. One that is there is the same everywhere, so that whoever may
@@ -235,15 +267,30 @@ impl Bucket {
 
     fn found(&self, stored: Stored) -> Found {
         match stored {
-            Ok(stored) => Ok(Some(Entry::from_stored(&self.name, &self.subjects, stored))),
+            Ok(stored) => Ok(Some(self.entry(&self.subjects, stored))),
             Err(error) if is_no_message(&error) => Ok(None),
             Err(error) => Err(self.error(error)),
         }
     }
 
-    fn direct_reply(&self, key_len: usize, outcome: Reply<'_>) -> DirectReply {
+    fn leader_entry(&self, reply: Reply<'_>, key: &str) -> Result<Entry, jetstream::Error> {
+        let body = reply.map_err(jetstream::Error::from_api_request)?.payload();
+        match self.leader_reads.scan(body, key) {
+            Some(message) => Ok(self.entry("", message)),
+            None => StoredMessage::parse(body).map(|message| self.entry(&self.subjects, message)),
+        }
+    }
+
+    /// The entry that a message with its own headers is. Its subject begins with the prefix.
+    #[inline]
+    fn entry(&self, prefix: &str, message: StoredMessage) -> Entry {
+        let operation = Operation::of(message.headers());
+        Entry::read(&self.name, prefix, message, operation)
+    }
+
+    fn direct_reply(&self, key: &str, outcome: Reply<'_>) -> DirectReply {
         DirectReply::Found(match outcome {
-            Ok(reply) => match self.direct_entry(reply, key_len) {
+            Ok(reply) => match self.direct_entry(reply, key) {
                 Ok(entry) => Ok(Some(entry)),
                 Err(error) if !is_no_message(&error) => Err(self.error(error)),
                 Err(_) if self.has_own_subjects.get() => Ok(None),
@@ -263,23 +310,31 @@ impl Bucket {
         self.api.port().server_info().is_some_and(|info| info.version.starts_with("2.9."))
     }
 
-    fn direct_entry(&self, reply: &Message, key_len: usize) -> Result<Entry, jetstream::Error> {
-        let mut headers = OperationHeaders::default();
-        let direct = read_direct_headers(reply, |name, value| headers.note(name, value))?;
-        let key = direct.subject.strip_prefix(self.subjects.as_bytes());
-        let Some(key) = key.filter(|key| key.len() == key_len) else {
-            let subject = String::from_utf8_lossy(direct.subject);
-            return Err(jetstream::Error::Malformed(format!("a read that answers with {subject}")));
+    /// The entry that a direct read has returned. Of its message, the headers are not copied.
+    fn direct_entry(&self, reply: &Message, key: &str) -> Result<Entry, jetstream::Error> {
+        let (parts, operation) = match self.direct_reads.scan_headers(reply, key) {
+            Some(parts) => (parts, Operation::Put),
+            None => self.read_direct_headers(reply, key)?,
         };
-        Ok(Entry {
-            bucket: self.name.clone(),
-            key: Bytes::copy_from_slice(key),
-            value: reply.payload_to_bytes(),
-            revision: direct.sequence,
-            delta: 0,
-            operation: headers.operation(),
-            created: Created::Text(Bytes::copy_from_slice(direct.time)),
-        })
+        let message = StoredMessage::copy_of(StoredParts { headers: b"", ..parts });
+        Ok(Entry::read(&self.name, "", message, operation))
+    }
+
+    fn read_direct_headers<'m>(
+        &self,
+        reply: &'m Message,
+        key: &str,
+    ) -> Result<(StoredParts<'m>, Operation), jetstream::Error> {
+        let mut headers = OperationHeaders::default();
+        let parts = read_headers(reply, |name, value| headers.note(name, value))?;
+        let subject = parts.subject.strip_prefix(self.subjects.as_bytes());
+        match subject.filter(|found| found.len() == key.len()) {
+            Some(subject) => Ok((StoredParts { subject, ..parts }, headers.operation())),
+            None => {
+                let subject = String::from_utf8_lossy(parts.subject);
+                Err(jetstream::Error::Malformed(format!("a read that answers with {subject}")))
+            }
+        }
     }
 }
 

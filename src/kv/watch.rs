@@ -6,7 +6,7 @@
 //! beginning what was the last revision.
 
 use super::bucket::Bucket;
-use super::entry::{Created, Entry, Operation};
+use super::entry::{Entry, Operation};
 use super::error::Error;
 use super::handle::{KeyValue, Reads};
 use super::name;
@@ -17,7 +17,7 @@ use crate::callback::{Handler, Outcome, Ran, State, lend};
 use crate::event_loop::timers_on;
 use crate::jetstream::{
     self, ApiRequest, DeliverPolicy, DeliveryInfo, MessageQuery, OrderedConfig, Reader,
-    ReaderEvent, Stall, StoredMessage,
+    ReaderEvent, Stall, StoredMessage, StoredParts,
 };
 use evnats_protocol::Message;
 use std::cell::Cell;
@@ -278,19 +278,18 @@ impl Bucket {
 
     /// Returns `None` for a message whose subject is not one of this bucket's keys.
     fn watched_entry(&self, message: &Message, delivery: &DeliveryInfo<'_>) -> Option<Entry> {
-        let subject = message.subject_to_bytes();
-        if !subject.starts_with(self.subjects.as_bytes()) {
+        if !message.subject_bytes().starts_with(self.subjects.as_bytes()) {
             return None;
         }
-        Some(Entry {
-            bucket: self.name.clone(),
-            key: subject.slice(self.subjects.len()..),
-            value: message.payload_to_bytes(),
-            revision: delivery.stream_sequence,
-            delta: delivery.pending,
-            operation: Operation::of(message.headers()),
-            created: Created::Time(Some(delivery.timestamp())),
-        })
+        let operation = Operation::of(message.headers());
+        let stored = StoredMessage::copy_of(StoredParts {
+            sequence: delivery.stream_sequence,
+            subject: message.subject_bytes(),
+            payload: message.payload(),
+            ..StoredParts::default()
+        });
+        let entry = Entry::read(&self.name, &self.subjects, stored, operation);
+        Some(entry.delivered(delivery.pending, delivery.timestamp()))
     }
 }
 
@@ -320,7 +319,7 @@ impl<C: FnMut(&mut State, Option<&Reader>, Update) -> Ran> Watch<C> {
             ReaderEvent::Message(message, delivery) => {
                 entry = self.bucket.watched_entry(message, &delivery);
                 let key = match &entry {
-                    Some(entry) => &entry.key,
+                    Some(entry) => entry.key_bytes(),
                     None => message.subject_bytes(),
                 };
                 self.initial.handle_message(key, delivery.stream_sequence, delivery.pending)
@@ -371,7 +370,7 @@ impl<C: FnMut(&mut State, Option<&Reader>, Update) -> Ran> Watch<C> {
                 reader.call_again();
             }
         }
-        let is_shown = |entry: &Entry| !(self.ignore_deletes && entry.operation.is_tombstone());
+        let is_shown = |entry: &Entry| !(self.ignore_deletes && entry.operation().is_tombstone());
         if let Some(entry) = entry.filter(is_shown) {
             (self.on_update)(state, Some(reader), Update::Entry(entry))?;
         }
@@ -438,7 +437,7 @@ impl Question {
             let query = MessageQuery::LastBySubject(filter);
             let request = ApiRequest::stored_message(&self.bucket.stream, query);
             let on_stored = move |state: &mut State, stored: Result<StoredMessage, _>| {
-                question.note(stored.map(|stored| stored.sequence));
+                question.note(stored.map(|stored| stored.sequence()));
                 match question.pending.get() {
                     0 => reader.again(state),
                     _ => Ok(()),

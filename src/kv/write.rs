@@ -148,7 +148,7 @@ impl Bucket {
         headers: Option<&HeaderMap>,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        self.put_subject.with(key, |subject| {
+        self.put_subject.with(&[key], |subject| {
             let mut message = OutgoingMessage::new(subject, value);
             if let Some(headers) = headers {
                 message = message.headers(headers);
@@ -160,7 +160,7 @@ impl Bucket {
     /// Reads the revision out of an acknowledgement.
     #[inline]
     fn revision(&self, outcome: Reply<'_>) -> Result<u64, Error> {
-        acknowledged_sequence(outcome, &self.stream).map_err(|error| self.error(error))
+        acknowledged_sequence(outcome, &self.ack).map_err(|error| self.error(error))
     }
 
     fn write(

@@ -6,9 +6,10 @@
 //! CR or LF in a value would let its writer forge headers. Inline status and headers stay apart: a
 //! user's header named `Status` is never taken for one.
 
-use super::header_block::{self, VERSION_LINE};
+use super::header_block::{self, Lines, VERSION_LINE};
 use super::line;
 use std::borrow::Cow;
+use std::ops::Range;
 use thiserror::Error;
 
 /// The headers of a received message: a view of the raw block, parsed only as far as asked.
@@ -57,13 +58,20 @@ impl<'a> Headers<'a> {
 
     /// Names and values in order, as bytes. Values are trimmed.
     pub fn iter_bytes(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        header_block::lines(self.block)
+        let block = self.block;
+        Lines::new(block).map(move |line| (&block[line.name], &block[line.value]))
     }
 
     /// Names and values in order. What is not UTF-8 is shown with replacement characters.
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
-        self.iter_bytes()
-            .map(|(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value)))
+        let block = self.block;
+        // looking at the block once costs less than looking at each of its parts
+        let text = std::str::from_utf8(block);
+        let part = move |range: Range<usize>| match text {
+            Ok(text) => Cow::Borrowed(&text[range]),
+            Err(_) => String::from_utf8_lossy(&block[range]),
+        };
+        Lines::new(block).map(move |line| (part(line.name), part(line.value)))
     }
 
     /// The first value of a header. Names are compared with their case, as servers do.
@@ -76,22 +84,29 @@ impl<'a> Headers<'a> {
     /// because it appends its own and leaves a publisher's copy before it.
     #[must_use]
     pub fn last(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.values(name).last()
+        self.values_bytes(name).last().map(text)
     }
 
     /// The last value of a header as a number. `None` if it is absent or not a plain number.
     #[must_use]
     pub fn last_number(&self, name: &str) -> Option<u64> {
-        let (_, value) = self.iter_bytes().filter(|(n, _)| *n == name.as_bytes()).last()?;
-        line::number(value)
+        line::number(self.values_bytes(name).last()?)
     }
 
     /// All values of a header, in order.
     pub fn values(&self, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
-        self.iter_bytes()
-            .filter(move |(n, _)| *n == name.as_bytes())
-            .map(|(_, value)| String::from_utf8_lossy(value))
+        self.values_bytes(name).map(text)
     }
+
+    fn values_bytes(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let mut lines = Lines::new(self.block);
+        std::iter::from_fn(move || lines.next_value(name.as_bytes()))
+    }
+}
+
+/// Shows what is not UTF-8 with replacement characters, and looks for it in the quicker way first.
+fn text(value: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
 }
 
 impl std::fmt::Debug for Headers<'_> {

@@ -1,4 +1,5 @@
-//! Any block can be read, and what the builder builds is read as it was given.
+//! Any block can be read, as a plain reader reads it that was written after the grammar; and what the
+//! builder builds is read as it was given.
 
 use super::reader::Reader;
 use evnats_protocol::{HeaderMap, Headers};
@@ -18,16 +19,49 @@ fn read(block: &[u8]) {
         assert!((100..=999).contains(&status.code));
         assert_eq!(status.description, status.description.trim_ascii());
     }
-    for (name, value) in headers.iter_bytes() {
-        assert!(!name.is_empty() && !name.contains(&b':') && !name.contains(&b'\n'));
-        assert!(value == value.trim_ascii() && !value.contains(&b'\n'));
-        let Ok(name) = std::str::from_utf8(name) else { continue };
-        assert!(headers.get(name).is_some() && headers.last(name).is_some());
-        assert_eq!(headers.values(name).last(), headers.last(name));
-        let _ = headers.last_number(name);
+    let lines: Vec<_> = plain_lines(block);
+    assert_eq!(headers.iter_bytes().collect::<Vec<_>>(), lines);
+    let shown = |(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+    assert!(headers.iter().eq(lines.iter().copied().map(shown)));
+    for (name, value) in &lines {
+        look_up(headers, &lines, name);
+        // names that are none, or others
+        look_up(headers, &lines, value);
+        look_up(headers, &lines, &name[1..]);
+        look_up(headers, &lines, &[name, &b":"[..]].concat());
+        look_up(headers, &lines, &[name, &b": "[..], value].concat());
     }
-    assert_eq!(headers.iter().count(), headers.iter_bytes().count());
+    look_up(headers, &lines, b"");
+    look_up(headers, &lines, block);
     let _ = format!("{headers:?}");
+}
+
+fn look_up(headers: Headers<'_>, lines: &[(&[u8], &[u8])], name: &[u8]) {
+    let Ok(text) = std::str::from_utf8(name) else { return };
+    let found = lines.iter().filter(|(other, _)| *other == name);
+    let values: Vec<_> = found.map(|(_, value)| *value).collect();
+    let shown: Vec<_> = values.iter().map(|value| String::from_utf8_lossy(value)).collect();
+    assert_eq!(headers.values(text).collect::<Vec<_>>(), shown);
+    assert_eq!(headers.get(text), shown.first().cloned());
+    assert_eq!(headers.last(text), shown.last().cloned());
+    let digits = values.last().filter(|value| value.iter().all(u8::is_ascii_digit));
+    let number = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
+    assert_eq!(headers.last_number(text), number);
+}
+
+/// The lines of a block, read slowly.
+fn plain_lines(block: &[u8]) -> Vec<(&[u8], &[u8])> {
+    if !block.starts_with(b"NATS/1.0") {
+        return Vec::new();
+    }
+    let lines = block.split(|byte| *byte == b'\n').skip(1);
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let lines = lines.take_while(|line| !line.is_empty());
+    let headers = lines.filter_map(|line| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        Some((&line[..colon], line[colon + 1..].trim_ascii()))
+    });
+    headers.filter(|(name, _)| !name.is_empty()).collect()
 }
 
 fn build(input: &mut Reader<'_>) {

@@ -2,7 +2,10 @@
 
 mod consumer_config;
 mod consumers;
+mod direct_read;
+mod leader_read;
 mod messages;
+mod stored_message;
 mod stream_config;
 mod stream_info;
 mod streams;
@@ -12,8 +15,11 @@ pub use consumer_config::{
     ReplayPolicy, SequenceInfo,
 };
 pub use consumers::ConsumerReset;
-pub(crate) use messages::{DirectReads, read_direct_headers};
-pub use messages::{MessageQuery, ReadFrom, StoredMessage};
+pub(crate) use direct_read::{DirectReads, read_headers};
+pub(crate) use leader_read::LeaderReads;
+pub use messages::{MessageQuery, ReadFrom};
+pub use stored_message::StoredMessage;
+pub(crate) use stored_message::StoredParts;
 pub use stream_config::{
     Compression, ConsumerLimits, Discard, External, PersistMode, Placement, Republish, Retention,
     Source, SourceConsumer, Storage, StreamConfig, SubjectTransform,

@@ -1,6 +1,6 @@
 //! One message, published and acknowledged.
 
-use super::pub_ack::{PubAck, parse_pub_ack, scan_pub_ack};
+use super::pub_ack::{KnownAck, PubAck, parse_pub_ack, scan_pub_ack};
 use crate::callback::{Callback, Outcome, lend};
 use crate::client::Reply;
 use crate::jetstream::error::Error;
@@ -96,7 +96,8 @@ impl<S: 'static> JetStream<S> {
         payload: impl Into<Payload<'a>>,
         callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>,
     ) {
-        self.publish_with(subject, payload, &PublishOptions::default(), callback);
+        let message = OutgoingMessage::new(subject, payload.into());
+        self.publish_message(message, self.api().timeout(), callback);
     }
 
     /// As [`publish`](Self::publish), with conditions and headers.
@@ -110,34 +111,45 @@ impl<S: 'static> JetStream<S> {
         options: &PublishOptions,
         callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>,
     ) {
-        let js = self.clone();
         let message = OutgoingMessage::new(subject, payload.into()).headers(&options.headers);
         let timeout = options.timeout.unwrap_or(self.api().timeout());
+        self.publish_message(message, timeout, callback);
+    }
+
+    #[inline]
+    fn publish_message(
+        &self,
+        message: OutgoingMessage<'_>,
+        timeout: Duration,
+        callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>,
+    ) {
+        let js = self.clone();
         self.api().port().request(message, timeout, move |state, _, outcome| {
-            callback(lend(state), &js, acknowledgement(outcome)).into_ran()
+            let reply = outcome.map_err(publish_error);
+            let acknowledged = reply.and_then(|reply| js.api().read_ack(reply.payload()));
+            callback(lend(state), &js, acknowledged).into_ran()
         });
     }
 }
 
-fn acknowledgement(outcome: Reply<'_>) -> Result<PubAck, Error> {
-    let reply = outcome.map_err(publish_error)?;
-    match scan_pub_ack(reply.payload()) {
-        Some(scanned) => Ok(scanned.into()),
-        None => Ok(parse_pub_ack(reply.payload())?),
-    }
+/// Reads no more than the sequence out of an acknowledgement, which has to be the known stream's.
+#[inline]
+pub(crate) fn acknowledged_sequence(outcome: Reply<'_>, known: &KnownAck) -> Result<u64, Error> {
+    let body = outcome.map_err(publish_error)?.payload();
+    known.sequence(body).map_or_else(|| unusual_sequence(body, &known.stream), Ok)
 }
 
-/// Reads no more than the sequence out of an acknowledgement, which has to be this stream's.
-#[inline]
-pub(crate) fn acknowledged_sequence(outcome: Reply<'_>, stream: &str) -> Result<u64, Error> {
-    let reply = outcome.map_err(publish_error)?;
-    match scan_pub_ack(reply.payload()) {
+fn unusual_sequence(body: &[u8], stream: &str) -> Result<u64, Error> {
+    match scan_pub_ack(body) {
         Some(scanned) if scanned.stream == stream => Ok(scanned.sequence),
         _ => {
-            let ack = parse_pub_ack(reply.payload())?;
-            match ack.stream == stream {
+            let ack = parse_pub_ack(body)?;
+            match *ack.stream == *stream {
                 true => Ok(ack.sequence),
-                false => Err(Error::OtherStream { expected: stream.into(), actual: ack.stream }),
+                false => {
+                    let (expected, actual) = (stream.to_owned(), ack.stream.to_string());
+                    Err(Error::OtherStream { expected, actual })
+                }
             }
         }
     }

@@ -1,20 +1,24 @@
 //! The publish acknowledgement: the proof that a stream stored a message.
 //!
-//! Two readers for one format. `parse_pub_ack` reads everything. `scan_pub_ack` reads, without
-//! allocating, the shapes that servers write in practice; it gives up (`None`) on anything else and
-//! never accepts a body which the full reader would read differently.
+//! Three readers for one format. `parse_pub_ack` reads everything. `scan_pub_ack` reads, without
+//! allocating, the shapes that servers write in practice, and `KnownAck` the most usual one of a stream
+//! that is known. These give up (`None`) on anything else and never accept a body which the full
+//! reader would read differently.
 //! Neither looks at message headers: a `503` status without a body has to be caught before.
 
 use crate::jetstream::envelope::{ResponseError, parse_response};
+use crate::jetstream::scan::Scan;
 use crate::jetstream::wire::null_as_default;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer};
+use std::sync::Arc;
 
 /// What a stream answers once it has stored a message.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
 #[non_exhaustive]
 pub struct PubAck {
     /// The stream that stored the message.
-    pub stream: String,
+    #[serde(deserialize_with = "shared")]
+    pub stream: Arc<str>,
     /// The message's sequence in the stream. For a duplicate: that of the first copy.
     #[serde(rename = "seq")]
     pub sequence: u64,
@@ -34,6 +38,10 @@ pub struct PubAck {
     /// The number of messages in that batch (2.12).
     #[serde(default, rename = "count")]
     pub batch_size: Option<u64>,
+}
+
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    String::deserialize(deserializer).map(Arc::from)
 }
 
 /// Decodes the reply to a publish.
@@ -60,22 +68,57 @@ pub(crate) struct ScannedAck<'a> {
     duplicate: bool,
 }
 
-impl From<ScannedAck<'_>> for PubAck {
-    fn from(scanned: ScannedAck<'_>) -> Self {
-        Self {
-            stream: scanned.stream.to_owned(),
+/// The acknowledgement of one stream, whose start is always the same, so that it is compared instead
+/// of read.
+#[derive(Debug)]
+pub(crate) struct KnownAck {
+    pub(crate) stream: Arc<str>,
+    /// What it begins with. Some servers have a space after it, others have not.
+    start: String,
+}
+
+impl KnownAck {
+    /// The stream's name needs no escapes in JSON.
+    pub(crate) fn new(stream: &str) -> Self {
+        Self { stream: stream.into(), start: format!("{{\"stream\":\"{stream}\",") }
+    }
+
+    /// The sequence in this stream's acknowledgement, if there is no more to it. `None` says nothing
+    /// about the body: [`scan_pub_ack`] has to be asked.
+    #[inline]
+    pub(crate) fn sequence(&self, body: &[u8]) -> Option<u64> {
+        let mut scan = Scan::new(body);
+        scan.literal(self.start.as_bytes())?;
+        scan.spaces();
+        scan.literal(b"\"seq\":")?;
+        let sequence = scan.number()?;
+        scan.literal(b"}").filter(|()| scan.is_at_end() && !self.stream.is_empty())?;
+        Some(sequence)
+    }
+
+    /// Reads an acknowledgement of this stream, or of another one, which is the known one then.
+    pub(crate) fn read(&mut self, body: &[u8]) -> Result<PubAck, ResponseError> {
+        if let Some(sequence) = self.sequence(body) {
+            return Ok(PubAck { stream: self.stream.clone(), sequence, ..PubAck::default() });
+        }
+        let Some(scanned) = scan_pub_ack(body) else { return parse_pub_ack(body) };
+        if *self.stream != *scanned.stream {
+            *self = Self::new(scanned.stream);
+        }
+        Ok(PubAck {
+            stream: self.stream.clone(),
             sequence: scanned.sequence,
             domain: scanned.domain.map(str::to_owned),
             duplicate: scanned.duplicate,
-            ..Self::default()
-        }
+            ..PubAck::default()
+        })
     }
 }
 
 /// Reads a successful acknowledgement in one of the usual shapes, else `None`, which says nothing
 /// about the body: [`parse_pub_ack`] has to be asked.
 pub(crate) fn scan_pub_ack(body: &[u8]) -> Option<ScannedAck<'_>> {
-    let mut scan = Scan(body);
+    let mut scan = Scan::new(body);
     scan.literal(b"{\"stream\":")?;
     scan.spaces();
     let stream = scan.string().filter(|stream| !stream.is_empty())?;
@@ -91,7 +134,7 @@ pub(crate) fn scan_pub_ack(body: &[u8]) -> Option<ScannedAck<'_>> {
         if scan.literal(b"}").is_some() {
             let duplicate = duplicate.unwrap_or(false);
             let ack = ScannedAck { stream, sequence, domain, duplicate };
-            return scan.0.is_empty().then_some(ack);
+            return scan.is_at_end().then_some(ack);
         }
         scan.literal(b",")?;
         scan.spaces();
@@ -111,50 +154,32 @@ pub(crate) fn scan_pub_ack(body: &[u8]) -> Option<ScannedAck<'_>> {
     }
 }
 
-/// The part of the body that is still to be read.
-struct Scan<'a>(&'a [u8]);
-
-impl<'a> Scan<'a> {
-    fn literal(&mut self, literal: &[u8]) -> Option<()> {
-        self.0 = self.0.strip_prefix(literal)?;
-        Some(())
-    }
-
-    fn spaces(&mut self) {
-        while let [b' ', rest @ ..] = self.0 {
-            self.0 = rest;
-        }
-    }
-
-    /// A string of printable ASCII without escapes: its bytes are its value, and valid UTF-8.
-    fn string(&mut self) -> Option<&'a str> {
-        self.literal(b"\"")?;
-        let end = self.0.iter().position(|byte| !matches!(byte, b' '..=b'~') || *byte == b'"')?;
-        let (value, rest) = self.0.split_at(end);
-        self.0 = rest;
-        self.literal(b"\"")?;
-        if value.contains(&b'\\') { None } else { std::str::from_utf8(value).ok() }
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let len = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (digits, rest) = self.0.split_at(len);
-        self.0 = rest;
-        // JSON has no leading zeros.
-        if digits.is_empty() || (digits.len() > 1 && digits[0] == b'0') {
-            return None;
-        }
-        digits.iter().try_fold(0_u64, |number, digit| {
-            number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// What is scanned, read by one that knows no stream, another one, and this one.
+    fn scan(body: &[u8]) -> Option<PubAck> {
+        scan_pub_ack(body)?;
+        let mut known = KnownAck::new("");
+        let read = known.read(body).ok();
+        for mut known in [known, KnownAck::new("T"), KnownAck::new("KV_bucket")] {
+            assert_eq!(known.read(body).ok(), read, "{}", String::from_utf8_lossy(body));
+        }
+        read
+    }
+
+    #[test]
+    fn a_streams_name_is_copied_once() {
+        let mut known = KnownAck::new("");
+        let mut read = |body: &str| known.read(body.as_bytes()).expect("an acknowledgement").stream;
+        let first = read(r#"{"stream":"T","seq":1}"#);
+        assert!(Arc::ptr_eq(&first, &read(r#"{"stream":"T", "seq":2}"#)));
+        assert!(Arc::ptr_eq(&first, &read(r#"{"stream":"T","seq":2,"duplicate":true}"#)));
+        assert_eq!(&*read(r#"{"stream":"U", "seq":1}"#), "U");
+    }
 
     #[test]
     fn usual_shapes_are_scanned() {
@@ -165,10 +190,11 @@ mod tests {
             (r#"{"stream":"T", "seq":1,"duplicate": true}"#, 1),
             (r#"{"stream":"T","seq":5,"domain":"hub","duplicate":true}"#, 5),
             (r#"{"stream":"T","seq":18446744073709551615}"#, u64::MAX),
+            (r#"{"stream":"T", "seq":18446744073709551615}"#, u64::MAX),
         ] {
-            let scanned = scan_pub_ack(body.as_bytes()).expect(body);
+            let scanned = scan(body.as_bytes()).expect(body);
             assert_eq!(scanned.sequence, sequence, "{body}");
-            assert_eq!(parse_pub_ack(body.as_bytes()), Ok(scanned.into()), "{body}");
+            assert_eq!(parse_pub_ack(body.as_bytes()), Ok(scanned), "{body}");
         }
     }
 
@@ -189,13 +215,17 @@ mod tests {
             r#"{"stream":"T","seq":1}x"#,
             r#"{"stream":"T","seq":1"#,
             r#"{"stream":"T","seq":1,}"#,
+            r#"{"stream":"T", "seq":01}"#,
+            r#"{"stream":"T", "seq":1}}"#,
+            r#"{"stream":"T", "seq":18446744073709551616}"#,
             r#"{"stream":"T","seq":1,"domain":"a","domain":"b"}"#,
             r#"{"stream":"T","seq":1,"duplicate":true,"duplicate":true}"#,
             r#"{"stream":"T","seq":1,"val":"3"}"#,
             r#"{"error":{"code":400,"err_code":10071},"stream":"T","seq":0}"#,
             r#"{"stream":"T","seq":0,"error":{"code":400}}"#,
         ] {
-            assert_eq!(scan_pub_ack(body.as_bytes()), None, "{body}");
+            assert_eq!(scan(body.as_bytes()), None, "{body}");
+            assert_eq!(KnownAck::new("T").sequence(body.as_bytes()), None, "{body}");
         }
     }
 
@@ -272,8 +302,14 @@ mod tests {
     }
 
     fn agrees(body: &[u8]) -> Result<(), TestCaseError> {
-        if let Some(scanned) = scan_pub_ack(body) {
-            prop_assert_eq!(parse_pub_ack(body), Ok(scanned.into()), "{:?}", body);
+        if let Some(scanned) = scan(body) {
+            prop_assert_eq!(parse_pub_ack(body), Ok(scanned), "{:?}", body);
+        }
+        for stream in ["T", "KV_bucket"] {
+            if let Some(sequence) = KnownAck::new(stream).sequence(body) {
+                let ack = PubAck { stream: stream.into(), sequence, ..PubAck::default() };
+                prop_assert_eq!(parse_pub_ack(body), Ok(ack), "{:?}", body);
+            }
         }
         Ok(())
     }
