@@ -45,5 +45,5 @@ pub use publish::{PubAck, PublishOptions};
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};
 pub(crate) use consume::{DeliveryInfo, OrderedConfig, Reader, ReaderEvent};
-pub(crate) use joined::JoinedText;
+pub(crate) use joined::JoinedSubject;
 pub(crate) use publish::{KnownAck, acknowledged_sequence};

@@ -4,7 +4,7 @@ use super::error::{self, Error};
 use super::name;
 use crate::callback::Answer;
 use crate::jetstream::{
-    self, Api, ApiReply, ApiRequest, DirectReads, JoinedText, KnownAck, LeaderReads, StreamInfo,
+    self, Api, ApiReply, ApiRequest, DirectReads, JoinedSubject, KnownAck, LeaderReads, StreamInfo,
 };
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(super) struct Bucket {
     /// `$KV.<bucket>.`: what every key's subject begins with.
     pub(super) subjects: String,
     /// A key's subject for publishing, with the API prefix where there is one.
-    pub(super) put_subject: JoinedText,
+    pub(super) put_subject: JoinedSubject,
     /// What the stream answers to a write.
     pub(super) ack: KnownAck,
     pub(super) direct_reads: DirectReads,
@@ -46,7 +46,7 @@ impl Bucket {
         };
         Self {
             name: name.into(),
-            put_subject: JoinedText::new(put_subjects),
+            put_subject: JoinedSubject::new(put_subjects),
             ack: KnownAck::new(&stream),
             direct_reads: DirectReads::new(api, &stream, &subjects),
             leader_reads: LeaderReads::new(api, &stream, &subjects),

@@ -11,7 +11,7 @@ use super::read::Found;
 use crate::callback::{Callback, Outcome, Ran, State, answer, lend};
 use crate::client::Reply;
 use crate::jetstream::{self, ApiRequest, StreamInfo, acknowledged_sequence};
-use evnats_protocol::{HeaderMap, OutgoingMessage, Payload};
+use evnats_protocol::{HeaderMap, Payload};
 use smol_str::SmolStr;
 use std::rc::Rc;
 
@@ -148,11 +148,11 @@ impl Bucket {
         headers: Option<&HeaderMap>,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        self.put_subject.with(&[key], |subject| {
-            let mut message = OutgoingMessage::new(subject, value);
-            if let Some(headers) = headers {
-                message = message.headers(headers);
-            }
+        self.put_subject.with_message(key, value, |message| {
+            let message = match headers {
+                Some(headers) => message.headers(headers),
+                None => message,
+            };
             self.api.request(message, callback);
         });
     }

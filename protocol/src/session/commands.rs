@@ -7,7 +7,7 @@ use super::command_error::CommandError;
 use super::event::{EndReason, Event, FlushError, RequestError};
 use super::handoff::DelayedDrain;
 use super::life::{DrainStage, Life};
-use super::outgoing_message::OutgoingMessage;
+use super::outgoing_message::{OutgoingMessage, SubjectRule};
 use super::state::Session;
 use crate::disconnect::DisconnectReason;
 use crate::tables::fences::Purpose;
@@ -36,7 +36,7 @@ impl<S, R, F> Session<S, R, F> {
             return Err(self.refusal(message.payload.given_back()));
         }
         if message.is_plain() && message.reply.is_none() {
-            self.outgoing.keep_message(message.subject);
+            self.outgoing.keep_message(message.subject, fingerprint(message.subject.as_bytes()));
         }
         let reply = message.reply.map(|reply| (reply.as_bytes(), &b""[..]));
         let headers = message.headers.unwrap_or(NO_HEADERS);
@@ -259,9 +259,10 @@ impl<S, R, F> Session<S, R, F> {
         if !self.life.is_running() {
             self.life.check()?;
         }
-        match message.allow_wildcards {
-            false => subject::check_literal(message.subject)?,
-            true => subject::check_pattern(message.subject)?,
+        match message.subject_rule {
+            SubjectRule::Literal => subject::check_literal(message.subject)?,
+            SubjectRule::Pattern => subject::check_pattern(message.subject)?,
+            SubjectRule::Known => {}
         }
         let mut header_len = 0;
         if let Some(headers) = message.headers {

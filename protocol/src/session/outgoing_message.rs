@@ -12,7 +12,18 @@ pub struct OutgoingMessage<'a> {
     pub(super) reply: Option<&'a str>,
     pub(super) headers: Option<&'a HeaderMap>,
     pub(super) payload: Payload<'a>,
-    pub(super) allow_wildcards: bool,
+    pub(super) subject_rule: SubjectRule,
+}
+
+/// What a message's subject has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SubjectRule {
+    /// A literal one.
+    Literal,
+    /// A literal one or a pattern.
+    Pattern,
+    /// It is known to be a literal one.
+    Known,
 }
 
 impl<'a> OutgoingMessage<'a> {
@@ -21,13 +32,13 @@ impl<'a> OutgoingMessage<'a> {
     #[must_use]
     pub fn new(subject: &'a str, payload: impl Into<Payload<'a>>) -> Self {
         let payload = payload.into();
-        Self { subject, reply: None, headers: None, payload, allow_wildcards: false }
+        Self { subject, reply: None, headers: None, payload, subject_rule: SubjectRule::Literal }
     }
 
     /// Whether there are no headers, and the subject is a literal one once it has been checked.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        self.headers.is_none() && !self.allow_wildcards
+        self.headers.is_none() && self.subject_rule == SubjectRule::Literal
     }
 
     /// Sets the subject to which receivers send their answers. Requests ignore it: they have an
@@ -50,7 +61,17 @@ impl<'a> OutgoingMessage<'a> {
     /// JetStream's API have a use for it, some of which end with a filter.
     #[must_use]
     pub fn allow_wildcards(mut self) -> Self {
-        self.allow_wildcards = true;
+        self.subject_rule = SubjectRule::Pattern;
+        self
+    }
+
+    /// Leaves the subject unchecked, because it is known to be a literal one: it was put together of
+    /// parts that have been checked. With one that is not, whoever has chosen it gives the server
+    /// commands of his own.
+    #[must_use]
+    #[inline]
+    pub fn with_known_subject(mut self) -> Self {
+        self.subject_rule = SubjectRule::Known;
         self
     }
 }

@@ -1,4 +1,4 @@
-//! The control line of the message that was sent last, to be used again.
+//! The control line of a message that was sent, to be used again.
 //!
 //! Programs often send to one subject again and again, and then checking the subject and putting the
 //! line together is most of what sending costs. Only a line that was checked gets here, and what it
@@ -16,12 +16,16 @@ pub(crate) struct LastHead {
     /// Where the size begins.
     size_at: usize,
     payload_len: usize,
+    /// The fingerprint of the subject.
+    fingerprint: u64,
+    /// That of the last message that was offered to be kept.
+    offered: u64,
 }
 
 const VERB: usize = b"PUB ".len();
 
 impl LastHead {
-    /// Whether the last message had this subject.
+    /// Whether the message that was kept had this subject.
     #[inline(always)]
     pub(crate) fn is_for(&self, subject: &str) -> bool {
         self.subject_len == subject.len()
@@ -49,9 +53,28 @@ impl LastHead {
         self.payload_len = payload_len;
     }
 
-    /// Keeps the line of a message that was sent.
+    /// The fingerprint of the subject.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Keeps the line of a message that was sent, if the one before had the same subject: where each
+    /// has another one, keeping them would be in vain.
+    #[inline]
+    pub(crate) fn keep_if_again(
+        &mut self,
+        subject: &str,
+        reply: Option<(&[u8], &[u8])>,
+        fingerprint: u64,
+    ) {
+        if std::mem::replace(&mut self.offered, fingerprint) == fingerprint {
+            self.keep(subject, reply);
+            self.fingerprint = fingerprint;
+        }
+    }
+
     #[inline(never)]
-    pub(crate) fn keep(&mut self, subject: &str, reply: Option<(&[u8], &[u8])>) {
+    fn keep(&mut self, subject: &str, reply: Option<(&[u8], &[u8])>) {
         self.line.clear();
         encode::publish_head(&mut self.line, subject.as_bytes(), reply, NO_HEADERS, 0);
         self.size_at = self.line.len() - b"0\r\n".len();

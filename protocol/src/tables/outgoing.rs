@@ -31,8 +31,6 @@ pub(crate) struct Outgoing {
     /// headers.
     last_message: LastHead,
     last_request: LastHead,
-    /// The fingerprint of its subject.
-    last_asked: u64,
     /// How much of `buffer` has been written.
     sent: usize,
     /// Where some frame begins, at or before `sent`.
@@ -143,16 +141,16 @@ impl Outgoing {
         self.buffer.extend_from_slice(LINE_END);
     }
 
-    /// The next messages are likely to have this subject, too. It has been checked.
-    pub(crate) fn keep_message(&mut self, subject: &str) {
-        self.last_message.keep(subject, None);
+    /// The next messages may have this subject, too. It has been checked.
+    pub(crate) fn keep_message(&mut self, subject: &str, fingerprint: u64) {
+        self.last_message.keep_if_again(subject, None, fingerprint);
     }
 
     /// The fingerprint of a request's subject, if the last one that was
     /// [kept](Self::keep_request) had the same.
     #[inline(always)]
     pub(crate) fn last_asked(&self, subject: &str) -> Option<u64> {
-        self.last_request.is_for(subject).then_some(self.last_asked)
+        self.last_request.is_for(subject).then_some(self.last_request.fingerprint())
     }
 
     /// Appends a request on the last subject. Returns the size of the payload.
@@ -168,10 +166,9 @@ impl Outgoing {
         len
     }
 
-    /// The next requests are likely to have this subject, too. It has been checked.
+    /// The next requests may have this subject, too. It has been checked.
     pub(crate) fn keep_request(&mut self, subject: &str, reply: (&[u8], &[u8]), fingerprint: u64) {
-        self.last_request.keep(subject, Some(reply));
-        self.last_asked = fingerprint;
+        self.last_request.keep_if_again(subject, Some(reply), fingerprint);
     }
 
     /// Appends a payload and its line end.

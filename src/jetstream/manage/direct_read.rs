@@ -12,16 +12,16 @@ use crate::client::Reply;
 use crate::jetstream::api::Api;
 use crate::jetstream::api_error::{ApiError, ErrorCode};
 use crate::jetstream::error::Error;
-use crate::jetstream::joined::JoinedText;
+use crate::jetstream::joined::JoinedSubject;
 use crate::jetstream::scan::Scan;
-use evnats_protocol::{Message, OutgoingMessage};
+use evnats_protocol::{Message, Payload};
 
 /// Direct reads of the last message on subjects with a common start.
 ///
 /// The subject is part of the request's own subject, which spares the server a document; the request
 /// must not have a body then.
 pub(crate) struct DirectReads {
-    subject: JoinedText,
+    subject: JoinedSubject,
     /// What the headers of a reply begin with, up to the end of the subject.
     headers: String,
 }
@@ -30,12 +30,12 @@ impl DirectReads {
     pub(crate) fn new(api: &Api, stream: &str, subjects: &str) -> Self {
         let prefix = api.prefix();
         Self {
-            subject: JoinedText::new(format!("{prefix}.DIRECT.GET.{stream}.{subjects}")),
+            subject: JoinedSubject::new(format!("{prefix}.DIRECT.GET.{stream}.{subjects}")),
             headers: format!("NATS/1.0\r\nNats-Stream: {stream}\r\nNats-Subject: {subjects}"),
         }
     }
 
-    /// Reads the last message on the subject that ends so. The reply is for
+    /// Reads the last message on the subject that ends so, which has been checked. The reply is for
     /// [`scan_headers`](Self::scan_headers), and for [`read_headers`] if that gives up.
     #[inline]
     pub(crate) fn last(
@@ -44,9 +44,8 @@ impl DirectReads {
         end: &str,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        self.subject.with(&[end], |subject| {
-            api.request(OutgoingMessage::new(subject, b"").allow_wildcards(), callback);
-        });
+        self.subject
+            .with_message(end, Payload::default(), |message| api.request(message, callback));
     }
 
     /// Reads the server's headers of a message that has no others, and whose subject ends so. The
@@ -119,7 +118,7 @@ mod tests {
 
     fn reads() -> DirectReads {
         DirectReads {
-            subject: JoinedText::new(String::new()),
+            subject: JoinedSubject::new(String::new()),
             headers: "NATS/1.0\r\nNats-Stream: KV_b\r\nNats-Subject: $KV.b.".into(),
         }
     }
