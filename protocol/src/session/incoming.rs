@@ -134,12 +134,15 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     /// Takes the short way to the request that the next message is the reply to. `None` if it is
-    /// anything but that, or has headers, which may say that there is no reply.
+    /// anything but that, or has nothing but headers, which may say that there is no reply.
     #[inline(always)]
     fn next_expected_reply(&mut self, place: &mut Message) -> Option<R> {
         let start = self.requests.expected_start().filter(|_| self.current.is_open())?;
         let decoder = self.current.decoder();
         let (message, token) = decoder.expect::<TOKEN>(start, requests::INBOX_SID)?;
+        if message.is_only_headers() {
+            return None;
+        }
         let request = self.requests.take(token)?;
         self.current.decoder().take_expected(message, place);
         self.count_received(place);

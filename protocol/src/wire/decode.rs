@@ -111,6 +111,15 @@ pub(crate) enum Decoded<Op> {
 /// A message that the buffer is known to begin with.
 pub(crate) struct ExpectedMessage(Line);
 
+impl ExpectedMessage {
+    /// Whether there are headers and nothing else.
+    #[inline(always)]
+    pub(crate) fn is_only_headers(&self) -> bool {
+        let head = &self.0.head;
+        head.header_len > 0 && head.header_len == head.total_len
+    }
+}
+
 type Next<Op> = Result<Option<Decoded<Op>>, ProtocolError>;
 
 /// After a message of this size the buffer's memory is given back at once.

@@ -65,28 +65,33 @@ pub(super) fn repeated_line(window: &[u8; WINDOW], last: &[u8]) -> Option<(usize
     is_read.then_some((cursor.at, header_len, total_len))
 }
 
-/// `MSG <start><N bytes> <sid> <#total>`: the line of a message on a subject whose start and length
-/// are known, which spares the search for its end. The bytes may be anything. `start` includes the
-/// verb, and the sid has one digit. Returns the bytes, too.
+/// `MSG <start><N bytes> <sid> <#total>`, or the same with headers: the line of a message on a subject
+/// whose start and length are known, which spares the search for its end. The bytes may be anything.
+/// `start` includes `MSG`, with which the other verb ends, too. The sid has one digit. Returns the
+/// bytes, too.
 #[inline(always)]
 pub(super) fn expected_line<'w, const N: usize>(
     window: &'w [u8; WINDOW],
     start: &[u8],
     sid: u64,
 ) -> Option<(Line, &'w [u8; N])> {
-    let is_likely = window.first_chunk::<8>() == start.first_chunk::<8>();
-    let rest = if is_likely { window.strip_prefix(start)? } else { return None };
+    let has_headers = window[0] == b'H';
+    let beginning = usize::from(has_headers);
+    let line = &window[beginning..];
+    let is_likely = line.first_chunk::<8>() == start.first_chunk::<8>();
+    let rest = if is_likely { line.strip_prefix(start)? } else { return None };
     let (end, rest) = rest.split_first_chunk::<N>()?;
     if !rest.starts_with(&[b' ', b'0' + sid as u8, b' ']) {
         return None;
     }
-    let subject_end = start.len() + N;
+    let subject_end = beginning + start.len() + N;
     let sizes_at = subject_end + 3;
     let mut line = Cursor { window, at: sizes_at };
-    let (header_len, total_len) = line.sizes(false)?;
-    let subject = (VERB as u32, subject_end as u32);
+    let (header_len, total_len) = line.sizes(has_headers)?;
+    let subject = ((beginning + VERB) as u32, subject_end as u32);
     let head = MessageHead { sid, subject, reply: None, header_len, total_len };
-    (line.at <= LINE).then_some((Line { head, len: line.at, sizes_at }, end))
+    let is_read = line.at <= LINE && header_len <= total_len;
+    is_read.then_some((Line { head, len: line.at, sizes_at }, end))
 }
 
 const VERB: usize = b"MSG ".len();
@@ -306,10 +311,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_line_on_an_expected_subject_is_read_as_the_grammar_reads_it(
-            end in "[a-p]{8}", size in 0..2000_u64, prefix in "[a-zA-Z.]{4,60}",
+            end in "[a-p]{8}", size in 0..2000_u64, prefix in "[a-zA-Z.]{4,60}", has_headers: bool,
             change in proptest::option::of((any::<Index>(), select(b" \t\r\n0159aM.\xff".to_vec()))),
         ) {
-            let mut bytes = format!("MSG {prefix}{end} 1 {size}\r\n").into_bytes();
+            let mut bytes = match has_headers {
+                true => format!("HMSG {prefix}{end} 1 {} {size}\r\n", size / 2).into_bytes(),
+                false => format!("MSG {prefix}{end} 1 {size}\r\n").into_bytes(),
+            };
             if let Some((index, byte)) = change {
                 let at = index.index(bytes.len());
                 bytes[at] = byte;
