@@ -75,20 +75,33 @@ pub(super) fn expected_line<'w, const N: usize>(
     start: &[u8],
     sid: u64,
 ) -> Option<(Line, &'w [u8; N])> {
-    let has_headers = window[0] == b'H';
-    let beginning = usize::from(has_headers);
-    let line = &window[beginning..];
+    // twice, because each is shorter when it knows which it is
+    match window[0] {
+        b'M' => expected_arguments::<N, 0>(window, start, sid),
+        b'H' => expected_arguments::<N, 1>(window, start, sid),
+        _ => None,
+    }
+}
+
+/// As [`expected_line`]. `MSG` begins at `AT`: at 1, there are headers.
+#[inline(always)]
+fn expected_arguments<'w, const N: usize, const AT: usize>(
+    window: &'w [u8; WINDOW],
+    start: &[u8],
+    sid: u64,
+) -> Option<(Line, &'w [u8; N])> {
+    let line = &window[AT..];
     let is_likely = line.first_chunk::<8>() == start.first_chunk::<8>();
     let rest = if is_likely { line.strip_prefix(start)? } else { return None };
     let (end, rest) = rest.split_first_chunk::<N>()?;
     if !rest.starts_with(&[b' ', b'0' + sid as u8, b' ']) {
         return None;
     }
-    let subject_end = beginning + start.len() + N;
+    let subject_end = AT + start.len() + N;
     let sizes_at = subject_end + 3;
     let mut line = Cursor { window, at: sizes_at };
-    let (header_len, total_len) = line.sizes(has_headers)?;
-    let subject = ((beginning + VERB) as u32, subject_end as u32);
+    let (header_len, total_len) = line.sizes(AT == 1)?;
+    let subject = ((AT + VERB) as u32, subject_end as u32);
     let head = MessageHead { sid, subject, reply: None, header_len, total_len };
     let is_read = line.at <= LINE && header_len <= total_len;
     is_read.then_some((Line { head, len: line.at, sizes_at }, end))
