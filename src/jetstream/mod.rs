@@ -26,6 +26,7 @@ mod api_error;
 mod consume;
 mod envelope;
 mod error;
+mod error_code;
 mod handle;
 mod joined;
 mod manage;
