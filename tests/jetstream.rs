@@ -4,11 +4,11 @@ mod support;
 
 use evnats::HeaderMap;
 use evnats::jetstream::{
-    ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PublishOptions, ReadFrom,
-    StoredMessage, StreamConfig,
+    ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PriorityPolicy, PublishOptions,
+    PurgeOptions, ReadFrom, Storage, StoredMessage, StreamConfig,
 };
 use evnats_harness::requires;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use support::{Log, run, server, unique};
 
 type Js = JetStream<Log>;
@@ -287,6 +287,237 @@ fn a_consumer_is_reset() {
                     assert_eq!(reset?.sequence, 2, "the first that is not acknowledged");
                     js.client().close();
                     Ok(())
+                });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
+}
+
+/// The code of a refusal.
+fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
+    result.expect_err("a refusal").api().expect("the server's words").err_code()
+}
+
+#[test]
+fn account_info_counts_what_is_there() {
+    with_stream(|_, js, stream| {
+        js.account_info(move |_, js, info| {
+            let info = info?;
+            assert!(info.usage.streams >= 1, "{info:?}");
+            assert!(info.api.total >= 1, "{info:?}");
+            assert_eq!(info.usage.limits.max_streams, None, "{info:?}");
+            assert!(info.tiers.is_empty(), "{info:?}");
+            let server = server().version();
+            let level = match (server.major, server.minor) {
+                (2, ..=10) => 0,
+                (2, 11) => 1,
+                (2, 12) => 2,
+                (2, 13 | 14) => 4,
+                _ => 5,
+            };
+            assert!(info.api.level >= level, "{info:?}");
+            end(js, stream);
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn streams_are_named_by_subject_and_over_several_pages() {
+    with_stream(|_, js, stream| {
+        let filter = format!("{stream}.a.>");
+        js.stream_names(Some(&filter), move |_, js, names| {
+            assert_eq!(names?, [stream]);
+            js.stream_names(Some("nobody.has.this"), move |_, js, names| {
+                assert_eq!(names?, Vec::<String>::new());
+                js.stream_names(None, move |_, js, names| {
+                    assert!(names?.iter().any(|name| name == stream));
+                    end(js, stream);
+                    Ok(())
+                });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
+}
+
+/// A page has 1024 names. On a server of its own, which nobody else fills.
+#[test]
+fn more_stream_names_than_a_page_has_come_all() {
+    const STREAMS: usize = 1030;
+    let server = evnats_harness::Server::start();
+    let names: Log = support::run_with(server.url().as_str(), |nats| {
+        let js = nats.jetstream();
+        for number in 0..STREAMS {
+            let name = format!("S{number:04}");
+            let config = StreamConfig::new(name).storage(Storage::Memory);
+            js.create_stream(&config, |created: &mut Log, js: &Js, info| {
+                created.push(info.expect("a stream").config.name);
+                if created.len() == STREAMS {
+                    js.stream_names(None, |log, js, names| {
+                        *log = names.expect("names");
+                        js.client().close();
+                    });
+                }
+            });
+        }
+    });
+    let expected: Vec<_> = (0..STREAMS).map(|number| format!("S{number:04}")).collect();
+    support::assert_same(&names, &expected);
+}
+
+#[test]
+fn purges_remove_what_their_options_let_go() {
+    with_stream(|_, js, stream| {
+        let (a, b): (&str, &str) = (format!("{stream}.a").leak(), format!("{stream}.b").leak());
+        for subject in [a, a, a, b, b] {
+            js.publish(subject, "x", |_, _, stored| assert!(stored.is_ok()));
+        }
+        js.publish(b, "x", move |_, js, stored| {
+            assert_eq!(stored?.sequence, 6);
+            let new = PurgeOptions::new;
+            // 1, 2 and 3 are of a, the others of b
+            let purges = vec![
+                (new().before(2), Ok(1)),
+                (new().subject(a).keep(1), Ok(1)),
+                (new().subject(b).before(6), Ok(2)),
+                (new().before(1).keep(1), Err(ErrorCode::BAD_REQUEST)),
+                (new(), Ok(2)),
+            ];
+            purge_one_by_one(js, stream, purges.into_iter());
+            Ok(())
+        });
+    });
+}
+
+/// The server works on several requests at once, so each one waits for the one before it.
+fn purge_one_by_one(
+    js: &Js,
+    stream: &'static str,
+    mut purges: std::vec::IntoIter<(PurgeOptions, Result<u64, ErrorCode>)>,
+) {
+    let Some((options, expected)) = purges.next() else {
+        return js.stream_info(stream, move |_, js, info| {
+            let state = info?.state;
+            assert_eq!((state.messages, state.first_sequence), (0, 7));
+            end(js, stream);
+            Ok(())
+        });
+    };
+    js.purge_stream(stream, &options.clone(), move |_, js, purged| {
+        let outcome = purged.map_err(|error| error.api().expect("a code").err_code());
+        assert_eq!(outcome, expected, "{options:?}");
+        purge_one_by_one(js, stream, purges);
+    });
+}
+
+#[test]
+fn a_sealed_stream_can_only_be_read() {
+    with_stream(|_, js, stream| {
+        let subject = format!("{stream}.a");
+        js.publish(&subject.clone(), "x", move |_, js, stored| {
+            stored?;
+            js.seal_stream(stream, move |_, js, sealed| {
+                assert!(sealed?.config.sealed);
+                js.publish(&subject, "y", move |_, js, stored| {
+                    assert_eq!(code(stored), ErrorCode::STREAM_SEALED);
+                    let all = PurgeOptions::new();
+                    js.purge_stream(stream, &all, move |_, js, purged| {
+                        assert_eq!(code(purged), ErrorCode::STREAM_SEALED);
+                        end(js, stream);
+                    });
+                });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn what_is_to_exist_is_created_or_updated() {
+    let name: &'static str = unique("S").leak();
+    let _: Log = run(|nats| {
+        let js = nats.jetstream();
+        let config = StreamConfig::new(name).subjects([format!("{name}.>")]);
+        js.create_or_update_stream(&config.clone(), move |_, js: &Js, created| {
+            assert_eq!(created?.config.description, None);
+            let config = config.description("changed");
+            js.create_or_update_stream(&config, move |_, js, updated| {
+                assert_eq!(updated?.config.description.as_deref(), Some("changed"));
+                let config = ConsumerConfig::new("C").durable_name("C");
+                js.create_or_update_consumer(name, &config.clone(), move |_, js, created| {
+                    created?;
+                    let config = config.description("changed");
+                    js.create_or_update_consumer(name, &config, move |_, js, updated| {
+                        let config = updated?.config.expect("its configuration");
+                        assert_eq!(config.description.as_deref(), Some("changed"));
+                        end(js, name);
+                        Ok(())
+                    });
+                    Ok(())
+                });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn a_consumer_is_paused_and_resumed() {
+    requires!(server(), 2, 11);
+    with_stream(|_, js, stream| {
+        let until = SystemTime::now() + Duration::from_secs(600);
+        js.pause_consumer(stream, "worker", until, |_, _, paused| {
+            assert_eq!(code(paused), ErrorCode::CONSUMER_NOT_FOUND);
+        });
+        let config = ConsumerConfig::new("worker").durable_name("worker");
+        js.create_consumer(stream, &config, move |_, js, created| {
+            created?;
+            js.pause_consumer(stream, "worker", until, move |_, js, paused| {
+                let paused = paused?;
+                assert!(paused.paused && paused.until == Some(until), "{paused:?}");
+                assert!(paused.remaining > Some(Duration::from_secs(500)), "{paused:?}");
+                js.consumer_info(stream, "worker", move |_, js, info| {
+                    assert!(info?.paused);
+                    js.resume_consumer(stream, "worker", move |_, js, resumed| {
+                        let resumed = resumed?;
+                        assert!(!resumed.paused && resumed.remaining.is_none(), "{resumed:?}");
+                        end(js, stream);
+                        Ok(())
+                    });
+                    Ok(())
+                });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn a_priority_group_is_unpinned() {
+    requires!(server(), 2, 11);
+    with_stream(|_, js, stream| {
+        let config = ConsumerConfig::new("worker")
+            .durable_name("worker")
+            .priority_groups(["jobs"])
+            .priority_policy(PriorityPolicy::PinnedClient);
+        js.create_consumer(stream, &config, move |_, js, created| {
+            let groups = created?.priority_groups;
+            assert_eq!(groups.len(), 1, "{groups:?}");
+            js.unpin_consumer(stream, "worker", "jobs", move |_, js, unpinned| {
+                unpinned?;
+                js.unpin_consumer(stream, "worker", "other", move |_, js, unpinned| {
+                    assert_eq!(code(unpinned), ErrorCode::CONSUMER_INVALID_PRIORITY_GROUP);
+                    js.unpin_consumer(stream, "nobody", "jobs", move |_, js, unpinned| {
+                        assert_eq!(code(unpinned), ErrorCode::CONSUMER_NOT_FOUND);
+                        end(js, stream);
+                    });
                 });
                 Ok(())
             });

@@ -5,7 +5,7 @@
 //! cannot contradict each other. Nothing is validated against a server version: 2.9 silently drops
 //! `filter_subjects`, so compare what it returns.
 
-use super::stream_info::ClusterInfo;
+use super::cluster_info::ClusterInfo;
 use crate::jetstream::time::{nanos, nanos_list, rfc3339};
 use crate::jetstream::wire::{
     Unknown, is_default, limit, non_zero, null_as_default, remove_server_metadata, setters,
@@ -113,6 +113,12 @@ pub struct ConsumerConfig {
     /// Push consumers: the most bits per second. `None`: unlimited.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "non_zero")]
     pub rate_limit_bps: Option<u64>,
+    /// Whether a server made it to copy a stream. Internal to servers: do not set it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub direct: bool,
+    /// Whether a server made it to copy a stream (2.14). Internal to servers: do not set it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sourcing: bool,
     #[serde(flatten)]
     pub(crate) unknown: Unknown,
 }

@@ -78,6 +78,21 @@ impl<S: 'static> JetStream<S> {
         self.call(ApiRequest::put_consumer(stream, config, CreateAction::Update), callback);
     }
 
+    /// Creates a consumer, or changes the configuration of the one that has its name.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if there is no such stream, [`Error::Api`] with 10012 for a change
+    /// that is not possible.
+    #[doc(alias = "CreateOrUpdateConsumer")]
+    pub fn create_or_update_consumer(
+        &self,
+        stream: &str,
+        config: &ConsumerConfig,
+        callback: impl Callback<S, JetStream<S>, Result<ConsumerInfo, Error>>,
+    ) {
+        self.call(ApiRequest::put_consumer(stream, config, CreateAction::CreateOrUpdate), callback);
+    }
+
     /// Asks for a consumer's configuration and state. Without an answer, as in an election, it is
     /// asked again within the timeout.
     ///
@@ -105,6 +120,24 @@ impl<S: 'static> JetStream<S> {
         callback: impl Callback<S, JetStream<S>, Result<(), Error>>,
     ) {
         self.call(ApiRequest::delete_consumer(stream, consumer), callback);
+    }
+
+    /// Takes the pin of a priority group from the client that has it, so that another one gets its
+    /// turn (server 2.11). Without a pinned client nothing happens.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if there is no such consumer or stream; [`Error::Api`] with 10160 if
+    /// it has no such group. A timeout if the server is older: then nobody answers.
+    #[doc(alias = "UnpinConsumer")]
+    pub fn unpin_consumer(
+        &self,
+        stream: &str,
+        consumer: &str,
+        group: &str,
+        callback: impl Callback<S, JetStream<S>, Result<(), Error>>,
+    ) {
+        let request = ApiRequest::consumer("UNPIN", stream, consumer);
+        self.call(request.and_then(|request| request.with(&json!({ "group": group }))), callback);
     }
 
     /// Sets a consumer back, so that it delivers again from a stream sequence, or, with `None`, from

@@ -1,12 +1,23 @@
 //! Management: streams, their messages, and consumers, by requests to the API.
 
+mod account;
+mod cluster_info;
 mod consumer_config;
 mod consumers;
 mod messages;
+mod pause;
+mod purge;
 mod stream_config;
 mod stream_info;
+mod stream_names;
 mod streams;
+#[cfg(test)]
+mod tests;
 
+pub use account::{AccountInfo, AccountLimits, AccountTier, ApiStats};
+pub use cluster_info::{
+    ClusterInfo, Desired, DesiredOrigin, DesiredPeer, DesiredPhase, DesiredStatus, PeerInfo,
+};
 pub use consumer_config::{
     AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, PriorityGroupInfo, PriorityPolicy,
     ReplayPolicy, SequenceInfo,
@@ -14,10 +25,10 @@ pub use consumer_config::{
 pub use consumers::ConsumerReset;
 pub(crate) use messages::{DirectReads, read_direct_headers};
 pub use messages::{MessageQuery, ReadFrom, StoredMessage};
+pub use pause::ConsumerPause;
+pub use purge::PurgeOptions;
 pub use stream_config::{
     Compression, ConsumerLimits, Discard, External, PersistMode, Placement, Republish, Retention,
     Source, SourceConsumer, Storage, StreamConfig, SubjectTransform,
 };
-pub use stream_info::{
-    ClusterInfo, LostData, PeerInfo, SourceInfo, StreamAlternate, StreamInfo, StreamState,
-};
+pub use stream_info::{LostData, SourceInfo, StreamAlternate, StreamInfo, StreamState};

@@ -1,0 +1,171 @@
+//! Every member of every type is typed: what a data file of facts says about the servers' types is
+//! held against the types here.
+
+use super::*;
+use crate::jetstream::api_error::ApiError;
+use crate::jetstream::wire::Unknown;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use std::fmt::Debug;
+
+/// One member to a line: of which type, its JSON name and type, whether servers write it even if it
+/// is not set, the first server that has it, and the API level that a request needs for it.
+const FACTS: &str = include_str!("../../../tests/data/jetstream_fields.csv");
+
+struct Fact {
+    of: &'static str,
+    member: &'static str,
+    json: &'static str,
+}
+
+fn facts() -> impl Iterator<Item = Fact> {
+    let mut lines = FACTS.lines();
+    assert_eq!(lines.next(), Some("type|member|json|always|since|level"));
+    lines.map(|line| {
+        let [of, member, json, ..] = line.split('|').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        Fact { of, member, json }
+    })
+}
+
+fn facts_of(of: &str) -> Vec<Fact> {
+    let facts: Vec<_> = facts().filter(|fact| fact.of == of).collect();
+    assert!(!facts.is_empty(), "no facts about {of}");
+    facts
+}
+
+/// A value that is nobody's default.
+fn sample(json: &str) -> Value {
+    match json {
+        "string" => json!("text"),
+        "bool" => json!(true),
+        "int" | "uint" => json!(7),
+        "nanoseconds" => json!(1_500_000_000_u64),
+        "time" => json!("2024-01-02T03:04:05Z"),
+        list if list.starts_with('[') => json!([sample(&list[1..list.len() - 1])]),
+        map if map.starts_with('{') => {
+            let of = map.strip_prefix("{string:").and_then(|map| map.strip_suffix('}'));
+            json!({ "key": sample(of.expect("a map of strings to something")) })
+        }
+        of => Value::Object(document(of)),
+    }
+}
+
+/// An object with every member of a type. A consumer starts at a sequence or at a time.
+fn document(of: &str) -> Map<String, Value> {
+    let members = facts_of(of).into_iter();
+    let mut document: Map<_, _> =
+        members.map(|fact| (fact.member.to_owned(), sample(fact.json))).collect();
+    if of == "ConsumerConfig" {
+        document["deliver_policy"] = json!("by_start_sequence");
+        document.remove("opt_start_time");
+    }
+    document
+}
+
+/// Asserts that each member makes a difference by itself.
+fn assert_typed<T: DeserializeOwned + Default + PartialEq + Debug>(of: &str) {
+    for fact in facts_of(of) {
+        let (with, without) = match (of, fact.member) {
+            // what says where a consumer starts is one value
+            ("ConsumerConfig", "opt_start_seq") => ("by_start_sequence", "all"),
+            ("ConsumerConfig", "opt_start_time") => ("by_start_time", "all"),
+            _ => ("", ""),
+        };
+        let mut document = json!({ fact.member: sample(fact.json) });
+        let mut plain = json!({});
+        if !with.is_empty() {
+            document["deliver_policy"] = json!(with);
+            plain["deliver_policy"] = json!(without);
+        }
+        let typed: T = serde_json::from_value(document)
+            .unwrap_or_else(|error| panic!("{of}.{}: {error}", fact.member));
+        let plain: T = serde_json::from_value(plain).unwrap();
+        assert_ne!(typed, plain, "{of}.{}", fact.member);
+    }
+}
+
+/// Asserts that an object with every member is read, and that one of the future does no harm.
+fn assert_info<T: DeserializeOwned + Default + PartialEq + Debug>(of: &str) {
+    assert_typed::<T>(of);
+    let mut full = document(of);
+    let known: T = serde_json::from_value(Value::Object(full.clone())).unwrap();
+    full.insert("of_the_future".into(), json!([1, { "a": null }]));
+    let newer: T = serde_json::from_value(Value::Object(full)).unwrap();
+    assert_eq!(known, newer, "{of}");
+}
+
+/// Asserts that an object with every member, and one of the future, is written as it was read, and
+/// that only the latter is unknown.
+fn assert_config<T>(of: &str, unknown: fn(&T) -> &Unknown)
+where
+    T: DeserializeOwned + Serialize + Default + PartialEq + Debug,
+{
+    let mut full = document(of);
+    for fact in facts_of(of) {
+        let alone: T = serde_json::from_value(match fact.member {
+            "opt_start_seq" | "opt_start_time" if of == "ConsumerConfig" => continue,
+            member => json!({ member: sample(fact.json) }),
+        })
+        .unwrap();
+        assert!(unknown(&alone).is_empty(), "{of}.{} is not typed", fact.member);
+    }
+    assert_typed::<T>(of);
+    full.insert("of_the_future".into(), json!([1, { "a": null }]));
+    let full = Value::Object(full);
+    let config: T = serde_json::from_value(full.clone()).unwrap();
+    assert_eq!(unknown(&config).keys().collect::<Vec<_>>(), ["of_the_future"], "{of}");
+    assert_eq!(serde_json::to_value(&config).unwrap(), full, "{of}");
+}
+
+#[test]
+fn every_member_is_typed() {
+    let mut checked = Vec::new();
+    macro_rules! configs {
+        ($($type:ident)*) => { $(
+            assert_config::<$type>(stringify!($type), |config| &config.unknown);
+            checked.push(stringify!($type));
+        )* };
+    }
+    macro_rules! infos {
+        ($($type:ident)*) => { $(
+            assert_info::<$type>(stringify!($type));
+            checked.push(stringify!($type));
+        )* };
+    }
+    configs! {
+        StreamConfig ConsumerLimits SubjectTransform Republish Source SourceConsumer External
+        Placement ConsumerConfig
+    }
+    infos! {
+        StreamInfo StreamState LostData ClusterInfo Desired DesiredOrigin DesiredPeer
+        DesiredStatus PeerInfo SourceInfo StreamAlternate ConsumerInfo SequenceInfo
+        PriorityGroupInfo AccountLimits AccountTier AccountInfo ApiStats ConsumerPause
+    }
+    // a type of its own without a default
+    let error: ApiError = serde_json::from_value(Value::Object(document("ApiError"))).unwrap();
+    assert_eq!(Value::Object(document("ApiError")), serde_json::to_value(error).unwrap());
+    // a request's body, which is only written
+    let purge = PurgeOptions::new().subject("text").before(7).keep(7);
+    assert_eq!(Value::Object(document("PurgeOptions")), serde_json::to_value(purge).unwrap());
+    checked.extend(["ApiError", "PurgeOptions"]);
+
+    let forgotten: Vec<_> =
+        facts().map(|fact| fact.of).filter(|of| !checked.contains(of)).collect();
+    assert_eq!(forgotten, Vec::<&str>::new());
+}
+
+/// The other way for a consumer to start.
+#[test]
+fn a_consumer_that_starts_at_a_time_round_trips() {
+    let mut document = document("ConsumerConfig");
+    document["deliver_policy"] = json!("by_start_time");
+    document.remove("opt_start_seq");
+    document.insert("opt_start_time".into(), sample("time"));
+    let document = Value::Object(document);
+    let config: ConsumerConfig = serde_json::from_value(document.clone()).unwrap();
+    assert!(config.unknown.is_empty());
+    assert_eq!(serde_json::to_value(config).unwrap(), document);
+}
