@@ -2,12 +2,13 @@
 
 mod support;
 
-use evnats::HeaderMap;
 use evnats::jetstream::{
     ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PriorityPolicy, PublishOptions,
     PurgeOptions, ReadFrom, Storage, StoredMessage, StreamConfig,
 };
+use evnats::{Frame, HeaderMap};
 use evnats_harness::requires;
+use evnats_protocol::ClientOp;
 use std::time::{Duration, SystemTime};
 use support::{Log, run, server, unique};
 
@@ -309,15 +310,7 @@ fn account_info_counts_what_is_there() {
             assert!(info.api.total >= 1, "{info:?}");
             assert_eq!(info.usage.limits.max_streams, None, "{info:?}");
             assert!(info.tiers.is_empty(), "{info:?}");
-            let server = server().version();
-            let level = match (server.major, server.minor) {
-                (2, ..=10) => 0,
-                (2, 11) => 1,
-                (2, 12) => 2,
-                (2, 13 | 14) => 4,
-                _ => 5,
-            };
-            assert!(info.api.level >= level, "{info:?}");
+            assert!(info.api.level >= level(), "{info:?}");
             end(js, stream);
             Ok(())
         });
@@ -472,9 +465,6 @@ fn a_consumer_is_paused_and_resumed() {
     requires!(server(), 2, 11);
     with_stream(|_, js, stream| {
         let until = SystemTime::now() + Duration::from_secs(600);
-        js.pause_consumer(stream, "worker", until, |_, _, paused| {
-            assert_eq!(code(paused), ErrorCode::CONSUMER_NOT_FOUND);
-        });
         let config = ConsumerConfig::new("worker").durable_name("worker");
         js.create_consumer(stream, &config, move |_, js, created| {
             created?;
@@ -487,7 +477,10 @@ fn a_consumer_is_paused_and_resumed() {
                     js.resume_consumer(stream, "worker", move |_, js, resumed| {
                         let resumed = resumed?;
                         assert!(!resumed.paused && resumed.remaining.is_none(), "{resumed:?}");
-                        end(js, stream);
+                        js.pause_consumer(stream, "nobody", until, move |_, js, paused| {
+                            assert_eq!(code(paused), ErrorCode::CONSUMER_NOT_FOUND);
+                            end(js, stream);
+                        });
                         Ok(())
                     });
                     Ok(())
@@ -524,4 +517,173 @@ fn a_priority_group_is_unpinned() {
             Ok(())
         });
     });
+}
+
+/// The server's level, as its version has it.
+fn level() -> u32 {
+    let version = server().version();
+    match (version.major, version.minor) {
+        (2, ..=10) => 0,
+        (2, 11) => 1,
+        (2, 12) => 2,
+        (2, 13 | 14) => 4,
+        _ => 5,
+    }
+}
+
+/// Writes down where each request to the API goes, without its prefix.
+fn note_requests(nats: &evnats::Client<Log>) {
+    nats.on_frame(|log: &mut Log, _, frame| {
+        if let Frame::Out(ClientOp::Publish(message)) = frame
+            && let Some(operation) = message.subject().strip_prefix("$JS.API.")
+        {
+            log.push(operation.to_owned());
+        }
+    });
+}
+
+#[test]
+fn what_the_server_lacks_is_refused_before_it_is_sent() {
+    let new = || StreamConfig::new(unique("S"));
+    let configs = [
+        (1, "allow_msg_ttl", new().allow_msg_ttl(true)),
+        (2, "allow_atomic", new().allow_atomic(true)),
+        (4, "allow_batched", new().allow_batched(true)),
+    ];
+    for (needs, feature, config) in configs {
+        let has = level();
+        let _: Log = run(|nats| {
+            let js = nats.jetstream();
+            js.create_stream(&config.clone(), move |_, js: &Js, created| {
+                if has >= needs {
+                    assert!(created.is_ok(), "{created:?}");
+                    return js.client().close();
+                }
+                assert_eq!(created, Err(Error::Unsupported { feature, needs, has }));
+                js.stream_info(&config.name, |_, js, info| {
+                    assert!(info.expect_err("it was not sent").is_not_found());
+                    js.client().close();
+                });
+            });
+        });
+    }
+}
+
+#[test]
+fn consumers_and_calls_that_the_server_lacks_are_refused() {
+    with_stream(|_, js, stream| {
+        let expect = |needs: u32, feature: &'static str| {
+            let has = level();
+            move |error: Option<Error>| {
+                let unsupported = Error::Unsupported { feature, needs, has };
+                assert_eq!(error == Some(unsupported), has < needs, "{feature}: {error:?}");
+            }
+        };
+        let config = ConsumerConfig::new("C")
+            .priority_groups(["g"])
+            .priority_policy(PriorityPolicy::Prioritized);
+        let check = expect(2, "priority_policy prioritized");
+        js.create_consumer(stream, &config, move |_, _, made| check(made.err()));
+        let check = expect(1, "pause_consumer");
+        js.resume_consumer(stream, "none", move |_, _, resumed| check(resumed.err()));
+        let check = expect(1, "unpin_consumer");
+        js.unpin_consumer(stream, "none", "g", move |_, _, unpinned| check(unpinned.err()));
+        let check = expect(4, "reset_consumer");
+        // nobody answers for a consumer that does not exist
+        let hasty = js.with_timeout(Duration::from_millis(300));
+        hasty.reset_consumer(stream, "none", None, move |_, js, reset| {
+            check(reset.err());
+            end(js, stream);
+        });
+    });
+}
+
+#[test]
+fn the_level_is_asked_for_once_for_a_prefix_and_again_after_a_reconnect() {
+    let name: &'static str = unique("S").leak();
+    let log: Log = run(|nats| {
+        note_requests(nats);
+        let js = nats.jetstream();
+        let config = StreamConfig::new(name).allow_msg_ttl(true);
+        // at once, before an answer can have come
+        js.create_stream(&config, |_, _, _| {});
+        let again = config.clone();
+        js.create_stream(&config, move |_, js: &Js, _| {
+            // with a handle of its own
+            js.client().jetstream().create_stream(&again.clone(), move |_, js, _| {
+                js.client().on_reconnect(move |log: &mut Log, nats, _| {
+                    log.push("reconnected".into());
+                    nats.jetstream().create_stream(&again, |_, js, _| js.client().close());
+                });
+                js.client().reconnect();
+            });
+        });
+    });
+    let asked: Vec<_> = log.iter().filter(|line| *line == "INFO").collect();
+    assert_eq!(asked.len(), 2, "{log:?}");
+    let reconnected = log.iter().position(|line| line == "reconnected").expect("a reconnect");
+    assert_eq!(log[reconnected + 1], "INFO", "{log:?}");
+}
+
+#[test]
+fn what_needs_no_level_asks_for_none() {
+    let name: &'static str = unique("S").leak();
+    let log: Log = run(|nats| {
+        note_requests(nats);
+        let config = StreamConfig::new(name).description("plain");
+        nats.jetstream().create_stream(&config, |_, js, created| {
+            created.expect("a stream");
+            js.client().close();
+        });
+    });
+    assert_eq!(log, [format!("STREAM.CREATE.{name}")]);
+}
+
+/// The server knows better than nobody: what it has comes to be all the same.
+#[test]
+fn whoever_may_not_ask_for_the_level_is_not_kept_from_what_it_is_for() {
+    requires!(server(), 2, 11);
+    let config = "authorization { users: [ { user: builder, password: p, permissions: { publish: { \
+                  deny: \"$JS.API.INFO\" } } } ] }";
+    let server = evnats_harness::Server::builder().config(config).start().expect("a server");
+    let url = server.url().replace("://", "://builder:p@");
+    let log: Log = support::run_with(url.as_str(), |nats| {
+        note_requests(nats);
+        let js = nats.jetstream();
+        let config = StreamConfig::new("S").allow_msg_ttl(true);
+        js.create_stream(&config.clone(), move |_, js, created| {
+            assert!(created.expect("a stream").config.allow_msg_ttl);
+            js.update_stream(&config.description("again"), |_, js, updated| {
+                updated.expect("updated");
+                js.client().close();
+            });
+        });
+    });
+    assert_eq!(log, ["INFO", "STREAM.CREATE.S", "STREAM.UPDATE.S"], "it is denied once");
+}
+
+/// The level goes with a request that needs one, and with no other.
+#[test]
+fn the_level_that_a_request_needs_goes_with_it() {
+    requires!(server(), 2, 12);
+    let name: &'static str = unique("S").leak();
+    let log: Log = run(|nats| {
+        nats.on_frame(|log: &mut Log, _, frame| {
+            if let Frame::Out(ClientOp::Publish(message)) = frame {
+                let level = message.headers().get("Nats-Required-Api-Level");
+                log.push(level.as_deref().unwrap_or("none").to_owned());
+            }
+        });
+        let config = StreamConfig::new(name);
+        let js = nats.jetstream();
+        js.create_stream(&config.clone(), move |_, js: &Js, created| {
+            created.expect("a stream");
+            js.update_stream(&config.allow_atomic(true), |_, js, updated| {
+                assert!(updated.expect("updated").config.allow_atomic);
+                js.client().close();
+            });
+        });
+    });
+    // the creation, the question, and the change
+    assert_eq!(log, ["none", "none", "2"]);
 }

@@ -9,12 +9,15 @@ use super::error::Error;
 use super::name::check_name;
 use crate::callback::{Answer, Ran, State};
 use crate::client::{Port, Reply};
-use evnats_protocol::{OutgoingMessage, RequestError};
+use evnats_protocol::{HeaderMap, OutgoingMessage, RequestError};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub(super) const DEFAULT_PREFIX: &str = "$JS.API";
+
+/// Names the API level that a request needs.
+const REQUIRED_LEVEL: &str = "Nats-Required-Api-Level";
 
 /// How often a read is sent within its timeout …
 const READ_ATTEMPTS: u32 = 4;
@@ -35,6 +38,7 @@ pub(crate) struct Api {
 pub(crate) struct ApiRequest {
     operation: String,
     body: Vec<u8>,
+    headers: Option<HeaderMap>,
 }
 
 /// A read under way. It changes nothing, so it is sent again as long as there is time.
@@ -89,7 +93,19 @@ impl ApiRequest {
 
     /// A request under a subject whose parts have been checked.
     pub(super) fn new(operation: String) -> Self {
-        Self { operation, body: Vec::new() }
+        Self { operation, body: Vec::new(), headers: None }
+    }
+
+    /// A request for what is known of the account.
+    pub(super) fn account_info() -> Self {
+        Self::new("INFO".into())
+    }
+
+    /// Has a server refuse the request (10185) if its level is lower, instead of passing over what
+    /// it does not know (server 2.12).
+    pub(super) fn require_level(mut self, level: u32) -> Self {
+        self.headers = Some(HeaderMap::new().with(REQUIRED_LEVEL, level.to_string()));
+        self
     }
 
     /// Adds a document.
@@ -129,6 +145,11 @@ impl Api {
         &*self.prefix == DEFAULT_PREFIX
     }
 
+    /// The prefix, to keep.
+    pub(super) fn shared_prefix(&self) -> &Rc<str> {
+        &self.prefix
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -139,13 +160,16 @@ impl Api {
         request: Result<ApiRequest, Error>,
         answer: Answer<Result<T, Error>>,
     ) {
-        let ApiRequest { operation, body } = match request {
+        let ApiRequest { operation, body, headers } = match request {
             Ok(request) => request,
             Err(error) => return self.port.defer(move |state| answer(state, Err(error))),
         };
         let subject = format!("{}.{operation}", self.prefix);
         // a consumer's creation has its filter in the subject
-        let message = OutgoingMessage::new(&subject, body).allow_wildcards();
+        let mut message = OutgoingMessage::new(&subject, body).allow_wildcards();
+        if let Some(headers) = &headers {
+            message = message.headers(headers);
+        }
         self.request(message, move |state, outcome| {
             let reply = outcome.map_err(Error::from_api_request);
             answer(state, reply.and_then(|reply| T::parse(reply.payload())))
@@ -160,7 +184,7 @@ impl Api {
         request: Result<ApiRequest, Error>,
         answer: Answer<Result<T, Error>>,
     ) {
-        let ApiRequest { operation, body } = match request {
+        let ApiRequest { operation, body, .. } = match request {
             Ok(request) => request,
             Err(error) => return self.port.defer(move |state| answer(state, Err(error))),
         };

@@ -22,8 +22,23 @@
 //! | `consumer_info`, `delete_consumer`, `reset_consumer` | `$JS.API.CONSUMER.INFO.S.C`, `…DELETE.S.C`, `…RESET.S.C` |
 //! | `pause_consumer` and `resume_consumer`, `unpin_consumer` | `$JS.API.CONSUMER.PAUSE.S.C`, `…UNPIN.S.C` |
 //!
+//! What needs an [API level](#api-levels) also asks `$JS.API.INFO`, and goes on without an answer if
+//! that is not permitted.
+//!
 //! With another prefix or a domain, `$JS.API` is that. What is not permitted is an error of the call
 //! ([`Error::is_denied`]).
+
+//!
+//! # API levels
+//!
+//! Servers before 2.12 pass over members of a configuration that they do not know, and answer as if
+//! all was well; later ones refuse them. So what came with server 2.11 or later is not sent to a server
+//! that lacks it: the call fails with [`Error::Unsupported`]. Which level a configuration needs,
+//! [`StreamConfig::required_level`] and [`ConsumerConfig::required_level`] tell. What the server has
+//! is asked once for each prefix and connection, with the first call that needs a level, and the
+//! request carries the level in `Nats-Required-Api-Level`, by which a server from 2.12 on refuses it
+//! (10185) if it has come to an older one after all. Whoever may not ask, or is not answered on
+//! `$JS.API.INFO`, has the request sent all the same.
 
 mod api;
 mod api_error;
@@ -33,6 +48,7 @@ mod error;
 mod error_code;
 mod handle;
 mod joined;
+mod level;
 mod manage;
 mod name;
 mod publish;
@@ -42,6 +58,7 @@ pub(crate) mod wire;
 pub use api_error::{ApiError, ErrorCode};
 pub use error::{Error, OrderedError, Stall};
 pub use handle::JetStream;
+pub use level::Requirement;
 // whatever management names, so that an endpoint of the API is added in one place
 pub use manage::*;
 pub use publish::{PubAck, PublishOptions};

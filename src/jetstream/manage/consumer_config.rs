@@ -6,6 +6,7 @@
 //! `filter_subjects`, so compare what it returns.
 
 use super::cluster_info::ClusterInfo;
+use crate::jetstream::level::Requirement;
 use crate::jetstream::time::{nanos, nanos_list, rfc3339};
 use crate::jetstream::wire::{
     Unknown, is_default, limit, non_zero, null_as_default, remove_server_metadata, setters,
@@ -163,6 +164,25 @@ impl ConsumerConfig {
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..Self::default() }
+    }
+
+    /// Returns the highest API level that a member needs, and the member. `None` if every server
+    /// since 2.10 knows all that is set.
+    ///
+    /// Members that this version does not know count for nothing.
+    #[must_use]
+    pub fn required_level(&self) -> Option<Requirement> {
+        let prioritized = self.priority_policy == PriorityPolicy::Prioritized;
+        Requirement::highest([
+            (self.pause_until.is_some(), 1, "pause_until"),
+            (!self.priority_groups.is_empty(), 1, "priority_groups"),
+            (!is_default(&self.priority_policy), 1, "priority_policy"),
+            (self.priority_timeout.is_some(), 1, "priority_timeout"),
+            // the server's own list of what needs a level has it with the other policies
+            (prioritized, 2, "priority_policy prioritized"),
+            (self.ack_policy == AckPolicy::FlowControl, 4, "ack_policy flow_control"),
+            (self.sourcing, 4, "sourcing"),
+        ])
     }
 
     /// Removes the metadata that the server added (`_nats…`), which must not be sent back and would

@@ -1,9 +1,11 @@
 //! Management: streams, their messages, and consumers, by requests to the API.
 
 mod account;
+mod account_info;
 mod cluster_info;
 mod consumer_config;
 mod consumers;
+mod gate;
 mod messages;
 mod pause;
 mod purge;
@@ -14,7 +16,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-pub use account::{AccountInfo, AccountLimits, AccountTier, ApiStats};
+pub use account_info::{AccountInfo, AccountLimits, AccountTier, ApiStats};
 pub use cluster_info::{
     ClusterInfo, Desired, DesiredOrigin, DesiredPeer, DesiredPhase, DesiredStatus, PeerInfo,
 };

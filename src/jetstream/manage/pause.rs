@@ -4,11 +4,14 @@ use crate::callback::Callback;
 use crate::jetstream::api::{ApiRequest, json_replies};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
+use crate::jetstream::level::Requirement;
 use crate::jetstream::time::{nanos, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
 json_replies!(ConsumerPause);
+
+const NEEDS: Requirement = Requirement::new(1, "pause_consumer");
 
 /// Whether a consumer is paused, and for how long (2.11).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -48,7 +51,7 @@ impl<S: 'static> JetStream<S> {
     ///
     /// # Errors
     /// [`Error::is_not_found`] if there is no such consumer or stream; [`Error::Unencodable`] for a
-    /// time after the year 9999. A timeout if the server is older: then nobody answers.
+    /// time after the year 9999; [`Error::Unsupported`] if the server is older.
     #[doc(alias = "PauseConsumer")]
     pub fn pause_consumer(
         &self,
@@ -57,7 +60,8 @@ impl<S: 'static> JetStream<S> {
         until: SystemTime,
         callback: impl Callback<S, JetStream<S>, Result<ConsumerPause, Error>>,
     ) {
-        self.call(ApiRequest::pause_consumer(stream, consumer, Some(until)), callback);
+        let request = ApiRequest::pause_consumer(stream, consumer, Some(until));
+        self.call_with(Some(NEEDS), request, callback);
     }
 
     /// Has a paused consumer go on (server 2.11). One that is not paused is left as it is.
@@ -71,6 +75,7 @@ impl<S: 'static> JetStream<S> {
         consumer: &str,
         callback: impl Callback<S, JetStream<S>, Result<ConsumerPause, Error>>,
     ) {
-        self.call(ApiRequest::pause_consumer(stream, consumer, None), callback);
+        let request = ApiRequest::pause_consumer(stream, consumer, None);
+        self.call_with(Some(NEEDS), request, callback);
     }
 }

@@ -39,7 +39,8 @@ impl<S: 'static> JetStream<S> {
     /// # Errors
     /// [`Error::Api`] with 10058 if it exists with another configuration
     /// ([`Error::is_stream_name_in_use`]), 10065 if its subjects overlap another stream's, 10052
-    /// if the configuration is not possible.
+    /// if the configuration is not possible; [`Error::Unsupported`] if the server's API level is
+    /// lower than the [one that it needs](StreamConfig::required_level).
     #[doc(alias = "CreateStream")]
     #[doc(alias = "AddStream")]
     pub fn create_stream(
@@ -47,7 +48,8 @@ impl<S: 'static> JetStream<S> {
         config: &StreamConfig,
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
-        self.call(ApiRequest::create_stream(config), callback);
+        let request = ApiRequest::create_stream(config);
+        self.call_with(config.required_level(), request, callback);
     }
 
     /// Changes a stream's configuration. All of it is replaced: start from the one that
@@ -55,14 +57,15 @@ impl<S: 'static> JetStream<S> {
     ///
     /// # Errors
     /// [`Error::is_not_found`] if there is no such stream; [`Error::Api`] with 10052 for a change
-    /// that is not possible.
+    /// that is not possible; [`Error::Unsupported`] as of [`create_stream`](Self::create_stream).
     #[doc(alias = "UpdateStream")]
     pub fn update_stream(
         &self,
         config: &StreamConfig,
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
-        self.call(ApiRequest::update_stream(config), callback);
+        let request = ApiRequest::update_stream(config);
+        self.call_with(config.required_level(), request, callback);
     }
 
     /// Creates a stream, or changes the configuration of the one that has its name: as
@@ -79,16 +82,18 @@ impl<S: 'static> JetStream<S> {
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
         let (api, answer) = (self.api().clone(), answer(self, callback));
+        let requirement = config.required_level();
         let create = ApiRequest::create_stream(config);
         let on_updated = move |state: &mut State, updated: Result<StreamInfo, Error>| match updated
         {
             Err(error) if error.is_not_found() => {
-                api.call(create, answer);
+                api.call_with(requirement, create, answer);
                 Ok(())
             }
             updated => answer(state, updated),
         };
-        self.api().call(ApiRequest::update_stream(config), Box::new(on_updated));
+        let update = ApiRequest::update_stream(config);
+        self.api().call_with(requirement, update, Box::new(on_updated));
     }
 
     /// Seals a stream: it can only be read from now on, for good, and its messages do not expire any

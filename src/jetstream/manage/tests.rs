@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::jetstream::api_error::ApiError;
+use crate::jetstream::level::Requirement;
 use crate::jetstream::wire::Unknown;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,16 +18,16 @@ struct Fact {
     of: &'static str,
     member: &'static str,
     json: &'static str,
+    level: u32,
 }
 
 fn facts() -> impl Iterator<Item = Fact> {
     let mut lines = FACTS.lines();
     assert_eq!(lines.next(), Some("type|member|json|always|since|level"));
     lines.map(|line| {
-        let [of, member, json, ..] = line.split('|').collect::<Vec<_>>()[..] else {
-            panic!("{line}")
-        };
-        Fact { of, member, json }
+        let columns: Vec<_> = line.split('|').collect();
+        let [of, member, json, _always, _since, level] = columns[..] else { panic!("{line}") };
+        Fact { of, member, json, level: level.parse().unwrap() }
     })
 }
 
@@ -168,4 +169,45 @@ fn a_consumer_that_starts_at_a_time_round_trips() {
     let config: ConsumerConfig = serde_json::from_value(document.clone()).unwrap();
     assert!(config.unknown.is_empty());
     assert_eq!(serde_json::to_value(config).unwrap(), document);
+}
+
+/// The level that a member needs with everything in it.
+fn level_of(fact: &Fact) -> u32 {
+    let inner = fact.json.trim_start_matches("{string:").trim_matches(['[', ']', '}']);
+    let members = facts().filter(|fact| fact.of == inner);
+    members.map(|fact| level_of(&fact)).max().unwrap_or(0).max(fact.level)
+}
+
+fn assert_levels<T: DeserializeOwned>(of: &str, required: fn(&T) -> Option<Requirement>) {
+    for fact in facts_of(of) {
+        let config: T = serde_json::from_value(json!({ fact.member: sample(fact.json) })).unwrap();
+        let required = required(&config);
+        let level = required.map_or(0, |required| required.level);
+        assert_eq!(level, level_of(&fact), "{of}.{}", fact.member);
+        if fact.level > 0 {
+            assert_eq!(required.map(|required| required.feature), Some(fact.member), "{of}");
+        }
+    }
+}
+
+#[test]
+fn every_member_needs_the_level_that_it_came_with() {
+    assert_levels("StreamConfig", StreamConfig::required_level);
+    assert_levels("ConsumerConfig", ConsumerConfig::required_level);
+}
+
+#[test]
+fn some_words_came_later_than_their_members() {
+    let required = |config: ConsumerConfig| config.required_level().map(|needs| needs.level);
+    let new = || ConsumerConfig::new("C");
+    assert_eq!(required(new()), None);
+    assert_eq!(required(new().ack_policy(AckPolicy::All)), None);
+    assert_eq!(required(new().ack_policy(AckPolicy::FlowControl)), Some(4));
+    assert_eq!(required(new().priority_policy(PriorityPolicy::PinnedClient)), Some(1));
+    let both = new().priority_groups(["g"]).priority_policy(PriorityPolicy::Prioritized);
+    assert_eq!(required(both), Some(2));
+    let source = Source::new("T").consumer(SourceConsumer::new("C"));
+    let config = StreamConfig::new("S").allow_msg_ttl(true).sources([source]);
+    let required = config.required_level().unwrap();
+    assert_eq!((required.level, required.feature), (4, "consumer"));
 }
