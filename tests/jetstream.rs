@@ -687,3 +687,33 @@ fn the_level_that_a_request_needs_goes_with_it() {
     // the creation, the question, and the change
     assert_eq!(log, ["none", "none", "2"]);
 }
+
+#[test]
+fn a_pedantic_handle_has_refused_what_would_be_corrected() {
+    with_stream(|_, js, stream| {
+        let pedantic = js.pedantic();
+        // markers need rollups, which would be switched on
+        let config = StreamConfig::new(unique("S"))
+            .max_age(Duration::from_secs(10))
+            .subject_delete_marker_ttl(Duration::from_secs(60));
+        let is_known = level() >= 1;
+        let check = move |feature: &'static str, error: Error| {
+            if is_known {
+                assert_eq!(error.api().map(|api| api.err_code()), Some(ErrorCode::PEDANTIC));
+            } else {
+                assert_eq!(error, Error::Unsupported { feature, needs: 1, has: 0 });
+            }
+        };
+        pedantic.create_stream(&config, move |_, js, created| {
+            check("subject_delete_marker_ttl", created.expect_err("it is not what it would be"));
+            let config = ConsumerConfig::new("C").max_deliver(1);
+            js.create_consumer(stream, &config, move |_, js, created| {
+                match created {
+                    Ok(created) => assert!(is_known, "{created:?}"),
+                    Err(error) => check("pedantic", error),
+                }
+                end(js, stream);
+            });
+        });
+    });
+}

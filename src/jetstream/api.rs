@@ -32,6 +32,7 @@ pub(crate) struct Api {
     port: Port,
     prefix: Rc<str>,
     timeout: Duration,
+    is_pedantic: bool,
 }
 
 /// A request: its subject behind the API's prefix, and its body.
@@ -108,6 +109,13 @@ impl ApiRequest {
         self
     }
 
+    /// Has the server refuse what it would correct. The document is an object that has members.
+    pub(super) fn pedantic(mut self) -> Self {
+        self.body.pop();
+        self.body.extend_from_slice(br#","pedantic":true}"#);
+        self
+    }
+
     /// Adds a document.
     pub(super) fn with(mut self, document: &impl Serialize) -> Result<Self, Error> {
         let body = serde_json::to_vec(document);
@@ -119,7 +127,7 @@ impl ApiRequest {
 impl Api {
     pub(super) fn new(port: Port) -> Self {
         let timeout = port.request_timeout();
-        Self { port, prefix: DEFAULT_PREFIX.into(), timeout }
+        Self { port, prefix: DEFAULT_PREFIX.into(), timeout, is_pedantic: false }
     }
 
     pub(super) fn with_prefix(&self, prefix: &str) -> Self {
@@ -129,6 +137,15 @@ impl Api {
 
     pub(super) fn with_timeout(&self, timeout: Duration) -> Self {
         Self { timeout, ..self.clone() }
+    }
+
+    pub(super) fn pedantic(&self) -> Self {
+        Self { is_pedantic: true, ..self.clone() }
+    }
+
+    /// Whether the server is to refuse what it would correct.
+    pub(super) fn is_pedantic(&self) -> bool {
+        self.is_pedantic
     }
 
     pub(crate) fn port(&self) -> &Port {

@@ -210,8 +210,15 @@ pub enum DeliverPolicy {
     ByStartTime(SystemTime),
     /// The newest message of each subject, then everything new. Needs a filter; `>` will do.
     LastPerSubject,
-    /// A value this version does not know.
-    Other(String),
+    /// A value this version does not know, with the position that may belong to it.
+    Other {
+        /// The value.
+        policy: String,
+        /// The sequence to start from.
+        sequence: Option<u64>,
+        /// The time to start from.
+        time: Option<SystemTime>,
+    },
 }
 
 /// What has to be acknowledged.
@@ -407,7 +414,7 @@ impl From<Start> for DeliverPolicy {
             ("last_per_subject", ..) => Self::LastPerSubject,
             ("by_start_sequence", Some(sequence), _) => Self::ByStartSequence(sequence),
             ("by_start_time", _, Some(time)) => Self::ByStartTime(time),
-            _ => Self::Other(start.deliver_policy),
+            (_, sequence, time) => Self::Other { policy: start.deliver_policy, sequence, time },
         }
     }
 }
@@ -426,7 +433,9 @@ impl From<DeliverPolicy> for Start {
             DeliverPolicy::ByStartTime(time) => {
                 Self { opt_start_time: Some(time), ..word("by_start_time") }
             }
-            DeliverPolicy::Other(other) => word(&other),
+            DeliverPolicy::Other { policy, sequence, time } => {
+                Self { deliver_policy: policy, opt_start_seq: sequence, opt_start_time: time }
+            }
         }
     }
 }
@@ -471,6 +480,11 @@ mod tests {
 
     #[test]
     fn deliver_policies() {
+        let other = |policy: &str, sequence| DeliverPolicy::Other {
+            policy: policy.to_owned(),
+            sequence,
+            time: None,
+        };
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
         for (policy, json) in [
             (DeliverPolicy::All, json!({"deliver_policy": "all"})),
@@ -486,15 +500,16 @@ mod tests {
                 json!({"deliver_policy": "by_start_time",
                     "opt_start_time": "1970-01-01T00:00:01Z"}),
             ),
-            (DeliverPolicy::Other("by_mood".into()), json!({"deliver_policy": "by_mood"})),
+            (other("by_mood", None), json!({"deliver_policy": "by_mood"})),
+            (other("by_mood", Some(7)), json!({"deliver_policy": "by_mood", "opt_start_seq": 7})),
         ] {
             assert_eq!(serde_json::to_value(&policy).unwrap(), json);
             assert_eq!(decode(json).deliver_policy, policy);
         }
         assert_eq!(decode(json!({})).deliver_policy, DeliverPolicy::All);
         // a policy without its position cannot be acted on, but can be shown
-        let other = DeliverPolicy::Other("by_start_time".into());
-        assert_eq!(decode(json!({"deliver_policy": "by_start_time"})).deliver_policy, other);
+        let without = decode(json!({"deliver_policy": "by_start_time"})).deliver_policy;
+        assert_eq!(without, other("by_start_time", None));
     }
 
     #[test]

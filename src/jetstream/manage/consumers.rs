@@ -63,7 +63,7 @@ impl<S: 'static> JetStream<S> {
         callback: impl Callback<S, JetStream<S>, Result<ConsumerInfo, Error>>,
     ) {
         let request = ApiRequest::create_consumer(stream, config);
-        self.call_with(config.required_level(), request, callback);
+        self.put(config.required_level(), request, callback);
     }
 
     /// Changes a consumer's configuration. All of it is replaced.
@@ -80,7 +80,7 @@ impl<S: 'static> JetStream<S> {
         callback: impl Callback<S, JetStream<S>, Result<ConsumerInfo, Error>>,
     ) {
         let request = ApiRequest::put_consumer(stream, config, CreateAction::Update);
-        self.call_with(config.required_level(), request, callback);
+        self.put(config.required_level(), request, callback);
     }
 
     /// Creates a consumer, or changes the configuration of the one that has its name.
@@ -96,7 +96,7 @@ impl<S: 'static> JetStream<S> {
         callback: impl Callback<S, JetStream<S>, Result<ConsumerInfo, Error>>,
     ) {
         let request = ApiRequest::put_consumer(stream, config, CreateAction::CreateOrUpdate);
-        self.call_with(config.required_level(), request, callback);
+        self.put(config.required_level(), request, callback);
     }
 
     /// Asks for a consumer's configuration and state. Without an answer, as in an election, it is
@@ -144,7 +144,7 @@ impl<S: 'static> JetStream<S> {
     ) {
         let request = ApiRequest::consumer("UNPIN", stream, consumer);
         let request = request.and_then(|request| request.with(&json!({ "group": group })));
-        self.call_with(Some(Requirement::new(1, "unpin_consumer")), request, callback);
+        self.call_with(Requirement::new(1, "unpin_consumer"), request, callback);
     }
 
     /// Sets a consumer back, so that it delivers again from a stream sequence, or, with `None`, from
@@ -167,6 +167,6 @@ impl<S: 'static> JetStream<S> {
             Some(sequence) => request.with(&json!({ "seq": sequence })),
             None => Ok(request),
         });
-        self.call_with(Some(Requirement::new(4, "reset_consumer")), request, callback);
+        self.call_with(Requirement::new(4, "reset_consumer"), request, callback);
     }
 }

@@ -13,20 +13,46 @@ use crate::jetstream::handle::JetStream;
 use crate::jetstream::level::{Levels, Requirement, Waiter};
 
 impl<S: 'static> JetStream<S> {
-    /// As [`call`](Self::call), for what may need an API level.
-    pub(super) fn call_with<T: ApiReply>(
+    /// Creates or updates something whose configuration may need an API level.
+    pub(super) fn put<T: ApiReply>(
         &self,
         requirement: Option<Requirement>,
         request: Result<ApiRequest, Error>,
         callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
     ) {
-        self.api().call_with(requirement, request, answer(self, callback));
+        self.api().put(requirement, request, answer(self, callback));
+    }
+
+    /// As [`call`](Self::call), for what needs an API level.
+    pub(super) fn call_with<T: ApiReply>(
+        &self,
+        requirement: Requirement,
+        request: Result<ApiRequest, Error>,
+        callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
+    ) {
+        self.api().call_with(Some(requirement), request, answer(self, callback));
     }
 }
 
 impl Api {
+    /// Creates or updates something whose configuration may need an API level, as pedantically as
+    /// the handle says.
+    pub(super) fn put<T: ApiReply>(
+        &self,
+        requirement: Option<Requirement>,
+        request: Result<ApiRequest, Error>,
+        answer: Answer<Result<T, Error>>,
+    ) {
+        if !self.is_pedantic() {
+            return self.call_with(requirement, request, answer);
+        }
+        // older servers would pass over this wish, too
+        let requirement = requirement.or(Some(Requirement::new(1, "pedantic")));
+        self.call_with(requirement, request.map(ApiRequest::pedantic), answer);
+    }
+
     /// As [`call`](Self::call), for what may need an API level.
-    pub(super) fn call_with<T: ApiReply>(
+    fn call_with<T: ApiReply>(
         &self,
         requirement: Option<Requirement>,
         request: Result<ApiRequest, Error>,

@@ -61,7 +61,7 @@ impl<S: 'static> JetStream<S> {
         callback: impl Callback<S, JetStream<S>, Result<ConsumerPause, Error>>,
     ) {
         let request = ApiRequest::pause_consumer(stream, consumer, Some(until));
-        self.call_with(Some(NEEDS), request, callback);
+        self.call_with(NEEDS, request, callback);
     }
 
     /// Has a paused consumer go on (server 2.11). One that is not paused is left as it is.
@@ -76,6 +76,6 @@ impl<S: 'static> JetStream<S> {
         callback: impl Callback<S, JetStream<S>, Result<ConsumerPause, Error>>,
     ) {
         let request = ApiRequest::pause_consumer(stream, consumer, None);
-        self.call_with(Some(NEEDS), request, callback);
+        self.call_with(NEEDS, request, callback);
     }
 }

@@ -49,7 +49,7 @@ impl<S: 'static> JetStream<S> {
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
         let request = ApiRequest::create_stream(config);
-        self.call_with(config.required_level(), request, callback);
+        self.put(config.required_level(), request, callback);
     }
 
     /// Changes a stream's configuration. All of it is replaced: start from the one that
@@ -65,7 +65,7 @@ impl<S: 'static> JetStream<S> {
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
         let request = ApiRequest::update_stream(config);
-        self.call_with(config.required_level(), request, callback);
+        self.put(config.required_level(), request, callback);
     }
 
     /// Creates a stream, or changes the configuration of the one that has its name: as
@@ -87,13 +87,13 @@ impl<S: 'static> JetStream<S> {
         let on_updated = move |state: &mut State, updated: Result<StreamInfo, Error>| match updated
         {
             Err(error) if error.is_not_found() => {
-                api.call_with(requirement, create, answer);
+                api.put(requirement, create, answer);
                 Ok(())
             }
             updated => answer(state, updated),
         };
         let update = ApiRequest::update_stream(config);
-        self.api().call_with(requirement, update, Box::new(on_updated));
+        self.api().put(requirement, update, Box::new(on_updated));
     }
 
     /// Seals a stream: it can only be read from now on, for good, and its messages do not expire any
