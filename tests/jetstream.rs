@@ -4,7 +4,7 @@ mod support;
 
 use evnats::jetstream::{
     ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PriorityPolicy, PublishOptions,
-    PurgeOptions, ReadFrom, Storage, StoredMessage, StreamConfig,
+    PurgeOptions, ReadFrom, Storage, StoredMessage, StreamConfig, StreamDetails,
 };
 use evnats::{Frame, HeaderMap};
 use evnats_harness::requires;
@@ -714,6 +714,64 @@ fn a_pedantic_handle_has_refused_what_would_be_corrected() {
                 }
                 end(js, stream);
             });
+        });
+    });
+}
+
+#[test]
+fn a_stream_tells_its_subjects_and_what_is_missing_in_it() {
+    with_stream(|_, js, stream| {
+        let (a, b): (&str, &str) = (format!("{stream}.a").leak(), format!("{stream}.b").leak());
+        for subject in [a, b, a] {
+            js.publish(subject, "x", |_, _, stored| assert!(stored.is_ok()));
+        }
+        js.publish(a, "x", move |_, js, stored| {
+            assert_eq!(stored?.sequence, 4);
+            // the first one stays, and the second is missing between it and the others
+            let of_b = PurgeOptions::new().subject(b);
+            js.purge_stream(stream, &of_b, move |_, js, purged| {
+                assert_eq!(purged, Ok(1));
+                let details = StreamDetails::new().subjects_filter(">").deleted_details(true);
+                js.stream_info_with(stream, &details, move |_, js, info| {
+                    let state = info?.state;
+                    assert_eq!(state.subjects.into_iter().collect::<Vec<_>>(), [(a.into(), 3)]);
+                    assert_eq!((state.num_deleted, state.deleted), (1, vec![2]));
+                    js.stream_info_with("NONE", &StreamDetails::new(), move |_, js, info| {
+                        assert!(info.expect_err("no such stream").is_not_found());
+                        end(js, stream);
+                    });
+                    Ok(())
+                });
+            });
+            Ok(())
+        });
+    });
+}
+
+/// A page has 100,000 subjects.
+#[test]
+fn more_subjects_than_a_page_has_come_all() {
+    const SUBJECTS: usize = 100_020;
+    with_stream(|_, js, stream| {
+        let publish = move |js: &Js, number: usize| {
+            js.client().publish(&format!("{stream}.{number}"), "").expect("room");
+        };
+        // acknowledgements nobody waits for; the last one is in order behind them
+        for number in 1..SUBJECTS {
+            publish(js, number);
+        }
+        js.publish(&format!("{stream}.0"), "", move |_, js, stored| {
+            assert_eq!(stored?.sequence, SUBJECTS as u64);
+            let details = StreamDetails::new().subjects_filter(">");
+            js.stream_info_with(stream, &details, move |_, js, info| {
+                let info = info?;
+                assert_eq!(info.subjects_total, SUBJECTS as u64);
+                assert_eq!(info.state.subjects.len(), SUBJECTS);
+                assert!(info.state.subjects.values().all(|count| *count == 1));
+                end(js, stream);
+                Ok(())
+            });
+            Ok(())
         });
     });
 }

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `publish` | the subject itself |
 //! | `account_info` | `$JS.API.INFO` |
-//! | `create_stream`, `update_stream`, `stream_info`, `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |
+//! | `create_stream`, `update_stream`, `stream_info` (also `_with`), `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |
 //! | `create_or_update_stream`, `seal_stream` | `…STREAM.UPDATE.S` and `…CREATE.S`; `…INFO.S` and `…UPDATE.S` |
 //! | `stream_names`, `purge_stream` | `$JS.API.STREAM.NAMES`, `…PURGE.S` |
 //! | `stored_message` from the leader | `$JS.API.STREAM.MSG.GET.S` |

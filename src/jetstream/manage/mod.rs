@@ -10,6 +10,7 @@ mod messages;
 mod pause;
 mod purge;
 mod stream_config;
+mod stream_details;
 mod stream_info;
 mod stream_names;
 mod streams;
@@ -33,4 +34,5 @@ pub use stream_config::{
     Compression, ConsumerLimits, Discard, External, PersistMode, Placement, Republish, Retention,
     Source, SourceConsumer, Storage, StreamConfig, SubjectTransform,
 };
+pub use stream_details::StreamDetails;
 pub use stream_info::{LostData, SourceInfo, StreamAlternate, StreamInfo, StreamState};

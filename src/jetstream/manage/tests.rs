@@ -133,10 +133,12 @@ fn every_member_is_typed() {
     // a type of its own without a default
     let error: ApiError = serde_json::from_value(Value::Object(document("ApiError"))).unwrap();
     assert_eq!(Value::Object(document("ApiError")), serde_json::to_value(error).unwrap());
-    // a request's body, which is only written
+    // bodies of requests, which are only written
     let purge = PurgeOptions::new().subject("text").before(7).keep(7);
     assert_eq!(Value::Object(document("PurgeOptions")), serde_json::to_value(purge).unwrap());
-    checked.extend(["ApiError", "PurgeOptions"]);
+    let details = StreamDetails::new().subjects_filter("text").deleted_details(true);
+    assert_eq!(Value::Object(document("StreamDetails")), serde_json::to_value(details).unwrap());
+    checked.extend(["ApiError", "PurgeOptions", "StreamDetails"]);
 
     let forgotten: Vec<_> =
         facts().map(|fact| fact.of).filter(|of| !checked.contains(of)).collect();
