@@ -33,7 +33,7 @@ impl ApiError {
         self.code
     }
 
-    /// The exact failure. 0 if the server sent none (before 2.7).
+    /// The exact failure. 0 if the server sent none (before 2.3).
     #[must_use]
     pub fn err_code(&self) -> ErrorCode {
         self.err_code
