@@ -639,27 +639,37 @@ fn what_needs_no_level_asks_for_none() {
     assert_eq!(log, [format!("STREAM.CREATE.{name}")]);
 }
 
-/// The server knows better than nobody: what it has comes to be all the same.
+/// A newer server does what it is asked for, and of an older one the reply shows what is missing.
 #[test]
-fn whoever_may_not_ask_for_the_level_is_not_kept_from_what_it_is_for() {
-    requires!(server(), 2, 11);
+fn whoever_may_not_ask_for_the_level_is_told_by_the_reply() {
     let config = "authorization { users: [ { user: builder, password: p, permissions: { publish: { \
                   deny: \"$JS.API.INFO\" } } } ] }";
     let server = evnats_harness::Server::builder().config(config).start().expect("a server");
     let url = server.url().replace("://", "://builder:p@");
+    let is_known = level() >= 1;
+    let check = move |feature: &'static str, error: Option<Error>| {
+        let without = Error::MadeWithout { feature, needs: 1, has: 0 };
+        assert_eq!(error, (!is_known).then_some(without));
+    };
     let log: Log = support::run_with(url.as_str(), |nats| {
         note_requests(nats);
         let js = nats.jetstream();
         let config = StreamConfig::new("S").allow_msg_ttl(true);
         js.create_stream(&config.clone(), move |_, js, created| {
-            assert!(created.expect("a stream").config.allow_msg_ttl);
-            js.update_stream(&config.description("again"), |_, js, updated| {
-                updated.expect("updated");
-                js.client().close();
+            check("allow_msg_ttl", created.err());
+            js.update_stream(&config.description("again"), move |_, js, updated| {
+                check("allow_msg_ttl", updated.err());
+                let until = SystemTime::now() + Duration::from_secs(600);
+                let config = ConsumerConfig::new("C").pause_until(until);
+                js.create_consumer("S", &config, move |_, js, created| {
+                    check("pause_until", created.err());
+                    js.client().close();
+                });
             });
         });
     });
-    assert_eq!(log, ["INFO", "STREAM.CREATE.S", "STREAM.UPDATE.S"], "it is denied once");
+    let expected = ["INFO", "STREAM.CREATE.S", "STREAM.UPDATE.S", "CONSUMER.CREATE.S.C"];
+    assert_eq!(log, expected, "the question is denied once");
 }
 
 /// The level goes with a request that needs one, and with no other.

@@ -63,6 +63,20 @@ pub enum Error {
         /// The server's API level.
         has: u32,
     },
+    /// The server lacks what the request needs, would not tell beforehand that it does, and has made
+    /// the stream or consumer without it, silently.
+    #[error(
+        "made without {feature}, which needs API level {needs}{}; the server has level {has}",
+        of_server(*needs)
+    )]
+    MadeWithout {
+        /// What it lacks, by its name in JSON.
+        feature: &'static str,
+        /// The API level that has it.
+        needs: u32,
+        /// The server's API level.
+        has: u32,
+    },
     /// An ordered consumer ended for good.
     #[error(transparent)]
     Ordered(#[from] OrderedError),

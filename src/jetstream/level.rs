@@ -36,11 +36,17 @@ impl Requirement {
         all.reduce(|one, other| if other.level > one.level { other } else { one })
     }
 
-    /// Checks it against a server's level. One that is not known is left to the server.
-    pub(super) fn check(self, has: Option<u32>) -> Result<(), Error> {
+    /// Checks it against the level of the server that a request is for.
+    pub(super) fn check(self, has: u32) -> Result<(), Error> {
+        let Self { level: needs, feature } = self;
+        if has < needs { Err(Error::Unsupported { feature, needs, has }) } else { Ok(()) }
+    }
+
+    /// Checks it against the level of the server that has done what was requested, if it has told.
+    pub(super) fn check_made(self, has: Option<u32>) -> Result<(), Error> {
         let Self { level: needs, feature } = self;
         match has {
-            Some(has) if has < needs => Err(Error::Unsupported { feature, needs, has }),
+            Some(has) if has < needs => Err(Error::MadeWithout { feature, needs, has }),
             _ => Ok(()),
         }
     }
@@ -106,10 +112,13 @@ mod tests {
     #[test]
     fn levels_are_compared() {
         let requirement = Requirement::new(2, "allow_atomic");
-        assert_eq!(requirement.check(Some(2)), Ok(()));
-        assert_eq!(requirement.check(Some(99)), Ok(()));
-        assert_eq!(requirement.check(None), Ok(()));
-        let error = requirement.check(Some(1)).unwrap_err();
+        assert_eq!(requirement.check(2), Ok(()));
+        assert_eq!(requirement.check(99), Ok(()));
+        assert_eq!(requirement.check_made(Some(2)), Ok(()));
+        assert_eq!(requirement.check_made(None), Ok(()));
+        let error = requirement.check_made(Some(0)).unwrap_err();
+        assert_eq!(error, Error::MadeWithout { feature: "allow_atomic", needs: 2, has: 0 });
+        let error = requirement.check(1).unwrap_err();
         assert_eq!(error, Error::Unsupported { feature: "allow_atomic", needs: 2, has: 1 });
         assert_eq!(
             error.to_string(),

@@ -38,7 +38,8 @@
 //! is asked once for each prefix and connection, with the first call that needs a level, and the
 //! request carries the level in `Nats-Required-Api-Level`, by which a server from 2.12 on refuses it
 //! (10185) if it has come to an older one after all. Whoever may not ask, or is not answered on
-//! `$JS.API.INFO`, has the request sent all the same.
+//! `$JS.API.INFO`, has the request sent all the same; if the reply shows that an older server has made
+//! a stream or consumer without what was asked for, it is [`Error::MadeWithout`].
 
 mod api;
 mod api_error;

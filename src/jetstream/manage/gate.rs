@@ -3,18 +3,44 @@
 //! It is asked once for each prefix and each connection. What it lacks is an error of the call, and
 //! the request is not sent: servers before 2.12 would pass over what they do not know, and answer as
 //! if all was well. Whoever may not ask has the request sent, with the level that it needs in a
-//! header, by which servers from 2.12 on refuse it themselves.
+//! header, by which servers from 2.12 on refuse it themselves; and what comes back is checked.
 
 use super::account_info::AccountInfo;
+use super::consumer_config::ConsumerInfo;
+use super::stream_info::StreamInfo;
 use crate::callback::{Answer, Callback, State, answer};
 use crate::jetstream::api::{Api, ApiReply, ApiRequest};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
 use crate::jetstream::level::{Levels, Requirement, Waiter};
+use std::collections::BTreeMap;
+
+/// The reply to a creation or an update, in which servers tell their level as well.
+pub(super) trait Configured: ApiReply {
+    /// The level of the server that replies, if it can be known.
+    fn api_level(&self) -> Option<u32>;
+}
+
+impl Configured for StreamInfo {
+    fn api_level(&self) -> Option<u32> {
+        level_in(&self.config.metadata)
+    }
+}
+
+impl Configured for ConsumerInfo {
+    fn api_level(&self) -> Option<u32> {
+        self.config.as_ref().and_then(|config| level_in(&config.metadata))
+    }
+}
+
+/// The level in the metadata that servers add to replies. Those before 2.11 add none.
+fn level_in(metadata: &BTreeMap<String, String>) -> Option<u32> {
+    metadata.get("_nats.level").map_or(Some(0), |level| level.parse().ok())
+}
 
 impl<S: 'static> JetStream<S> {
     /// Creates or updates something whose configuration may need an API level.
-    pub(super) fn put<T: ApiReply>(
+    pub(super) fn put<T: Configured>(
         &self,
         requirement: Option<Requirement>,
         request: Result<ApiRequest, Error>,
@@ -30,47 +56,65 @@ impl<S: 'static> JetStream<S> {
         request: Result<ApiRequest, Error>,
         callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
     ) {
-        self.api().call_with(Some(requirement), request, answer(self, callback));
+        self.api().call_with(requirement, request, |_| None, answer(self, callback));
     }
 }
 
 impl Api {
     /// Creates or updates something whose configuration may need an API level, as pedantically as
     /// the handle says.
-    pub(super) fn put<T: ApiReply>(
+    pub(super) fn put<T: Configured>(
         &self,
         requirement: Option<Requirement>,
         request: Result<ApiRequest, Error>,
         answer: Answer<Result<T, Error>>,
     ) {
-        if !self.is_pedantic() {
-            return self.call_with(requirement, request, answer);
+        let (requirement, request) = match self.is_pedantic() {
+            false => (requirement, request),
+            // older servers would pass over this wish, too
+            true => (
+                requirement.or(Some(Requirement::new(1, "pedantic"))),
+                request.map(ApiRequest::pedantic),
+            ),
+        };
+        match requirement {
+            Some(requirement) => self.call_with(requirement, request, T::api_level, answer),
+            None => self.call(request, answer),
         }
-        // older servers would pass over this wish, too
-        let requirement = requirement.or(Some(Requirement::new(1, "pedantic")));
-        self.call_with(requirement, request.map(ApiRequest::pedantic), answer);
     }
 
-    /// As [`call`](Self::call), for what may need an API level.
+    /// As [`call`](Self::call), for what needs an API level. If the server does not tell its level,
+    /// the reply may.
     fn call_with<T: ApiReply>(
         &self,
-        requirement: Option<Requirement>,
+        requirement: Requirement,
         request: Result<ApiRequest, Error>,
+        level_in: fn(&T) -> Option<u32>,
         answer: Answer<Result<T, Error>>,
     ) {
-        let (requirement, request) = match (requirement, request) {
-            (Some(requirement), Ok(request)) => (requirement, request),
-            (_, request) => return self.call(request, answer),
+        let request = match request {
+            Ok(request) => request.require_level(requirement.level),
+            Err(error) => return self.call(Err(error), answer),
         };
-        let request = request.require_level(requirement.level);
+        let api = self.clone();
+        let send = move |told: Result<Option<u32>, Error>| match told {
+            Ok(Some(has)) => api.call(requirement.check(has).map(|()| request), answer),
+            Ok(None) => {
+                let check = move |state: &mut State, reply: Result<T, Error>| {
+                    let checked = reply
+                        .and_then(|reply| requirement.check_made(level_in(&reply)).map(|()| reply));
+                    answer(state, checked)
+                };
+                api.call(Ok(request), Box::new(check));
+            }
+            Err(error) => api.call(Err(error), answer),
+        };
         let levels = self.port().layer::<Levels>();
         if let Some(has) = levels.told(self.prefix(), self.port().reconnects()) {
-            return self.call(requirement.check(has).map(|()| request), answer);
+            return send(Ok(has));
         }
-        let api = self.clone();
         let waiter = move |_: &mut State, told: Result<Option<u32>, Error>| {
-            let checked = told.and_then(|has| requirement.check(has));
-            api.call(checked.map(|()| request), answer);
+            send(told);
             Ok(())
         };
         self.wait_for_level(&levels, Box::new(waiter));
