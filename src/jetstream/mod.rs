@@ -27,7 +27,6 @@
 //!
 //! With another prefix or a domain, `$JS.API` is that. What is not permitted is an error of the call
 //! ([`Error::is_denied`]).
-
 //!
 //! # API levels
 //!
@@ -37,9 +36,9 @@
 //! [`StreamConfig::required_level`] and [`ConsumerConfig::required_level`] tell. What the server has
 //! is asked once for each prefix and connection, with the first call that needs a level, and the
 //! request carries the level in `Nats-Required-Api-Level`, by which a server from 2.12 on refuses it
-//! (10185) if it has come to an older one after all. Whoever may not ask, or is not answered on
-//! `$JS.API.INFO`, has the request sent all the same; if the reply shows that an older server has made
-//! a stream or consumer without what was asked for, it is [`Error::MadeWithout`].
+//! (10185) if it has come to an older one after all. Whoever may not ask, or imports the API
+//! without `$JS.API.INFO`, has the request sent all the same; if the reply shows that an older server
+//! has made a stream or consumer without what was asked for, it is [`Error::MadeWithout`].
 
 mod api;
 mod api_error;
