@@ -2,13 +2,14 @@
 
 mod support;
 
-use evnats::HeaderMap;
 use evnats::jetstream::{
-    ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PublishOptions, ReadFrom,
-    StoredMessage, StreamConfig,
+    ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PriorityPolicy, PublishOptions,
+    PurgeOptions, ReadFrom, Storage, StoredMessage, StreamConfig, StreamDetails,
 };
+use evnats::{Frame, HeaderMap};
 use evnats_harness::requires;
-use std::time::Duration;
+use evnats_protocol::ClientOp;
+use std::time::{Duration, SystemTime};
 use support::{Log, run, server, unique};
 
 type Js = JetStream<Log>;
@@ -288,6 +289,496 @@ fn a_consumer_is_reset() {
                     js.client().close();
                     Ok(())
                 });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
+}
+
+/// The code of a refusal.
+fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
+    result.expect_err("a refusal").api().expect("the server's words").err_code()
+}
+
+#[test]
+fn account_info_counts_what_is_there() {
+    with_stream(|_, js, stream| {
+        js.account_info(move |_, js, info| {
+            let info = info?;
+            assert!(info.usage.streams >= 1, "{info:?}");
+            assert!(info.api.total >= 1, "{info:?}");
+            assert_eq!(info.usage.limits.max_streams, None, "{info:?}");
+            assert!(info.tiers.is_empty(), "{info:?}");
+            assert!(info.api.level >= level(), "{info:?}");
+            end(js, stream);
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn streams_are_named_by_subject_and_over_several_pages() {
+    with_stream(|_, js, stream| {
+        let filter = format!("{stream}.a.>");
+        js.stream_names(Some(&filter), move |_, js, names| {
+            assert_eq!(names?, [stream]);
+            js.stream_names(Some("nobody.has.this"), move |_, js, names| {
+                assert_eq!(names?, Vec::<String>::new());
+                js.stream_names(None, move |_, js, names| {
+                    assert!(names?.iter().any(|name| name == stream));
+                    end(js, stream);
+                    Ok(())
+                });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
+}
+
+/// A page has 1024 names. On a server of its own, which nobody else fills.
+#[test]
+fn more_stream_names_than_a_page_has_come_all() {
+    const STREAMS: usize = 1030;
+    let server = evnats_harness::Server::start();
+    let names: Log = support::run_with(server.url().as_str(), |nats| {
+        let js = nats.jetstream();
+        for number in 0..STREAMS {
+            let name = format!("S{number:04}");
+            let config = StreamConfig::new(name).storage(Storage::Memory);
+            js.create_stream(&config, |created: &mut Log, js: &Js, info| {
+                created.push(info.expect("a stream").config.name);
+                if created.len() == STREAMS {
+                    js.stream_names(None, |log, js, names| {
+                        *log = names.expect("names");
+                        js.client().close();
+                    });
+                }
+            });
+        }
+    });
+    let expected: Vec<_> = (0..STREAMS).map(|number| format!("S{number:04}")).collect();
+    support::assert_same(&names, &expected);
+}
+
+#[test]
+fn purges_remove_what_their_options_let_go() {
+    with_stream(|_, js, stream| {
+        let (a, b): (&str, &str) = (format!("{stream}.a").leak(), format!("{stream}.b").leak());
+        for subject in [a, a, a, b, b] {
+            js.publish(subject, "x", |_, _, stored| assert!(stored.is_ok()));
+        }
+        js.publish(b, "x", move |_, js, stored| {
+            assert_eq!(stored?.sequence, 6);
+            let new = PurgeOptions::new;
+            // 1, 2 and 3 are of a, the others of b
+            let purges = vec![
+                (new().before(2), Ok(1)),
+                (new().subject(a).keep(1), Ok(1)),
+                (new().subject(b).before(6), Ok(2)),
+                (new().before(1).keep(1), Err(ErrorCode::BAD_REQUEST)),
+                (new(), Ok(2)),
+            ];
+            purge_one_by_one(js, stream, purges.into_iter());
+            Ok(())
+        });
+    });
+}
+
+/// The server works on several requests at once, so each one waits for the one before it.
+fn purge_one_by_one(
+    js: &Js,
+    stream: &'static str,
+    mut purges: std::vec::IntoIter<(PurgeOptions, Result<u64, ErrorCode>)>,
+) {
+    let Some((options, expected)) = purges.next() else {
+        return js.stream_info(stream, move |_, js, info| {
+            let state = info?.state;
+            assert_eq!((state.messages, state.first_sequence), (0, 7));
+            end(js, stream);
+            Ok(())
+        });
+    };
+    js.purge_stream(stream, &options.clone(), move |_, js, purged| {
+        let outcome = purged.map_err(|error| error.api().expect("a code").err_code());
+        assert_eq!(outcome, expected, "{options:?}");
+        purge_one_by_one(js, stream, purges);
+    });
+}
+
+#[test]
+fn a_sealed_stream_can_only_be_read() {
+    with_stream(|_, js, stream| {
+        let subject = format!("{stream}.a");
+        js.publish(&subject.clone(), "x", move |_, js, stored| {
+            stored?;
+            js.seal_stream(stream, move |_, js, sealed| {
+                assert!(sealed?.config.sealed);
+                js.publish(&subject, "y", move |_, js, stored| {
+                    assert_eq!(code(stored), ErrorCode::STREAM_SEALED);
+                    let all = PurgeOptions::new();
+                    js.purge_stream(stream, &all, move |_, js, purged| {
+                        assert_eq!(code(purged), ErrorCode::STREAM_SEALED);
+                        end(js, stream);
+                    });
+                });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn what_is_to_exist_is_created_or_updated() {
+    let name: &'static str = unique("S").leak();
+    let _: Log = run(|nats| {
+        let js = nats.jetstream();
+        let config = StreamConfig::new(name).subjects([format!("{name}.>")]);
+        js.create_or_update_stream(&config.clone(), move |_, js: &Js, created| {
+            assert_eq!(created?.config.description, None);
+            let config = config.description("changed");
+            js.create_or_update_stream(&config, move |_, js, updated| {
+                assert_eq!(updated?.config.description.as_deref(), Some("changed"));
+                let config = ConsumerConfig::new("C").durable_name("C");
+                js.create_or_update_consumer(name, &config.clone(), move |_, js, created| {
+                    created?;
+                    let config = config.description("changed");
+                    js.create_or_update_consumer(name, &config, move |_, js, updated| {
+                        let config = updated?.config.expect("its configuration");
+                        assert_eq!(config.description.as_deref(), Some("changed"));
+                        end(js, name);
+                        Ok(())
+                    });
+                    Ok(())
+                });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn a_consumer_is_paused_and_resumed() {
+    requires!(server(), 2, 11);
+    with_stream(|_, js, stream| {
+        let until = SystemTime::now() + Duration::from_secs(600);
+        let config = ConsumerConfig::new("worker").durable_name("worker");
+        js.create_consumer(stream, &config, move |_, js, created| {
+            created?;
+            js.pause_consumer(stream, "worker", until, move |_, js, paused| {
+                let paused = paused?;
+                assert!(paused.paused && paused.until == Some(until), "{paused:?}");
+                assert!(paused.remaining > Some(Duration::from_secs(500)), "{paused:?}");
+                js.consumer_info(stream, "worker", move |_, js, info| {
+                    assert!(info?.paused);
+                    js.resume_consumer(stream, "worker", move |_, js, resumed| {
+                        let resumed = resumed?;
+                        assert!(!resumed.paused && resumed.remaining.is_none(), "{resumed:?}");
+                        js.pause_consumer(stream, "nobody", until, move |_, js, paused| {
+                            assert_eq!(code(paused), ErrorCode::CONSUMER_NOT_FOUND);
+                            end(js, stream);
+                        });
+                        Ok(())
+                    });
+                    Ok(())
+                });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn a_priority_group_is_unpinned() {
+    requires!(server(), 2, 11);
+    with_stream(|_, js, stream| {
+        let config = ConsumerConfig::new("worker")
+            .durable_name("worker")
+            .priority_groups(["jobs"])
+            .priority_policy(PriorityPolicy::PinnedClient);
+        js.create_consumer(stream, &config, move |_, js, created| {
+            let groups = created?.priority_groups;
+            assert_eq!(groups.len(), 1, "{groups:?}");
+            js.unpin_consumer(stream, "worker", "jobs", move |_, js, unpinned| {
+                unpinned?;
+                js.unpin_consumer(stream, "worker", "other", move |_, js, unpinned| {
+                    assert_eq!(code(unpinned), ErrorCode::CONSUMER_INVALID_PRIORITY_GROUP);
+                    js.unpin_consumer(stream, "nobody", "jobs", move |_, js, unpinned| {
+                        assert_eq!(code(unpinned), ErrorCode::CONSUMER_NOT_FOUND);
+                        end(js, stream);
+                    });
+                });
+                Ok(())
+            });
+            Ok(())
+        });
+    });
+}
+
+/// The server's level, as its version has it.
+fn level() -> u32 {
+    let version = server().version();
+    match (version.major, version.minor) {
+        (2, ..=10) => 0,
+        (2, 11) => 1,
+        (2, 12) => 2,
+        (2, 13 | 14) => 4,
+        _ => 5,
+    }
+}
+
+/// Writes down where each request to the API goes, without its prefix.
+fn note_requests(nats: &evnats::Client<Log>) {
+    nats.on_frame(|log: &mut Log, _, frame| {
+        if let Frame::Out(ClientOp::Publish(message)) = frame
+            && let Some(operation) = message.subject().strip_prefix("$JS.API.")
+        {
+            log.push(operation.to_owned());
+        }
+    });
+}
+
+#[test]
+fn what_the_server_lacks_is_refused_before_it_is_sent() {
+    let new = || StreamConfig::new(unique("S"));
+    let configs = [
+        (1, "allow_msg_ttl", new().allow_msg_ttl(true)),
+        (2, "allow_atomic", new().allow_atomic(true)),
+        (4, "allow_batched", new().allow_batched(true)),
+    ];
+    for (needs, feature, config) in configs {
+        let has = level();
+        let _: Log = run(|nats| {
+            let js = nats.jetstream();
+            js.create_stream(&config.clone(), move |_, js: &Js, created| {
+                if has >= needs {
+                    assert!(created.is_ok(), "{created:?}");
+                    return js.client().close();
+                }
+                assert_eq!(created, Err(Error::Unsupported { feature, needs, has }));
+                js.stream_info(&config.name, |_, js, info| {
+                    assert!(info.expect_err("it was not sent").is_not_found());
+                    js.client().close();
+                });
+            });
+        });
+    }
+}
+
+#[test]
+fn consumers_and_calls_that_the_server_lacks_are_refused() {
+    with_stream(|_, js, stream| {
+        let expect = |needs: u32, feature: &'static str| {
+            let has = level();
+            move |error: Option<Error>| {
+                let unsupported = Error::Unsupported { feature, needs, has };
+                assert_eq!(error == Some(unsupported), has < needs, "{feature}: {error:?}");
+            }
+        };
+        let config = ConsumerConfig::new("C")
+            .priority_groups(["g"])
+            .priority_policy(PriorityPolicy::Prioritized);
+        let check = expect(2, "priority_policy prioritized");
+        js.create_consumer(stream, &config, move |_, _, made| check(made.err()));
+        let check = expect(1, "pause_consumer");
+        js.resume_consumer(stream, "none", move |_, _, resumed| check(resumed.err()));
+        let check = expect(1, "unpin_consumer");
+        js.unpin_consumer(stream, "none", "g", move |_, _, unpinned| check(unpinned.err()));
+        let check = expect(4, "reset_consumer");
+        // nobody answers for a consumer that does not exist
+        let hasty = js.with_timeout(Duration::from_millis(300));
+        hasty.reset_consumer(stream, "none", None, move |_, js, reset| {
+            check(reset.err());
+            end(js, stream);
+        });
+    });
+}
+
+#[test]
+fn the_level_is_asked_for_once_for_a_prefix_and_again_after_a_reconnect() {
+    let name: &'static str = unique("S").leak();
+    let log: Log = run(|nats| {
+        note_requests(nats);
+        let js = nats.jetstream();
+        let config = StreamConfig::new(name).allow_msg_ttl(true);
+        // at once, before an answer can have come
+        js.create_stream(&config, |_, _, _| {});
+        let again = config.clone();
+        js.create_stream(&config, move |_, js: &Js, _| {
+            // with a handle of its own
+            js.client().jetstream().create_stream(&again.clone(), move |_, js, _| {
+                js.client().on_reconnect(move |log: &mut Log, nats, _| {
+                    log.push("reconnected".into());
+                    nats.jetstream().create_stream(&again, |_, js, _| js.client().close());
+                });
+                js.client().reconnect();
+            });
+        });
+    });
+    let asked: Vec<_> = log.iter().filter(|line| *line == "INFO").collect();
+    assert_eq!(asked.len(), 2, "{log:?}");
+    let reconnected = log.iter().position(|line| line == "reconnected").expect("a reconnect");
+    assert_eq!(log[reconnected + 1], "INFO", "{log:?}");
+}
+
+#[test]
+fn what_needs_no_level_asks_for_none() {
+    let name: &'static str = unique("S").leak();
+    let log: Log = run(|nats| {
+        note_requests(nats);
+        let config = StreamConfig::new(name).description("plain");
+        nats.jetstream().create_stream(&config, |_, js, created| {
+            created.expect("a stream");
+            js.client().close();
+        });
+    });
+    assert_eq!(log, [format!("STREAM.CREATE.{name}")]);
+}
+
+/// A newer server does what it is asked for, and of an older one the reply shows what is missing.
+#[test]
+fn whoever_may_not_ask_for_the_level_is_told_by_the_reply() {
+    let config = "authorization { users: [ { user: builder, password: p, permissions: { publish: { \
+                  deny: \"$JS.API.INFO\" } } } ] }";
+    let server = evnats_harness::Server::builder().config(config).start().expect("a server");
+    let url = server.url().replace("://", "://builder:p@");
+    let is_known = level() >= 1;
+    let check = move |feature: &'static str, error: Option<Error>| {
+        let without = Error::MadeWithout { feature, needs: 1, has: 0 };
+        assert_eq!(error, (!is_known).then_some(without));
+    };
+    let log: Log = support::run_with(url.as_str(), |nats| {
+        note_requests(nats);
+        let js = nats.jetstream();
+        let config = StreamConfig::new("S").allow_msg_ttl(true);
+        js.create_stream(&config.clone(), move |_, js, created| {
+            check("allow_msg_ttl", created.err());
+            js.update_stream(&config.description("again"), move |_, js, updated| {
+                check("allow_msg_ttl", updated.err());
+                let until = SystemTime::now() + Duration::from_secs(600);
+                let config = ConsumerConfig::new("C").pause_until(until);
+                js.create_consumer("S", &config, move |_, js, created| {
+                    check("pause_until", created.err());
+                    js.client().close();
+                });
+            });
+        });
+    });
+    let expected = ["INFO", "STREAM.CREATE.S", "STREAM.UPDATE.S", "CONSUMER.CREATE.S.C"];
+    assert_eq!(log, expected, "the question is denied once");
+}
+
+/// The level goes with a request that needs one, and with no other.
+#[test]
+fn the_level_that_a_request_needs_goes_with_it() {
+    requires!(server(), 2, 12);
+    let name: &'static str = unique("S").leak();
+    let log: Log = run(|nats| {
+        nats.on_frame(|log: &mut Log, _, frame| {
+            if let Frame::Out(ClientOp::Publish(message)) = frame {
+                let level = message.headers().get("Nats-Required-Api-Level");
+                log.push(level.as_deref().unwrap_or("none").to_owned());
+            }
+        });
+        let config = StreamConfig::new(name);
+        let js = nats.jetstream();
+        js.create_stream(&config.clone(), move |_, js: &Js, created| {
+            created.expect("a stream");
+            js.update_stream(&config.allow_atomic(true), |_, js, updated| {
+                assert!(updated.expect("updated").config.allow_atomic);
+                js.client().close();
+            });
+        });
+    });
+    // the creation, the question, and the change
+    assert_eq!(log, ["none", "none", "2"]);
+}
+
+#[test]
+fn a_pedantic_handle_has_refused_what_would_be_corrected() {
+    with_stream(|_, js, stream| {
+        let pedantic = js.pedantic();
+        // markers need rollups, which would be switched on
+        let config = StreamConfig::new(unique("S"))
+            .max_age(Duration::from_secs(10))
+            .subject_delete_marker_ttl(Duration::from_secs(60));
+        let is_known = level() >= 1;
+        let check = move |feature: &'static str, error: Error| {
+            if is_known {
+                assert_eq!(error.api().map(|api| api.err_code()), Some(ErrorCode::PEDANTIC));
+            } else {
+                assert_eq!(error, Error::Unsupported { feature, needs: 1, has: 0 });
+            }
+        };
+        pedantic.create_stream(&config, move |_, js, created| {
+            check("subject_delete_marker_ttl", created.expect_err("it is not what it would be"));
+            let config = ConsumerConfig::new("C").max_deliver(1);
+            js.create_consumer(stream, &config, move |_, js, created| {
+                match created {
+                    Ok(created) => assert!(is_known, "{created:?}"),
+                    Err(error) => check("pedantic", error),
+                }
+                end(js, stream);
+            });
+        });
+    });
+}
+
+#[test]
+fn a_stream_tells_its_subjects_and_what_is_missing_in_it() {
+    with_stream(|_, js, stream| {
+        let (a, b): (&str, &str) = (format!("{stream}.a").leak(), format!("{stream}.b").leak());
+        for subject in [a, b, a] {
+            js.publish(subject, "x", |_, _, stored| assert!(stored.is_ok()));
+        }
+        js.publish(a, "x", move |_, js, stored| {
+            assert_eq!(stored?.sequence, 4);
+            // the first one stays, and the second is missing between it and the others
+            let of_b = PurgeOptions::new().subject(b);
+            js.purge_stream(stream, &of_b, move |_, js, purged| {
+                assert_eq!(purged, Ok(1));
+                let details = StreamDetails::new().subjects_filter(">").deleted_details(true);
+                js.stream_info_with(stream, &details, move |_, js, info| {
+                    let state = info?.state;
+                    assert_eq!(state.subjects.into_iter().collect::<Vec<_>>(), [(a.into(), 3)]);
+                    assert_eq!((state.num_deleted, state.deleted), (1, vec![2]));
+                    js.stream_info_with("NONE", &StreamDetails::new(), move |_, js, info| {
+                        assert!(info.expect_err("no such stream").is_not_found());
+                        end(js, stream);
+                    });
+                    Ok(())
+                });
+            });
+            Ok(())
+        });
+    });
+}
+
+/// A page has 100,000 subjects.
+#[test]
+fn more_subjects_than_a_page_has_come_all() {
+    const SUBJECTS: usize = 100_020;
+    with_stream(|_, js, stream| {
+        let publish = move |js: &Js, number: usize| {
+            js.client().publish(&format!("{stream}.{number}"), "").expect("room");
+        };
+        // acknowledgements nobody waits for; the last one is in order behind them
+        for number in 1..SUBJECTS {
+            publish(js, number);
+        }
+        js.publish(&format!("{stream}.0"), "", move |_, js, stored| {
+            assert_eq!(stored?.sequence, SUBJECTS as u64);
+            let details = StreamDetails::new().subjects_filter(">");
+            js.stream_info_with(stream, &details, move |_, js, info| {
+                let info = info?;
+                assert_eq!(info.subjects_total, SUBJECTS as u64);
+                assert_eq!(info.state.subjects.len(), SUBJECTS);
+                assert!(info.state.subjects.values().all(|count| *count == 1));
+                end(js, stream);
                 Ok(())
             });
             Ok(())

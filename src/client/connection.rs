@@ -14,7 +14,9 @@ use crate::event_loop::{Progress, Readiness, Slot, Transport};
 use evnats_protocol::{DisconnectReason, Phase, PoolServer, SubscriptionId, Which};
 use mio::Token;
 use slab::Slab;
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::time::Instant;
 
 pub(super) struct Connection {
@@ -22,6 +24,8 @@ pub(super) struct Connection {
     pub(super) hooks: Hooks,
     /// Layers above that are notified of losses and of new connections.
     pub(super) observers: Slab<CallbackSlot<OnObserved>>,
+    /// What layers above keep for this client, one of a type.
+    pub(super) layers: Vec<Rc<dyn Any>>,
     /// What callbacks are to hear of before anything new.
     pub(super) notices: VecDeque<Notice>,
     /// The user's callbacks for the ends of subscriptions.
@@ -67,6 +71,7 @@ impl Connection {
             session,
             hooks: Hooks::default(),
             observers: Slab::new(),
+            layers: Vec::new(),
             notices: VecDeque::new(),
             on_end: HashMap::new(),
             reports: VecDeque::new(),

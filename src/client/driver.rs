@@ -454,12 +454,13 @@ impl Source for Driver {
         let observers = std::mem::take(&mut connection.observers);
         let on_end = std::mem::take(&mut connection.on_end);
         let notices = std::mem::take(&mut connection.notices);
+        let layers = std::mem::take(&mut connection.layers);
         let mut events = Vec::new();
         while let Some(event) = connection.session.poll_event(&mut Message::default()) {
             events.push(event);
         }
         connection.close_routes();
         drop(connection);
-        drop((hooks, observers, on_end, notices, events));
+        drop((hooks, observers, on_end, notices, layers, events));
     }
 }

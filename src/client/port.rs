@@ -133,6 +133,23 @@ impl Port {
         self.event_loop().random()
     }
 
+    /// What a layer keeps for each client; its first use makes it. It must not hold the client for
+    /// longer than a request is under way.
+    pub(crate) fn layer<T: Default + 'static>(&self) -> Rc<T> {
+        let layers = &mut self.driver.connection.borrow_mut().layers;
+        let kept = layers.iter().find_map(|layer| layer.clone().downcast().ok());
+        kept.unwrap_or_else(|| {
+            let made = Rc::<T>::default();
+            layers.push(made.clone());
+            made
+        })
+    }
+
+    /// How often the client has reconnected: what a server has said holds for the same number.
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.driver.connection.borrow().session.statistics().reconnects
+    }
+
     /// A subject that nobody else uses, outside the inbox of requests.
     pub(crate) fn new_inbox(&self) -> String {
         self.driver.new_inbox()

@@ -10,13 +10,16 @@ use super::name::check_name;
 use super::publish::pub_ack::{KnownAck, PubAck};
 use crate::callback::{Answer, Ran, State};
 use crate::client::{Port, Reply};
-use evnats_protocol::{OutgoingMessage, RequestError};
+use evnats_protocol::{HeaderMap, OutgoingMessage, RequestError};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub(super) const DEFAULT_PREFIX: &str = "$JS.API";
+
+/// Names the API level that a request needs.
+const REQUIRED_LEVEL: &str = "Nats-Required-Api-Level";
 
 /// How often a read is sent within its timeout …
 const READ_ATTEMPTS: u32 = 4;
@@ -32,8 +35,9 @@ pub(crate) struct Api(Rc<Way>);
 /// Over which client, under which prefix, how patiently.
 struct Way {
     port: Port,
-    prefix: String,
+    prefix: Rc<str>,
     timeout: Duration,
+    is_pedantic: bool,
     /// How long the first attempt of a read waits.
     first_patience: Duration,
     /// The acknowledgement of the stream that has given one last, which is likely to be the next one,
@@ -45,6 +49,7 @@ struct Way {
 pub(crate) struct ApiRequest {
     operation: String,
     body: Vec<u8>,
+    headers: Option<HeaderMap>,
 }
 
 /// A read under way. It changes nothing, so it is sent again as long as there is time.
@@ -99,7 +104,26 @@ impl ApiRequest {
 
     /// A request under a subject whose parts have been checked.
     pub(super) fn new(operation: String) -> Self {
-        Self { operation, body: Vec::new() }
+        Self { operation, body: Vec::new(), headers: None }
+    }
+
+    /// A request for what is known of the account.
+    pub(super) fn account_info() -> Self {
+        Self::new("INFO".into())
+    }
+
+    /// Has a server refuse the request (10185) if its level is lower, instead of passing over what
+    /// it does not know (server 2.12).
+    pub(super) fn require_level(mut self, level: u32) -> Self {
+        self.headers = Some(HeaderMap::new().with(REQUIRED_LEVEL, level.to_string()));
+        self
+    }
+
+    /// Has the server refuse what it would correct. The document is an object that has members.
+    pub(super) fn pedantic(mut self) -> Self {
+        self.body.pop();
+        self.body.extend_from_slice(br#","pedantic":true}"#);
+        self
     }
 
     /// Adds a document.
@@ -113,26 +137,39 @@ impl ApiRequest {
 impl Api {
     pub(super) fn new(port: Port) -> Self {
         let timeout = port.request_timeout();
-        Self::with(port, DEFAULT_PREFIX, timeout)
+        Self::with(port, DEFAULT_PREFIX.into(), timeout, false)
     }
 
-    pub(super) fn with_prefix(&self, prefix: &str) -> Self {
-        let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
-        Self::with(self.0.port.clone(), prefix, self.0.timeout)
-    }
-
-    pub(super) fn with_timeout(&self, timeout: Duration) -> Self {
-        Self::with(self.0.port.clone(), &self.0.prefix, timeout)
-    }
-
-    fn with(port: Port, prefix: &str, timeout: Duration) -> Self {
+    fn with(port: Port, prefix: Rc<str>, timeout: Duration, is_pedantic: bool) -> Self {
         Self(Rc::new(Way {
             port,
-            prefix: prefix.into(),
+            prefix,
             timeout,
+            is_pedantic,
             first_patience: patience(timeout, timeout),
             last_ack: RefCell::new(KnownAck::new("")),
         }))
+    }
+
+    pub(super) fn with_prefix(&self, prefix: &str) -> Self {
+        let way = &self.0;
+        let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
+        Self::with(way.port.clone(), prefix.into(), way.timeout, way.is_pedantic)
+    }
+
+    pub(super) fn with_timeout(&self, timeout: Duration) -> Self {
+        let way = &self.0;
+        Self::with(way.port.clone(), way.prefix.clone(), timeout, way.is_pedantic)
+    }
+
+    pub(super) fn pedantic(&self) -> Self {
+        let way = &self.0;
+        Self::with(way.port.clone(), way.prefix.clone(), way.timeout, true)
+    }
+
+    /// Whether the server is to refuse what it would correct.
+    pub(super) fn is_pedantic(&self) -> bool {
+        self.0.is_pedantic
     }
 
     pub(crate) fn port(&self) -> &Port {
@@ -146,7 +183,12 @@ impl Api {
 
     /// Whether the prefix is the one that needs none on subjects to publish to.
     pub(crate) fn has_default_prefix(&self) -> bool {
-        self.0.prefix == DEFAULT_PREFIX
+        *self.0.prefix == *DEFAULT_PREFIX
+    }
+
+    /// The prefix, to keep.
+    pub(super) fn shared_prefix(&self) -> &Rc<str> {
+        &self.0.prefix
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -165,13 +207,16 @@ impl Api {
         request: Result<ApiRequest, Error>,
         answer: Answer<Result<T, Error>>,
     ) {
-        let ApiRequest { operation, body } = match request {
+        let ApiRequest { operation, body, headers } = match request {
             Ok(request) => request,
             Err(error) => return self.port().defer(move |state| answer(state, Err(error))),
         };
         let subject = format!("{}.{operation}", self.prefix());
         // a consumer's creation has its filter in the subject
-        let message = OutgoingMessage::new(&subject, body).allow_wildcards();
+        let mut message = OutgoingMessage::new(&subject, body).allow_wildcards();
+        if let Some(headers) = &headers {
+            message = message.headers(headers);
+        }
         self.request(message, move |state, outcome| {
             let reply = outcome.map_err(Error::from_api_request);
             answer(state, reply.and_then(|reply| T::parse(reply.payload())))
@@ -241,7 +286,7 @@ impl Read {
         request: Result<ApiRequest, Error>,
         deadline: Instant,
     ) -> Result<Rc<Self>, Error> {
-        let ApiRequest { operation, body } = request?;
+        let ApiRequest { operation, body, .. } = request?;
         let subject = format!("{}.{operation}", api.prefix());
         Ok(Rc::new(Self { api: api.clone(), subject, body, deadline }))
     }

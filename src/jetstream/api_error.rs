@@ -5,9 +5,9 @@
 //! protocol forces: the current sequence of a failed compare-and-set exists only there.
 //! This file does not know which request failed, and it retries nothing.
 
+pub use super::error_code::ErrorCode;
 use evnats_protocol::printable;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// A request that JetStream understood and refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -33,7 +33,7 @@ impl ApiError {
         self.code
     }
 
-    /// The exact failure. 0 if the server sent none (before 2.7).
+    /// The exact failure. 0 if the server sent none (before 2.3).
     #[must_use]
     pub fn err_code(&self) -> ErrorCode {
         self.err_code
@@ -48,26 +48,14 @@ impl ApiError {
     /// Whether the stream, consumer or message that was asked for does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        self.code == 404
-            || matches!(
-                self.err_code,
-                ErrorCode::STREAM_NOT_FOUND
-                    | ErrorCode::CONSUMER_NOT_FOUND
-                    | ErrorCode::NO_MESSAGE_FOUND
-            )
+        self.code == 404 || self.err_code.is_not_found()
     }
 
-    /// Whether a publish lost against another writer: the expected last sequence was not the last.
-    ///
-    /// Two codes mean this. A replicated stream under contention answers some of the losers with
-    /// [`WRONG_LAST_SEQUENCE_CONSTANT`](ErrorCode::WRONG_LAST_SEQUENCE_CONSTANT), which carries no
-    /// sequence.
+    /// Whether a publish lost against another writer: see
+    /// [`ErrorCode::is_wrong_last_sequence`].
     #[must_use]
     pub fn is_wrong_last_sequence(&self) -> bool {
-        matches!(
-            self.err_code,
-            ErrorCode::WRONG_LAST_SEQUENCE | ErrorCode::WRONG_LAST_SEQUENCE_CONSTANT
-        )
+        self.err_code.is_wrong_last_sequence()
     }
 
     /// The sequence that a failed compare-and-set found instead of the expected one.
@@ -92,131 +80,29 @@ impl ApiError {
     /// Whether JetStream is switched off: on the server, or for the account.
     #[must_use]
     pub fn is_not_enabled(&self) -> bool {
-        matches!(self.err_code, ErrorCode::NOT_ENABLED | ErrorCode::NOT_ENABLED_FOR_ACCOUNT)
+        self.err_code.is_not_enabled()
     }
 
     /// Whether the same request can succeed a moment later without anybody changing anything:
     /// a leader election, a server still starting, a limit on the rate.
     ///
-    /// Every error of class 503 counts, except those that only an operator ends: JetStream is not
-    /// enabled, and the store is full.
+    /// Every error of the classes 503 and 429 counts, except those that only an operator ends:
+    /// JetStream is not enabled, there is no cluster, or the store is full.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self.err_code {
-            ErrorCode::NOT_LEADER | ErrorCode::TOO_MANY_REQUESTS => true,
-            ErrorCode::TEMPORARILY_UNAVAILABLE
-            | ErrorCode::INSUFFICIENT_RESOURCES
-            | ErrorCode::SUBJECT_SEQUENCE_NOT_READY => true,
+            ErrorCode::NOT_LEADER
+            | ErrorCode::STREAM_OFFLINE
+            | ErrorCode::CONSUMER_OFFLINE
+            | ErrorCode::DUPLICATE_IN_PROCESS => true,
             ErrorCode::NOT_ENABLED_FOR_ACCOUNT
             | ErrorCode::NOT_ENABLED
+            | ErrorCode::NO_ACCOUNT
+            | ErrorCode::CLUSTER_REQUIRED
+            | ErrorCode::CLUSTER_UNSUPPORTED_FEATURE
             | ErrorCode::STORE_FAILED => false,
-            _ => self.code == 503,
+            _ => matches!(self.code, 503 | 429),
         }
-    }
-}
-
-/// The server's number for one exact failure (`err_code`).
-///
-/// Servers add numbers with every release, so this is a number with names for the known ones and
-/// not an enumeration.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
-pub struct ErrorCode(pub u32);
-
-impl ErrorCode {
-    /// The account has used up its JetStream resources.
-    pub const ACCOUNT_RESOURCES_EXCEEDED: Self = Self(10002);
-    /// The request is not what this endpoint takes.
-    pub const BAD_REQUEST: Self = Self(10003);
-    /// JetStream is temporarily unavailable, as during an election of the meta leader.
-    pub const TEMPORARILY_UNAVAILABLE: Self = Self(10008);
-    /// The server that answered is not the leader.
-    pub const NOT_LEADER: Self = Self(10009);
-    /// The consumer cannot be created or updated like this; the text explains.
-    pub const CONSUMER_CREATE: Self = Self(10012);
-    /// A consumer of this name exists with another configuration.
-    pub const CONSUMER_NAME_IN_USE: Self = Self(10013);
-    /// There is no such consumer.
-    pub const CONSUMER_NOT_FOUND: Self = Self(10014);
-    /// No peers, or not enough storage, for this placement.
-    pub const INSUFFICIENT_RESOURCES: Self = Self(10023);
-    /// The body is not valid JSON, or (since server 2.12) has a member the server does not know.
-    pub const INVALID_JSON: Self = Self(10025);
-    /// The limit on the number of consumers is reached.
-    pub const MAXIMUM_CONSUMERS: Self = Self(10026);
-    /// The limit on the number of streams is reached.
-    pub const MAXIMUM_STREAMS: Self = Self(10027);
-    /// No stored message matches.
-    pub const NO_MESSAGE_FOUND: Self = Self(10037);
-    /// JetStream is not enabled for this account.
-    pub const NOT_ENABLED_FOR_ACCOUNT: Self = Self(10039);
-    /// The message to delete is not in the stream.
-    pub const SEQUENCE_NOT_FOUND: Self = Self(10043);
-    /// The stream's configuration is not valid; the text explains.
-    pub const STREAM_INVALID_CONFIG: Self = Self(10052);
-    /// The message, headers included, is larger than the stream's `max_msg_size`.
-    pub const MESSAGE_TOO_LARGE: Self = Self(10054);
-    /// The stream does not permit deleting messages.
-    pub const MESSAGE_DELETE_FAILED: Self = Self(10057);
-    /// A stream of this name exists with another configuration.
-    pub const STREAM_NAME_IN_USE: Self = Self(10058);
-    /// There is no such stream.
-    pub const STREAM_NOT_FOUND: Self = Self(10059);
-    /// The message was stored in another stream than the publisher expected.
-    pub const EXPECTED_STREAM_MISMATCH: Self = Self(10060);
-    /// The subjects overlap with those of another stream.
-    pub const SUBJECTS_OVERLAP: Self = Self(10065);
-    /// The stream's last message id is not the expected one.
-    pub const WRONG_LAST_MESSAGE_ID: Self = Self(10070);
-    /// The last sequence is not the expected one; the text ends with the actual one.
-    pub const WRONG_LAST_SEQUENCE: Self = Self(10071);
-    /// More than one replica asked of a server that is not clustered.
-    pub const REPLICAS_NOT_CLUSTERED: Self = Self(10074);
-    /// JetStream is not enabled on the server.
-    pub const NOT_ENABLED: Self = Self(10076);
-    /// The message could not be stored, as with `maximum bytes exceeded`.
-    pub const STORE_FAILED: Self = Self(10077);
-    /// The deliver policy and the start position contradict each other.
-    pub const DELIVER_POLICY_CONFLICT: Self = Self(10094);
-    /// The headers are larger than 64 KiB.
-    pub const HEADERS_TOO_LARGE: Self = Self(10097);
-    /// The stream is sealed: it can only be read.
-    pub const STREAM_SEALED: Self = Self(10109);
-    /// Rollup headers are not permitted on this stream, or not valid.
-    pub const ROLLUP_FAILED: Self = Self(10111);
-    /// The stream cannot be loaded by this server version.
-    pub const STREAM_OFFLINE: Self = Self(10118);
-    /// The consumer cannot be loaded by this server version.
-    pub const CONSUMER_OFFLINE: Self = Self(10119);
-    /// Filters of one consumer overlap each other.
-    pub const FILTERS_OVERLAP: Self = Self(10138);
-    /// A consumer to be created exists already with another configuration (2.10).
-    pub const CONSUMER_EXISTS: Self = Self(10148);
-    /// A consumer to be updated does not exist (2.10).
-    pub const CONSUMER_DOES_NOT_EXIST: Self = Self(10149);
-    /// A pedantic request would have been corrected (2.11).
-    pub const PEDANTIC: Self = Self(10157);
-    /// A message with the same id is being stored right now.
-    pub const DUPLICATE_IN_PROCESS: Self = Self(10158);
-    /// The sequence of the subject is not known yet; ask again.
-    pub const SUBJECT_SEQUENCE_NOT_READY: Self = Self(10163);
-    /// Like [`WRONG_LAST_SEQUENCE`](Self::WRONG_LAST_SEQUENCE), without the actual sequence.
-    pub const WRONG_LAST_SEQUENCE_CONSTANT: Self = Self(10164);
-    /// The `Nats-TTL` header is not a duration of at least one second.
-    pub const TTL_INVALID: Self = Self(10165);
-    /// The stream does not have `allow_msg_ttl`.
-    pub const TTL_DISABLED: Self = Self(10166);
-    /// The server sheds load (2.11).
-    pub const TOO_MANY_REQUESTS: Self = Self(10167);
-    /// The server does not offer the API level that the request requires (2.12).
-    pub const REQUIRED_API_LEVEL: Self = Self(10185);
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -297,6 +183,21 @@ mod tests {
         ] {
             assert_eq!(error(code, err_code, "").is_temporary(), expected, "{code} {err_code}");
         }
+    }
+
+    #[test]
+    fn it_is_known_of_every_code_whether_it_is_temporary() {
+        let is_temporary =
+            |code: &ErrorCode| error(code.http().unwrap(), code.0, "").is_temporary();
+        let temporary: Vec<_> = ErrorCode::all().filter(is_temporary).map(|code| code.0).collect();
+        let expected = [
+            10004, 10008, 10009, 10023, 10063, 10075, 10118, 10119, 10158, 10163, 10167, 10210,
+            10211,
+        ];
+        assert_eq!(temporary, expected);
+        // a code of the future is judged by its class
+        assert!(error(503, 99_999, "").is_temporary());
+        assert!(!error(500, 99_999, "").is_temporary());
     }
 
     #[test]

@@ -49,6 +49,34 @@ pub enum Error {
     /// The request could not be written as JSON.
     #[error("request cannot be encoded: {0}")]
     Unencodable(String),
+    /// The server lacks what the request needs, and was not sent it. A request without this feature
+    /// may well succeed.
+    #[error(
+        "{feature} needs API level {needs}{}, and the server has level {has}",
+        of_server(*needs)
+    )]
+    Unsupported {
+        /// What it lacks, by its name in JSON or that of the call.
+        feature: &'static str,
+        /// The API level that has it.
+        needs: u32,
+        /// The server's API level.
+        has: u32,
+    },
+    /// The server lacks what the request needs, would not tell beforehand that it does, and has made
+    /// the stream or consumer without it, silently.
+    #[error(
+        "made without {feature}, which needs API level {needs}{}; the server has level {has}",
+        of_server(*needs)
+    )]
+    MadeWithout {
+        /// What it lacks, by its name in JSON.
+        feature: &'static str,
+        /// The API level that has it.
+        needs: u32,
+        /// The server's API level.
+        has: u32,
+    },
     /// An ordered consumer ended for good.
     #[error(transparent)]
     Ordered(#[from] OrderedError),
@@ -196,6 +224,18 @@ impl Error {
             RequestError::NoResponders => Self::NotAvailable,
             error => Self::Request(error),
         }
+    }
+}
+
+/// The first server that has an API level, for people.
+fn of_server(level: u32) -> &'static str {
+    match level {
+        1 => " (server 2.11)",
+        2 => " (server 2.12)",
+        3 => " (server 2.12.5)",
+        4 => " (server 2.14)",
+        5 => " (server 2.15)",
+        _ => "",
     }
 }
 

@@ -62,6 +62,13 @@ impl<S: 'static> JetStream<S> {
         Self { client: self.client.clone(), api: self.api.with_timeout(timeout) }
     }
 
+    /// The same connection, whose requests to create or update a stream or a consumer the server
+    /// refuses (10157) where it would correct them silently (server 2.11).
+    #[must_use]
+    pub fn pedantic(&self) -> Self {
+        Self { client: self.client.clone(), api: self.api.pedantic() }
+    }
+
     /// The connection.
     #[must_use]
     pub fn client(&self) -> &Client<S> {

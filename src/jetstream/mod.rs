@@ -12,14 +12,33 @@
 //! | operation | subjects, for the stream `S` and the consumer `C` |
 //! |---|---|
 //! | `publish` | the subject itself |
-//! | `create_stream`, `update_stream`, `stream_info`, `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |
+//! | `account_info` | `$JS.API.INFO` |
+//! | `create_stream`, `update_stream`, `stream_info` (also `_with`), `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |
+//! | `create_or_update_stream`, `seal_stream` | `…STREAM.UPDATE.S` and `…CREATE.S`; `…INFO.S` and `…UPDATE.S` |
+//! | `stream_names`, `purge_stream` | `$JS.API.STREAM.NAMES`, `…PURGE.S` |
 //! | `stored_message` from the leader | `$JS.API.STREAM.MSG.GET.S` |
 //! | `stored_message` from a replica | `$JS.API.DIRECT.GET.S`; the last message of a subject: `$JS.API.DIRECT.GET.S.<subject>` |
-//! | `create_consumer`, `update_consumer` | `$JS.API.CONSUMER.CREATE.S.C`; with one filter: `$JS.API.CONSUMER.CREATE.S.C.<filter>` |
+//! | `create_consumer`, `update_consumer`, `create_or_update_consumer` | `$JS.API.CONSUMER.CREATE.S.C`; with one filter: `$JS.API.CONSUMER.CREATE.S.C.<filter>` |
 //! | `consumer_info`, `delete_consumer`, `reset_consumer` | `$JS.API.CONSUMER.INFO.S.C`, `…DELETE.S.C`, `…RESET.S.C` |
+//! | `pause_consumer` and `resume_consumer`, `unpin_consumer` | `$JS.API.CONSUMER.PAUSE.S.C`, `…UNPIN.S.C` |
+//!
+//! What needs an [API level](#api-levels) also asks `$JS.API.INFO`, and goes on without an answer if
+//! that is not permitted.
 //!
 //! With another prefix or a domain, `$JS.API` is that. What is not permitted is an error of the call
 //! ([`Error::is_denied`]).
+//!
+//! # API levels
+//!
+//! Servers before 2.12 pass over members of a configuration that they do not know, and answer as if
+//! all was well; later ones refuse them. So what came with server 2.11 or later is not sent to a server
+//! that lacks it: the call fails with [`Error::Unsupported`]. Which level a configuration needs,
+//! [`StreamConfig::required_level`] and [`ConsumerConfig::required_level`] tell. What the server has
+//! is asked once for each prefix and connection, with the first call that needs a level, and the
+//! request carries the level in `Nats-Required-Api-Level`, by which a server from 2.12 on refuses it
+//! (10185) if it has come to an older one after all. Whoever may not ask, or imports the API
+//! without `$JS.API.INFO`, has the request sent all the same; if the reply shows that an older server
+//! has made a stream or consumer without what was asked for, it is [`Error::MadeWithout`].
 
 mod api;
 mod api_error;
@@ -27,8 +46,10 @@ mod base64;
 mod consume;
 mod envelope;
 mod error;
+mod error_code;
 mod handle;
 mod joined;
+mod level;
 mod manage;
 mod name;
 mod publish;
@@ -39,6 +60,7 @@ pub(crate) mod wire;
 pub use api_error::{ApiError, ErrorCode};
 pub use error::{Error, OrderedError, Stall};
 pub use handle::JetStream;
+pub use level::Requirement;
 // whatever management names, so that an endpoint of the API is added in one place
 pub use manage::*;
 pub use publish::{PubAck, PublishOptions};

@@ -19,6 +19,14 @@ pub(crate) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     Ok(limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0))
 }
 
+/// Decodes a limit of an account: any negative number and absence mean unlimited, and 0 is 0.
+pub(crate) fn account_limit<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    let limit = Option::<i64>::deserialize(deserializer)?;
+    Ok(limit.and_then(|limit| u64::try_from(limit).ok()))
+}
+
 /// Decodes a number that is not set if it is 0.
 pub(crate) fn non_zero<'de, D: Deserializer<'de>>(
     deserializer: D,

@@ -5,7 +5,8 @@
 //! cannot contradict each other. Nothing is validated against a server version: 2.9 silently drops
 //! `filter_subjects`, so compare what it returns.
 
-use super::stream_info::ClusterInfo;
+use super::cluster_info::ClusterInfo;
+use crate::jetstream::level::Requirement;
 use crate::jetstream::time::{nanos, nanos_list, rfc3339};
 use crate::jetstream::wire::{
     Unknown, is_default, limit, non_zero, null_as_default, remove_server_metadata, setters,
@@ -113,6 +114,12 @@ pub struct ConsumerConfig {
     /// Push consumers: the most bits per second. `None`: unlimited.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "non_zero")]
     pub rate_limit_bps: Option<u64>,
+    /// Whether a server made it to copy a stream. Internal to servers: do not set it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub direct: bool,
+    /// Whether a server made it to copy a stream (2.14). Internal to servers: do not set it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sourcing: bool,
     #[serde(flatten)]
     pub(crate) unknown: Unknown,
 }
@@ -159,6 +166,25 @@ impl ConsumerConfig {
         Self { name: Some(name.into()), ..Self::default() }
     }
 
+    /// Returns the highest API level that a member needs, and the member. `None` if every server
+    /// since 2.10 knows all that is set.
+    ///
+    /// Members that this version does not know count for nothing.
+    #[must_use]
+    pub fn required_level(&self) -> Option<Requirement> {
+        let prioritized = self.priority_policy == PriorityPolicy::Prioritized;
+        Requirement::highest([
+            (self.pause_until.is_some(), 1, "pause_until"),
+            (!self.priority_groups.is_empty(), 1, "priority_groups"),
+            (!is_default(&self.priority_policy), 1, "priority_policy"),
+            (self.priority_timeout.is_some(), 1, "priority_timeout"),
+            // the server's own list of what needs a level has it with the other policies
+            (prioritized, 2, "priority_policy prioritized"),
+            (self.ack_policy == AckPolicy::FlowControl, 4, "ack_policy flow_control"),
+            (self.sourcing, 4, "sourcing"),
+        ])
+    }
+
     /// Removes the metadata that the server added (`_nats…`), which must not be sent back and would
     /// make equal configurations differ.
     pub fn remove_server_metadata(&mut self) {
@@ -184,8 +210,15 @@ pub enum DeliverPolicy {
     ByStartTime(SystemTime),
     /// The newest message of each subject, then everything new. Needs a filter; `>` will do.
     LastPerSubject,
-    /// A value this version does not know.
-    Other(String),
+    /// A value this version does not know, with the position that may belong to it.
+    Other {
+        /// The value.
+        policy: String,
+        /// The sequence to start from.
+        sequence: Option<u64>,
+        /// The time to start from.
+        time: Option<SystemTime>,
+    },
 }
 
 /// What has to be acknowledged.
@@ -381,7 +414,7 @@ impl From<Start> for DeliverPolicy {
             ("last_per_subject", ..) => Self::LastPerSubject,
             ("by_start_sequence", Some(sequence), _) => Self::ByStartSequence(sequence),
             ("by_start_time", _, Some(time)) => Self::ByStartTime(time),
-            _ => Self::Other(start.deliver_policy),
+            (_, sequence, time) => Self::Other { policy: start.deliver_policy, sequence, time },
         }
     }
 }
@@ -400,7 +433,9 @@ impl From<DeliverPolicy> for Start {
             DeliverPolicy::ByStartTime(time) => {
                 Self { opt_start_time: Some(time), ..word("by_start_time") }
             }
-            DeliverPolicy::Other(other) => word(&other),
+            DeliverPolicy::Other { policy, sequence, time } => {
+                Self { deliver_policy: policy, opt_start_seq: sequence, opt_start_time: time }
+            }
         }
     }
 }
@@ -445,6 +480,11 @@ mod tests {
 
     #[test]
     fn deliver_policies() {
+        let other = |policy: &str, sequence| DeliverPolicy::Other {
+            policy: policy.to_owned(),
+            sequence,
+            time: None,
+        };
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
         for (policy, json) in [
             (DeliverPolicy::All, json!({"deliver_policy": "all"})),
@@ -460,15 +500,16 @@ mod tests {
                 json!({"deliver_policy": "by_start_time",
                     "opt_start_time": "1970-01-01T00:00:01Z"}),
             ),
-            (DeliverPolicy::Other("by_mood".into()), json!({"deliver_policy": "by_mood"})),
+            (other("by_mood", None), json!({"deliver_policy": "by_mood"})),
+            (other("by_mood", Some(7)), json!({"deliver_policy": "by_mood", "opt_start_seq": 7})),
         ] {
             assert_eq!(serde_json::to_value(&policy).unwrap(), json);
             assert_eq!(decode(json).deliver_policy, policy);
         }
         assert_eq!(decode(json!({})).deliver_policy, DeliverPolicy::All);
         // a policy without its position cannot be acted on, but can be shown
-        let other = DeliverPolicy::Other("by_start_time".into());
-        assert_eq!(decode(json!({"deliver_policy": "by_start_time"})).deliver_policy, other);
+        let without = decode(json!({"deliver_policy": "by_start_time"})).deliver_policy;
+        assert_eq!(without, other("by_start_time", None));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::callback::Callback;
 use crate::jetstream::api::{ApiRequest, json_replies};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
+use crate::jetstream::level::Requirement;
 use crate::jetstream::name::check_name;
 use serde::Deserialize;
 use serde_json::json;
@@ -51,7 +52,8 @@ impl<S: 'static> JetStream<S> {
     ///
     /// # Errors
     /// [`Error::Api`] with 10148 if it exists with another configuration (server 2.10; before, it
-    /// is updated), [`Error::is_not_found`] if there is no such stream.
+    /// is updated), [`Error::is_not_found`] if there is no such stream; [`Error::Unsupported`] if
+    /// the server's API level is lower than the [one that it needs](ConsumerConfig::required_level).
     #[doc(alias = "CreateConsumer")]
     #[doc(alias = "AddConsumer")]
     pub fn create_consumer(
@@ -60,14 +62,16 @@ impl<S: 'static> JetStream<S> {
         config: &ConsumerConfig,
         callback: impl Callback<S, JetStream<S>, Result<ConsumerInfo, Error>>,
     ) {
-        self.call(ApiRequest::create_consumer(stream, config), callback);
+        let request = ApiRequest::create_consumer(stream, config);
+        self.put(config.required_level(), request, callback);
     }
 
     /// Changes a consumer's configuration. All of it is replaced.
     ///
     /// # Errors
     /// [`Error::Api`] with 10149 if there is no such consumer (server 2.10; before, it is
-    /// created), 10012 for a change that is not possible.
+    /// created), 10012 for a change that is not possible; [`Error::Unsupported`] as of
+    /// [`create_consumer`](Self::create_consumer).
     #[doc(alias = "UpdateConsumer")]
     pub fn update_consumer(
         &self,
@@ -75,7 +79,24 @@ impl<S: 'static> JetStream<S> {
         config: &ConsumerConfig,
         callback: impl Callback<S, JetStream<S>, Result<ConsumerInfo, Error>>,
     ) {
-        self.call(ApiRequest::put_consumer(stream, config, CreateAction::Update), callback);
+        let request = ApiRequest::put_consumer(stream, config, CreateAction::Update);
+        self.put(config.required_level(), request, callback);
+    }
+
+    /// Creates a consumer, or changes the configuration of the one that has its name.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if there is no such stream, [`Error::Api`] with 10012 for a change
+    /// that is not possible; [`Error::Unsupported`] as of [`create_consumer`](Self::create_consumer).
+    #[doc(alias = "CreateOrUpdateConsumer")]
+    pub fn create_or_update_consumer(
+        &self,
+        stream: &str,
+        config: &ConsumerConfig,
+        callback: impl Callback<S, JetStream<S>, Result<ConsumerInfo, Error>>,
+    ) {
+        let request = ApiRequest::put_consumer(stream, config, CreateAction::CreateOrUpdate);
+        self.put(config.required_level(), request, callback);
     }
 
     /// Asks for a consumer's configuration and state. Without an answer, as in an election, it is
@@ -107,12 +128,32 @@ impl<S: 'static> JetStream<S> {
         self.call(ApiRequest::delete_consumer(stream, consumer), callback);
     }
 
+    /// Takes the pin of a priority group from the client that has it, so that another one gets its
+    /// turn (server 2.11). Without a pinned client nothing happens.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if there is no such consumer or stream; [`Error::Api`] with 10160 if
+    /// it has no such group; [`Error::Unsupported`] if the server is older.
+    #[doc(alias = "UnpinConsumer")]
+    pub fn unpin_consumer(
+        &self,
+        stream: &str,
+        consumer: &str,
+        group: &str,
+        callback: impl Callback<S, JetStream<S>, Result<(), Error>>,
+    ) {
+        let request = ApiRequest::consumer("UNPIN", stream, consumer);
+        let request = request.and_then(|request| request.with(&json!({ "group": group })));
+        self.call_with(Requirement::new(1, "unpin_consumer"), request, callback);
+    }
+
     /// Sets a consumer back, so that it delivers again from a stream sequence, or, with `None`, from
     /// the first message that is not acknowledged (server 2.14).
     ///
     /// # Errors
-    /// [`Error::Api`] with 10204 for a sequence that the deliver policy does not allow. A timeout if
-    /// there is no such consumer, or if the server is older: then nobody answers.
+    /// [`Error::Api`] with 10204 for a sequence that the deliver policy does not allow;
+    /// [`Error::Unsupported`] if the server is older. A timeout if there is no such consumer: then
+    /// nobody answers.
     #[doc(alias = "ResetConsumer")]
     pub fn reset_consumer(
         &self,
@@ -126,6 +167,6 @@ impl<S: 'static> JetStream<S> {
             Some(sequence) => request.with(&json!({ "seq": sequence })),
             None => Ok(request),
         });
-        self.call(request, callback);
+        self.call_with(Requirement::new(4, "reset_consumer"), request, callback);
     }
 }

@@ -1,15 +1,29 @@
 //! Management: streams, their messages, and consumers, by requests to the API.
 
+mod account;
+mod account_info;
+mod cluster_info;
 mod consumer_config;
 mod consumers;
 mod direct_read;
+mod gate;
 mod leader_read;
 mod messages;
+mod pause;
+mod purge;
 mod stored_message;
 mod stream_config;
+mod stream_details;
 mod stream_info;
+mod stream_names;
 mod streams;
+#[cfg(test)]
+mod tests;
 
+pub use account_info::{AccountInfo, AccountLimits, AccountTier, ApiStats};
+pub use cluster_info::{
+    ClusterInfo, Desired, DesiredOrigin, DesiredPeer, DesiredPhase, DesiredStatus, PeerInfo,
+};
 pub use consumer_config::{
     AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, PriorityGroupInfo, PriorityPolicy,
     ReplayPolicy, SequenceInfo,
@@ -18,12 +32,13 @@ pub use consumers::ConsumerReset;
 pub(crate) use direct_read::{DirectReads, read_headers};
 pub(crate) use leader_read::LeaderReads;
 pub use messages::{MessageQuery, ReadFrom};
+pub use pause::ConsumerPause;
+pub use purge::PurgeOptions;
 pub use stored_message::StoredMessage;
 pub(crate) use stored_message::StoredParts;
 pub use stream_config::{
     Compression, ConsumerLimits, Discard, External, PersistMode, Placement, Republish, Retention,
     Source, SourceConsumer, Storage, StreamConfig, SubjectTransform,
 };
-pub use stream_info::{
-    ClusterInfo, LostData, PeerInfo, SourceInfo, StreamAlternate, StreamInfo, StreamState,
-};
+pub use stream_details::StreamDetails;
+pub use stream_info::{LostData, SourceInfo, StreamAlternate, StreamInfo, StreamState};

@@ -5,6 +5,7 @@
 //! absent members, `null`, limits of −1 or 0, and words for enumerations that this version does not
 //! know, which are kept. Nothing is validated here; the server's rules differ by version.
 
+use crate::jetstream::level::Requirement;
 use crate::jetstream::time::{nanos, rfc3339};
 use crate::jetstream::wire::{
     Unknown, is_default, limit, non_zero, null_as_default, remove_server_metadata, setters,
@@ -141,6 +142,28 @@ impl StreamConfig {
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Returns the highest API level that a member needs, and the member. `None` if every server
+    /// since 2.10 knows all that is set.
+    ///
+    /// Members that this version does not know count for nothing.
+    #[must_use]
+    pub fn required_level(&self) -> Option<Requirement> {
+        let mut sources = self.mirror.iter().chain(&self.sources);
+        let placement = self.placement.as_ref();
+        Requirement::highest([
+            (placement.is_some_and(|placement| placement.preferred.is_some()), 1, "preferred"),
+            (self.allow_msg_ttl, 1, "allow_msg_ttl"),
+            (self.subject_delete_marker_ttl.is_some(), 1, "subject_delete_marker_ttl"),
+            (self.allow_msg_counter, 2, "allow_msg_counter"),
+            (self.allow_atomic, 2, "allow_atomic"),
+            (self.allow_msg_schedules, 2, "allow_msg_schedules"),
+            (!is_default(&self.persist_mode), 2, "persist_mode"),
+            (self.allow_batched, 4, "allow_batched"),
+            // the server's own list of what needs a level does not have it
+            (sources.any(|source| source.consumer.is_some()), 4, "consumer"),
+        ])
     }
 
     /// Removes the metadata that the server added (`_nats…`), which must not be sent back and would

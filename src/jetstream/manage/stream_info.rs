@@ -4,6 +4,7 @@
 //! for empty lists and year 1 for "no time", so everything has a default. These types are only
 //! read; they describe the moment of the reply.
 
+use super::cluster_info::ClusterInfo;
 use super::stream_config::{External, StreamConfig, SubjectTransform};
 use crate::jetstream::api_error::ApiError;
 use crate::jetstream::time::{elapsed_nanos, rfc3339};
@@ -92,49 +93,6 @@ pub struct LostData {
     pub messages: Vec<u64>,
     /// Their size in bytes.
     pub bytes: u64,
-}
-
-/// The servers that keep a stream or consumer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct ClusterInfo {
-    /// The cluster's name.
-    pub name: Option<String>,
-    /// The name of the Raft group.
-    pub raft_group: Option<String>,
-    /// The server that leads. `None` during an election.
-    pub leader: Option<String>,
-    /// Since when it leads.
-    #[serde(with = "rfc3339")]
-    pub leader_since: Option<SystemTime>,
-    /// Whether replication traffic runs in the system account.
-    pub system_account: bool,
-    /// The account that replication traffic runs in.
-    pub traffic_account: Option<String>,
-    /// The other servers.
-    #[serde(deserialize_with = "null_as_default")]
-    pub replicas: Vec<PeerInfo>,
-}
-
-/// One follower.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct PeerInfo {
-    /// The server's name.
-    pub name: String,
-    /// Whether it has everything the leader has.
-    pub current: bool,
-    /// Whether it is considered gone.
-    pub offline: bool,
-    /// How long ago it was heard of. `None`: never.
-    #[serde(deserialize_with = "elapsed_nanos")]
-    pub active: Option<Duration>,
-    /// By how many operations it is behind.
-    pub lag: u64,
-    /// Its id in the cluster.
-    pub peer: String,
 }
 
 /// How a mirror or source is getting on.

@@ -1,0 +1,157 @@
+//! API levels: what a feature needs, and what the servers at hand are known to have.
+//!
+//! A level is a number that grows with the server's releases, so two levels are compared and never
+//! looked up: a server with a higher one can do what a lower one could. Nothing is sent from here.
+
+use super::error::Error;
+use crate::callback::Answer;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The API level that something needs, and what it is that needs it.
+///
+/// Level 1 is server 2.11, 2 is 2.12, 3 is 2.12.5, 4 is 2.14, 5 is 2.15; older servers have level 0.
+/// What they lack among themselves has no level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Requirement {
+    /// The level.
+    pub level: u32,
+    /// What needs it, by its name in JSON or that of the call.
+    pub feature: &'static str,
+}
+
+impl Requirement {
+    pub(crate) const fn new(level: u32, feature: &'static str) -> Self {
+        Self { level, feature }
+    }
+
+    /// Returns the highest of those that apply, and of several the first.
+    pub(crate) fn highest(
+        candidates: impl IntoIterator<Item = (bool, u32, &'static str)>,
+    ) -> Option<Self> {
+        let applies = candidates.into_iter().filter(|(applies, ..)| *applies);
+        let all = applies.map(|(_, level, feature)| Self { level, feature });
+        all.reduce(|one, other| if other.level > one.level { other } else { one })
+    }
+
+    /// Checks it against the level of the server that a request is for.
+    pub(super) fn check(self, has: u32) -> Result<(), Error> {
+        let Self { level: needs, feature } = self;
+        if has < needs { Err(Error::Unsupported { feature, needs, has }) } else { Ok(()) }
+    }
+
+    /// Checks it against the level of the server that has done what was requested, if it has told.
+    pub(super) fn check_made(self, has: Option<u32>) -> Result<(), Error> {
+        let Self { level: needs, feature } = self;
+        match has {
+            Some(has) if has < needs => Err(Error::MadeWithout { feature, needs, has }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Waits for the level. `None`: the server does not tell.
+pub(super) type Waiter = Answer<Result<Option<u32>, Error>>;
+
+/// What a client has been told, by prefix. It holds for one connection: the next one may be to
+/// another server, and a prefix may lead to another domain then.
+#[derive(Default)]
+pub(super) struct Levels(RefCell<HashMap<Rc<str>, Knowledge>>);
+
+enum Knowledge {
+    /// The server is being asked.
+    Asked(Vec<Waiter>),
+    /// It has answered, on the connection with this number.
+    Told { level: Option<u32>, connection: u64 },
+}
+
+impl Levels {
+    /// The level, if it was told on this connection.
+    pub(super) fn told(&self, prefix: &str, on: u64) -> Option<Option<u32>> {
+        match self.0.borrow().get(prefix) {
+            Some(Knowledge::Told { level, connection }) if *connection == on => Some(*level),
+            _ => None,
+        }
+    }
+
+    /// Adds somebody who waits for the level. Returns whether the server is to be asked, which is so
+    /// for the first one.
+    pub(super) fn wait(&self, prefix: &Rc<str>, waiter: Waiter) -> bool {
+        let mut known = self.0.borrow_mut();
+        if let Some(Knowledge::Asked(waiters)) = known.get_mut(prefix) {
+            waiters.push(waiter);
+            return false;
+        }
+        known.insert(prefix.clone(), Knowledge::Asked(vec![waiter]));
+        true
+    }
+
+    /// Takes what the server has told, and returns those who wait for it. What was not told is asked
+    /// again by the next one.
+    pub(super) fn learn(&self, prefix: &Rc<str>, told: Option<(Option<u32>, u64)>) -> Vec<Waiter> {
+        let mut known = self.0.borrow_mut();
+        let before = match told {
+            Some((level, connection)) => {
+                known.insert(prefix.clone(), Knowledge::Told { level, connection })
+            }
+            None => known.remove(prefix),
+        };
+        match before {
+            Some(Knowledge::Asked(waiters)) => waiters,
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_compared() {
+        let requirement = Requirement::new(2, "allow_atomic");
+        assert_eq!(requirement.check(2), Ok(()));
+        assert_eq!(requirement.check(99), Ok(()));
+        assert_eq!(requirement.check_made(Some(2)), Ok(()));
+        assert_eq!(requirement.check_made(None), Ok(()));
+        let error = requirement.check_made(Some(0)).unwrap_err();
+        assert_eq!(error, Error::MadeWithout { feature: "allow_atomic", needs: 2, has: 0 });
+        let error = requirement.check(1).unwrap_err();
+        assert_eq!(error, Error::Unsupported { feature: "allow_atomic", needs: 2, has: 1 });
+        assert_eq!(
+            error.to_string(),
+            "allow_atomic needs API level 2 (server 2.12), and the server has level 1"
+        );
+    }
+
+    #[test]
+    fn the_highest_counts_and_of_several_the_first() {
+        let of = |candidates: &[(bool, u32, &'static str)]| {
+            Requirement::highest(candidates.iter().copied()).map(|highest| highest.feature)
+        };
+        assert_eq!(
+            of(&[(true, 1, "a"), (true, 4, "b"), (true, 4, "c"), (false, 5, "d")]),
+            Some("b")
+        );
+        assert_eq!(of(&[(false, 1, "a")]), None);
+    }
+
+    #[test]
+    fn a_level_is_asked_for_once_and_holds_for_one_connection() {
+        let levels = Levels::default();
+        let prefix: Rc<str> = "$JS.API".into();
+        let waiter = || -> Waiter { Box::new(|_, _| Ok(())) };
+        assert_eq!(levels.told(&prefix, 0), None);
+        assert!(levels.wait(&prefix, waiter()));
+        assert!(!levels.wait(&prefix, waiter()));
+        assert_eq!(levels.learn(&prefix, None).len(), 2);
+        assert!(levels.wait(&prefix, waiter()), "the first question had no answer");
+        assert_eq!(levels.learn(&prefix, Some((Some(3), 0))).len(), 1);
+        assert_eq!(levels.told(&prefix, 0), Some(Some(3)));
+        assert_eq!(levels.told(&prefix, 1), None);
+        assert_eq!(levels.told("$JS.D.API", 0), None);
+        assert!(levels.wait(&prefix, waiter()), "another connection");
+    }
+}

@@ -1,0 +1,146 @@
+//! Requests that need an API level: the server is asked for its own before they are sent.
+//!
+//! It is asked once for each prefix and each connection. What it lacks is an error of the call, and
+//! the request is not sent: servers before 2.12 would pass over what they do not know, and answer as
+//! if all was well. Whoever may not ask has the request sent, with the level that it needs in a
+//! header, by which servers from 2.12 on refuse it themselves; and what comes back is checked.
+
+use super::account_info::AccountInfo;
+use super::consumer_config::ConsumerInfo;
+use super::stream_info::StreamInfo;
+use crate::callback::{Answer, Callback, State, answer};
+use crate::jetstream::api::{Api, ApiReply, ApiRequest};
+use crate::jetstream::error::Error;
+use crate::jetstream::handle::JetStream;
+use crate::jetstream::level::{Levels, Requirement, Waiter};
+use std::collections::BTreeMap;
+
+/// The reply to a creation or an update, in which servers tell their level as well.
+pub(super) trait Configured: ApiReply {
+    /// The level of the server that replies, if it can be known.
+    fn api_level(&self) -> Option<u32>;
+}
+
+impl Configured for StreamInfo {
+    fn api_level(&self) -> Option<u32> {
+        level_in(&self.config.metadata)
+    }
+}
+
+impl Configured for ConsumerInfo {
+    fn api_level(&self) -> Option<u32> {
+        self.config.as_ref().and_then(|config| level_in(&config.metadata))
+    }
+}
+
+/// The level in the metadata that servers add to replies. Those before 2.11 add none.
+fn level_in(metadata: &BTreeMap<String, String>) -> Option<u32> {
+    metadata.get("_nats.level").map_or(Some(0), |level| level.parse().ok())
+}
+
+impl<S: 'static> JetStream<S> {
+    /// Creates or updates something whose configuration may need an API level.
+    pub(super) fn put<T: Configured>(
+        &self,
+        requirement: Option<Requirement>,
+        request: Result<ApiRequest, Error>,
+        callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
+    ) {
+        self.api().put(requirement, request, answer(self, callback));
+    }
+
+    /// As [`call`](Self::call), for what needs an API level.
+    pub(super) fn call_with<T: ApiReply>(
+        &self,
+        requirement: Requirement,
+        request: Result<ApiRequest, Error>,
+        callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
+    ) {
+        self.api().call_with(requirement, request, |_| None, answer(self, callback));
+    }
+}
+
+impl Api {
+    /// Creates or updates something whose configuration may need an API level, as pedantically as
+    /// the handle says.
+    pub(super) fn put<T: Configured>(
+        &self,
+        requirement: Option<Requirement>,
+        request: Result<ApiRequest, Error>,
+        answer: Answer<Result<T, Error>>,
+    ) {
+        let (requirement, request) = match self.is_pedantic() {
+            false => (requirement, request),
+            // older servers would pass over this wish, too
+            true => (
+                requirement.or(Some(Requirement::new(1, "pedantic"))),
+                request.map(ApiRequest::pedantic),
+            ),
+        };
+        match requirement {
+            Some(requirement) => self.call_with(requirement, request, T::api_level, answer),
+            None => self.call(request, answer),
+        }
+    }
+
+    /// As [`call`](Self::call), for what needs an API level. If the server does not tell its level,
+    /// the reply may.
+    fn call_with<T: ApiReply>(
+        &self,
+        requirement: Requirement,
+        request: Result<ApiRequest, Error>,
+        level_in: fn(&T) -> Option<u32>,
+        answer: Answer<Result<T, Error>>,
+    ) {
+        let request = match request {
+            Ok(request) => request.require_level(requirement.level),
+            Err(error) => return self.call(Err(error), answer),
+        };
+        let api = self.clone();
+        let send = move |told: Result<Option<u32>, Error>| match told {
+            Ok(Some(has)) => api.call(requirement.check(has).map(|()| request), answer),
+            Ok(None) => {
+                let check = move |state: &mut State, reply: Result<T, Error>| {
+                    let checked = reply
+                        .and_then(|reply| requirement.check_made(level_in(&reply)).map(|()| reply));
+                    answer(state, checked)
+                };
+                api.call(Ok(request), Box::new(check));
+            }
+            Err(error) => api.call(Err(error), answer),
+        };
+        let levels = self.port().layer::<Levels>();
+        if let Some(has) = levels.told(self.prefix(), self.port().reconnects()) {
+            return send(Ok(has));
+        }
+        let waiter = move |_: &mut State, told: Result<Option<u32>, Error>| {
+            send(told);
+            Ok(())
+        };
+        self.wait_for_level(&levels, Box::new(waiter));
+    }
+
+    fn wait_for_level(&self, levels: &Levels, waiter: Waiter) {
+        if !levels.wait(self.shared_prefix(), waiter) {
+            return;
+        }
+        let (api, connection) = (self.clone(), self.port().reconnects());
+        let on_info = move |state: &mut State, info: Result<AccountInfo, Error>| {
+            let (told, holds) = match info {
+                Ok(info) => (Ok(Some(info.api.level)), true),
+                Err(error) if error.is_denied() => (Ok(None), true),
+                // the account may import a part of the API; the request itself will tell
+                Err(Error::NotAvailable) => (Ok(None), false),
+                Err(error) => (Err(error), false),
+            };
+            let levels = api.port().layer::<Levels>();
+            let known = told.clone().ok().filter(|_| holds).map(|level| (level, connection));
+            // they call nobody back by themselves
+            for waiter in levels.learn(api.shared_prefix(), known) {
+                waiter(state, told.clone())?;
+            }
+            Ok(())
+        };
+        self.read(Ok(ApiRequest::account_info()), Box::new(on_info));
+    }
+}
