@@ -182,8 +182,8 @@ impl<S: 'static> Client<S> {
     }
 
     /// Sends a request. The callback runs exactly once: with the reply, which it is lent and may
-    /// clone, or with the reason why there is none. The timeout is that of the options; if it passes while there is no connection,
-    /// the request was never sent, and that is the reason
+    /// clone, or with the reason why there is none. The timeout is that of the options; if it passes
+    /// while there is no connection, the request was never sent, and that is the reason
     /// ([`RequestError::NeverSent`]).
     #[inline]
     pub fn request<'a>(
