@@ -42,7 +42,6 @@
 
 mod api;
 mod api_error;
-mod base64;
 mod consume;
 mod envelope;
 mod error;

@@ -2,8 +2,9 @@
 //!
 //! Invariant: the ends are in order and within the memory, so that no accessor can fail.
 
-use crate::jetstream::base64;
 use crate::jetstream::time::parse_rfc3339;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use evnats_protocol::Headers;
 use std::borrow::Cow;
@@ -83,15 +84,15 @@ impl StoredMessage {
     pub(super) fn decoded(parts: StoredParts<'_>) -> Option<Self> {
         let StoredParts { subject, time, headers, payload, .. } = parts;
         let texts_len = subject.len() + time.len();
-        let headers_len = base64::decoded_len(headers)?;
-        let len = texts_len + headers_len + base64::decoded_len(payload)?;
+        let headers_len = decoded_len(headers)?;
+        let len = texts_len + headers_len + decoded_len(payload)?;
         let mut memory = Vec::with_capacity(len);
         memory.extend_from_slice(subject);
         memory.extend_from_slice(time);
         memory.resize(len, 0);
         let (headers_room, payload_room) = memory[texts_len..].split_at_mut(headers_len);
-        base64::decode(headers, headers_room)?;
-        base64::decode(payload, payload_room)?;
+        STANDARD.decode_slice(headers, headers_room).ok()?;
+        STANDARD.decode_slice(payload, payload_room).ok()?;
         Some(Self::new(parts, headers_len, memory))
     }
 
@@ -107,6 +108,16 @@ impl StoredMessage {
             sequence: parts.sequence,
         }
     }
+}
+
+/// How many bytes Base64 with padding stands for, if it is valid.
+fn decoded_len(text: &[u8]) -> Option<usize> {
+    let padding = match text {
+        [.., b'=', b'='] => 2,
+        [.., b'='] => 1,
+        _ => 0,
+    };
+    text.len().is_multiple_of(4).then(|| text.len() / 4 * 3 - padding)
 }
 
 impl fmt::Debug for StoredMessage {
