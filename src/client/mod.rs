@@ -12,6 +12,8 @@ mod handle;
 mod home;
 mod hook_setters;
 mod hooks;
+#[cfg(any(feature = "tls", feature = "websocket"))]
+mod incoming;
 mod link;
 mod notices;
 mod options;

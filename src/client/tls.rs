@@ -16,6 +16,7 @@ mod tests;
 pub use config::{ClientCertificate, Tls};
 pub(crate) use error::classify;
 
+use super::incoming::Incoming;
 use crate::event_loop::Registration;
 use crate::event_loop::Transport;
 use error::TlsError;
@@ -24,8 +25,6 @@ use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 
-/// Bytes read at once. The longest record is a little over 16 KiB.
-const READ_LEN: usize = 32 * 1024;
 /// Reads of the transport in one read of the stream: records may have no payload, and a server may
 /// send such records without end.
 const READS: usize = 8;
@@ -56,6 +55,7 @@ struct TlsStream {
     session: ClientConnection,
     /// The transport is connected; the handshake may be under way.
     is_connected: bool,
+    /// What the session has not taken. Alone, it would read 4 KiB at a time.
     incoming: Incoming,
     /// The session may hold what it has decrypted.
     has_plaintext: bool,
@@ -102,8 +102,7 @@ impl TlsStream {
     /// Moves some bytes of the transport into the session.
     fn receive(&mut self) -> io::Result<()> {
         if self.incoming.is_empty() {
-            self.incoming.read_from(&mut self.transport)?;
-            self.is_ended |= self.incoming.is_empty();
+            self.is_ended |= self.incoming.read_more(&mut self.transport)? == 0;
         }
         match self.is_ended {
             true => Ok(()),
@@ -287,46 +286,5 @@ impl Drop for TlsStream {
 impl fmt::Debug for TlsStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsStream").finish_non_exhaustive()
-    }
-}
-
-/// Bytes that have been read and that the session has not taken yet. A buffer of its own, because
-/// the session alone would read 4 KiB at a time.
-struct Incoming {
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
-}
-
-impl Default for Incoming {
-    fn default() -> Self {
-        Self { buffer: vec![0; READ_LEN].into(), start: 0, end: 0 }
-    }
-}
-
-impl Incoming {
-    fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.start += count;
-    }
-
-    fn read_from(&mut self, transport: &mut impl Read) -> io::Result<()> {
-        loop {
-            match transport.read(&mut self.buffer) {
-                Ok(count) => {
-                    (self.start, self.end) = (0, count);
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
     }
 }

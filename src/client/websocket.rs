@@ -12,14 +12,13 @@ mod tests;
 
 use self::frame::{Decoder, Found, Type};
 use self::handshake::{Handshake, MAX_ANSWER};
+use super::incoming::{Incoming, READ_LEN};
 use crate::event_loop::Registration;
 use crate::event_loop::Transport;
 use evnats_protocol::printable;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 
-/// Bytes read at once.
-const READ_LEN: usize = 32 * 1024;
 /// Longest message to write.
 const WRITE_LEN: usize = 64 * 1024;
 /// Frames without payload that one read takes at most: they would let it go on for ever.
@@ -307,52 +306,8 @@ impl fmt::Debug for WebSocketStream {
     }
 }
 
-/// Bytes that have been read and that mean nothing yet.
-struct Incoming {
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
-}
-
 /// The buffer holds an answer to the handshake.
 const _: () = assert!(READ_LEN >= MAX_ANSWER);
-
-impl Default for Incoming {
-    fn default() -> Self {
-        Self { buffer: vec![0; READ_LEN].into(), start: 0, end: 0 }
-    }
-}
-
-impl Incoming {
-    fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.start += count;
-    }
-
-    /// Reads once, behind what is there. Returns how much, and 0 at the end.
-    fn read_more(&mut self, transport: &mut impl Read) -> io::Result<usize> {
-        if self.is_empty() {
-            (self.start, self.end) = (0, 0);
-        }
-        loop {
-            match transport.read(&mut self.buffer[self.end..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => {
-                    let count = read?;
-                    self.end += count;
-                    return Ok(count);
-                }
-            }
-        }
-    }
-}
 
 /// Frames that have not been written completely.
 struct Outgoing {
