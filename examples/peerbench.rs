@@ -7,7 +7,7 @@
 //! line has the latencies, too. Reads are direct, as the peers' are, unless the name ends in
 //! `leader`. Exit status 3: no such workload.
 
-use evnats::jetstream::JetStream;
+use evnats::jetstream::{JetStream, PublishWindow, WindowOptions};
 use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, CommandError, Error, EventLoop, Options};
 use std::fmt::Write;
@@ -58,13 +58,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "echo" => echo(&nats)?,
         "reqlat" => in_turn(&nats, request),
         "reqpipe" => pipeline(&nats, 1000, request),
-        "jssync" | "jspub" => {
+        "jssync" => {
             let js = nats.jetstream();
-            let publish = move |bench: &mut _, _: &_| publish_to_stream(bench, &js);
-            match workload.as_str() {
-                "jssync" => in_turn(&nats, publish),
-                _ => pipeline(&nats, 1000, publish),
-            }
+            in_turn(&nats, move |bench, _| publish_to_stream(bench, &js));
+        }
+        "jspub" => {
+            let options = WindowOptions::new().max_outstanding(window.max(1000) as usize);
+            let window = nats.jetstream().publish_window(options);
+            pipeline(&nats, 1000, move |bench, _| publish_in_window(bench, &window));
         }
         "kvput" | "kvputpipe" => {
             let kv = nats.jetstream().key_value("BENCH");
@@ -193,6 +194,21 @@ fn publish_to_stream(bench: &mut Bench, js: &JetStream<Bench>) {
             publish_to_stream(bench, js);
         }
     });
+}
+
+fn publish_in_window(bench: &mut Bench, window: &PublishWindow<Bench>) {
+    bench.sent += 1;
+    let published = window.publish("bjs.data", &bench.payload, |bench, window, ack| {
+        ack.expect("an acknowledgement");
+        if bench.sent < bench.count {
+            publish_in_window(bench, window);
+        }
+        bench.done += 1;
+        if bench.done == bench.count {
+            bench.finish(&window.client());
+        }
+    });
+    published.expect("room");
 }
 
 fn put(bench: &mut Bench, kv: &KeyValue<Bench>) {

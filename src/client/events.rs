@@ -47,7 +47,7 @@ impl Driver {
                 let slow = SlowConsumer { subscription, dropped };
                 self.run_hook(state, port, |hooks| &hooks.slow_consumer, &slow)
             }
-            Event::Writable => self.run_hook(state, port, |hooks| &hooks.writable, &()),
+            Event::Writable => self.notify(state, port, Observed::Writable, Notice::Writable),
             event => self.run_connection_event(state, port, event, now),
         }
     }

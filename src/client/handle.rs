@@ -101,7 +101,7 @@ impl<S: 'static> Handle<S> {
 
 impl<S: 'static> Client<S> {
     /// The port has to be that of a client on a loop with states of this type.
-    pub(super) fn new(port: Port) -> Self {
+    pub(crate) fn new(port: Port) -> Self {
         Self { port, state: PhantomData }
     }
 

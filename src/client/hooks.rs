@@ -26,6 +26,8 @@ pub(crate) enum Observed {
     Disconnected,
     /// Another connection is established, and subscriptions are restored.
     Reconnected,
+    /// A command was refused because the outgoing buffer was full, and it has emptied.
+    Writable,
     /// The client is over: there will be no other connection.
     Ended,
 }
@@ -62,6 +64,7 @@ pub(super) enum Notice {
     /// For one of the layers above.
     Observed(CallbackSlot<OnObserved>, Observed),
     /// For the user.
+    Writable,
     Reconnected(Box<ServerInfo>),
     Disconnected(DisconnectReason),
     Closed(DisconnectReason),

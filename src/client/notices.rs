@@ -41,6 +41,7 @@ impl Driver {
     fn run_notice(&self, state: &mut State, port: &Port, notice: Notice) -> Ran {
         match notice {
             Notice::Observed(slot, observed) => slot.run(|callback| callback(state, observed)),
+            Notice::Writable => self.run_hook(state, port, |hooks| &hooks.writable, &()),
             Notice::Reconnected(info) => {
                 self.run_hook(state, port, |hooks| &hooks.reconnect, &*info)
             }

@@ -44,6 +44,12 @@ impl Port {
         self.driver.publish_again(subject, payload)
     }
 
+    /// Whether there is room for a message of this size. If not, observers will hear of room.
+    #[inline]
+    pub(crate) fn has_room(&self, payload_len: usize) -> bool {
+        self.driver.connection.borrow_mut().session.has_room(payload_len)
+    }
+
     /// Sends a request. The callback runs exactly once.
     #[inline]
     pub(crate) fn request(
@@ -96,8 +102,8 @@ impl Port {
         let _ = self.driver.unsubscribe(id);
     }
 
-    /// Has a callback run when the connection is lost and when it is made again, until
-    /// [`stop_observing`](Self::stop_observing) or the client's end.
+    /// Has a callback run when the connection is lost and when it is made again, and when there is
+    /// room again after a refusal, until [`stop_observing`](Self::stop_observing) or the client's end.
     pub(crate) fn observe(&self, callback: OnObserved) -> ObserverId {
         self.driver.observe(callback)
     }

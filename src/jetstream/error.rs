@@ -1,9 +1,10 @@
 //! What can go wrong in JetStream.
 
-use super::api_error::ApiError;
+use super::api_error::{ApiError, ErrorCode};
 use super::envelope::ResponseError;
+use super::publish::option_error::OptionError;
 use crate::error::{self, LayerError, sealed};
-use evnats_protocol::{CommandError, EndReason, RequestError};
+use evnats_protocol::{CommandError, EndReason, Payload, RequestError};
 use std::error::Error as StdError;
 use thiserror::Error;
 
@@ -27,6 +28,43 @@ pub enum Error {
     /// stream that has it is without a leader at the moment.
     #[error("nobody has stored it: no stream has this subject, or its stream has no leader now")]
     NotStored,
+    /// Nobody has stored what was published, which is certain: no stream has the subject.
+    #[error("no stream has the subject {subject:?}: nobody has stored it")]
+    NoStream {
+        /// The subject.
+        subject: String,
+    },
+    /// Nobody has stored what was published, which is certain: the stream that has the subject is
+    /// without a leader at the moment.
+    #[error("the stream {stream:?} has no leader at the moment: nobody has stored it")]
+    NoLeader {
+        /// The stream.
+        stream: String,
+    },
+    /// There was no acknowledgement in time, and nobody said that nobody listens: somebody has
+    /// subscribed to the subject. Whether a stream has stored the message is unknown.
+    #[error(
+        "no acknowledgement for {subject:?} in time: {}",
+        unacknowledged(stream.as_deref())
+    )]
+    Unacknowledged {
+        /// The subject.
+        subject: String,
+        /// The stream that has the subject, if there is one.
+        stream: Option<String>,
+    },
+    /// The stream takes no more messages at the moment (10167): it is overloaded. The message was not
+    /// stored. (Server 2.11; older ones drop it without a word)
+    #[error("the stream is overloaded: {0}")]
+    TooManyRequests(#[source] ApiError),
+    /// There is no room in the publish window, or in the connection's buffer. Nothing was sent.
+    #[error("the publish window is full: {outstanding} messages have no acknowledgement yet")]
+    WindowFull {
+        /// The message's payload, given back. Empty if the caller only lent it.
+        payload: Payload<'static>,
+        /// How many messages are outstanding.
+        outstanding: usize,
+    },
     /// It was stored, and by another stream than the one that it is for: two of them have the subject.
     #[error("stored by the stream {actual:?}, and not by {expected:?}")]
     OtherStream {
@@ -46,6 +84,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// An option of a publish that is not possible. Nothing was sent.
+    #[error(transparent)]
+    InvalidOption(#[from] OptionError),
     /// The request could not be written as JSON.
     #[error("request cannot be encoded: {0}")]
     Unencodable(String),
@@ -179,7 +220,22 @@ impl Error {
 
     /// Whether nobody listens: no stream on the subject that was published to, nobody on the API.
     pub fn is_no_responders(&self) -> bool {
-        matches!(self, Self::NotStored | Self::NotAvailable)
+        matches!(
+            self,
+            Self::NotStored | Self::NoStream { .. } | Self::NoLeader { .. } | Self::NotAvailable
+        )
+    }
+
+    /// Whether what was requested may have been done all the same, although there is no answer that
+    /// says so: the connection was lost, or there was none in time.
+    pub fn is_outcome_unknown(&self) -> bool {
+        match self {
+            Self::Request(RequestError::Timeout | RequestError::OutcomeUnknown)
+            | Self::Unacknowledged { .. }
+            | Self::Malformed(_) => true,
+            Self::Api(error) => error.err_code() == ErrorCode::DUPLICATE_IN_PROCESS,
+            _ => false,
+        }
     }
 
     /// Whether the server does not permit it.
@@ -192,7 +248,12 @@ impl Error {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Api(error) => error.is_temporary(),
-            Self::NotAvailable | Self::NotStored => true,
+            Self::NotAvailable
+            | Self::NotStored
+            | Self::NoLeader { .. }
+            | Self::Unacknowledged { stream: Some(_), .. }
+            | Self::TooManyRequests(_)
+            | Self::WindowFull { .. } => true,
             Self::Request(error) => error::Error::Request(error.clone()).is_temporary(),
             _ => false,
         }
@@ -203,6 +264,7 @@ impl Error {
         match self {
             Self::Api(error)
             | Self::NotEnabled(error)
+            | Self::TooManyRequests(error)
             | Self::Ordered(OrderedError::StreamNotFound(error) | OrderedError::Rejected(error)) => {
                 Some(error)
             }
@@ -227,6 +289,17 @@ impl Error {
     }
 }
 
+/// Who should have acknowledged a message, for people.
+fn unacknowledged(stream: Option<&str>) -> String {
+    match stream {
+        Some(stream) => format!(
+            "the stream {stream:?} has the subject, and may have no leader; another subscriber \
+             of the subject hides that"
+        ),
+        None => "no stream has the subject, and whoever subscribes to it does not answer".into(),
+    }
+}
+
 /// The first server that has an API level, for people.
 fn of_server(level: u32) -> &'static str {
     match level {
@@ -243,6 +316,9 @@ impl From<ResponseError> for Error {
     fn from(error: ResponseError) -> Self {
         match error {
             ResponseError::Api(error) if error.is_not_enabled() => Self::NotEnabled(error),
+            ResponseError::Api(error) if error.err_code() == ErrorCode::TOO_MANY_REQUESTS => {
+                Self::TooManyRequests(error)
+            }
             ResponseError::Api(error) => Self::Api(error),
             ResponseError::Malformed(text) => Self::Malformed(text),
         }
@@ -271,7 +347,8 @@ impl LayerError for Error {
     fn request_error(&self) -> Option<&RequestError> {
         match self {
             Self::Request(error) => Some(error),
-            Self::NotStored | Self::NotAvailable => Some(&RequestError::NoResponders),
+            Self::Unacknowledged { .. } => Some(&RequestError::Timeout),
+            error if error.is_no_responders() => Some(&RequestError::NoResponders),
             _ => None,
         }
     }

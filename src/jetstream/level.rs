@@ -42,6 +42,11 @@ impl Requirement {
         if has < needs { Err(Error::Unsupported { feature, needs, has }) } else { Ok(()) }
     }
 
+    /// As [`check`](Self::check), with what the server has told, if it does.
+    pub(super) fn check_told(self, told: Result<Option<u32>, Error>) -> Result<(), Error> {
+        told?.map_or(Ok(()), |has| self.check(has))
+    }
+
     /// Checks it against the level of the server that has done what was requested, if it has told.
     pub(super) fn check_made(self, has: Option<u32>) -> Result<(), Error> {
         let Self { level: needs, feature } = self;

@@ -62,7 +62,10 @@ pub use handle::JetStream;
 pub use level::Requirement;
 // whatever management names, so that an endpoint of the API is added in one place
 pub use manage::*;
-pub use publish::{PubAck, PublishOptions};
+pub use publish::{
+    OptionError, PubAck, PublishFailure, PublishOptions, PublishWindow, Schedule, ScheduleError,
+    Scheduled, Stalled, Timing, Ttl, Unanswered, WindowOptions, WindowReport,
+};
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};
 pub(crate) use consume::{DeliveryInfo, OrderedConfig, Reader, ReaderEvent};

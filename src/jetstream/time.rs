@@ -63,6 +63,50 @@ pub(crate) fn format_rfc3339(time: SystemTime) -> Result<String, InvalidTime> {
     Ok(text)
 }
 
+/// Reads a duration as Go writes them: `1h30m0s`, `1.5s`, `250ms`. Not a negative one.
+pub(crate) fn parse_go_duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    loop {
+        let number_len = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(number_len);
+        let unit_len = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_len);
+        total = total.checked_add(go_duration_part(number, unit)?)?;
+        if tail.is_empty() {
+            return Some(total);
+        }
+        rest = tail;
+    }
+}
+
+/// One number of a duration, which may have decimals, with its unit.
+fn go_duration_part(number: &str, unit: &str) -> Option<Duration> {
+    let nanos_in_unit: u64 = match unit {
+        "ns" => 1,
+        "us" | "µs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return None,
+    };
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    // "5." and ".5" are numbers, "." is none
+    let whole: u64 =
+        if whole.is_empty() && !decimals.is_empty() { 0 } else { whole.parse().ok()? };
+    let mut nanos = whole.checked_mul(nanos_in_unit)?;
+    let mut place = nanos_in_unit;
+    for digit in decimals.bytes() {
+        place /= 10;
+        nanos = nanos.checked_add(place * u64::from(digit.checked_sub(b'0')?.min(9)))?;
+    }
+    Some(Duration::from_nanos(nanos))
+}
+
 /// `#[serde(with)]` for `Option<SystemTime>` in RFC 3339.
 pub(crate) mod rfc3339 {
     use std::borrow::Cow;
@@ -169,6 +213,29 @@ mod tests {
 
     fn at(seconds: u64, nanos: u32) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos)
+    }
+
+    #[test]
+    fn durations_as_go_writes_them() {
+        for (text, millis) in [
+            ("1h30m0s", Some(5_400_000)),
+            ("1.5s", Some(1_500)),
+            ("250ms", Some(250)),
+            (".5m", Some(30_000)),
+            ("5.s", Some(5_000)),
+            ("2us", Some(0)),
+            ("0", Some(0)),
+            ("", None),
+            ("5", None),
+            (".s", None),
+            ("-1s", None),
+            ("1d", None),
+            ("1.2.3s", None),
+            ("99999999999h", None),
+        ] {
+            let parsed = parse_go_duration(text).map(|duration| duration.as_millis());
+            assert_eq!(parsed, millis, "{text:?}");
+        }
     }
 
     #[test]

@@ -59,6 +59,13 @@ impl<S, R, F> Session<S, R, F> {
         is_usual
     }
 
+    /// Returns whether there is room for a message of this size. If there is none, it counts as a
+    /// refusal: [`Event::Writable`] will tell when there is room again.
+    #[inline]
+    pub fn has_room(&mut self, payload_len: usize) -> bool {
+        !self.is_full(payload_len)
+    }
+
     /// Sends a message, and waits for an answer to its inbox. The outcome is an [`Event::Reply`],
     /// also if the message cannot be sent. The timeout starts with the next
     /// [`handle_turn`](Self::handle_turn).

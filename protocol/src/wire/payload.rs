@@ -23,7 +23,8 @@ pub enum Payload<'a> {
 
 impl Payload<'_> {
     /// The payload to give back to a caller: nothing if it was only lent.
-    pub(crate) fn given_back(self) -> Payload<'static> {
+    #[must_use]
+    pub fn given_back(self) -> Payload<'static> {
         match self {
             Payload::Lent(_) => Payload::Lent(&[]),
             Payload::Owned(bytes) => Payload::Owned(bytes),

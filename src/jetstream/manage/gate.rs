@@ -109,12 +109,20 @@ impl Api {
             }
             Err(error) => api.call(Err(error), answer),
         };
+        self.with_level(send);
+    }
+
+    /// Goes on with the level of the server, at once if it is known. `Ok(None)`: it does not tell.
+    pub(in crate::jetstream) fn with_level(
+        &self,
+        go_on: impl FnOnce(Result<Option<u32>, Error>) + 'static,
+    ) {
         let levels = self.port().layer::<Levels>();
         if let Some(has) = levels.told(self.prefix(), self.port().reconnects()) {
-            return send(Ok(has));
+            return go_on(Ok(has));
         }
         let waiter = move |_: &mut State, told: Result<Option<u32>, Error>| {
-            send(told);
+            go_on(told);
             Ok(())
         };
         self.wait_for_level(&levels, Box::new(waiter));

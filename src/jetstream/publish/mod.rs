@@ -1,9 +1,20 @@
-//! Publishing to streams, acknowledged: stored is what has a [`PubAck`].
+//! Publishing to streams: every message is acknowledged, or there is an error that says why not.
 
+mod diagnosis;
 mod one;
+pub(super) mod option_error;
+mod options;
 pub(super) mod pub_ack;
+mod schedule;
+mod ttl;
+mod window;
 
-pub use one::PublishOptions;
+pub use diagnosis::Unanswered;
 pub(crate) use one::acknowledged_sequence;
+pub use option_error::{OptionError, ScheduleError};
+pub use options::PublishOptions;
 pub(crate) use pub_ack::KnownAck;
 pub use pub_ack::PubAck;
+pub use schedule::{Schedule, Scheduled, Timing};
+pub use ttl::Ttl;
+pub use window::{PublishFailure, PublishWindow, Stalled, WindowOptions, WindowReport};

@@ -1,85 +1,13 @@
 //! One message, published and acknowledged.
 
+use super::options::PublishOptions;
 use super::pub_ack::{KnownAck, PubAck, parse_pub_ack, scan_pub_ack};
-use crate::callback::{Callback, Outcome, lend};
+use crate::callback::{Callback, Outcome, answer, lend};
 use crate::client::Reply;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
-use evnats_protocol::{HeaderMap, OutgoingMessage, Payload, RequestError};
+use evnats_protocol::{OutgoingMessage, Payload, RequestError};
 use std::time::Duration;
-
-/// Conditions and headers of an acknowledged publish.
-///
-/// ```
-/// use evnats::jetstream::PublishOptions;
-/// let only_after_seven = PublishOptions::new().expect_last_sequence(7).message_id("order-42");
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PublishOptions {
-    headers: HeaderMap,
-    timeout: Option<Duration>,
-}
-
-impl PublishOptions {
-    /// No conditions, no headers.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds headers of your own.
-    #[must_use]
-    pub fn headers(mut self, headers: &HeaderMap) -> Self {
-        self.headers.extend(headers);
-        self
-    }
-
-    /// Names the message, so that the stream stores it once, however often it is published within
-    /// the stream's `duplicate_window`. (`Nats-Msg-Id`)
-    #[must_use]
-    pub fn message_id(self, id: &str) -> Self {
-        self.with("Nats-Msg-Id", id)
-    }
-
-    /// Stores the message only in the stream of this name. (`Nats-Expected-Stream`; error 10060)
-    #[must_use]
-    pub fn expect_stream(self, stream: &str) -> Self {
-        self.with("Nats-Expected-Stream", stream)
-    }
-
-    /// Stores the message only if the stream's last one has this sequence.
-    /// (`Nats-Expected-Last-Sequence`; [`Error::is_wrong_last_sequence`])
-    #[must_use]
-    pub fn expect_last_sequence(self, sequence: u64) -> Self {
-        self.with("Nats-Expected-Last-Sequence", &sequence.to_string())
-    }
-
-    /// Stores the message only if the last one on its subject has this sequence; 0: if there is
-    /// none. (`Nats-Expected-Last-Subject-Sequence`; [`Error::is_wrong_last_sequence`])
-    #[must_use]
-    pub fn expect_last_subject_sequence(self, sequence: u64) -> Self {
-        self.with("Nats-Expected-Last-Subject-Sequence", &sequence.to_string())
-    }
-
-    /// Stores the message only if the stream's last one was published with this id.
-    /// (`Nats-Expected-Last-Msg-Id`; error 10070)
-    #[must_use]
-    pub fn expect_last_message_id(self, id: &str) -> Self {
-        self.with("Nats-Expected-Last-Msg-Id", id)
-    }
-
-    /// Waits this long for the acknowledgement. Default: the timeout of the JetStream handle.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    fn with(mut self, name: &str, value: &str) -> Self {
-        self.headers.append(name, value);
-        self
-    }
-}
 
 impl<S: 'static> JetStream<S> {
     /// Publishes a message to a stream. The callback runs when the stream has stored it, or with
@@ -103,7 +31,8 @@ impl<S: 'static> JetStream<S> {
     /// As [`publish`](Self::publish), with conditions and headers.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish), and the conditions' own.
+    /// As [`publish`](Self::publish), and the conditions' own; [`Error::InvalidOption`] for an option
+    /// that is not possible, [`Error::Unsupported`] for one that the server lacks.
     pub fn publish_with<'a>(
         &self,
         subject: &str,
@@ -111,9 +40,31 @@ impl<S: 'static> JetStream<S> {
         options: &PublishOptions,
         callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>,
     ) {
-        let message = OutgoingMessage::new(subject, payload.into()).headers(&options.headers);
-        let timeout = options.timeout.unwrap_or(self.api().timeout());
-        self.publish_message(message, timeout, callback);
+        let payload = payload.into();
+        let timeout = options.own_timeout().unwrap_or(self.api().timeout());
+        let requirement = match options.check() {
+            Ok(Some(requirement)) => requirement,
+            Ok(None) => {
+                let message = OutgoingMessage::new(subject, payload).headers(options.as_headers());
+                return self.publish_message(message, timeout, callback);
+            }
+            Err(error) => return self.fail(error.into(), callback),
+        };
+        let (js, subject, payload) = (self.clone(), subject.to_owned(), payload.into_bytes());
+        let headers = options.as_headers().clone();
+        self.api().with_level(move |told| match requirement.check_told(told) {
+            Ok(()) => {
+                let message = OutgoingMessage::new(&subject, payload).headers(&headers);
+                js.publish_message(message, timeout, callback);
+            }
+            Err(error) => js.fail(error, callback),
+        });
+    }
+
+    /// Reports what is wrong with a publish that is not sent.
+    fn fail(&self, error: Error, callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>) {
+        let answer = answer(self, callback);
+        self.api().port().defer(move |state| answer(state, Err(error)));
     }
 
     #[inline]
@@ -157,7 +108,7 @@ fn unusual_sequence(body: &[u8], stream: &str) -> Result<u64, Error> {
 
 /// A publish that got no acknowledgement. A 503 says that nobody listens, so that nobody has stored
 /// it; it does not say that there is no stream, which may be without a leader.
-fn publish_error(error: RequestError) -> Error {
+pub(super) fn publish_error(error: RequestError) -> Error {
     match error {
         RequestError::NoResponders => Error::NotStored,
         error => Error::Request(error),

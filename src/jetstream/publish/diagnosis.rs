@@ -1,0 +1,87 @@
+//! Why nobody has acknowledged a publish: asked of the API, because the message's own way does not tell.
+//!
+//! A stream without a leader does not listen, so that nobody answers, as if there were no stream. And
+//! whoever else subscribes to the subject hides even that: then there is no word of nobody listening,
+//! and no answer. The names of the streams with the subject tell the cases apart.
+
+use crate::callback::{Ran, State};
+use crate::jetstream::api::{Api, ApiRequest, json_replies};
+use crate::jetstream::error::Error;
+use crate::jetstream::wire::null_as_default;
+use evnats_protocol::RequestError;
+use serde::Deserialize;
+use serde_json::json;
+use std::time::Duration;
+
+json_replies!(Names);
+
+/// How long the answer may take. Whoever waits for it has waited long enough already.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why a stream does not acknowledge what is published to a subject, as far as can be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unanswered {
+    /// There is no connection at the moment.
+    NotConnected,
+    /// Nobody answers on JetStream's API either.
+    NoJetStream,
+    /// No stream has the subject.
+    NoStream,
+    /// This stream has it: it may have no leader at the moment, or be overloaded.
+    Stream(String),
+    /// The question was not answered, or is not permitted.
+    Unknown,
+}
+
+/// The streams that have a subject, of which one is enough.
+#[derive(Deserialize)]
+struct Names {
+    #[serde(default, deserialize_with = "null_as_default")]
+    streams: Vec<String>,
+}
+
+impl Unanswered {
+    /// Whether an error is worth the question.
+    pub(super) fn may_explain(error: &Error) -> bool {
+        matches!(error, Error::NotStored | Error::Request(RequestError::Timeout))
+    }
+
+    /// Says the same more precisely, if the answer does.
+    pub(super) fn explain(self, error: Error, subject: &str) -> Error {
+        let (was_refused, subject) = (error == Error::NotStored, subject.to_owned());
+        match self {
+            Self::NoJetStream if was_refused => Error::NotAvailable,
+            Self::NoStream if was_refused => Error::NoStream { subject },
+            Self::Stream(stream) if was_refused => Error::NoLeader { stream },
+            Self::NoStream => Error::Unacknowledged { subject, stream: None },
+            Self::Stream(stream) => Error::Unacknowledged { subject, stream: Some(stream) },
+            _ => error,
+        }
+    }
+}
+
+impl Api {
+    /// Asks why what is published to a subject is not acknowledged.
+    pub(super) fn ask_why_unanswered(
+        &self,
+        subject: &str,
+        go_on: impl FnOnce(&mut State, Unanswered) -> Ran + 'static,
+    ) {
+        if self.port().server_info().is_none() {
+            return self.port().defer(move |state| go_on(state, Unanswered::NotConnected));
+        }
+        let request = ApiRequest::new("STREAM.NAMES".into()).with(&json!({ "subject": subject }));
+        let on_names = move |state: &mut State, names: Result<Names, Error>| {
+            let unanswered = match names {
+                Ok(Names { mut streams }) => {
+                    streams.pop().map_or(Unanswered::NoStream, Unanswered::Stream)
+                }
+                Err(Error::NotAvailable | Error::NotEnabled(_)) => Unanswered::NoJetStream,
+                Err(_) => Unanswered::Unknown,
+            };
+            go_on(state, unanswered)
+        };
+        self.with_timeout(PATIENCE).call(request, Box::new(on_names));
+    }
+}
