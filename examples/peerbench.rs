@@ -63,9 +63,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             in_turn(&nats, move |bench, _| publish_to_stream(bench, &js));
         }
         "jspub" => {
-            let options = WindowOptions::new().max_outstanding(window.max(1000) as usize);
-            let window = nats.jetstream().publish_window(options);
-            pipeline(&nats, 1000, move |bench, _| publish_in_window(bench, &window));
+            let window = if window == 0 { 1000 } else { window as usize };
+            let options = WindowOptions::new().max_outstanding(window);
+            publish_in_window(&nats, &nats.jetstream().publish_window(options));
         }
         "kvput" | "kvputpipe" => {
             let kv = nats.jetstream().key_value("BENCH");
@@ -196,19 +196,26 @@ fn publish_to_stream(bench: &mut Bench, js: &JetStream<Bench>) {
     });
 }
 
-fn publish_in_window(bench: &mut Bench, window: &PublishWindow<Bench>) {
-    bench.sent += 1;
-    let published = window.publish("bjs.data", &bench.payload, |bench, window, ack| {
-        ack.expect("an acknowledgement");
-        if bench.sent < bench.count {
-            publish_in_window(bench, window);
+/// Publishes until the window is full, and goes on when it has room again.
+fn publish_in_window(nats: &Client<Bench>, window: &PublishWindow<Bench>) {
+    let publish_more = |bench: &mut Bench, window: &PublishWindow<Bench>| {
+        while bench.sent < bench.count {
+            match window.enqueue("bjs.data", &bench.payload) {
+                Ok(number) => bench.sent = number,
+                Err(_full) => return,
+            }
         }
-        bench.done += 1;
-        if bench.done == bench.count {
+        window.finish(|bench: &mut Bench, window, report| {
+            bench.done = report.stored;
             bench.finish(&window.client());
-        }
+        });
+    };
+    window.on_ready(publish_more);
+    let window = window.clone();
+    nats.on_connect(move |bench, _, _| {
+        bench.start = Some(Usage::now());
+        publish_more(bench, &window);
     });
-    published.expect("room");
 }
 
 fn put(bench: &mut Bench, kv: &KeyValue<Bench>) {

@@ -201,6 +201,13 @@ impl Api {
         Ok(self.0.last_ack.borrow_mut().read(body)?)
     }
 
+    /// The sequence in the acknowledgement of the stream that has given one last, if there is no more
+    /// to it. `None` says nothing about it.
+    #[inline]
+    pub(super) fn scan_ack(&self, body: &[u8]) -> Option<u64> {
+        self.0.last_ack.borrow().sequence(body)
+    }
+
     /// Sends a request, unless it could not be made, and answers with its reply.
     pub(crate) fn call<T: ApiReply>(
         &self,

@@ -80,19 +80,21 @@ pub(crate) struct KnownAck {
 impl KnownAck {
     /// The stream's name needs no escapes in JSON.
     pub(crate) fn new(stream: &str) -> Self {
-        Self { stream: stream.into(), start: format!("{{\"stream\":\"{stream}\",") }
+        // without a name it is that of no stream, and no acknowledgement begins so
+        let name = if stream.is_empty() { "\0" } else { stream };
+        Self { stream: stream.into(), start: format!("{{\"stream\":\"{name}\",") }
     }
 
     /// The sequence in this stream's acknowledgement, if there is no more to it. `None` says nothing
     /// about the body: [`scan_pub_ack`] has to be asked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn sequence(&self, body: &[u8]) -> Option<u64> {
         let mut scan = Scan::new(body);
         scan.literal(self.start.as_bytes())?;
         scan.spaces();
         scan.literal(b"\"seq\":")?;
         let sequence = scan.number()?;
-        scan.literal(b"}").filter(|()| scan.is_at_end() && !self.stream.is_empty())?;
+        scan.literal(b"}").filter(|()| scan.is_at_end())?;
         Some(sequence)
     }
 

@@ -13,14 +13,13 @@ pub use shared::Stalled;
 
 use super::options::{PublishOptions, Repetition};
 use super::pub_ack::PubAck;
-use crate::callback::{Callback, Outcome, Ran, RefHandler, RepeatingTask, State, lend};
+use crate::callback::{Callback, Outcome, RefHandler, RepeatingTask, State, lend};
 use crate::client::Client;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
-use evnats_protocol::Payload;
-use resend::{Content, Kept, OnDone, Pending};
+use evnats_protocol::{OutgoingMessage, Payload};
 use retry::Attempts;
-use shared::{Hook, Window};
+use shared::{Content, Done, Hook, Kept, Pending, Window};
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -93,10 +92,10 @@ impl<S: 'static> PublishWindow<S> {
         callback: impl Callback<S, PublishWindow<S>, Result<PubAck, Error>>,
     ) -> Result<u64, Error> {
         let payload = payload.into();
-        let admitted = self.window.admit(subject, &payload)?;
-        let number = admitted.0;
-        let done = self.done(callback);
-        self.window.send(admitted, None, payload, self.window.timeout(), done);
+        let (number, shared) = self.window.admit(subject, &payload)?;
+        let pending = Pending { number, subject: shared, done: Self::done(callback) };
+        let message = OutgoingMessage::new(subject, payload);
+        self.window.send(message, self.window.timeout(), pending);
         Ok(number)
     }
 
@@ -113,8 +112,10 @@ impl<S: 'static> PublishWindow<S> {
         callback: impl Callback<S, PublishWindow<S>, Result<PubAck, Error>>,
     ) -> Result<u64, Error> {
         let payload = payload.into();
-        let admitted = self.window.admit(subject, &payload)?;
-        Ok(self.window.publish_with(admitted, payload, options, Box::new(self.done(callback))))
+        let (number, shared) = self.window.admit(subject, &payload)?;
+        let pending = Pending { number, subject: shared, done: Self::done(callback) };
+        self.window.publish_with(pending, payload, options);
+        Ok(number)
     }
 
     /// Publishes a message without a callback of its own: the quiet way. Returns its number, counted
@@ -130,9 +131,10 @@ impl<S: 'static> PublishWindow<S> {
         payload: impl Into<Payload<'a>>,
     ) -> Result<u64, Error> {
         let payload = payload.into();
-        let (number, subject) = self.window.admit(subject, &payload)?;
-        let done = quietly(&self.window, number, subject.clone());
-        self.window.send((number, subject), None, payload, self.window.timeout(), done);
+        let (number, shared) = self.window.admit(subject, &payload)?;
+        let pending = Pending { number, subject: shared, done: Done::Quiet };
+        let message = OutgoingMessage::new(subject, payload);
+        self.window.send(message, self.window.timeout(), pending);
         Ok(number)
     }
 
@@ -147,9 +149,10 @@ impl<S: 'static> PublishWindow<S> {
         options: &PublishOptions,
     ) -> Result<u64, Error> {
         let payload = payload.into();
-        let (number, subject) = self.window.admit(subject, &payload)?;
-        let done = Box::new(quietly(&self.window, number, subject.clone()));
-        Ok(self.window.publish_with((number, subject), payload, options, done))
+        let (number, shared) = self.window.admit(subject, &payload)?;
+        let pending = Pending { number, subject: shared, done: Done::Quiet };
+        self.window.publish_with(pending, payload, options);
+        Ok(number)
     }
 
     /// Calls back once, when no message is outstanding any more, with what has become of all of them.
@@ -209,26 +212,10 @@ impl<S: 'static> PublishWindow<S> {
     }
 
     #[inline]
-    fn done(
-        &self,
-        callback: impl Callback<S, PublishWindow<S>, Result<PubAck, Error>>,
-    ) -> impl FnOnce(&mut State, Result<PubAck, Error>) -> Ran + 'static {
-        let window = self.clone();
-        move |state, outcome| callback(lend(state), &window, outcome).into_ran()
-    }
-}
-
-/// What is done with the outcome of a message without a callback of its own.
-#[inline]
-fn quietly(
-    window: &Rc<Window>,
-    number: u64,
-    subject: Rc<str>,
-) -> impl FnOnce(&mut State, Result<PubAck, Error>) -> Ran + 'static {
-    let window = window.clone();
-    move |state, outcome| match outcome {
-        Ok(_) => Ok(()),
-        Err(error) => window.report_failure(state, number, &subject, error),
+    fn done(callback: impl Callback<S, PublishWindow<S>, Result<PubAck, Error>>) -> Done {
+        Done::Call(Box::new(|state, window, outcome| {
+            callback(lend(state), &Self::new(window.clone()), outcome).into_ran()
+        }))
     }
 }
 
@@ -245,31 +232,27 @@ impl Window {
     /// Publishes with options: once, or so that it can be sent again.
     fn publish_with(
         self: &Rc<Self>,
-        (number, subject): (u64, Rc<str>),
+        pending: Pending,
         payload: Payload<'_>,
         options: &PublishOptions,
-        done: OnDone,
-    ) -> u64 {
+    ) {
         let timeout = options.own_timeout().unwrap_or(self.timeout());
         let repetition = options.repetition();
         match options.check() {
-            Err(error) => {
-                self.fail_later(Pending { number, subject, done }, error.into());
-            }
+            Err(error) => self.fail_later(pending, error.into()),
             Ok(None) if repetition == Repetition::Stored => {
-                let headers = Some(options.as_headers());
-                self.send((number, subject), headers, payload, timeout, done);
+                let subject = pending.subject.clone();
+                let message = OutgoingMessage::new(&subject, payload);
+                self.send(message.headers(options.as_headers()), timeout, pending);
             }
             Ok(requirement) => {
                 let headers = options.as_headers().clone();
                 let content = Content { headers, payload: payload.into_bytes(), timeout };
                 let now = self.api().port().turn_time();
                 let attempts = Attempts::new(self.options(), repetition, now);
-                let pending = Pending { number, subject, done };
                 self.send_kept(Kept { pending, content: Rc::new(content), attempts }, requirement);
             }
         }
-        number
     }
 }
 

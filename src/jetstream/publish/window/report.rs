@@ -1,7 +1,6 @@
 //! What has become of the messages of a window.
 
 use crate::jetstream::error::Error;
-use crate::jetstream::publish::pub_ack::PubAck;
 
 /// What has become of all messages that a window was given, up to now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,10 +44,10 @@ impl WindowReport {
     }
 
     #[inline]
-    pub(super) fn record(&mut self, ack: &PubAck) {
+    pub(super) fn record(&mut self, sequence: u64, is_duplicate: bool) {
         self.stored += 1;
-        self.duplicates += u64::from(ack.duplicate);
-        self.last_sequence = ack.sequence;
+        self.duplicates += u64::from(is_duplicate);
+        self.last_sequence = sequence;
     }
 
     pub(super) fn record_failure(&mut self, error: &Error) {

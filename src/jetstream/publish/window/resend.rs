@@ -1,48 +1,25 @@
-//! Messages that are sent again, each at its time, and in the order of their times.
+//! What is to be done again, each at its time, and in the order of their times.
 
-use super::retry::Attempts;
-use crate::callback::{Ran, State};
 use crate::event_loop::TimerId;
-use crate::jetstream::error::Error;
-use crate::jetstream::publish::pub_ack::PubAck;
-use bytes::Bytes;
-use evnats_protocol::HeaderMap;
 use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-pub(super) type OnDone = Box<dyn FnOnce(&mut State, Result<PubAck, Error>) -> Ran>;
-
-/// A message whose outcome is still to be reported.
-pub(super) struct Pending {
-    pub(super) number: u64,
-    pub(super) subject: Rc<str>,
-    pub(super) done: OnDone,
-}
-
-/// A message that may be sent more than once.
-pub(super) struct Kept {
-    pub(super) pending: Pending,
-    pub(super) content: Rc<Content>,
-    pub(super) attempts: Attempts,
-}
-
-pub(super) struct Content {
-    pub(super) headers: HeaderMap,
-    pub(super) payload: Bytes,
-    pub(super) timeout: Duration,
-}
-
-#[derive(Default)]
-pub(super) struct Resend {
+pub(super) struct Resend<T> {
     /// By time, and of one time by the order in which they were published.
-    waiting: BTreeMap<(Instant, u64), Kept>,
+    waiting: BTreeMap<(Instant, u64), T>,
+    /// The timer for the first one, and when it is due.
     pub(super) timer: Option<(TimerId, Instant)>,
 }
 
-impl Resend {
-    pub(super) fn insert(&mut self, at: Instant, kept: Kept) {
-        self.waiting.insert((at, kept.pending.number), kept);
+impl<T> Default for Resend<T> {
+    fn default() -> Self {
+        Self { waiting: BTreeMap::new(), timer: None }
+    }
+}
+
+impl<T> Resend<T> {
+    pub(super) fn insert(&mut self, at: Instant, number: u64, message: T) {
+        self.waiting.insert((at, number), message);
     }
 
     /// When the first one is due.
@@ -51,13 +28,13 @@ impl Resend {
     }
 
     /// The first one that is due.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Kept> {
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<T> {
         let first = self.waiting.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
     }
 
     /// Any of them.
-    pub(super) fn pop(&mut self) -> Option<Kept> {
-        self.waiting.pop_first().map(|(_, kept)| kept)
+    pub(super) fn pop(&mut self) -> Option<T> {
+        self.waiting.pop_first().map(|(_, message)| message)
     }
 }

@@ -8,8 +8,8 @@
 use super::options::WindowOptions;
 use super::progress::Progress;
 use super::report::{PublishFailure, WindowReport};
-use super::resend::{Kept, Pending, Resend};
-use super::retry::Verdict;
+use super::resend::Resend;
+use super::retry::{Attempts, Verdict};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::client::{Observed, ObserverId, Port, Reply};
 use crate::jetstream::api::Api;
@@ -18,11 +18,13 @@ use crate::jetstream::level::Requirement;
 use crate::jetstream::publish::diagnosis::Unanswered;
 use crate::jetstream::publish::one::publish_error;
 use crate::jetstream::publish::pub_ack::PubAck;
+use bytes::Bytes;
 use evnats_protocol::{HeaderMap, OutgoingMessage, Payload};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+pub(super) type OnDone = Box<dyn FnOnce(&mut State, &Rc<Window>, Result<PubAck, Error>) -> Ran>;
 pub(super) type OnFinished = Box<dyn FnOnce(&mut State, &Rc<Window>, WindowReport) -> Ran>;
 pub(super) type Hook<T> = CallbackSlot<Box<dyn FnMut(&mut State, &Rc<Window>, &T) -> Ran>>;
 
@@ -42,7 +44,7 @@ pub(super) struct Window {
     options: WindowOptions,
     timeout: Duration,
     progress: RefCell<Progress>,
-    resend: RefCell<Resend>,
+    resend: RefCell<Resend<Kept>>,
     /// The subject that the API is being asked about, and the messages that wait for what it says.
     diagnosing: RefCell<Option<Diagnosing>>,
     finishing: RefCell<Vec<OnFinished>>,
@@ -50,6 +52,33 @@ pub(super) struct Window {
     observer: Cell<Option<ObserverId>>,
     /// The client is over.
     has_ended: Cell<bool>,
+}
+
+/// A message whose outcome is still to be reported.
+pub(super) struct Pending {
+    pub(super) number: u64,
+    pub(super) subject: Rc<str>,
+    pub(super) done: Done,
+}
+
+/// Who is told of it.
+pub(super) enum Done {
+    Call(OnDone),
+    /// The report, and if it is a failure, the hook.
+    Quiet,
+}
+
+/// A message that may be sent more than once.
+pub(super) struct Kept {
+    pub(super) pending: Pending,
+    pub(super) content: Rc<Content>,
+    pub(super) attempts: Attempts,
+}
+
+pub(super) struct Content {
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Bytes,
+    pub(super) timeout: Duration,
 }
 
 type Diagnosing = (Rc<str>, Vec<(Pending, Error)>);
@@ -158,25 +187,21 @@ impl Window {
     #[inline]
     pub(super) fn send(
         self: &Rc<Self>,
-        (number, subject): (u64, Rc<str>),
-        headers: Option<&HeaderMap>,
-        payload: Payload<'_>,
+        message: OutgoingMessage<'_>,
         timeout: Duration,
-        done: impl FnOnce(&mut State, Result<PubAck, Error>) -> Ran + 'static,
+        pending: Pending,
     ) {
-        let (window, kept_subject) = (self.clone(), subject.clone());
-        let mut message = OutgoingMessage::new(&subject, payload);
-        if let Some(headers) = headers {
-            message = message.headers(headers);
-        }
-        self.port().request(message, timeout, move |state, _, reply| match window.read(reply) {
-            Ok(ack) => {
-                window.record(&ack);
-                done(state, Ok(ack))
+        let window = self.clone();
+        self.port().request(message, timeout, move |state, _, reply| {
+            if let (Done::Quiet, Ok(reply)) = (&pending.done, &reply)
+                && let Some(sequence) = window.api.scan_ack(reply.payload())
+            {
+                window.record(sequence, false);
+                return Ok(());
             }
-            Err(error) => {
-                let (subject, done) = (kept_subject, Box::new(done));
-                window.fail(state, Pending { number, subject, done }, error)
+            match window.read(reply) {
+                Ok(ack) => window.complete(state, pending.done, ack),
+                Err(error) => window.fail(state, pending, error),
             }
         });
     }
@@ -206,14 +231,23 @@ impl Window {
     // ---- what becomes of it ---------------------------------------------------------------------
 
     #[inline]
+    fn complete(self: &Rc<Self>, state: &mut State, done: Done, ack: PubAck) -> Ran {
+        self.record(ack.sequence, ack.duplicate);
+        match done {
+            Done::Call(callback) => callback(state, self, Ok(ack)),
+            Done::Quiet => Ok(()),
+        }
+    }
+
+    #[inline]
     fn read(&self, reply: Reply<'_>) -> Result<PubAck, Error> {
         self.api.read_ack(reply.map_err(publish_error)?.payload())
     }
 
     #[inline]
-    fn record(self: &Rc<Self>, ack: &PubAck) {
+    fn record(self: &Rc<Self>, sequence: u64, is_duplicate: bool) {
         let mut progress = self.progress.borrow_mut();
-        progress.report.record(ack);
+        progress.report.record(sequence, is_duplicate);
         progress.outstanding -= 1;
         let is_due = self.is_notice_due(&progress);
         drop(progress);
@@ -243,10 +277,7 @@ impl Window {
         let message = message.headers(&content.headers);
         self.port().request(message, content.timeout, move |state, _, reply| {
             match window.read(reply) {
-                Ok(ack) => {
-                    window.record(&ack);
-                    (kept.pending.done)(state, Ok(ack))
-                }
+                Ok(ack) => window.complete(state, kept.pending.done, ack),
                 Err(error) => window.try_again(state, kept, error),
             }
         });
@@ -256,7 +287,7 @@ impl Window {
         match kept.attempts.judge(error, &self.options, self.port().now()) {
             Verdict::Failed(error) => self.fail(state, kept.pending, error),
             Verdict::Again(at) => {
-                self.resend.borrow_mut().insert(at, kept);
+                self.resend.borrow_mut().insert(at, kept.pending.number, kept);
                 self.plan_resend();
                 Ok(())
             }
@@ -338,11 +369,14 @@ impl Window {
         if is_due {
             self.notify_soon();
         }
-        (pending.done)(state, Err(error))
+        match pending.done {
+            Done::Call(callback) => callback(state, self, Err(error)),
+            Done::Quiet => self.report_failure(state, pending.number, &pending.subject, error),
+        }
     }
 
     /// Reports a message without a callback of its own.
-    pub(super) fn report_failure(
+    fn report_failure(
         self: &Rc<Self>,
         state: &mut State,
         number: u64,
