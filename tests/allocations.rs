@@ -5,6 +5,7 @@
 mod support;
 
 use allocation_counter::{measure, opt_out};
+use evnats::jetstream::{PubAck, PublishWindow, WindowOptions};
 use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, EventLoop, Options, Readiness, SetReadiness};
 use evnats_protocol::{
@@ -223,6 +224,28 @@ fn an_acknowledged_write_is_one_small_allocation() {
         });
     });
     assert!(count == 1 && bytes < 512, "publish: {count} allocations of {bytes} bytes");
+}
+
+#[test]
+fn a_message_in_a_window_is_one_small_allocation() {
+    let fixture = Fixture::new();
+    let payload = r#"{"stream":"ORDERS","seq":7}"#.to_owned();
+    fixture.server.0.borrow_mut().answer = Some(Answer { headers: "", payload });
+    let options = WindowOptions::new().max_outstanding(COUNT as usize);
+    let window = fixture.nats.jetstream().publish_window(options);
+    let round = || {
+        for _ in 0..COUNT {
+            let stored = |count: &mut u64, _: &PublishWindow<u64>, ack: Result<PubAck, _>| {
+                assert_eq!(ack.expect("an acknowledgement").sequence, 7);
+                *count += 1;
+            };
+            window.publish("orders.new", b"x", stored).expect("room");
+        }
+        assert_eq!(fixture.turn(), COUNT);
+    };
+    round();
+    let count = measure(round).count_total;
+    assert!(count <= COUNT + SLACK, "{count} allocations for {COUNT} messages");
 }
 
 #[test]

@@ -77,6 +77,31 @@ fn examples_show_what_they_promise() {
             "stored, unseen: true",
         ],
     );
+    shows(
+        &server,
+        "publish_window",
+        &[
+            "20000 records: 20000 stored, 0 of them were there already, 0 failed",
+            "20000 records: 20000 stored, 20000 of them were there already, 0 failed",
+        ],
+    );
+}
+
+#[test]
+fn the_example_of_schedules_shows_them() {
+    let server = Server::start();
+    evnats_harness::requires!(server, 2, 14);
+    shows(
+        &server,
+        "schedule",
+        &[
+            "a backup is planned at \"0 30 3 * * *\"",
+            "cancelled: true",
+            "due.reminder: water the plants",
+            "due.report: all is well",
+            "due.report: all is well",
+        ],
+    );
 }
 
 #[test]

@@ -221,6 +221,38 @@ const ROWS: &[Row] = &[
         },
         expected: "done",
     },
+    Row {
+        name: "publish window",
+        needs: &["events"],
+        uses: &["$JS.API.STREAM.NAMES"],
+        run: |kv| {
+            let window = kv.jetstream().publish_window(jetstream::WindowOptions::new());
+            let done =
+                |app: &mut App, _: &_, stored: Result<jetstream::PubAck, jetstream::Error>| {
+                    app.outcomes.push(stored.map(|_| "done".into()).map_err(Error::JetStream));
+                };
+            window.publish("events", "1", done).expect("room");
+        },
+        expected: "done",
+    },
+    Row {
+        name: "schedule, cancel_schedule",
+        needs: &["$JS.API.STREAM.MSG.GET.EVENTS", "$JS.API.STREAM.PURGE.EVENTS"],
+        uses: &[],
+        run: |kv| {
+            kv.jetstream().schedule("EVENTS", "none", |app: &mut App, js, scheduled| {
+                let error = scheduled.expect_err("there is none");
+                if !error.is_not_found() {
+                    return app.outcomes.push(Err(Error::JetStream(error)));
+                }
+                js.cancel_schedule("EVENTS", "none", |app: &mut App, _, was_there| {
+                    let done = was_there.map(|_| "done".into()).map_err(Error::JetStream);
+                    app.outcomes.push(done);
+                });
+            });
+        },
+        expected: "done",
+    },
 ];
 
 /// The rights of a user without one of those that a row names.

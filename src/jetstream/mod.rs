@@ -11,7 +11,8 @@
 //!
 //! | operation | subjects, for the stream `S` and the consumer `C` |
 //! |---|---|
-//! | `publish` | the subject itself |
+//! | `publish`, `publish_window` | the subject itself; to say why nobody acknowledges: `$JS.API.STREAM.NAMES` |
+//! | `schedule`, `cancel_schedule` | `$JS.API.STREAM.MSG.GET.S`, `…PURGE.S` |
 //! | `account_info` | `$JS.API.INFO` |
 //! | `create_stream`, `update_stream`, `stream_info` (also `_with`), `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |
 //! | `create_or_update_stream`, `seal_stream` | `…STREAM.UPDATE.S` and `…CREATE.S`; `…INFO.S` and `…UPDATE.S` |

@@ -7,13 +7,15 @@ use std::time::Instant;
 pub(super) struct Resend<T> {
     /// By time, and of one time by the order in which they were published.
     waiting: BTreeMap<(Instant, u64), T>,
+    /// Nothing is due before.
+    not_before: Option<Instant>,
     /// The timer for the first one, and when it is due.
     pub(super) timer: Option<(TimerId, Instant)>,
 }
 
 impl<T> Default for Resend<T> {
     fn default() -> Self {
-        Self { waiting: BTreeMap::new(), timer: None }
+        Self { waiting: BTreeMap::new(), not_before: None, timer: None }
     }
 }
 
@@ -24,7 +26,12 @@ impl<T> Resend<T> {
 
     /// When the first one is due.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.waiting.first_key_value().map(|((at, _), _)| *at)
+        let first = self.waiting.first_key_value().map(|((at, _), _)| *at)?;
+        Some(self.not_before.map_or(first, |not_before| first.max(not_before)))
+    }
+
+    pub(super) fn pause_until(&mut self, not_before: Instant) {
+        self.not_before = Some(not_before);
     }
 
     /// The first one that is due.

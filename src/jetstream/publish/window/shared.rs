@@ -28,6 +28,11 @@ pub(super) type OnDone = Box<dyn FnOnce(&mut State, &Rc<Window>, Result<PubAck, 
 pub(super) type OnFinished = Box<dyn FnOnce(&mut State, &Rc<Window>, WindowReport) -> Ran>;
 pub(super) type Hook<T> = CallbackSlot<Box<dyn FnMut(&mut State, &Rc<Window>, &T) -> Ran>>;
 
+/// How many messages are sent again at once …
+const RESEND_BURST: usize = 100;
+/// … and the pause after that.
+const RESEND_PAUSE: Duration = Duration::from_millis(5);
+
 /// A full window without any acknowledgement; see
 /// [`PublishWindow::on_stalled`](super::PublishWindow::on_stalled).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,13 +97,13 @@ pub(super) struct Hooks {
     pub(super) failed: Hook<PublishFailure>,
 }
 
-/// The window as the client knows it. When that is gone, nothing is to be told any more, and what the
-/// callbacks have captured may be the window itself.
+/// The window as the client knows it. If the loop is dropped, nothing is to be told any more, and what
+/// the callbacks have captured may be the window itself. After the client's own end everything is told.
 struct WhileObserved(Weak<Window>);
 
 impl Drop for WhileObserved {
     fn drop(&mut self) {
-        if let Some(window) = self.0.upgrade() {
+        if let Some(window) = self.0.upgrade().filter(|window| !window.has_ended.get()) {
             window.release();
         }
     }
@@ -315,14 +320,16 @@ impl Window {
         resend.timer = Some((self.port().set_timer(delay, Box::new(on_due)), at));
     }
 
+    /// Sends what is due, a part of it at a time: what has refused it may be overloaded.
     fn resend_due(self: &Rc<Self>) {
         let now = self.port().now();
-        loop {
+        for _ in 0..RESEND_BURST {
             let kept = self.resend.borrow_mut().pop_due(now);
             let Some(kept) = kept else { break };
             self.progress.borrow_mut().report.resent += 1;
             self.attempt(kept);
         }
+        self.resend.borrow_mut().pause_until(now + RESEND_PAUSE);
         self.plan_resend();
     }
 
