@@ -737,9 +737,7 @@ impl Proof {
             .deliver_subject(inbox)
             .ack_policy(AckPolicy::All)
             .max_ack_pending(10_000);
-        self.nats.jetstream().create_consumer(self.stream, &config, |_, _, created| {
-            created.expect("a consumer");
-        });
+        create_reader(&self.nats.jetstream(), self.stream, config);
         let limit = Duration::from_secs(300);
         turn_until_within(&self.event_loop, &mut self.app, limit, |_| {
             numbers.borrow().len() as u64 >= messages
@@ -748,6 +746,15 @@ impl Proof {
         finish_with(&self.event_loop, &mut self.app);
         numbers.take()
     }
+}
+
+/// Creates the consumer, also if the cluster is still electing.
+fn create_reader(js: &JetStream<App>, stream: &'static str, config: ConsumerConfig) {
+    let again = config.clone();
+    js.create_consumer(stream, &config, move |_, js, created| match created {
+        Err(error) if error.is_temporary() => create_reader(js, stream, again),
+        created => drop(created.expect("a consumer")),
+    });
 }
 
 fn turn_until_within(
@@ -845,6 +852,48 @@ fn through_the_death_of_a_leader(messages: u64) {
             }
         }
     });
+}
+
+fn publish_until_named(window: &Window, stream: &'static str) {
+    let published = window.publish(stream, "x", move |_, window, outcome| match outcome {
+        // the cluster elects a leader of its own before it can tell
+        Err(Error::NotStored) => publish_until_named(window, stream),
+        outcome => {
+            assert_eq!(outcome, Err(Error::NoLeader { stream: stream.into() }));
+            window.client().subscribe(stream, |_, _, _| {}).expect("a subscription");
+            publish_beside_a_subscriber(window, stream);
+        }
+    });
+    published.expect("room");
+}
+
+fn publish_beside_a_subscriber(window: &Window, stream: &'static str) {
+    let published = window.publish(stream, "x", move |app, window, outcome| {
+        let (subject, stream) = (stream.into(), Some(stream.into()));
+        assert_eq!(outcome, Err(Error::Unacknowledged { subject, stream }));
+        app.log.push("named".into());
+        window.client().close();
+    });
+    published.expect("room");
+}
+
+/// A stream whose only server is gone: nobody listens in its place, and whoever subscribes to its
+/// subject hides even that.
+#[test]
+fn a_stream_without_a_leader_is_named() {
+    let cluster = Rc::new(RefCell::new(Cluster::start()));
+    let mut proof = Proof::start(&cluster.borrow().urls(), 1);
+    let leader = proof.leader().expect("a leader");
+    let leader = cluster.borrow().index_by_name(&leader).expect("a server");
+    let other = cluster.borrow().urls()[(leader + 1) % 3].clone();
+    cluster.borrow_mut().server_mut(leader).kill9();
+    let stream = proof.stream;
+    let app: App = run_with(other.as_str(), move |nats: &Client<App>| {
+        let options = WindowOptions::new().timeout(Duration::from_secs(1));
+        let window = nats.jetstream().publish_window(options);
+        publish_until_named(&window, stream);
+    });
+    assert_eq!(app.log, ["named"]);
 }
 
 #[test]
