@@ -674,11 +674,7 @@ impl Proof {
 
     /// The name of the server that leads the stream.
     fn leader(&mut self) -> Option<String> {
-        self.nats.jetstream().stream_info(self.stream, |app: &mut App, _, info| {
-            let cluster = info.expect("the stream").cluster;
-            app.log.extend(cluster.and_then(|cluster| cluster.leader));
-            app.readies = 2;
-        });
+        ask_for_leader(&self.nats.jetstream(), self.stream);
         turn_until(&self.event_loop, &mut self.app, "the leader", |app| app.readies == 2);
         self.app.log.pop()
     }
@@ -746,6 +742,18 @@ impl Proof {
         finish_with(&self.event_loop, &mut self.app);
         numbers.take()
     }
+}
+
+/// Asks until the servers all know that the stream exists.
+fn ask_for_leader(js: &JetStream<App>, stream: &'static str) {
+    js.stream_info(stream, move |app: &mut App, js, info| match info {
+        Err(error) if error.is_not_found() => ask_for_leader(js, stream),
+        info => {
+            let cluster = info.expect("the stream").cluster;
+            app.log.extend(cluster.and_then(|cluster| cluster.leader));
+            app.readies = 2;
+        }
+    });
 }
 
 /// Creates the consumer, also if the cluster is still electing.
