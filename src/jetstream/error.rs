@@ -65,6 +65,20 @@ pub enum Error {
         /// How many messages are outstanding.
         outstanding: usize,
     },
+    /// The ingest is over, before all was stored that it was given. Nothing can be added to it.
+    #[error(
+        "the ingest is over, and {stored} of {published} messages are known to be stored{}",
+        because(cause.as_deref())
+    )]
+    IngestEnded {
+        /// How many messages it was given.
+        published: u64,
+        /// How many of them the stream has acknowledged.
+        stored: u64,
+        /// Why. `None`: it was finished, or messages were lost on their way.
+        #[source]
+        cause: Option<Box<Error>>,
+    },
     /// It was stored, and by another stream than the one that it is for: two of them have the subject.
     #[error("stored by the stream {actual:?}, and not by {expected:?}")]
     OtherStream {
@@ -287,6 +301,10 @@ impl Error {
             error => Self::Request(error),
         }
     }
+}
+
+fn because(cause: Option<&Error>) -> String {
+    cause.map_or_else(String::new, |cause| format!(": {cause}"))
 }
 
 /// Who should have acknowledged a message, for people.

@@ -64,8 +64,9 @@ pub use level::Requirement;
 // whatever management names, so that an endpoint of the API is added in one place
 pub use manage::*;
 pub use publish::{
-    OptionError, PubAck, PublishFailure, PublishOptions, PublishWindow, Schedule, ScheduleError,
-    Scheduled, Stalled, Timing, Ttl, Unanswered, WindowOptions, WindowReport,
+    FastIngest, IngestGap, IngestOptions, IngestRefusal, IngestReport, OptionError, PubAck,
+    PublishFailure, PublishOptions, PublishWindow, Schedule, ScheduleError, Scheduled, Stalled,
+    Timing, Ttl, Unanswered, WindowOptions, WindowReport,
 };
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};

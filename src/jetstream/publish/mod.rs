@@ -1,6 +1,7 @@
 //! Publishing to streams: every message is acknowledged, or there is an error that says why not.
 
 mod diagnosis;
+mod ingest;
 mod one;
 pub(super) mod option_error;
 mod options;
@@ -10,6 +11,7 @@ mod ttl;
 mod window;
 
 pub use diagnosis::Unanswered;
+pub use ingest::{FastIngest, IngestGap, IngestOptions, IngestRefusal, IngestReport};
 pub(crate) use one::acknowledged_sequence;
 pub use option_error::{OptionError, ScheduleError};
 pub use options::PublishOptions;

@@ -24,9 +24,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-pub(super) type OnDone = Box<dyn FnOnce(&mut State, &Rc<Window>, Result<PubAck, Error>) -> Ran>;
-pub(super) type OnFinished = Box<dyn FnOnce(&mut State, &Rc<Window>, WindowReport) -> Ran>;
-pub(super) type Hook<T> = CallbackSlot<Box<dyn FnMut(&mut State, &Rc<Window>, &T) -> Ran>>;
+pub(in crate::jetstream::publish) type OnDone =
+    Box<dyn FnOnce(&mut State, &Rc<Window>, Result<PubAck, Error>) -> Ran>;
+pub(in crate::jetstream::publish) type OnFinished =
+    Box<dyn FnOnce(&mut State, &Rc<Window>, WindowReport) -> Ran>;
+pub(in crate::jetstream::publish) type Hook<T> =
+    CallbackSlot<Box<dyn FnMut(&mut State, &Rc<Window>, &T) -> Ran>>;
 
 /// How many messages are sent again at once …
 const RESEND_BURST: usize = 100;
@@ -44,7 +47,7 @@ pub struct Stalled {
     pub reason: Unanswered,
 }
 
-pub(super) struct Window {
+pub(in crate::jetstream::publish) struct Window {
     api: Api,
     options: WindowOptions,
     timeout: Duration,
@@ -53,21 +56,21 @@ pub(super) struct Window {
     /// The subject that the API is being asked about, and the messages that wait for what it says.
     diagnosing: RefCell<Option<Diagnosing>>,
     finishing: RefCell<Vec<OnFinished>>,
-    pub(super) hooks: Hooks,
+    pub(in crate::jetstream::publish) hooks: Hooks,
     observer: Cell<Option<ObserverId>>,
     /// The client is over.
     has_ended: Cell<bool>,
 }
 
 /// A message whose outcome is still to be reported.
-pub(super) struct Pending {
-    pub(super) number: u64,
-    pub(super) subject: Rc<str>,
-    pub(super) done: Done,
+pub(in crate::jetstream::publish) struct Pending {
+    pub(in crate::jetstream::publish) number: u64,
+    pub(in crate::jetstream::publish) subject: Rc<str>,
+    pub(in crate::jetstream::publish) done: Done,
 }
 
 /// Who is told of it.
-pub(super) enum Done {
+pub(in crate::jetstream::publish) enum Done {
     Call(OnDone),
     /// The report, and if it is a failure, the hook.
     Quiet,
@@ -90,11 +93,11 @@ type Diagnosing = (Rc<str>, Vec<(Pending, Error)>);
 
 /// The user's hooks of a window as a whole.
 #[derive(Default)]
-pub(super) struct Hooks {
-    pub(super) ready: Hook<()>,
+pub(in crate::jetstream::publish) struct Hooks {
+    pub(in crate::jetstream::publish) ready: Hook<()>,
     pub(super) all_acknowledged: Hook<WindowReport>,
     pub(super) stalled: Hook<Stalled>,
-    pub(super) failed: Hook<PublishFailure>,
+    pub(in crate::jetstream::publish) failed: Hook<PublishFailure>,
 }
 
 /// The window as the client knows it. If the loop is dropped, nothing is to be told any more, and what
@@ -110,7 +113,7 @@ impl Drop for WhileObserved {
 }
 
 impl Window {
-    pub(super) fn new(api: &Api, options: WindowOptions) -> Rc<Self> {
+    pub(in crate::jetstream::publish) fn new(api: &Api, options: WindowOptions) -> Rc<Self> {
         let window = Rc::new(Self {
             api: api.clone(),
             timeout: options.timeout.unwrap_or(api.timeout()),
@@ -142,7 +145,7 @@ impl Window {
         &self.options
     }
 
-    pub(super) fn timeout(&self) -> Duration {
+    pub(in crate::jetstream::publish) fn timeout(&self) -> Duration {
         self.timeout
     }
 
@@ -150,7 +153,7 @@ impl Window {
         self.progress.borrow().outstanding
     }
 
-    pub(super) fn report(&self) -> WindowReport {
+    pub(in crate::jetstream::publish) fn report(&self) -> WindowReport {
         self.progress.borrow().report.clone()
     }
 
@@ -162,7 +165,7 @@ impl Window {
 
     /// Takes a message, if there is room for it. Returns its number, and its subject to keep.
     #[inline]
-    pub(super) fn admit(
+    pub(in crate::jetstream::publish) fn admit(
         self: &Rc<Self>,
         subject: &str,
         payload: &Payload<'_>,
@@ -190,7 +193,7 @@ impl Window {
 
     /// Publishes a message that is sent once.
     #[inline]
-    pub(super) fn send(
+    pub(in crate::jetstream::publish) fn send(
         self: &Rc<Self>,
         message: OutgoingMessage<'_>,
         timeout: Duration,
@@ -227,8 +230,15 @@ impl Window {
         self.port().defer(move |state| window.fail(state, pending, error));
     }
 
+    /// Counts a message that was stored before this window has begun.
+    pub(in crate::jetstream::publish) fn count_as_stored(&self, sequence: u64) {
+        let mut progress = self.progress.borrow_mut();
+        progress.report.published += 1;
+        progress.report.record(sequence, false);
+    }
+
     /// Calls back when nothing is outstanding.
-    pub(super) fn finish(self: &Rc<Self>, callback: OnFinished) {
+    pub(in crate::jetstream::publish) fn finish(self: &Rc<Self>, callback: OnFinished) {
         self.finishing.borrow_mut().push(callback);
         self.notify_soon();
     }
