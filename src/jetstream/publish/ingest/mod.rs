@@ -29,7 +29,8 @@ use std::rc::Rc;
 ///
 /// Each message is stored when it comes, so an ingest that ends early has stored what came before. A
 /// message that is lost or refused ends it, unless it is to
-/// [continue](IngestOptions::continue_on_gap). Nothing is sent again.
+/// [continue](IngestOptions::continue_on_gap). Nothing is sent again. It lives until it is
+/// [finished](Self::finish), also without a handle.
 ///
 /// The acknowledgements come to subjects below an inbox: a user with restricted rights has to be
 /// permitted to subscribe to `_INBOX.>`.

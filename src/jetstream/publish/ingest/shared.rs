@@ -148,16 +148,14 @@ impl Ingest {
             .max_outstanding(self.options.max_outstanding)
             .timeout(self.timeout());
         let window = Window::new(&self.api, options);
-        let (ready, failed) = (Rc::downgrade(self), Rc::downgrade(self));
+        // they hold it until the end, as the subscription of a batch does
+        let (ready, failed) = (self.clone(), self.clone());
         window.hooks.ready.replace(Box::new(move |_, _, ()| {
-            if let Some(ingest) = ready.upgrade() {
-                ingest.notify_soon();
-            }
+            ready.notify_soon();
             Ok(())
         }));
-        window.hooks.failed.replace(Box::new(move |state, _, failure| match failed.upgrade() {
-            Some(ingest) => ingest.refuse(state, failure.number, failure.error.clone()),
-            None => Ok(()),
+        window.hooks.failed.replace(Box::new(move |state, _, failure| {
+            failed.refuse(state, failure.number, failure.error.clone())
         }));
         let mut progress = self.progress.borrow_mut();
         progress.report.is_fast = false;
@@ -521,9 +519,11 @@ impl Ingest {
             return;
         }
         self.leave_batch();
-        let mut progress = self.progress.borrow_mut();
-        progress.way = Way::Over;
-        drop(progress);
+        let way = std::mem::replace(&mut self.progress.borrow_mut().way, Way::Over);
+        if let Way::Window(window) = &way {
+            window.hooks.ready.take();
+            window.hooks.failed.take();
+        }
         let finishing = self.finishing.take();
         let ingest = self.clone();
         self.port().defer(move |state| {
@@ -552,8 +552,12 @@ impl Ingest {
         }
     }
 
-    /// Lets go of every callback.
+    /// Lets go of every callback, and of the way that leads back here.
     fn release(&self) {
+        let way = std::mem::replace(&mut self.progress.borrow_mut().way, Way::Over);
+        if let Way::Window(window) = &way {
+            window.release();
+        }
         let hooks = &self.hooks;
         drop((hooks.ready.take(), hooks.gap.take(), hooks.refused.take(), hooks.ended.take()));
         drop(self.finishing.take());

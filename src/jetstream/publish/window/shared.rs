@@ -482,7 +482,7 @@ impl Window {
     }
 
     /// Lets go of every callback.
-    fn release(&self) {
+    pub(in crate::jetstream::publish) fn release(&self) {
         let hooks = &self.hooks;
         drop((hooks.ready.take(), hooks.all_acknowledged.take()));
         drop((hooks.stalled.take(), hooks.failed.take()));
