@@ -216,7 +216,7 @@ impl Api {
     ) {
         let ApiRequest { operation, body, headers } = match request {
             Ok(request) => request,
-            Err(error) => return self.port().defer(move |state| answer(state, Err(error))),
+            Err(error) => return self.refuse(error, answer),
         };
         let subject = format!("{}.{operation}", self.prefix());
         // a consumer's creation has its filter in the subject
@@ -240,8 +240,13 @@ impl Api {
     ) {
         match Read::new(self, request, self.deadline()) {
             Ok(read) => read.attempt(answer),
-            Err(error) => self.port().defer(move |state| answer(state, Err(error))),
+            Err(error) => self.refuse(error, answer),
         }
+    }
+
+    /// Answers in the next turn: how misuse is reported that is noticed at once.
+    pub(super) fn refuse<T: 'static>(&self, error: Error, answer: Answer<Result<T, Error>>) {
+        self.port().defer(move |state| answer(state, Err(error)));
     }
 
     /// Sends a read as its first attempt is sent, once. What fails can be passed on to

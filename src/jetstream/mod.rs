@@ -26,7 +26,8 @@
 //! What needs an [API level](#api-levels) also asks `$JS.API.INFO`, and goes on without an answer if
 //! that is not permitted.
 //!
-//! With another prefix or a domain, `$JS.API` is that. What is not permitted is an error of the call
+//! The methods of [`Stream`] and [`Consumer`] need what these calls need. With another prefix or a
+//! domain, `$JS.API` is that. What is not permitted is an error of the call
 //! ([`Error::is_denied`]).
 //!
 //! # API levels
@@ -44,6 +45,7 @@
 mod api;
 mod api_error;
 mod consume;
+mod consumer;
 mod envelope;
 mod error;
 mod error_code;
@@ -54,10 +56,13 @@ mod manage;
 mod name;
 mod publish;
 mod scan;
+mod seen;
+mod stream;
 pub(crate) mod time;
 pub(crate) mod wire;
 
 pub use api_error::{ApiError, ErrorCode};
+pub use consumer::Consumer;
 pub use error::{Error, OrderedError, Stall};
 pub use handle::JetStream;
 pub use level::Requirement;
@@ -67,6 +72,7 @@ pub use publish::{
     OptionError, PubAck, PublishFailure, PublishOptions, PublishWindow, Schedule, ScheduleError,
     Scheduled, Stalled, Timing, Ttl, Unanswered, WindowOptions, WindowReport,
 };
+pub use stream::Stream;
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};
 pub(crate) use consume::{DeliveryInfo, OrderedConfig, Reader, ReaderEvent};

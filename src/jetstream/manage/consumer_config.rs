@@ -25,7 +25,7 @@ pub struct ConsumerConfig {
     /// The name of a consumer that outlives inactivity; equal to `name` if both are set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durable_name: Option<String>,
-    /// The name. `None`: the server makes one up.
+    /// The name. `None`: that of a durable consumer, or else one is made up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// A description for people.

@@ -8,10 +8,9 @@
 use super::account_info::AccountInfo;
 use super::consumer_config::ConsumerInfo;
 use super::stream_info::StreamInfo;
-use crate::callback::{Answer, Callback, State, answer};
+use crate::callback::{Answer, State};
 use crate::jetstream::api::{Api, ApiReply, ApiRequest};
 use crate::jetstream::error::Error;
-use crate::jetstream::handle::JetStream;
 use crate::jetstream::level::{Levels, Requirement, Waiter};
 use std::collections::BTreeMap;
 
@@ -38,28 +37,6 @@ fn level_in(metadata: &BTreeMap<String, String>) -> Option<u32> {
     metadata.get("_nats.level").map_or(Some(0), |level| level.parse().ok())
 }
 
-impl<S: 'static> JetStream<S> {
-    /// Creates or updates something whose configuration may need an API level.
-    pub(super) fn put<T: Configured>(
-        &self,
-        requirement: Option<Requirement>,
-        request: Result<ApiRequest, Error>,
-        callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
-    ) {
-        self.api().put(requirement, request, answer(self, callback));
-    }
-
-    /// As [`call`](Self::call), for what needs an API level.
-    pub(super) fn call_with<T: ApiReply>(
-        &self,
-        requirement: Requirement,
-        request: Result<ApiRequest, Error>,
-        callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
-    ) {
-        self.api().call_with(requirement, request, |_| None, answer(self, callback));
-    }
-}
-
 impl Api {
     /// Creates or updates something whose configuration may need an API level, as pedantically as
     /// the handle says.
@@ -78,14 +55,23 @@ impl Api {
             ),
         };
         match requirement {
-            Some(requirement) => self.call_with(requirement, request, T::api_level, answer),
+            Some(requirement) => self.call_checked(requirement, request, T::api_level, answer),
             None => self.call(request, answer),
         }
     }
 
-    /// As [`call`](Self::call), for what needs an API level. If the server does not tell its level,
-    /// the reply may.
-    fn call_with<T: ApiReply>(
+    /// As [`call`](Self::call), for what needs an API level.
+    pub(super) fn call_with<T: ApiReply>(
+        &self,
+        requirement: Requirement,
+        request: Result<ApiRequest, Error>,
+        answer: Answer<Result<T, Error>>,
+    ) {
+        self.call_checked(requirement, request, |_| None, answer);
+    }
+
+    /// As [`call_with`](Self::call_with). If the server does not tell its level, the reply may.
+    fn call_checked<T: ApiReply>(
         &self,
         requirement: Requirement,
         request: Result<ApiRequest, Error>,

@@ -57,11 +57,7 @@ impl<S: 'static> JetStream<S> {
         from: ReadFrom,
         callback: impl Callback<S, JetStream<S>, Result<StoredMessage, Error>>,
     ) {
-        let (api, answer) = (self.api(), answer(self, callback));
-        match from {
-            ReadFrom::Leader => api.read(ApiRequest::stored_message(stream, query), answer),
-            ReadFrom::Direct => api.read_direct(stream, query, answer),
-        }
+        self.api().stored_message(stream, query, from, answer(self, callback));
     }
 }
 
@@ -72,6 +68,19 @@ impl ApiRequest {
 }
 
 impl Api {
+    pub(crate) fn stored_message(
+        &self,
+        stream: &str,
+        query: MessageQuery<'_>,
+        from: ReadFrom,
+        answer: Answer<Result<StoredMessage, Error>>,
+    ) {
+        match from {
+            ReadFrom::Leader => self.read(ApiRequest::stored_message(stream, query), answer),
+            ReadFrom::Direct => self.read_direct(stream, query, answer),
+        }
+    }
+
     pub(crate) fn read_direct(
         &self,
         stream: &str,
@@ -79,7 +88,7 @@ impl Api {
         answer: Answer<Result<StoredMessage, Error>>,
     ) {
         if let Err(error) = check_name(stream) {
-            return self.port().defer(move |state| answer(state, Err(error)));
+            return self.refuse(error, answer);
         }
         let on_reply =
             move |state: &mut State, reply: Reply<'_>| answer(state, stored_message(reply));

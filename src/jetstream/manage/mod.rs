@@ -29,6 +29,7 @@ pub use consumer_config::{
     ReplayPolicy, SequenceInfo,
 };
 pub use consumers::ConsumerReset;
+pub(crate) use consumers::OnConsumer;
 pub(crate) use direct_read::{DirectReads, read_headers};
 pub(crate) use leader_read::LeaderReads;
 pub use messages::{MessageQuery, ReadFrom};
@@ -42,3 +43,4 @@ pub use stream_config::{
 };
 pub use stream_details::StreamDetails;
 pub use stream_info::{LostData, SourceInfo, StreamAlternate, StreamInfo, StreamState};
+pub(crate) use streams::OnStream;

@@ -5,7 +5,8 @@
 //! the last page.
 
 use super::stream_info::StreamInfo;
-use crate::callback::{Answer, Callback, State, answer};
+use super::streams::OnStream;
+use crate::callback::{Callback, State, answer};
 use crate::jetstream::api::{Api, ApiRequest};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
@@ -57,14 +58,13 @@ struct Pages {
     /// How many subjects have come. One that comes a second time, because others were added
     /// meanwhile, counts again.
     offset: u64,
-    answer: Answer<Result<StreamInfo, Error>>,
+    answer: OnStream,
 }
 
 impl Pages {
     fn next(mut self) {
-        let request = ApiRequest::stream_info(&self.stream);
         let page = PageRequest { details: &self.details, offset: self.offset };
-        let request = request.and_then(|request| request.with(&page));
+        let request = ApiRequest::stream_info(&self.stream).and_then(|request| request.with(&page));
         let api = self.api.clone();
         let on_page = move |state: &mut State, page: Result<StreamInfo, Error>| {
             let mut info = match page {
@@ -86,6 +86,20 @@ impl Pages {
     }
 }
 
+impl Api {
+    pub(crate) fn stream_info_with(&self, stream: &str, details: &StreamDetails, answer: OnStream) {
+        let pages = Pages {
+            api: self.clone(),
+            stream: stream.to_owned(),
+            details: details.clone(),
+            subjects: BTreeMap::new(),
+            offset: 0,
+            answer,
+        };
+        pages.next();
+    }
+}
+
 impl<S: 'static> JetStream<S> {
     /// Asks for a stream's configuration and state with details that are not told otherwise: see
     /// [`StreamState::subjects`](super::StreamState::subjects) and
@@ -101,14 +115,6 @@ impl<S: 'static> JetStream<S> {
         details: &StreamDetails,
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
-        let pages = Pages {
-            api: self.api().clone(),
-            stream: stream.to_owned(),
-            details: details.clone(),
-            subjects: BTreeMap::new(),
-            offset: 0,
-            answer: answer(self, callback),
-        };
-        pages.next();
+        self.api().stream_info_with(stream, details, answer(self, callback));
     }
 }

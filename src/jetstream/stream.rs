@@ -1,0 +1,228 @@
+//! The handle of a stream, and the door to it from JetStream.
+//!
+//! It adds two things to the calls of [`JetStream`] about a stream: the name need not be said, and
+//! what the last reply told is kept. All else is theirs.
+
+use super::api::Api;
+use super::error::Error;
+use super::handle::JetStream;
+use super::manage::{
+    MessageQuery, OnStream, PurgeOptions, ReadFrom, StoredMessage, StreamConfig, StreamDetails,
+    StreamInfo,
+};
+use super::seen::{Seen, Told};
+use crate::callback::{Callback, answer};
+use crate::client::Client;
+use crate::event_loop::timers_on;
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+
+/// A stream. A cheap handle, which may exist before the stream does.
+///
+/// ```no_run
+/// use evnats::{EventLoop, jetstream::{ConsumerConfig, StreamConfig}};
+///
+/// let event_loop = EventLoop::<()>::new()?;
+/// let orders = event_loop.connect("nats://127.0.0.1:4222")?.jetstream().stream("ORDERS");
+/// orders.create(&StreamConfig::default().subjects(["orders.>"]), |_, orders, created| {
+///     println!("created at {:?}", created?.created);
+///     let config = ConsumerConfig::new("worker").durable_name("worker");
+///     orders.create_consumer(&config, |_, orders, worker| {
+///         println!("{} reads {}", worker?.name(), orders.name());
+///         orders.client().drain();
+///         Ok(())
+///     });
+///     Ok(())
+/// });
+/// event_loop.run(&mut ())?;
+/// # Ok::<(), evnats::Error>(())
+/// ```
+pub struct Stream<S: 'static = ()> {
+    js: JetStream<S>,
+    seen: Rc<Seen<StreamInfo>>,
+}
+
+/// A call that takes a stream's configuration.
+type Put = fn(&Api, &StreamConfig, OnStream);
+
+impl<S: 'static> JetStream<S> {
+    /// A stream, by its name. Nothing is sent: whether it exists shows with the first call, and so
+    /// does a name that cannot be one.
+    #[must_use]
+    #[doc(alias = "Stream")]
+    pub fn stream(&self, name: &str) -> Stream<S> {
+        Stream { js: self.clone(), seen: Seen::new(name, None) }
+    }
+}
+
+impl<S: 'static> Stream<S> {
+    /// The stream's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.seen.name()
+    }
+
+    /// JetStream, over which the stream is reached.
+    #[must_use]
+    pub fn jetstream(&self) -> &JetStream<S> {
+        &self.js
+    }
+
+    /// The connection.
+    #[must_use]
+    pub fn client(&self) -> &Client<S> {
+        self.js.client()
+    }
+
+    /// What the last call told that was made on this handle or a clone of it, without the details
+    /// that [`info_with`](Self::info_with) asks for. `None` before the first, and after
+    /// [`delete`](Self::delete). Nothing is sent.
+    #[must_use]
+    #[doc(alias = "CachedInfo")]
+    pub fn cached_info(&self) -> Option<Rc<StreamInfo>> {
+        self.seen.told()
+    }
+
+    /// Creates the stream, as [`JetStream::create_stream`]. The configuration's name may be empty.
+    ///
+    /// # Errors
+    /// Those of that call, and [`Error::InvalidName`] for another stream's configuration.
+    pub fn create(
+        &self,
+        config: &StreamConfig,
+        callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>,
+    ) {
+        self.put(Api::create_stream, config, answer(self, callback));
+    }
+
+    /// Changes the stream's configuration, as [`JetStream::update_stream`]: all of it is replaced.
+    ///
+    /// # Errors
+    /// Those of that call, and [`Error::InvalidName`] for another stream's configuration.
+    pub fn update(
+        &self,
+        config: &StreamConfig,
+        callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>,
+    ) {
+        self.put(Api::update_stream, config, answer(self, callback));
+    }
+
+    /// Creates the stream or changes its configuration, as [`JetStream::create_or_update_stream`].
+    ///
+    /// # Errors
+    /// Those of that call, and [`Error::InvalidName`] for another stream's configuration.
+    pub fn create_or_update(
+        &self,
+        config: &StreamConfig,
+        callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>,
+    ) {
+        self.put(Api::create_or_update_stream, config, answer(self, callback));
+    }
+
+    /// Asks for the stream's configuration and state, as [`JetStream::stream_info`].
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn info(&self, callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>) {
+        self.api().stream_info(self.name(), self.seen.noting(answer(self, callback)));
+    }
+
+    /// Asks for the same with details, as [`JetStream::stream_info_with`].
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn info_with(
+        &self,
+        details: &StreamDetails,
+        callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>,
+    ) {
+        self.api().stream_info_with(self.name(), details, self.seen.noting(answer(self, callback)));
+    }
+
+    /// Seals the stream, as [`JetStream::seal_stream`].
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn seal(&self, callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>) {
+        self.api().seal_stream(self.name(), self.seen.noting(answer(self, callback)));
+    }
+
+    /// Deletes the stream with all that it stores.
+    ///
+    /// # Errors
+    /// [`Error::is_not_found`] if there is no such stream.
+    pub fn delete(&self, callback: impl Callback<S, Stream<S>, Result<(), Error>>) {
+        let answer = self.seen.forgetting(answer(self, callback));
+        self.api().delete_stream(self.name(), answer);
+    }
+
+    /// Removes messages, as [`JetStream::purge_stream`], and calls back with how many they were.
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn purge(
+        &self,
+        options: &PurgeOptions,
+        callback: impl Callback<S, Stream<S>, Result<u64, Error>>,
+    ) {
+        self.api().purge_stream(self.name(), options, answer(self, callback));
+    }
+
+    /// Reads a stored message, as [`JetStream::stored_message`].
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn stored_message(
+        &self,
+        query: MessageQuery<'_>,
+        from: ReadFrom,
+        callback: impl Callback<S, Stream<S>, Result<StoredMessage, Error>>,
+    ) {
+        self.api().stored_message(self.name(), query, from, answer(self, callback));
+    }
+
+    pub(super) fn api(&self) -> &Api {
+        self.js.api()
+    }
+
+    /// Sends this stream's configuration.
+    fn put(&self, put: Put, config: &StreamConfig, answer: OnStream) {
+        match self.own(config) {
+            Ok(config) => put(self.api(), &config, self.seen.noting(answer)),
+            Err(error) => self.api().refuse(error, answer),
+        }
+    }
+
+    /// The configuration with the stream's name, if it is not another one's.
+    fn own<'a>(&self, config: &'a StreamConfig) -> Result<Cow<'a, StreamConfig>, Error> {
+        match config.name.is_empty() {
+            true => Ok(Cow::Owned(config.clone().name(self.name()))),
+            false => self.seen.check_own(&config.name).map(|()| Cow::Borrowed(config)),
+        }
+    }
+}
+
+impl Told for StreamInfo {
+    /// Without what may be large.
+    fn to_keep(&self) -> Self {
+        let mut kept = self.clone();
+        kept.state.subjects.clear();
+        kept.state.deleted.clear();
+        kept
+    }
+}
+
+timers_on!(Stream, |stream| stream.client().port().event_loop());
+
+impl<S> Clone for Stream<S> {
+    fn clone(&self) -> Self {
+        Self { js: self.js.clone(), seen: self.seen.clone() }
+    }
+}
+
+impl<S> fmt::Debug for Stream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("name", &self.seen.name()).finish_non_exhaustive()
+    }
+}
