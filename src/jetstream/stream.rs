@@ -7,11 +7,11 @@ use super::api::Api;
 use super::error::Error;
 use super::handle::JetStream;
 use super::manage::{
-    MessageQuery, OnStream, PurgeOptions, ReadFrom, StoredMessage, StreamConfig, StreamDetails,
-    StreamInfo,
+    Listed, Listing, MessageQuery, MessagesEnd, MessagesQuery, OnStream, PurgeOptions, ReadFrom,
+    StoredMessage, StreamConfig, StreamDetails, StreamInfo,
 };
 use super::seen::{Seen, Told};
-use crate::callback::{Callback, answer};
+use crate::callback::{Callback, Handler, answer};
 use crate::client::Client;
 use crate::event_loop::timers_on;
 use std::borrow::Cow;
@@ -180,6 +180,57 @@ impl<S: 'static> Stream<S> {
         callback: impl Callback<S, Stream<S>, Result<StoredMessage, Error>>,
     ) {
         self.api().stored_message(self.name(), query, from, answer(self, callback));
+    }
+
+    /// Reads a stored message without its headers, as
+    /// [`JetStream::stored_message_without_headers`] (server 2.12).
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn stored_message_without_headers(
+        &self,
+        query: MessageQuery<'_>,
+        callback: impl Callback<S, Stream<S>, Result<StoredMessage, Error>>,
+    ) {
+        let answer = answer(self, callback);
+        self.api().stored_message_without_headers(self.name(), query, answer);
+    }
+
+    /// Reads many messages from a replica, as [`JetStream::stored_messages`] (server 2.11).
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn stored_messages(
+        &self,
+        query: &MessagesQuery,
+        callback: impl Handler<S, Listing<S>, Listed<StoredMessage, MessagesEnd>>,
+    ) -> Listing<S> {
+        self.js.stored_messages(self.name(), query, callback)
+    }
+
+    /// Deletes a message by its sequence, as [`JetStream::delete_message`].
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn delete_message(
+        &self,
+        sequence: u64,
+        callback: impl Callback<S, Stream<S>, Result<(), Error>>,
+    ) {
+        self.api().delete_message(self.name(), sequence, answer(self, callback));
+    }
+
+    /// Deletes a message and has what it held overwritten, as
+    /// [`JetStream::secure_delete_message`].
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn secure_delete_message(
+        &self,
+        sequence: u64,
+        callback: impl Callback<S, Stream<S>, Result<(), Error>>,
+    ) {
+        self.api().secure_delete_message(self.name(), sequence, answer(self, callback));
     }
 
     pub(super) fn api(&self) -> &Api {
