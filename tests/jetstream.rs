@@ -2,6 +2,8 @@
 
 #[path = "jetstream/handles.rs"]
 mod handles;
+#[path = "jetstream/listings.rs"]
+mod listings;
 #[path = "jetstream/messages.rs"]
 mod messages;
 mod support;

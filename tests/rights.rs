@@ -301,6 +301,41 @@ const ROWS: &[Row] = &[
         },
         expected: "done",
     },
+    Row {
+        name: "list_streams",
+        needs: &["$JS.API.STREAM.LIST"],
+        uses: &[],
+        run: |kv| drop(kv.jetstream().list_streams(None, note_end)),
+        expected: "done",
+    },
+    Row {
+        name: "list_stream_names",
+        needs: &["$JS.API.STREAM.NAMES"],
+        uses: &[],
+        run: |kv| drop(kv.jetstream().list_stream_names(None, note_end)),
+        expected: "done",
+    },
+    Row {
+        name: "stream_by_subject",
+        needs: &["$JS.API.STREAM.NAMES"],
+        uses: &[],
+        run: |kv| kv.jetstream().stream_by_subject("events", note_permitted),
+        expected: "done",
+    },
+    Row {
+        name: "list_consumers",
+        needs: &["$JS.API.CONSUMER.LIST.EVENTS"],
+        uses: &[],
+        run: |kv| drop(kv.jetstream().stream("EVENTS").list_consumers(note_end)),
+        expected: "done",
+    },
+    Row {
+        name: "consumer_names",
+        needs: &["$JS.API.CONSUMER.NAMES.EVENTS"],
+        uses: &[],
+        run: |kv| kv.jetstream().stream("EVENTS").consumer_names(note_permitted),
+        expected: "done",
+    },
 ];
 
 /// The rights of a user without one of those that a row names.

@@ -16,7 +16,9 @@
 //! | `account_info` | `$JS.API.INFO` |
 //! | `create_stream`, `update_stream`, `stream_info` (also `_with`), `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |
 //! | `create_or_update_stream`, `seal_stream` | `…STREAM.UPDATE.S` and `…CREATE.S`; `…INFO.S` and `…UPDATE.S` |
-//! | `stream_names`, `purge_stream` | `$JS.API.STREAM.NAMES`, `…PURGE.S` |
+//! | `purge_stream` | `$JS.API.STREAM.PURGE.S` |
+//! | `stream_names`, `list_stream_names`, `stream_by_subject`; `list_streams` | `$JS.API.STREAM.NAMES`; `…LIST` |
+//! | `consumer_names`, `list_consumer_names`; `list_consumers` | `$JS.API.CONSUMER.NAMES.S`; `…LIST.S` |
 //! | `stored_message` from the leader, `stored_message_without_headers` | `$JS.API.STREAM.MSG.GET.S` |
 //! | `stored_message` from a replica | `$JS.API.DIRECT.GET.S`; the last message of a subject: `$JS.API.DIRECT.GET.S.<subject>` |
 //! | `stored_messages` | `$JS.API.DIRECT.GET.S` |

@@ -7,11 +7,11 @@ use super::api::Api;
 use super::error::Error;
 use super::handle::JetStream;
 use super::manage::{
-    Listed, Listing, MessageQuery, MessagesEnd, MessagesQuery, OnStream, PurgeOptions, ReadFrom,
-    StoredMessage, StreamConfig, StreamDetails, StreamInfo,
+    ConsumerInfo, ListEnd, Listed, Listing, MessageQuery, MessagesEnd, MessagesQuery, OnStream,
+    PurgeOptions, ReadFrom, StoredMessage, StreamConfig, StreamDetails, StreamInfo,
 };
 use super::seen::{Seen, Told};
-use crate::callback::{Callback, Handler, answer};
+use crate::callback::{Callback, Handler, State, answer};
 use crate::client::Client;
 use crate::event_loop::timers_on;
 use std::borrow::Cow;
@@ -53,6 +53,27 @@ impl<S: 'static> JetStream<S> {
     #[doc(alias = "Stream")]
     pub fn stream(&self, name: &str) -> Stream<S> {
         Stream { js: self.clone(), seen: Seen::new(name, None) }
+    }
+}
+
+impl<S: 'static> JetStream<S> {
+    /// Finds the stream that stores a subject, which may have wildcards: then it may have more than it
+    /// asks for, and of several streams it is the first one by name. `None`: there is none.
+    ///
+    /// # Errors
+    /// What JetStream reports.
+    #[doc(alias = "StreamNameBySubject")]
+    #[doc(alias = "StreamBySubject")]
+    pub fn stream_by_subject(
+        &self,
+        subject: &str,
+        callback: impl Callback<S, JetStream<S>, Result<Option<Stream<S>>, Error>>,
+    ) {
+        let (js, answer) = (self.clone(), answer(self, callback));
+        let on_names = move |state: &mut State, names: Result<Vec<String>, Error>| {
+            answer(state, names.map(|names| names.first().map(|name| js.stream(name))))
+        };
+        self.api().stream_names(Some(subject), Box::new(on_names));
     }
 }
 
@@ -231,6 +252,39 @@ impl<S: 'static> Stream<S> {
         callback: impl Callback<S, Stream<S>, Result<(), Error>>,
     ) {
         self.api().secure_delete_message(self.name(), sequence, answer(self, callback));
+    }
+
+    /// Lists the stream's consumers, as [`JetStream::list_consumers`].
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn list_consumers(
+        &self,
+        callback: impl Handler<S, Listing<S>, Listed<ConsumerInfo, ListEnd>>,
+    ) -> Listing<S> {
+        self.js.list_consumers(self.name(), callback)
+    }
+
+    /// Lists the names of the stream's consumers one by one, as [`JetStream::list_consumer_names`].
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn list_consumer_names(
+        &self,
+        callback: impl Handler<S, Listing<S>, Listed<String, ListEnd>>,
+    ) -> Listing<S> {
+        self.js.list_consumer_names(self.name(), callback)
+    }
+
+    /// Lists the names of the stream's consumers, as [`JetStream::consumer_names`].
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn consumer_names(
+        &self,
+        callback: impl Callback<S, Stream<S>, Result<Vec<String>, Error>>,
+    ) {
+        self.api().consumer_names(self.name(), answer(self, callback));
     }
 
     pub(super) fn api(&self) -> &Api {

@@ -282,7 +282,7 @@ fn the_end_of_the_client_is_the_end_of_a_reading() {
 }
 
 /// Plays an API under a prefix, whose account information says that it is new.
-fn play_api(nats: &Client<Log>, prefix: &str) {
+pub(crate) fn play_api(nats: &Client<Log>, prefix: &str) {
     let info = |_: &mut Log, info: &evnats::Subscription<Log>, message: &_| {
         info.client().respond(message, r#"{"api":{"level":5}}"#)
     };

@@ -4,6 +4,7 @@
 //! until there are as many as the server counts or a page has none. The rest of the reply is that of
 //! the last page.
 
+use super::paging::Paging;
 use super::stream_info::StreamInfo;
 use super::streams::OnStream;
 use crate::callback::{Callback, State, answer};
@@ -55,15 +56,13 @@ struct Pages {
     stream: String,
     details: StreamDetails,
     subjects: BTreeMap<String, u64>,
-    /// How many subjects have come. One that comes a second time, because others were added
-    /// meanwhile, counts again.
-    offset: u64,
+    paging: Paging,
     answer: OnStream,
 }
 
 impl Pages {
     fn next(mut self) {
-        let page = PageRequest { details: &self.details, offset: self.offset };
+        let page = PageRequest { details: &self.details, offset: self.paging.offset() };
         let request = ApiRequest::stream_info(&self.stream).and_then(|request| request.with(&page));
         let api = self.api.clone();
         let on_page = move |state: &mut State, page: Result<StreamInfo, Error>| {
@@ -72,10 +71,14 @@ impl Pages {
                 Err(error) => return (self.answer)(state, Err(error)),
             };
             let subjects = std::mem::take(&mut info.state.subjects);
-            let is_last = subjects.is_empty();
-            self.offset += subjects.len() as u64;
+            let first = subjects.keys().next().map(String::as_str);
+            let is_last = self.paging.handle_page(subjects.len(), first, info.subjects_total);
             self.subjects.extend(subjects);
-            if is_last || self.offset >= info.subjects_total {
+            let is_last = match is_last {
+                Ok(is_last) => is_last,
+                Err(error) => return (self.answer)(state, Err(error)),
+            };
+            if is_last {
                 info.state.subjects = self.subjects;
                 return (self.answer)(state, Ok(info));
             }
@@ -93,7 +96,7 @@ impl Api {
             stream: stream.to_owned(),
             details: details.clone(),
             subjects: BTreeMap::new(),
-            offset: 0,
+            paging: Paging::default(),
             answer,
         };
         pages.next();
