@@ -4,6 +4,8 @@
 mod handles;
 #[path = "jetstream/listings.rs"]
 mod listings;
+#[path = "jetstream/made.rs"]
+mod made;
 #[path = "jetstream/messages.rs"]
 mod messages;
 mod support;

@@ -118,6 +118,15 @@ pub enum Error {
         /// The server's API level.
         has: u32,
     },
+    /// The server has made the stream or consumer, or changed it, and some of it is not what was asked
+    /// for: an older server may not know it, or what it is in conflict with has won. It exists, and
+    /// info tells what it is like.
+    #[error("made, and not as asked for: {}", members.join(", "))]
+    MadeDifferently {
+        /// The members that came back otherwise, by their names in JSON: `metadata`,
+        /// `sources.consumer`.
+        members: Vec<String>,
+    },
     /// An ordered consumer ended for good.
     #[error(transparent)]
     Ordered(#[from] OrderedError),

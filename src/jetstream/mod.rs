@@ -45,6 +45,10 @@
 //! (10185) if it has come to an older one after all. Whoever may not ask, or imports the API
 //! without `$JS.API.INFO`, has the request sent all the same; if the reply shows that an older server
 //! has made a stream or consumer without what was asked for, it is [`Error::MadeWithout`].
+//!
+//! What has no level is compared: a member that was asked for and comes back otherwise is
+//! [`Error::MadeDifferently`]. Server 2.9 does that to `metadata`, `filter_subjects`, `compression`,
+//! `first_seq`, `consumer_limits` and transforms of subjects.
 
 mod api;
 mod api_error;

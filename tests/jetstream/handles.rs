@@ -26,25 +26,33 @@ fn a_handle_may_exist_before_its_stream_and_does_what_the_flat_calls_do() {
     let _: Log = run(|nats| {
         let orders = nats.jetstream().stream(&unique("ORDERS"));
         let config = StreamConfig::default().subjects([format!("{}.>", orders.name())]);
-        orders.info(|_, _, info| assert!(info.expect_err("nobody has made it").is_not_found()));
-        orders.create(&config.clone(), move |_, orders, created| {
-            assert_eq!(created?.config.name, orders.name());
-            orders.create_or_update(&config.description("d"), |_, orders, updated| {
-                let config = updated?.config;
-                assert_eq!(config.description.as_deref(), Some("d"));
-                orders.update(&config.max_msgs(7), |_, orders, updated| {
-                    assert_eq!(updated?.config.max_msgs, Some(7));
-                    orders.seal(|_, orders, sealed| {
-                        assert!(sealed?.config.sealed);
-                        end(orders);
-                        Ok(())
-                    });
+        orders.info(move |_, orders, info| {
+            assert!(info.expect_err("nobody has made it").is_not_found());
+            make_and_change(orders, &config);
+        });
+    });
+}
+
+fn make_and_change(orders: &Stream<Log>, config: &StreamConfig) {
+    let wanted = config.clone();
+    orders.create(config, move |_, orders, created| {
+        let config = wanted;
+        assert_eq!(created?.config.name, orders.name());
+        orders.create_or_update(&config.description("d"), |_, orders, updated| {
+            let config = updated?.config;
+            assert_eq!(config.description.as_deref(), Some("d"));
+            orders.update(&config.max_msgs(7), |_, orders, updated| {
+                assert_eq!(updated?.config.max_msgs, Some(7));
+                orders.seal(|_, orders, sealed| {
+                    assert!(sealed?.config.sealed);
+                    end(orders);
                     Ok(())
                 });
                 Ok(())
             });
             Ok(())
         });
+        Ok(())
     });
 }
 

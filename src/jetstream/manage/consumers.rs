@@ -89,8 +89,11 @@ impl Api {
         action: CreateAction,
         answer: OnConsumer,
     ) {
-        let request = ApiRequest::put_consumer(stream, config, action);
-        self.put(config.required_level(), request, answer);
+        let request = match action {
+            CreateAction::Create => ApiRequest::put_consumer(stream, &config.only_known(), action),
+            _ => ApiRequest::put_consumer(stream, config, action),
+        };
+        self.put(config, request, answer);
     }
 
     pub(crate) fn consumer_info(&self, stream: &str, consumer: &str, answer: OnConsumer) {
@@ -160,7 +163,9 @@ impl<S: 'static> JetStream<S> {
     /// # Errors
     /// [`Error::Api`] with 10148 if it exists with another configuration (server 2.10; before, it
     /// is updated), [`Error::is_not_found`] if there is no such stream; [`Error::Unsupported`] if
-    /// the server's API level is lower than the [one that it needs](ConsumerConfig::required_level).
+    /// the server's API level is lower than the [one that it needs](ConsumerConfig::required_level);
+    /// [`Error::MadeDifferently`] if the server has created it otherwise than asked for: then it exists.
+    /// That is also said of members that this version does not know, which are left out.
     #[doc(alias = "CreateConsumer")]
     #[doc(alias = "AddConsumer")]
     pub fn create_consumer(
@@ -176,8 +181,9 @@ impl<S: 'static> JetStream<S> {
     ///
     /// # Errors
     /// [`Error::Api`] with 10149 if there is no such consumer (server 2.10; before, it is
-    /// created), 10012 for a change that is not possible; [`Error::Unsupported`] as of
-    /// [`create_consumer`](Self::create_consumer).
+    /// created), 10012 for a change that is not possible; [`Error::Unsupported`] and
+    /// [`Error::MadeDifferently`] as of [`create_consumer`](Self::create_consumer), though what this
+    /// version does not know is sent back.
     #[doc(alias = "UpdateConsumer")]
     pub fn update_consumer(
         &self,
@@ -192,7 +198,7 @@ impl<S: 'static> JetStream<S> {
     ///
     /// # Errors
     /// [`Error::is_not_found`] if there is no such stream, [`Error::Api`] with 10012 for a change
-    /// that is not possible; [`Error::Unsupported`] as of [`create_consumer`](Self::create_consumer).
+    /// that is not possible; the others as of [`update_consumer`](Self::update_consumer).
     #[doc(alias = "CreateOrUpdateConsumer")]
     pub fn create_or_update_consumer(
         &self,

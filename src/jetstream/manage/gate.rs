@@ -6,51 +6,33 @@
 //! header, by which servers from 2.12 on refuse it themselves; and what comes back is checked.
 
 use super::account_info::AccountInfo;
-use super::consumer_config::ConsumerInfo;
-use super::stream_info::StreamInfo;
+use super::made::{Configured, Wanted, check_made};
 use crate::callback::{Answer, State};
 use crate::jetstream::api::{Api, ApiReply, ApiRequest};
 use crate::jetstream::error::Error;
 use crate::jetstream::level::{Levels, Requirement, Waiter};
-use std::collections::BTreeMap;
-
-/// The reply to a creation or an update, in which servers tell their level as well.
-pub(super) trait Configured: ApiReply {
-    /// The level of the server that replies, if it can be known.
-    fn api_level(&self) -> Option<u32>;
-}
-
-impl Configured for StreamInfo {
-    fn api_level(&self) -> Option<u32> {
-        level_in(&self.config.metadata)
-    }
-}
-
-impl Configured for ConsumerInfo {
-    fn api_level(&self) -> Option<u32> {
-        self.config.as_ref().and_then(|config| level_in(&config.metadata))
-    }
-}
-
-/// The level in the metadata that servers add to replies. Those before 2.11 add none.
-fn level_in(metadata: &BTreeMap<String, String>) -> Option<u32> {
-    metadata.get("_nats.level").map_or(Some(0), |level| level.parse().ok())
-}
 
 impl Api {
     /// Creates or updates something whose configuration may need an API level, as pedantically as
-    /// the handle says.
+    /// the handle says. What comes back has to be what was asked for.
     pub(super) fn put<T: Configured>(
         &self,
-        requirement: Option<Requirement>,
+        wanted: &T::Config,
         request: Result<ApiRequest, Error>,
         answer: Answer<Result<T, Error>>,
     ) {
+        let asked = match wanted.asked() {
+            Ok(asked) => asked,
+            Err(error) => return self.refuse(error, answer),
+        };
+        let answer: Answer<Result<T, Error>> = Box::new(move |state, made| {
+            answer(state, made.and_then(|made| check_made(&asked, made)))
+        });
         let (requirement, request) = match self.is_pedantic() {
-            false => (requirement, request),
+            false => (wanted.required_level(), request),
             // older servers would pass over this wish, too
             true => (
-                requirement.or(Some(Requirement::new(1, "pedantic"))),
+                wanted.required_level().or(Some(Requirement::new(1, "pedantic"))),
                 request.map(ApiRequest::pedantic),
             ),
         };

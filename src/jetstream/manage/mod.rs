@@ -11,6 +11,7 @@ mod gate;
 mod leader_read;
 mod lister;
 mod listing;
+mod made;
 mod message_delete;
 mod messages;
 mod messages_query;

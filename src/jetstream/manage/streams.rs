@@ -38,11 +38,11 @@ impl ApiRequest {
 
 impl Api {
     pub(crate) fn create_stream(&self, config: &StreamConfig, answer: OnStream) {
-        self.put(config.required_level(), ApiRequest::create_stream(config), answer);
+        self.put(config, ApiRequest::create_stream(&config.only_known()), answer);
     }
 
     pub(crate) fn update_stream(&self, config: &StreamConfig, answer: OnStream) {
-        self.put(config.required_level(), ApiRequest::update_stream(config), answer);
+        self.put(config, ApiRequest::update_stream(config), answer);
     }
 
     pub(crate) fn create_or_update_stream(&self, config: &StreamConfig, answer: OnStream) {
@@ -97,7 +97,9 @@ impl<S: 'static> JetStream<S> {
     /// [`Error::Api`] with 10058 if it exists with another configuration
     /// ([`Error::is_stream_name_in_use`]), 10065 if its subjects overlap another stream's, 10052
     /// if the configuration is not possible; [`Error::Unsupported`] if the server's API level is
-    /// lower than the [one that it needs](StreamConfig::required_level).
+    /// lower than the [one that it needs](StreamConfig::required_level); [`Error::MadeDifferently`] if
+    /// the server has created it otherwise than asked for: then it exists. That is also said of members
+    /// that this version does not know, which are left out.
     #[doc(alias = "CreateStream")]
     #[doc(alias = "AddStream")]
     pub fn create_stream(
@@ -113,7 +115,8 @@ impl<S: 'static> JetStream<S> {
     ///
     /// # Errors
     /// [`Error::is_not_found`] if there is no such stream; [`Error::Api`] with 10052 for a change
-    /// that is not possible; [`Error::Unsupported`] as of [`create_stream`](Self::create_stream).
+    /// that is not possible; [`Error::Unsupported`] and [`Error::MadeDifferently`] as of
+    /// [`create_stream`](Self::create_stream), though what this version does not know is sent back.
     #[doc(alias = "UpdateStream")]
     pub fn update_stream(
         &self,
