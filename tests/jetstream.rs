@@ -8,6 +8,8 @@ mod listings;
 mod made;
 #[path = "jetstream/messages.rs"]
 mod messages;
+#[path = "jetstream/recreated.rs"]
+mod recreated;
 mod support;
 
 use evnats::jetstream::{

@@ -39,7 +39,7 @@ impl<S: 'static> Stream<S> {
     /// made up. What the server told is its [`cached_info`](Consumer::cached_info).
     ///
     /// # Errors
-    /// Those of that call.
+    /// Those of that call, and [`Error::StreamRecreated`]: it was created in another stream.
     pub fn create_consumer(
         &self,
         config: &ConsumerConfig,
@@ -53,7 +53,7 @@ impl<S: 'static> Stream<S> {
     /// handle.
     ///
     /// # Errors
-    /// Those of that call.
+    /// As of [`create_consumer`](Self::create_consumer).
     pub fn update_consumer(
         &self,
         config: &ConsumerConfig,
@@ -67,7 +67,7 @@ impl<S: 'static> Stream<S> {
     /// calls back with its handle.
     ///
     /// # Errors
-    /// Those of that call.
+    /// As of [`create_consumer`](Self::create_consumer).
     pub fn create_or_update_consumer(
         &self,
         config: &ConsumerConfig,
@@ -84,8 +84,12 @@ impl<S: 'static> Stream<S> {
     ) {
         let (stream, answer) = (self.clone(), answer(self, callback));
         let on_put = move |state: &mut State, made: Result<ConsumerInfo, Error>| {
-            let handle = made.map(|info| stream.handle_of(&info.name.clone(), Some(info)));
-            answer(state, handle)
+            let info = match made {
+                Ok(info) => info,
+                Err(error) => return answer(state, Err(error)),
+            };
+            let consumer = stream.handle_of(&info.name.clone(), Some(info));
+            stream.confirm(state, consumer, answer)
         };
         put(self.api(), self.name(), config, Box::new(on_put));
     }
@@ -205,9 +209,7 @@ impl<S: 'static> Consumer<S> {
     ) {
         let (seen, answer) = (self.seen.clone(), answer(self, callback));
         let on_reset = move |state: &mut State, reset: Result<ConsumerReset, Error>| {
-            if let Ok(reset) = &reset {
-                seen.note(&reset.info);
-            }
+            let reset = reset.and_then(|reset| seen.note(&reset.info).map(|()| reset));
             answer(state, reset)
         };
         let on_reset = Box::new(on_reset);

@@ -127,6 +127,10 @@ pub enum Error {
         /// `sources.consumer`.
         members: Vec<String>,
     },
+    /// The stream was deleted and created again since the handle was told of it: its sequences start
+    /// over. A new handle begins anew.
+    #[error("the stream was created again since it was looked up")]
+    StreamRecreated,
     /// An ordered consumer ended for good.
     #[error(transparent)]
     Ordered(#[from] OrderedError),
@@ -199,6 +203,14 @@ impl Error {
     /// Whether what was asked for does not exist: stream, consumer or message.
     pub fn is_not_found(&self) -> bool {
         self.api().is_some_and(ApiError::is_not_found)
+    }
+
+    /// Whether the stream is another one than it was, of the same name: noticed by its handle, by an
+    /// ordered consumer, or by the server (10225).
+    pub fn is_stream_recreated(&self) -> bool {
+        let code = self.api().map(ApiError::err_code);
+        matches!(self, Self::StreamRecreated | Self::Ordered(OrderedError::StreamRecreated))
+            || code == Some(ErrorCode::CONSUMER_STREAM_IDENTITY_MISMATCH)
     }
 
     /// Whether an expected sequence was not the actual one (10071 or 10164).

@@ -30,7 +30,9 @@
 //! What needs an [API level](#api-levels) also asks `$JS.API.INFO`, and goes on without an answer if
 //! that is not permitted.
 //!
-//! The methods of [`Stream`] and [`Consumer`] need what these calls need. With another prefix or a
+//! The methods of [`Stream`] and [`Consumer`] need what these calls need. When a stream's handle that
+//! knows its stream makes or changes a consumer, it also asks `$JS.API.STREAM.INFO.S`, and goes on
+//! without an answer if that is not permitted. With another prefix or a
 //! domain, `$JS.API` is that. What is not permitted is an error of the call
 //! ([`Error::is_denied`]).
 //!
@@ -54,6 +56,7 @@ mod api;
 mod api_error;
 mod consume;
 mod consumer;
+mod creation;
 mod envelope;
 mod error;
 mod error_code;

@@ -11,14 +11,22 @@ use super::manage::{
     PurgeOptions, ReadFrom, StoredMessage, StreamConfig, StreamDetails, StreamInfo,
 };
 use super::seen::{Seen, Told};
-use crate::callback::{Callback, Handler, State, answer};
+use crate::callback::{Answer, Callback, Handler, Ran, State, answer};
 use crate::client::Client;
 use crate::event_loop::timers_on;
 use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 /// A stream. A cheap handle, which may exist before the stream does.
+///
+/// A handle that was told of its stream notices with the next information, or with the next consumer
+/// that it creates or changes, that there is another stream of that name, whose sequences mean
+/// something else: [`Error::StreamRecreated`], then and from then on. It begins anew with
+/// [`create`](Self::create), [`create_or_update`](Self::create_or_update) and
+/// [`delete`](Self::delete); a new handle knows nothing yet. What only names a message or a consumer is
+/// not checked, as the server is told no more than these names.
 ///
 /// ```no_run
 /// use evnats::{EventLoop, jetstream::{ConsumerConfig, StreamConfig}};
@@ -114,19 +122,20 @@ impl<S: 'static> Stream<S> {
         config: &StreamConfig,
         callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>,
     ) {
-        self.put(Api::create_stream, config, answer(self, callback));
+        self.put(Api::create_stream, config, self.seen.beginning(answer(self, callback)));
     }
 
     /// Changes the stream's configuration, as [`JetStream::update_stream`]: all of it is replaced.
     ///
     /// # Errors
-    /// Those of that call, and [`Error::InvalidName`] for another stream's configuration.
+    /// Those of that call, [`Error::InvalidName`] for another stream's configuration, and
+    /// [`Error::StreamRecreated`]: another stream was changed.
     pub fn update(
         &self,
         config: &StreamConfig,
         callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>,
     ) {
-        self.put(Api::update_stream, config, answer(self, callback));
+        self.put(Api::update_stream, config, self.seen.noting(answer(self, callback)));
     }
 
     /// Creates the stream or changes its configuration, as [`JetStream::create_or_update_stream`].
@@ -138,13 +147,14 @@ impl<S: 'static> Stream<S> {
         config: &StreamConfig,
         callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>,
     ) {
-        self.put(Api::create_or_update_stream, config, answer(self, callback));
+        let answer = self.seen.beginning(answer(self, callback));
+        self.put(Api::create_or_update_stream, config, answer);
     }
 
     /// Asks for the stream's configuration and state, as [`JetStream::stream_info`].
     ///
     /// # Errors
-    /// Those of that call.
+    /// Those of that call, and [`Error::StreamRecreated`].
     pub fn info(&self, callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>) {
         self.api().stream_info(self.name(), self.seen.noting(answer(self, callback)));
     }
@@ -152,7 +162,7 @@ impl<S: 'static> Stream<S> {
     /// Asks for the same with details, as [`JetStream::stream_info_with`].
     ///
     /// # Errors
-    /// Those of that call.
+    /// Those of that call, and [`Error::StreamRecreated`].
     pub fn info_with(
         &self,
         details: &StreamDetails,
@@ -164,7 +174,7 @@ impl<S: 'static> Stream<S> {
     /// Seals the stream, as [`JetStream::seal_stream`].
     ///
     /// # Errors
-    /// Those of that call.
+    /// Those of that call, and [`Error::StreamRecreated`].
     pub fn seal(&self, callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>) {
         self.api().seal_stream(self.name(), self.seen.noting(answer(self, callback)));
     }
@@ -287,6 +297,26 @@ impl<S: 'static> Stream<S> {
         self.api().consumer_names(self.name(), answer(self, callback));
     }
 
+    /// Answers with what was made of this stream, if it is still the one that the handle was told of.
+    pub(super) fn confirm<T: 'static>(
+        &self,
+        state: &mut State,
+        made: T,
+        answer: Answer<Result<T, Error>>,
+    ) -> Ran {
+        if self.cached_info().is_none() {
+            return answer(state, Ok(made));
+        }
+        let on_info = move |state: &mut State, info: Result<StreamInfo, Error>| match info {
+            Err(error @ Error::StreamRecreated) => answer(state, Err(error)),
+            Err(error) if error.is_not_found() => answer(state, Err(error)),
+            // whoever may not ask, or has no answer, has what was made all the same
+            _ => answer(state, Ok(made)),
+        };
+        self.api().stream_info(self.name(), self.seen.noting(Box::new(on_info)));
+        Ok(())
+    }
+
     pub(super) fn api(&self) -> &Api {
         self.js.api()
     }
@@ -294,7 +324,7 @@ impl<S: 'static> Stream<S> {
     /// Sends this stream's configuration.
     fn put(&self, put: Put, config: &StreamConfig, answer: OnStream) {
         match self.own(config) {
-            Ok(config) => put(self.api(), &config, self.seen.noting(answer)),
+            Ok(config) => put(self.api(), &config, answer),
             Err(error) => self.api().refuse(error, answer),
         }
     }
@@ -315,6 +345,10 @@ impl Told for StreamInfo {
         kept.state.subjects.clear();
         kept.state.deleted.clear();
         kept
+    }
+
+    fn stream_created(&self) -> Option<SystemTime> {
+        self.created
     }
 }
 

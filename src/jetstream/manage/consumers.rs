@@ -158,7 +158,8 @@ fn named_as_durable(config: &ConsumerConfig) -> Cow<'_, ConsumerConfig> {
 impl<S: 'static> JetStream<S> {
     /// Creates a consumer. One that exists with the same configuration counts as created. A
     /// configuration with neither `name` nor `durable_name` gets a name that nobody else has:
-    /// [`ConsumerInfo::name`].
+    /// [`ConsumerInfo::name`]. Without a durable name, and without an `inactive_threshold`, none counts
+    /// as the same.
     ///
     /// # Errors
     /// [`Error::Api`] with 10148 if it exists with another configuration (server 2.10; before, it
