@@ -8,6 +8,8 @@ mod listings;
 mod made;
 #[path = "jetstream/messages.rs"]
 mod messages;
+#[path = "jetstream/promoted.rs"]
+mod promoted;
 #[path = "jetstream/recreated.rs"]
 mod recreated;
 mod support;

@@ -127,6 +127,12 @@ pub enum Error {
         /// `sources.consumer`.
         members: Vec<String>,
     },
+    /// A stream to promote that is no mirror.
+    #[error("the stream {stream:?} is no mirror")]
+    NotMirror {
+        /// The stream.
+        stream: String,
+    },
     /// The stream was deleted and created again since the handle was told of it: its sequences start
     /// over. A new handle begins anew.
     #[error("the stream was created again since it was looked up")]

@@ -15,7 +15,7 @@
 //! | `schedule`, `cancel_schedule` | `$JS.API.STREAM.MSG.GET.S`, `…PURGE.S` |
 //! | `account_info` | `$JS.API.INFO` |
 //! | `create_stream`, `update_stream`, `stream_info` (also `_with`), `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |
-//! | `create_or_update_stream`, `seal_stream` | `…STREAM.UPDATE.S` and `…CREATE.S`; `…INFO.S` and `…UPDATE.S` |
+//! | `create_or_update_stream`; `seal_stream`, `promote_mirror` | `…STREAM.UPDATE.S` and `…CREATE.S`; `…INFO.S` and `…UPDATE.S` |
 //! | `purge_stream` | `$JS.API.STREAM.PURGE.S` |
 //! | `stream_names`, `list_stream_names`, `stream_by_subject`; `list_streams` | `$JS.API.STREAM.NAMES`; `…LIST` |
 //! | `consumer_names`, `list_consumer_names`; `list_consumers` | `$JS.API.CONSUMER.NAMES.S`; `…LIST.S` |

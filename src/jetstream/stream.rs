@@ -179,6 +179,20 @@ impl<S: 'static> Stream<S> {
         self.api().seal_stream(self.name(), self.seen.noting(answer(self, callback)));
     }
 
+    /// Has the stream, which is a mirror, become one of its own, as [`JetStream::promote_mirror`]
+    /// (server 2.12).
+    ///
+    /// # Errors
+    /// Those of that call, and [`Error::StreamRecreated`].
+    pub fn promote_mirror(
+        &self,
+        subjects: &[&str],
+        callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>,
+    ) {
+        let answer = self.seen.noting(answer(self, callback));
+        self.api().promote_mirror(self.name(), subjects, answer);
+    }
+
     /// Deletes the stream with all that it stores.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ mod messages_query;
 mod messages_read;
 mod paging;
 mod pause;
+mod promote;
 mod purge;
 mod stored_message;
 mod stream_config;
