@@ -336,6 +336,27 @@ const ROWS: &[Row] = &[
         run: |kv| kv.jetstream().stream("EVENTS").consumer_names(note_permitted),
         expected: "done",
     },
+    Row {
+        name: "step_down_stream",
+        needs: &["$JS.API.STREAM.LEADER.STEPDOWN.EVENTS"],
+        uses: &[],
+        run: |kv| kv.jetstream().stream("EVENTS").step_down(None, note_permitted),
+        expected: "done",
+    },
+    Row {
+        name: "remove_stream_peer",
+        needs: &["$JS.API.STREAM.PEER.REMOVE.EVENTS"],
+        uses: &[],
+        run: |kv| kv.jetstream().stream("EVENTS").remove_peer("x", note_permitted),
+        expected: "done",
+    },
+    Row {
+        name: "step_down_consumer",
+        needs: &["$JS.API.CONSUMER.LEADER.STEPDOWN.EVENTS.C"],
+        uses: &[],
+        run: |kv| kv.jetstream().step_down_consumer("EVENTS", "C", None, note_permitted),
+        expected: "done",
+    },
 ];
 
 /// The rights of a user without one of those that a row names.

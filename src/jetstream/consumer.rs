@@ -216,6 +216,48 @@ impl<S: 'static> Consumer<S> {
         self.api().reset_consumer(self.stream.name(), self.name(), sequence, on_reset);
     }
 
+    /// Has the consumer's leader give up its place, as
+    /// [`JetStream::step_down_consumer`](super::JetStream::step_down_consumer).
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn step_down(
+        &self,
+        preferred: Option<&str>,
+        callback: impl Callback<S, Consumer<S>, Result<(), Error>>,
+    ) {
+        let answer = answer(self, callback);
+        self.api().step_down_consumer(self.stream.name(), self.name(), preferred, answer);
+    }
+
+    /// Has a server not keep the consumer any more, as
+    /// [`JetStream::remove_consumer_peer`](super::JetStream::remove_consumer_peer) (server 2.15).
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn remove_peer(
+        &self,
+        peer: &str,
+        callback: impl Callback<S, Consumer<S>, Result<(), Error>>,
+    ) {
+        let answer = answer(self, callback);
+        self.api().remove_consumer_peer(self.stream.name(), self.name(), peer, answer);
+    }
+
+    /// Has the consumer move from a server to another one, as
+    /// [`JetStream::evacuate_consumer_peer`](super::JetStream::evacuate_consumer_peer) (server 2.15).
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn evacuate_peer(
+        &self,
+        peer: &str,
+        callback: impl Callback<S, Consumer<S>, Result<(), Error>>,
+    ) {
+        let answer = answer(self, callback);
+        self.api().evacuate_consumer_peer(self.stream.name(), self.name(), peer, answer);
+    }
+
     fn api(&self) -> &Api {
         self.stream.api()
     }

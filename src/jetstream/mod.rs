@@ -25,6 +25,8 @@
 //! | `delete_message`, `secure_delete_message` | `$JS.API.STREAM.MSG.DELETE.S` |
 //! | `create_consumer`, `update_consumer`, `create_or_update_consumer` | `$JS.API.CONSUMER.CREATE.S.C`; with one filter: `$JS.API.CONSUMER.CREATE.S.C.<filter>` |
 //! | `consumer_info`, `delete_consumer`, `reset_consumer` | `$JS.API.CONSUMER.INFO.S.C`, `…DELETE.S.C`, `…RESET.S.C` |
+//! | `step_down_stream`, `remove_stream_peer`, `evacuate_stream_peer`, `cancel_stream_move` | `$JS.API.STREAM.LEADER.STEPDOWN.S`, `…PEER.REMOVE.S`, `…PEER.EVACUATE.S`, `…CANCEL_MOVE.S` |
+//! | `step_down_consumer`, `remove_consumer_peer`, `evacuate_consumer_peer` | `$JS.API.CONSUMER.LEADER.STEPDOWN.S.C`, `…PEER.REMOVE.S.C`, `…PEER.EVACUATE.S.C` |
 //! | `pause_consumer` and `resume_consumer`, `unpin_consumer` | `$JS.API.CONSUMER.PAUSE.S.C`, `…UNPIN.S.C` |
 //!
 //! What needs an [API level](#api-levels) also asks `$JS.API.INFO`, and goes on without an answer if

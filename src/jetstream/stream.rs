@@ -311,6 +311,52 @@ impl<S: 'static> Stream<S> {
         self.api().consumer_names(self.name(), answer(self, callback));
     }
 
+    /// Has the stream's leader give up its place, as [`JetStream::step_down_stream`].
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn step_down(
+        &self,
+        preferred: Option<&str>,
+        callback: impl Callback<S, Stream<S>, Result<(), Error>>,
+    ) {
+        self.api().step_down_stream(self.name(), preferred, answer(self, callback));
+    }
+
+    /// Has a server not keep the stream any more, as [`JetStream::remove_stream_peer`].
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn remove_peer(
+        &self,
+        peer: &str,
+        callback: impl Callback<S, Stream<S>, Result<(), Error>>,
+    ) {
+        self.api().remove_stream_peer(self.name(), peer, answer(self, callback));
+    }
+
+    /// Has the stream move from a server to another one, as [`JetStream::evacuate_stream_peer`]
+    /// (server 2.15).
+    ///
+    /// # Errors
+    /// Those of that call.
+    pub fn evacuate_peer(
+        &self,
+        peer: &str,
+        callback: impl Callback<S, Stream<S>, Result<(), Error>>,
+    ) {
+        self.api().evacuate_stream_peer(self.name(), peer, answer(self, callback));
+    }
+
+    /// Has the stream go back to what it was before a change that is under way, as
+    /// [`JetStream::cancel_stream_move`] (server 2.15).
+    ///
+    /// # Errors
+    /// Those of that call, and [`Error::StreamRecreated`].
+    pub fn cancel_move(&self, callback: impl Callback<S, Stream<S>, Result<StreamInfo, Error>>) {
+        self.api().cancel_stream_move(self.name(), self.seen.noting(answer(self, callback)));
+    }
+
     /// Answers with what was made of this stream, if it is still the one that the handle was told of.
     pub(super) fn confirm<T: 'static>(
         &self,

@@ -12,6 +12,7 @@ mod leader_read;
 mod lister;
 mod listing;
 mod made;
+mod members;
 mod message_delete;
 mod messages;
 mod messages_query;
