@@ -138,9 +138,10 @@ fn a_limit_says_how_many_more_there_are() {
     requires!(crate::support::server(), 2, 11);
     let log = with_messages(10, |_, stream| {
         let query = MessagesQuery::subject(">").page(2).limit(3);
+        stream.stored_messages(&query.clone().limit(0), note);
         stream.stored_messages(&query, note_and(close));
     });
-    assert_eq!(log, ["1", "2", "3", "end Some(3) None 7"]);
+    assert_eq!(log, ["end None None 0", "1", "2", "3", "end Some(3) None 7"]);
 }
 
 #[test]
@@ -240,6 +241,33 @@ fn a_server_that_cannot_read_many_messages_says_so_before_it_is_asked() {
     match level() {
         0 => assert_eq!(log, [refused]),
         _ => assert_eq!(log, ["1", "end Some(1) None 0"]),
+    }
+}
+
+/// Whoever may not ask for the level is told by what comes.
+#[test]
+fn a_server_that_tells_no_level_is_known_by_its_answer() {
+    let config = "authorization { users: [ { user: reader, password: p, permissions: { publish: { \
+                  deny: \"$JS.API.INFO\" } } } ] }";
+    let server = evnats_harness::Server::builder().config(config).start().expect("a server");
+    let url = server.url().replace("://", "://reader:p@");
+    for query in [MessagesQuery::subject("S"), MessagesQuery::last_of(["S"])] {
+        let log: Log = crate::support::run_with(url.as_str(), |nats| {
+            let config = StreamConfig::default().allow_direct(true);
+            nats.jetstream().stream("S").create(&config, move |_, stream, created| {
+                created.expect("a stream");
+                let (stream, js) = (stream.clone(), stream.jetstream().clone());
+                js.publish("S", "x", move |_, _, stored| {
+                    assert!(stored.is_ok());
+                    stream.stored_messages(&query, note_and(close));
+                });
+            });
+        });
+        let last = log.last().expect("an end");
+        match level() {
+            0 => assert!(last.starts_with("stored_messages needs API level 1"), "{last}"),
+            _ => assert!(last.starts_with("end Some("), "{last}"),
+        }
     }
 }
 

@@ -160,6 +160,11 @@ impl Pages {
         Ok(Self { query, end: MessagesEnd::default(), left, has_progress: false })
     }
 
+    /// Whether no more messages are wanted.
+    pub(super) fn is_over(&self) -> bool {
+        self.left == Some(0)
+    }
+
     /// Returns the body of the request for what comes next.
     pub(super) fn request(&mut self) -> Result<Vec<u8>, Error> {
         self.has_progress = false;
@@ -179,7 +184,7 @@ impl Pages {
             start_time: query.from_time.filter(|_| next.is_none()),
             up_to_seq,
             up_to_time: query.up_to_time.filter(|_| up_to_seq.is_none()),
-            batch: self.left.map_or(page, |left| page.min(left.max(1))),
+            batch: self.left.map_or(page, |left| page.min(left)),
             max_bytes: query.page_bytes.max(1),
         };
         serde_json::to_vec(&request).map_err(|error| Error::Unencodable(error.to_string()))
@@ -197,10 +202,7 @@ impl Pages {
         });
         match parts {
             // a server before 2.11 sends one message, and is silent then
-            Ok(_) if pending.is_none() => {
-                let Requirement { level: needs, feature, .. } = NEEDS;
-                Step::Ended(Err(Error::Unsupported { feature, needs, has: 0 }))
-            }
+            Ok(_) if pending.is_none() => Step::Ended(Err(unsupported())),
             Ok(parts) if self.end.last_sequence.is_some_and(|last| parts.sequence <= last) => {
                 Step::Ended(Err(Error::Malformed("a message of a batch that comes again".into())))
             }
@@ -219,13 +221,17 @@ impl Pages {
                 self.end.pending = 0;
                 Step::Ended(Ok(self.end.clone()))
             }
+            // no request is empty: the server knows nothing of what is in it
+            Err(Error::Api(error)) if error.description() == "Empty Request" => {
+                Step::Ended(Err(unsupported()))
+            }
             Err(Error::Api(error)) if error.code() == 503 => Step::Ended(Err(Error::NotAvailable)),
             Err(error) => Step::Ended(Err(error)),
         }
     }
 
     fn handle_end_of_page(&self) -> Step {
-        match self.end.pending == 0 || self.left == Some(0) {
+        match self.end.pending == 0 || self.is_over() {
             true => Step::Ended(Ok(self.end.clone())),
             false if self.has_progress => Step::NextPage,
             false => Step::Ended(Err(Error::Malformed("a batch that does not get on".into()))),
@@ -233,9 +239,16 @@ impl Pages {
     }
 }
 
+/// What the reply of a server before 2.11 means, if it has not told its level.
+fn unsupported() -> Error {
+    let Requirement { level: needs, feature, .. } = NEEDS;
+    Error::Unsupported { feature, needs, has: 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     fn message(sequence: u64, pending: Option<u64>) -> Message {
@@ -311,6 +324,9 @@ mod tests {
         let mut pages = Pages::new(MessagesQuery::subject(">")).expect("a query");
         let error = end(pages.handle_reply(&message(1, None))).expect_err("one message");
         assert!(matches!(error, Error::Unsupported { needs: 1, has: 0, .. }), "{error}");
+        let mut pages = Pages::new(MessagesQuery::last_of([">"])).expect("a query");
+        let error = end(pages.handle_reply(&status("408 Empty Request"))).expect_err("refused");
+        assert!(matches!(error, Error::Unsupported { needs: 1, has: 0, .. }), "{error}");
     }
 
     #[test]
@@ -322,6 +338,45 @@ mod tests {
         pages.handle_reply(&message(4, Some(5)));
         let again = end(pages.handle_reply(&message(4, Some(5))));
         assert!(matches!(again, Err(Error::Malformed(_))), "{again:?}");
+    }
+
+    fn any_reply() -> impl Strategy<Value = Message> {
+        let numbers = || prop_oneof![0..20_u64, Just(u64::MAX)];
+        prop_oneof![
+            4 => (numbers(), prop::option::of(numbers())).prop_map(|(sequence, pending)| message(sequence, pending)),
+            2 => (numbers(), numbers()).prop_map(|(pending, up_to)| status(&format!(
+                "204 EOB\r\nNats-Num-Pending: {pending}\r\nNats-UpTo-Sequence: {up_to}"
+            ))),
+            1 => "[ -~]{0,30}".prop_map(|text| status(&text)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_sends_sequences_grow_and_pages_are_no_more_than_messages(
+            replies in prop::collection::vec(any_reply(), 0..60),
+            limit in prop::option::of(1..9_u64),
+        ) {
+            let mut query = MessagesQuery::subject(">");
+            query.limit = limit;
+            let mut pages = Pages::new(query).expect("a query");
+            let (mut last, mut messages, mut next_pages) = (None, 0, 0);
+            for reply in replies {
+                match pages.handle_reply(&reply) {
+                    Step::Message(message) => {
+                        prop_assert!(last < Some(message.sequence()));
+                        last = Some(message.sequence());
+                        messages += 1;
+                    }
+                    Step::NextPage => {
+                        next_pages += 1;
+                        pages.request().expect("a request");
+                    }
+                    Step::Ended(_) => break,
+                }
+                prop_assert!(next_pages <= messages);
+            }
+        }
     }
 
     #[test]

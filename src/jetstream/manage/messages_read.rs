@@ -58,9 +58,10 @@ impl Api {
         callback: OnMessages,
     ) -> Rc<dyn Source> {
         let checked = check_name(stream).and_then(|()| Pages::new(query.clone()));
-        let (pages, error) = match checked {
+        let (pages, end) = match checked {
+            Ok(pages) if pages.is_over() => (Some(pages), Some(Ok(MessagesEnd::default()))),
             Ok(pages) => (Some(pages), None),
-            Err(error) => (None, Some(error)),
+            Err(error) => (None, Some(Err(error))),
         };
         let reading = Reading(Rc::new(Shared {
             api: self.clone(),
@@ -73,8 +74,8 @@ impl Api {
             heard: Cell::new(self.port().now()),
             was_asked_why: Cell::new(false),
         }));
-        match error {
-            Some(error) => reading.end_later(error),
+        match end {
+            Some(end) => reading.end_later(end),
             None => reading.begin(),
         }
         reading.0
@@ -138,7 +139,7 @@ impl Reading {
             match checked {
                 Ok(()) if reading.0.is_active() => reading.start(),
                 Ok(()) => {}
-                Err(error) => reading.end_later(error),
+                Err(error) => reading.end_later(Err(error)),
             }
         });
     }
@@ -148,7 +149,7 @@ impl Reading {
         self.note_progress();
         match self.ask() {
             Ok(()) => self.watch_over(self.patience()),
-            Err(error) => self.end_later(error),
+            Err(error) => self.end_later(Err(error)),
         }
     }
 
@@ -191,9 +192,9 @@ impl Reading {
         self.0.feed.end(state, self.0.clone(), end)
     }
 
-    fn end_later(&self, error: Error) {
+    fn end_later(&self, end: Result<MessagesEnd, Error>) {
         let reading = self.clone();
-        self.port().defer(move |state| reading.end(state, Err(error)));
+        self.port().defer(move |state| reading.end(state, end));
     }
 
     fn observe(&self) {
