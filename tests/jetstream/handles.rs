@@ -3,8 +3,8 @@
 use super::{Js, code, level, with_stream};
 use crate::support::{Log, run, unique};
 use evnats::jetstream::{
-    Consumer, ConsumerConfig, Error, ErrorCode, MessageQuery, PurgeOptions, ReadFrom, Stream,
-    StreamConfig, StreamDetails,
+    Consumer, ConsumerConfig, Error, ErrorCode, Listed, MessageQuery, MessagesQuery, PurgeOptions,
+    ReadFrom, Stream, StreamConfig, StreamDetails,
 };
 use std::time::{Duration, SystemTime};
 
@@ -245,4 +245,72 @@ fn handles_have_timers_and_show_their_names() {
         log,
         [stream.to_owned(), format!("Consumer {{ name: \"worker\", stream: {stream}, .. }}")]
     );
+}
+
+/// Every call calls back once, and never before it returns, also if nothing can be sent any more.
+#[test]
+fn every_call_of_a_client_that_is_over_is_answered_once() {
+    const CALLS: usize = 36;
+    let log: Log = run(|nats| {
+        nats.on_close(|_, nats, _| {
+            let stream = nats.jetstream().stream("S");
+            call_everything(&stream, &stream.consumer("C"));
+        });
+        nats.close();
+    });
+    assert_eq!(log.len(), CALLS, "{log:?}");
+    let is_closed = |line: &String| line.contains("closed") || line.contains("draining");
+    assert!(log.iter().all(is_closed), "{log:?}");
+}
+
+/// Notes the error of a call.
+fn fail<H, T: std::fmt::Debug>(log: &mut Log, _: &H, outcome: Result<T, Error>) {
+    log.push(outcome.expect_err("it is over").to_string());
+}
+
+fn fail_listed<H, T, E: std::fmt::Debug>(log: &mut Log, _: &H, listed: Listed<T, E>) {
+    let Listed::Ended(end) = listed else { panic!("an item of nothing") };
+    log.push(end.expect_err("it is over").to_string());
+}
+
+fn call_everything(stream: &Stream<Log>, consumer: &Consumer<Log>) {
+    let js = stream.jetstream();
+    let (config, named) = (StreamConfig::default(), ConsumerConfig::new("C"));
+    let (query, many) = (MessageQuery::Sequence(1), MessagesQuery::subject(">"));
+    js.account_info(fail);
+    js.stream_names(None, fail);
+    js.stream_by_subject("a", fail);
+    js.list_streams(None, fail_listed);
+    js.list_stream_names(None, fail_listed);
+    stream.create(&config, fail);
+    stream.update(&config, fail);
+    stream.create_or_update(&config, fail);
+    stream.info(fail);
+    stream.info_with(&StreamDetails::new(), fail);
+    stream.seal(fail);
+    stream.promote_mirror(&[], fail);
+    stream.delete(fail);
+    stream.purge(&PurgeOptions::new(), fail);
+    stream.stored_message(query, ReadFrom::Leader, fail);
+    stream.stored_message(query, ReadFrom::Direct, fail);
+    stream.stored_message_without_headers(query, fail);
+    stream.stored_messages(&many, fail_listed);
+    stream.delete_message(1, fail);
+    stream.secure_delete_message(1, fail);
+    stream.list_consumers(fail_listed);
+    stream.list_consumer_names(fail_listed);
+    stream.consumer_names(fail);
+    stream.create_consumer(&named, fail);
+    stream.update_consumer(&named, fail);
+    stream.create_or_update_consumer(&named, fail);
+    stream.step_down(None, fail);
+    stream.remove_peer("n", fail);
+    consumer.info(fail);
+    consumer.update(&named, fail);
+    consumer.delete(fail);
+    consumer.pause(SystemTime::now(), fail);
+    consumer.resume(fail);
+    consumer.unpin("g", fail);
+    consumer.reset(None, fail);
+    consumer.step_down(None, fail);
 }
