@@ -221,8 +221,8 @@ fn what_could_not_be_told_is_in_the_end() {
     let prefix = unique("fake");
     let _: Log = run(|nats| {
         play_listing(nats, &format!("{prefix}.STREAM.LIST"), |n| match n {
-            1 => r#"{"total":2,"streams":[{"config":{"name":"A"}}],"missing":["B"]}"#.into(),
-            _ => r#"{"total":2,"streams":[{"config":{"name":"C"}}],
+            1 => r#"{"total":3,"streams":[{"config":{"name":"A"}}],"missing":["A","B"]}"#.into(),
+            _ => r#"{"total":3,"streams":[{"config":{"name":"C"}}],
                 "offline":{"D":"unsupported - required API level: 9"}}"#
                 .into(),
         });
@@ -233,7 +233,7 @@ fn what_could_not_be_told_is_in_the_end() {
                 let end = end.expect("an end");
                 assert_eq!(
                     (&**log, &*end.missing),
-                    (&["A".into(), "C".into()][..], &["B".into()][..])
+                    (&["A".into(), "C".into()][..], &["A".into(), "B".into()][..])
                 );
                 assert_eq!(end.offline["D"], "unsupported - required API level: 9");
                 listing.jetstream().client().close();

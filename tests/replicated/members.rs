@@ -2,7 +2,8 @@
 
 use crate::support::{turn_until, unique};
 use evnats::jetstream::{
-    ClusterInfo, Consumer, ConsumerConfig, Error, ErrorCode, Stream, StreamConfig,
+    ClusterInfo, Consumer, ConsumerConfig, Error, ErrorCode, Listed, Stream, StreamConfig,
+    StreamInfo,
 };
 use evnats::{EventLoop, Options};
 use evnats_harness::{Cluster, requires};
@@ -75,16 +76,27 @@ fn code<T: std::fmt::Debug>(outcome: Result<T, Error>) -> ErrorCode {
     outcome.expect_err("a refusal").api().expect("the server's words").err_code()
 }
 
+/// Creates a stream. With the last stream of an account, here the one by which the cluster has proved
+/// that it is ready, servers remove its directory, also if another stream is about to be stored in it.
+fn create(event_loop: &EventLoop, stream: &Stream, config: &StreamConfig) -> StreamInfo {
+    loop {
+        let made = outcome(event_loop, "a stream", |given| {
+            stream.create(config, move |(), _, made| given.set(Some(made)));
+        });
+        match made {
+            Ok(info) => return info,
+            Err(error) => assert_eq!(code::<()>(Err(error)), ErrorCode::STREAM_CREATE),
+        }
+    }
+}
+
 /// A stream on so many nodes.
 fn stream(event_loop: &EventLoop, cluster: &Cluster, replicas: u32) -> Stream {
     let options = Options::new(cluster.server(0).url()).request_timeout(Duration::from_secs(10));
     let nats = event_loop.connect(options).expect("a client");
     let stream = nats.jetstream().stream(&unique("MEMBERS"));
     let config = StreamConfig::default().num_replicas(replicas);
-    outcome(event_loop, "a stream", |given| {
-        stream.create(&config, move |(), _, made| given.set(Some(made)));
-    })
-    .expect("a stream");
+    create(event_loop, &stream, &config);
     stream_when(event_loop, &stream, "followers", |cluster| {
         is_settled(cluster) && members(cluster).len() == replicas as usize
     });
@@ -242,4 +254,41 @@ fn a_change_of_replicas_is_as_asked_for_and_can_be_canceled() {
         }
     }
     stream.client().close();
+}
+
+/// The server waits 4 s for those that could tell.
+#[test]
+fn a_listing_names_the_streams_about_which_nobody_answers() {
+    let mut cluster = Cluster::start();
+    let event_loop = EventLoop::new().expect("an event loop");
+    let nats = event_loop.connect(cluster.server(0).url()).expect("a client");
+    let last = cluster.server(2).name().to_owned();
+    let (mut told, mut missing) = (BTreeSet::new(), BTreeSet::new());
+    while told.is_empty() || missing.is_empty() {
+        let stream = nats.jetstream().stream(&unique("LISTED"));
+        let made = create(&event_loop, &stream, &StreamConfig::default());
+        let cluster = made.cluster.expect("its servers");
+        let is_of_the_last = cluster.leader.as_ref() == Some(&last);
+        let names = if is_of_the_last { &mut missing } else { &mut told };
+        names.insert(stream.name().to_owned());
+    }
+    cluster.server_mut(2).kill9();
+    // it may have led JetStream as a whole, or have been thought to be there
+    let (names, end) = loop {
+        let listed = outcome(&event_loop, "a listing", |given| {
+            let mut names = BTreeSet::new();
+            nats.jetstream().list_streams(None, move |(), _, listed| match listed {
+                Listed::Item(info) => drop(names.insert(info.config.name)),
+                Listed::Ended(end) => given.set(Some((std::mem::take(&mut names), end))),
+            });
+        });
+        match listed {
+            (names, Ok(end)) => break (names, end),
+            (_, Err(error)) => assert!(error.is_temporary(), "{error}"),
+        }
+    };
+    assert_eq!(BTreeSet::from_iter(end.missing), missing);
+    // some servers report those as well, by their configuration alone
+    assert!(names.is_superset(&told), "{names:?}");
+    nats.close();
 }

@@ -26,7 +26,8 @@ impl<S: 'static> JetStream<S> {
         Listing::new(self, self.api().list(operation("LIST", stream), None, callback))
     }
 
-    /// As [`list_consumers`](Self::list_consumers), by their names only, which is cheaper.
+    /// As [`list_consumers`](Self::list_consumers), by their names only, which is cheaper. A page that
+    /// gets no answer, as in an election, is asked for again within the timeout.
     ///
     /// # Errors
     /// As [`list_consumers`](Self::list_consumers).

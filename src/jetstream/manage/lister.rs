@@ -28,8 +28,8 @@ const ITEMS_PER_TURN: usize = 1024;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListEnd {
-    /// The names of those about which nobody has told the server anything in time. Listings of names
-    /// have them like all others.
+    /// The names of those about which nobody has told the server anything in time. They may have been
+    /// reported, with no more than their configuration; listings of names have them like all others.
     pub missing: Vec<String>,
     /// The names of those that their servers cannot serve, because they are too old for them, and why
     /// (2.12).
@@ -64,10 +64,16 @@ pub(super) struct Page<T: Default> {
 
 /// What is listed.
 pub(crate) trait Item: Default + 'static {
+    /// Whether the server that is asked knows it by itself, and answers at once. It waits for others
+    /// up to 4 s: a request that is sent again would never be answered within its timeout.
+    const IS_KNOWN: bool = false;
+
     fn name(&self) -> &str;
 }
 
 impl Item for String {
+    const IS_KNOWN: bool = true;
+
     fn name(&self) -> &str {
         self
     }
@@ -142,7 +148,10 @@ where
             lister.handle_page(page);
             lister.report(state)
         };
-        self.api.read(request, Box::new(on_page));
+        match T::IS_KNOWN {
+            true => self.api.read(request, Box::new(on_page)),
+            false => self.api.call(request, Box::new(on_page)),
+        }
     }
 
     fn handle_page(&self, page: Result<Page<T>, Error>) {
@@ -152,7 +161,10 @@ where
             Err(error) => return progress.outcome = Some(Err(error)),
         };
         let first = page.items.first().map(Item::name);
-        let is_last = progress.paging.handle_page(page.items.len(), first, page.total);
+        // a place on the page is also that of one of which nothing is told
+        let is_listed = |name: &&String| page.items.iter().any(|item| item.name() == *name);
+        let count = page.items.len() + page.missing.iter().filter(|name| !is_listed(name)).count();
+        let is_last = progress.paging.handle_page(count, first, page.total);
         progress.outcome = match is_last {
             Ok(true) => Some(Ok(())),
             Ok(false) => None,

@@ -365,7 +365,8 @@ pub struct Placement {
     /// Tags that each server must have.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub tags: Vec<String>,
-    /// The server that should lead.
+    /// The server that should lead. Servers refuse it in a configuration (10052): it is for the moment,
+    /// as with [`step_down_stream`](crate::jetstream::JetStream::step_down_stream).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred: Option<String>,
     #[serde(flatten)]

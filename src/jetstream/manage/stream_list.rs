@@ -13,12 +13,14 @@ impl<S: 'static> JetStream<S> {
     /// with a subject, those whose subjects have something in common with it; it may have wildcards.
     ///
     /// The callback runs for each stream and once for the end, unless the listing is
-    /// [stopped](Listing::stop). Pages are asked for one after the other; one that gets no answer, as
-    /// in an election, is asked for again within the timeout. A stream that is created or deleted
-    /// meanwhile may have another one come twice or not at all.
+    /// [stopped](Listing::stop). Pages are asked for one after the other. A stream that is created or
+    /// deleted meanwhile may have another one come twice or not at all.
+    ///
+    /// In a cluster, the server that answers waits up to 4 s for those that know the streams, and tells
+    /// at the end of which it has [heard nothing](ListEnd::missing): the timeout has to be longer.
     ///
     /// # Errors
-    /// What JetStream reports. No such stream is an empty list.
+    /// What JetStream reports; a timeout in an election. No such stream is an empty list.
     #[doc(alias = "ListStreams")]
     #[doc(alias = "StreamsInfo")]
     pub fn list_streams(
@@ -30,10 +32,11 @@ impl<S: 'static> JetStream<S> {
         Listing::new(self, self.api().list(Ok("STREAM.LIST".into()), subject, callback))
     }
 
-    /// As [`list_streams`](Self::list_streams), by their names only, which is cheaper.
+    /// As [`list_streams`](Self::list_streams), by their names only, which is cheaper. A page that gets
+    /// no answer, as in an election, is asked for again within the timeout.
     ///
     /// # Errors
-    /// As [`list_streams`](Self::list_streams).
+    /// What JetStream reports. No such stream is an empty list.
     pub fn list_stream_names(
         &self,
         subject: Option<&str>,
