@@ -1,8 +1,9 @@
 //! The API: a request as data, its answer by type, and the one way from the one to the other.
 //!
 //! An operation is three things: where the request goes and what is in it ([`ApiRequest`]), what
-//! its reply is ([`ApiReply`]), and a method on the handle that names both. What is wrong with a
-//! request before it is sent is reported like everything else, to its callback.
+//! its reply is ([`ApiReply`]), and a function of [`Api`] that names both, for the methods of all
+//! handles. What is wrong with a request before it is sent is reported like everything else, to its
+//! callback.
 
 use super::envelope::parse_response;
 use super::error::Error;

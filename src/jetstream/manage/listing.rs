@@ -20,6 +20,23 @@ pub enum Listed<T, E = ()> {
 
 /// Something that is listed, or read message by message. A cheap handle: dropping it does not stop
 /// it.
+///
+/// ```no_run
+/// # let event_loop = evnats::EventLoop::<Vec<String>>::new()?;
+/// # let js = event_loop.connect("nats://127.0.0.1:4222")?.jetstream();
+/// use evnats::jetstream::Listed;
+/// js.list_stream_names(None, |names: &mut Vec<String>, listing, listed| match listed {
+///     Listed::Item(name) => {
+///         names.push(name);
+///         if names.len() == 100 {
+///             listing.stop();
+///         }
+///     }
+///     Listed::Ended(Ok(_)) => println!("these are all: {names:?}"),
+///     Listed::Ended(Err(error)) => eprintln!("there may be more: {error}"),
+/// });
+/// # Ok::<(), evnats::Error>(())
+/// ```
 pub struct Listing<S: 'static = ()> {
     js: JetStream<S>,
     source: Rc<dyn Source>,

@@ -20,6 +20,19 @@ pub(super) const NEEDS: Requirement = Requirement::new(1, "stored_messages");
 
 /// Which messages of a stream are read: `MessagesQuery::subject("orders.>").limit(100)`, or
 /// `MessagesQuery::last_of(["orders.*"])`.
+///
+/// ```no_run
+/// # let event_loop = evnats::EventLoop::<()>::new()?;
+/// # let orders = event_loop.connect("nats://127.0.0.1:4222")?.jetstream().stream("ORDERS");
+/// use evnats::jetstream::{Listed, MessagesQuery};
+/// // the newest of each kind, no older than what was stored as 42
+/// orders.stored_messages(&MessagesQuery::last_of(["orders.*"]), |_, _, listed| match listed {
+///     Listed::Item(message) => println!("{}: {:?}", message.subject(), message.payload()),
+///     Listed::Ended(Ok(end)) if end.up_to_sequence >= Some(42) => println!("fresh"),
+///     Listed::Ended(ended) => println!("{ended:?}"),
+/// });
+/// # Ok::<(), evnats::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessagesQuery {
