@@ -56,6 +56,7 @@ const STORMS: &[Storm] = &[
     Storm { name: "bytes", budget: BYTES, patience: 2, begin: bytes, total: 5_000_000 },
     Storm { name: "messages", budget: CALLBACKS, patience: 2, begin: messages, total: 50_000 },
     Storm { name: "held messages", budget: CALLBACKS, patience: 2, begin: held, total: 30_000 },
+    Storm { name: "a listing", budget: 1024, patience: 2, begin: listing, total: 10_000 },
     Storm { name: "timeouts", budget: CALLBACKS, patience: 2, begin: timeouts, total: 30_000 },
     Storm {
         name: "outcomes at the end",
@@ -360,6 +361,26 @@ fn held(event_loop: &EventLoop<App>, count: &Count) {
         held.snapshot().is_some_and(|snapshot| snapshot.pending_messages == HELD)
     });
     held.resume().expect("resumed");
+}
+
+/// A page with more names than any server gives out at a time.
+fn listing(event_loop: &EventLoop<App>, count: &Count) {
+    let answer = |written: &str| {
+        let mut answer = String::new();
+        if written.contains("PING") {
+            answer.push_str("PONG\r\n");
+        }
+        if let Some((_, asked)) = written.split_once("PUB $JS.API.STREAM.NAMES ") {
+            let names: Vec<_> = (0..10_000).map(|name| format!("\"{name}\"")).collect();
+            let page = format!("{{\"streams\":[{}]}}", names.join(","));
+            let reply = asked.split(' ').next().unwrap_or_default();
+            answer.push_str(&format!("MSG {reply} 1 {}\r\n{page}\r\n", page.len()));
+        }
+        (!answer.is_empty()).then_some(answer)
+    };
+    let nats = over(event_loop, Endless { answer, ..Endless::nats(b"", 0, &Count::default()) });
+    let count = count.clone();
+    nats.jetstream().list_stream_names(None, move |_, _, _| add(&count, 1));
 }
 
 /// Has requests of which no answer comes.

@@ -1,5 +1,17 @@
 //! The part of JetStream that Key-Value stands on, on a real server.
 
+#[path = "jetstream/handles.rs"]
+mod handles;
+#[path = "jetstream/listings.rs"]
+mod listings;
+#[path = "jetstream/made.rs"]
+mod made;
+#[path = "jetstream/messages.rs"]
+mod messages;
+#[path = "jetstream/promoted.rs"]
+mod promoted;
+#[path = "jetstream/recreated.rs"]
+mod recreated;
 mod support;
 
 use evnats::jetstream::{

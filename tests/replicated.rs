@@ -1,6 +1,8 @@
 //! Streams and buckets with replicas, on a cluster whose leaders step down and whose nodes are
 //! killed: what is said then is true, and what is read is as fresh as the leader was.
 
+#[path = "replicated/members.rs"]
+mod members;
 mod support;
 
 use evnats::jetstream::{self, ReadFrom, StreamConfig};

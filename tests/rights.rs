@@ -3,7 +3,9 @@
 
 mod support;
 
-use evnats::jetstream::{self, MessageQuery, ReadFrom, StreamConfig};
+use evnats::jetstream::{
+    self, Listed, Listing, MessageQuery, MessagesQuery, ReadFrom, StreamConfig,
+};
 use evnats::kv::{Config, Error, KeyValue, Reads, Update, WatchOptions};
 use evnats::{Client, ConnectionState, EventLoop, Options};
 use evnats_harness::Server;
@@ -41,12 +43,30 @@ fn note_done<T>(app: &mut App, _: &Kv, outcome: Result<T, Error>) {
     app.outcomes.push(outcome.map(|_| "done".into()));
 }
 
+/// What the server refuses for another reason was permitted.
+fn note_permitted<H, T>(app: &mut App, _: &H, outcome: Result<T, jetstream::Error>) {
+    let outcome = outcome.map(drop).or_else(|error| match error.is_denied() {
+        true => Err(Error::JetStream(error)),
+        false => Ok(()),
+    });
+    app.outcomes.push(outcome.map(|()| "done".into()));
+}
+
+/// Notes the end of a listing.
+fn note_end<T, E>(app: &mut App, listing: &Listing<App>, listed: Listed<T, E>) {
+    if let Listed::Ended(end) = listed {
+        note_permitted(app, listing, end);
+    }
+}
+
 /// Whether the deletion is permitted is another row's question.
 fn create_over_a_deletion(kv: &Kv) {
     kv.delete("gone", |_, _, _| {});
     kv.create("gone", "1", note_done);
 }
 
+/// Asked for what needs an API level.
+const LEVEL: &str = "$JS.API.INFO";
 const INFO: &str = "$JS.API.STREAM.INFO.KV_b";
 const GET: &str = "$JS.API.STREAM.MSG.GET.KV_b";
 const DIRECT: &str = "$JS.API.DIRECT.GET.KV_b.>";
@@ -251,6 +271,90 @@ const ROWS: &[Row] = &[
                 });
             });
         },
+        expected: "done",
+    },
+    Row {
+        name: "delete_message",
+        needs: &["$JS.API.STREAM.MSG.DELETE.EVENTS"],
+        uses: &[],
+        run: |kv| kv.jetstream().stream("EVENTS").delete_message(99, note_permitted),
+        expected: "done",
+    },
+    Row {
+        name: "stored_message_without_headers",
+        needs: &["$JS.API.STREAM.MSG.GET.EVENTS"],
+        uses: &[LEVEL],
+        run: |kv| {
+            let query = MessageQuery::Sequence(99);
+            let stream = kv.jetstream().stream("EVENTS");
+            stream.stored_message_without_headers(query, note_permitted);
+        },
+        expected: "done",
+    },
+    Row {
+        name: "stored_messages",
+        needs: &["$JS.API.DIRECT.GET.EVENTS"],
+        uses: &[LEVEL],
+        run: |kv| {
+            let query = MessagesQuery::subject("nothing");
+            kv.jetstream().stored_messages("EVENTS", &query, note_end);
+        },
+        expected: "done",
+    },
+    Row {
+        name: "list_streams",
+        needs: &["$JS.API.STREAM.LIST"],
+        uses: &[],
+        run: |kv| drop(kv.jetstream().list_streams(None, note_end)),
+        expected: "done",
+    },
+    Row {
+        name: "list_stream_names",
+        needs: &["$JS.API.STREAM.NAMES"],
+        uses: &[],
+        run: |kv| drop(kv.jetstream().list_stream_names(None, note_end)),
+        expected: "done",
+    },
+    Row {
+        name: "stream_by_subject",
+        needs: &["$JS.API.STREAM.NAMES"],
+        uses: &[],
+        run: |kv| kv.jetstream().stream_by_subject("events", note_permitted),
+        expected: "done",
+    },
+    Row {
+        name: "list_consumers",
+        needs: &["$JS.API.CONSUMER.LIST.EVENTS"],
+        uses: &[],
+        run: |kv| drop(kv.jetstream().stream("EVENTS").list_consumers(note_end)),
+        expected: "done",
+    },
+    Row {
+        name: "consumer_names",
+        needs: &["$JS.API.CONSUMER.NAMES.EVENTS"],
+        uses: &[],
+        run: |kv| kv.jetstream().stream("EVENTS").consumer_names(note_permitted),
+        expected: "done",
+    },
+    Row {
+        name: "step_down_stream",
+        needs: &["$JS.API.STREAM.LEADER.STEPDOWN.EVENTS"],
+        uses: &[],
+        run: |kv| kv.jetstream().stream("EVENTS").step_down(None, note_permitted),
+        expected: "done",
+    },
+    Row {
+        name: "remove_stream_peer",
+        needs: &["$JS.API.STREAM.PEER.REMOVE.EVENTS"],
+        uses: &[],
+        run: |kv| kv.jetstream().stream("EVENTS").remove_peer("x", note_permitted),
+        expected: "done",
+    },
+    Row {
+        name: "step_down_consumer",
+        needs: &["$JS.API.CONSUMER.LEADER.STEPDOWN.EVENTS.C"],
+        uses: &[],
+        run: |kv| kv.jetstream().step_down_consumer("EVENTS", "C", None, note_permitted),
         expected: "done",
     },
 ];

@@ -47,6 +47,7 @@ use std::time::Duration;
 /// | for each client: bytes that it reads, from the current server and, in a move, from the next one | 256 KiB ([`turn_bytes`](crate::Options::turn_bytes)) |
 /// | of these, frames of WebSocket without payload | 32 |
 /// | and reads for records of TLS without payload | 8, of 32 KiB each |
+/// | for each listing of streams or consumers: items, of a page that has come | 1,024 |
 /// | for each source of the user's own | one callback |
 ///
 /// What is written is limited by what may wait for it

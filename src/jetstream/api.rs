@@ -1,8 +1,9 @@
 //! The API: a request as data, its answer by type, and the one way from the one to the other.
 //!
 //! An operation is three things: where the request goes and what is in it ([`ApiRequest`]), what
-//! its reply is ([`ApiReply`]), and a method on the handle that names both. What is wrong with a
-//! request before it is sent is reported like everything else, to its callback.
+//! its reply is ([`ApiReply`]), and a function of [`Api`] that names both, for the methods of all
+//! handles. What is wrong with a request before it is sent is reported like everything else, to its
+//! callback.
 
 use super::envelope::parse_response;
 use super::error::Error;
@@ -216,7 +217,7 @@ impl Api {
     ) {
         let ApiRequest { operation, body, headers } = match request {
             Ok(request) => request,
-            Err(error) => return self.port().defer(move |state| answer(state, Err(error))),
+            Err(error) => return self.refuse(error, answer),
         };
         let subject = format!("{}.{operation}", self.prefix());
         // a consumer's creation has its filter in the subject
@@ -240,8 +241,13 @@ impl Api {
     ) {
         match Read::new(self, request, self.deadline()) {
             Ok(read) => read.attempt(answer),
-            Err(error) => self.port().defer(move |state| answer(state, Err(error))),
+            Err(error) => self.refuse(error, answer),
         }
+    }
+
+    /// Answers in the next turn: how misuse is reported that is noticed at once.
+    pub(super) fn refuse<T: 'static>(&self, error: Error, answer: Answer<Result<T, Error>>) {
+        self.port().defer(move |state| answer(state, Err(error)));
     }
 
     /// Sends a read as its first attempt is sent, once. What fails can be passed on to

@@ -132,6 +132,25 @@ pub enum Error {
         /// The server's API level.
         has: u32,
     },
+    /// The server has made the stream or consumer, or changed it, and some of it is not what was asked
+    /// for: an older server may not know it, or what it is in conflict with has won. It exists, and
+    /// info tells what it is like.
+    #[error("made, and not as asked for: {}", members.join(", "))]
+    MadeDifferently {
+        /// The members that came back otherwise, by their names in JSON: `metadata`,
+        /// `sources.consumer`.
+        members: Vec<String>,
+    },
+    /// A stream to promote that is no mirror.
+    #[error("the stream {stream:?} is no mirror")]
+    NotMirror {
+        /// The stream.
+        stream: String,
+    },
+    /// The stream was deleted and created again since the handle was told of it: its sequences start
+    /// over. A new handle begins anew.
+    #[error("the stream was created again since it was looked up")]
+    StreamRecreated,
     /// An ordered consumer ended for good.
     #[error(transparent)]
     Ordered(#[from] OrderedError),
@@ -204,6 +223,14 @@ impl Error {
     /// Whether what was asked for does not exist: stream, consumer or message.
     pub fn is_not_found(&self) -> bool {
         self.api().is_some_and(ApiError::is_not_found)
+    }
+
+    /// Whether the stream is another one than it was, of the same name: noticed by its handle, by an
+    /// ordered consumer, or by the server (10225).
+    pub fn is_stream_recreated(&self) -> bool {
+        let code = self.api().map(ApiError::err_code);
+        matches!(self, Self::StreamRecreated | Self::Ordered(OrderedError::StreamRecreated))
+            || code == Some(ErrorCode::CONSUMER_STREAM_IDENTITY_MISMATCH)
     }
 
     /// Whether an expected sequence was not the actual one (10071 or 10164).

@@ -1,8 +1,6 @@
 //! The handle of JetStream, and the door to it from a client.
 
-use super::api::{Api, ApiReply, ApiRequest};
-use super::error::Error;
-use crate::callback::{Callback, answer};
+use super::api::Api;
 use crate::client::Client;
 use crate::event_loop::timers_on;
 use std::fmt;
@@ -77,24 +75,6 @@ impl<S: 'static> JetStream<S> {
 
     pub(crate) fn api(&self) -> &Api {
         &self.api
-    }
-
-    /// Sends a request, unless it could not be made, and calls back with its reply and this handle.
-    pub(crate) fn call<T: ApiReply>(
-        &self,
-        request: Result<ApiRequest, Error>,
-        callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
-    ) {
-        self.api.call(request, answer(self, callback));
-    }
-
-    /// As [`call`](Self::call), for what changes nothing: it is sent again within its timeout.
-    pub(crate) fn read<T: ApiReply>(
-        &self,
-        request: Result<ApiRequest, Error>,
-        callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
-    ) {
-        self.api.read(request, answer(self, callback));
     }
 }
 

@@ -15,18 +15,27 @@
 //! | `schedule`, `cancel_schedule` | `$JS.API.STREAM.MSG.GET.S`, `…PURGE.S` |
 //! | `account_info` | `$JS.API.INFO` |
 //! | `create_stream`, `update_stream`, `stream_info` (also `_with`), `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |
-//! | `create_or_update_stream`, `seal_stream` | `…STREAM.UPDATE.S` and `…CREATE.S`; `…INFO.S` and `…UPDATE.S` |
-//! | `stream_names`, `purge_stream` | `$JS.API.STREAM.NAMES`, `…PURGE.S` |
-//! | `stored_message` from the leader | `$JS.API.STREAM.MSG.GET.S` |
+//! | `create_or_update_stream`; `seal_stream`, `promote_mirror` | `…STREAM.UPDATE.S` and `…CREATE.S`; `…INFO.S` and `…UPDATE.S` |
+//! | `purge_stream` | `$JS.API.STREAM.PURGE.S` |
+//! | `stream_names`, `list_stream_names`, `stream_by_subject`; `list_streams` | `$JS.API.STREAM.NAMES`; `…LIST` |
+//! | `consumer_names`, `list_consumer_names`; `list_consumers` | `$JS.API.CONSUMER.NAMES.S`; `…LIST.S` |
+//! | `stored_message` from the leader, `stored_message_without_headers` | `$JS.API.STREAM.MSG.GET.S` |
 //! | `stored_message` from a replica | `$JS.API.DIRECT.GET.S`; the last message of a subject: `$JS.API.DIRECT.GET.S.<subject>` |
+//! | `stored_messages` | `$JS.API.DIRECT.GET.S` |
+//! | `delete_message`, `secure_delete_message` | `$JS.API.STREAM.MSG.DELETE.S` |
 //! | `create_consumer`, `update_consumer`, `create_or_update_consumer` | `$JS.API.CONSUMER.CREATE.S.C`; with one filter: `$JS.API.CONSUMER.CREATE.S.C.<filter>` |
 //! | `consumer_info`, `delete_consumer`, `reset_consumer` | `$JS.API.CONSUMER.INFO.S.C`, `…DELETE.S.C`, `…RESET.S.C` |
+//! | `step_down_stream`, `remove_stream_peer`, `evacuate_stream_peer`, `cancel_stream_move` | `$JS.API.STREAM.LEADER.STEPDOWN.S`, `…PEER.REMOVE.S`, `…PEER.EVACUATE.S`, `…CANCEL_MOVE.S` |
+//! | `step_down_consumer`, `remove_consumer_peer`, `evacuate_consumer_peer` | `$JS.API.CONSUMER.LEADER.STEPDOWN.S.C`, `…PEER.REMOVE.S.C`, `…PEER.EVACUATE.S.C` |
 //! | `pause_consumer` and `resume_consumer`, `unpin_consumer` | `$JS.API.CONSUMER.PAUSE.S.C`, `…UNPIN.S.C` |
 //!
 //! What needs an [API level](#api-levels) also asks `$JS.API.INFO`, and goes on without an answer if
 //! that is not permitted.
 //!
-//! With another prefix or a domain, `$JS.API` is that. What is not permitted is an error of the call
+//! The methods of [`Stream`] and [`Consumer`] need what these calls need. When a stream's handle that
+//! knows its stream makes or changes a consumer, it also asks `$JS.API.STREAM.INFO.S`, and goes on
+//! without an answer if that is not permitted. With another prefix or a
+//! domain, `$JS.API` is that. What is not permitted is an error of the call
 //! ([`Error::is_denied`]).
 //!
 //! # API levels
@@ -40,10 +49,16 @@
 //! (10185) if it has come to an older one after all. Whoever may not ask, or imports the API
 //! without `$JS.API.INFO`, has the request sent all the same; if the reply shows that an older server
 //! has made a stream or consumer without what was asked for, it is [`Error::MadeWithout`].
+//!
+//! What has no level is compared: a member that was asked for and comes back otherwise is
+//! [`Error::MadeDifferently`]. Server 2.9 does that to `metadata`, `filter_subjects`, `compression`,
+//! `first_seq`, `consumer_limits` and transforms of subjects.
 
 mod api;
 mod api_error;
 mod consume;
+mod consumer;
+mod creation;
 mod envelope;
 mod error;
 mod error_code;
@@ -54,10 +69,13 @@ mod manage;
 mod name;
 mod publish;
 mod scan;
+mod seen;
+mod stream;
 pub(crate) mod time;
 pub(crate) mod wire;
 
 pub use api_error::{ApiError, ErrorCode};
+pub use consumer::Consumer;
 pub use error::{Error, OrderedError, Stall};
 pub use handle::JetStream;
 pub use level::Requirement;
@@ -68,6 +86,7 @@ pub use publish::{
     PublishFailure, PublishOptions, PublishWindow, Schedule, ScheduleError, Scheduled, Stalled,
     Timing, Ttl, Unanswered, WindowOptions, WindowReport,
 };
+pub use stream::Stream;
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};
 pub(crate) use consume::{DeliveryInfo, OrderedConfig, Reader, ReaderEvent};

@@ -16,6 +16,7 @@
 
 use super::delivery_info::DeliveryInfo;
 use crate::jetstream::api_error::{ApiError, ErrorCode};
+use crate::jetstream::creation::Creation;
 use crate::jetstream::envelope::ResponseError;
 use crate::jetstream::error::{OrderedError, Stall};
 use crate::jetstream::manage::{
@@ -161,8 +162,8 @@ pub(crate) struct Ordered {
     incarnation: u64,
     phase: Phase,
     connected: bool,
-    /// When the stream was created that is being read, once that is known.
-    stream_created: Option<SystemTime>,
+    /// Of the stream that is being read.
+    creation: Creation,
     /// Starts since the last sign of life from a consumer.
     attempts: u32,
     resets: u64,
@@ -211,7 +212,7 @@ impl Ordered {
             incarnation: 0,
             phase: Phase::Starting,
             connected: true,
-            stream_created: None,
+            creation: Creation::default(),
             attempts: 0,
             resets: 0,
             trouble: Trouble::default(),
@@ -365,8 +366,7 @@ impl Ordered {
     /// The stream was created at this time. The machine is told before each consumer: sequences of
     /// another stream mean something else, and a start behind the last one of them is silence.
     pub(crate) fn handle_stream(&mut self, created: Option<SystemTime>) {
-        let Some(created) = created.filter(|_| self.phase != Phase::Ended) else { return };
-        if *self.stream_created.get_or_insert(created) != created {
+        if self.phase != Phase::Ended && self.creation.is_another(created) {
             self.fail(OrderedError::StreamRecreated);
         }
     }

@@ -1,7 +1,7 @@
 //! Asking about the account.
 
 use super::account_info::AccountInfo;
-use crate::callback::Callback;
+use crate::callback::{Callback, answer};
 use crate::jetstream::api::ApiRequest;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
@@ -18,6 +18,6 @@ impl<S: 'static> JetStream<S> {
         &self,
         callback: impl Callback<S, JetStream<S>, Result<AccountInfo, Error>>,
     ) {
-        self.read(Ok(ApiRequest::account_info()), callback);
+        self.api().read(Ok(ApiRequest::account_info()), answer(self, callback));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The invariants are those of stream configurations: only what was set is sent, and whatever a
 //! server writes can be read. A deliver policy and its start position are one value, so that they
-//! cannot contradict each other. Nothing is validated against a server version: 2.9 silently drops
-//! `filter_subjects`, so compare what it returns.
+//! cannot contradict each other. Nothing is validated against a server version here: what servers drop
+//! silently, as 2.9 does with `filter_subjects`, shows when it is compared with what they return.
 
 use super::cluster_info::ClusterInfo;
 use crate::jetstream::level::Requirement;
@@ -25,7 +25,7 @@ pub struct ConsumerConfig {
     /// The name of a consumer that outlives inactivity; equal to `name` if both are set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durable_name: Option<String>,
-    /// The name. `None`: the server makes one up.
+    /// The name. `None`: that of a durable consumer, or else one is made up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// A description for people.
@@ -183,6 +183,12 @@ impl ConsumerConfig {
             (self.ack_policy == AckPolicy::FlowControl, 4, "ack_policy flow_control"),
             (self.sourcing, 4, "sourcing"),
         ])
+    }
+
+    /// Returns it without the members that this version does not know: they are for the server that
+    /// has sent them.
+    pub(super) fn only_known(&self) -> Self {
+        Self { unknown: Unknown::new(), ..self.clone() }
     }
 
     /// Removes the metadata that the server added (`_nats…`), which must not be sent back and would

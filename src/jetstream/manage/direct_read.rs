@@ -70,19 +70,12 @@ impl DirectReads {
 }
 
 /// Reads the server's headers of a direct read, and shows the others to `note`. The last occurrence
-/// counts, because a publisher may have stored headers of the same names.
+/// counts, because a publisher may have stored headers of the same names. So may he have stored a
+/// status: what has all of the server's headers is a message.
 pub(crate) fn read_headers(
     reply: &Message,
     mut note: impl FnMut(&[u8], &[u8]),
 ) -> Result<StoredParts<'_>, Error> {
-    if let Some(status) = reply.headers().status() {
-        let description = String::from_utf8_lossy(status.description).into_owned();
-        let err_code = match status.code {
-            404 => ErrorCode::NO_MESSAGE_FOUND,
-            _ => ErrorCode(0),
-        };
-        return Err(Error::Api(ApiError::new(status.code, err_code, description)));
-    }
     let (mut subject, mut sequence, mut time) = (None, None, None);
     for (name, value) in reply.headers().iter_bytes() {
         match name {
@@ -93,13 +86,19 @@ pub(crate) fn read_headers(
         }
     }
     let sequence = sequence.and_then(|sequence| sequence.parse().ok());
-    match (subject, sequence, time) {
-        (Some(subject), Some(sequence), Some(time)) => {
-            let (headers, payload) = (reply.headers().as_bytes(), reply.payload());
-            Ok(StoredParts { sequence, subject, time, headers, payload })
-        }
-        _ => Err(Error::Malformed("a direct read without the server's headers".into())),
+    if let (Some(subject), Some(sequence), Some(time)) = (subject, sequence, time) {
+        let (headers, payload) = (reply.headers().as_bytes(), reply.payload());
+        return Ok(StoredParts { sequence, subject, time, headers, payload });
     }
+    let Some(status) = reply.headers().status() else {
+        return Err(Error::Malformed("a direct read without the server's headers".into()));
+    };
+    let description = String::from_utf8_lossy(status.description).into_owned();
+    let err_code = match status.code {
+        404 => ErrorCode::NO_MESSAGE_FOUND,
+        _ => ErrorCode(0),
+    };
+    Err(Error::Api(ApiError::new(status.code, err_code, description)))
 }
 
 /// A direct read's reply as a message to keep.
@@ -160,6 +159,13 @@ mod tests {
             let block = USUAL.replacen(from, to, 1);
             assert!(!compare(block.as_bytes()).expect("nothing"), "{block}");
         }
+    }
+
+    #[test]
+    fn a_status_that_somebody_has_stored_is_none_of_the_read() {
+        let stored = USUAL.replacen("NATS/1.0", "NATS/1.0 404 Message Not Found", 1);
+        let reply = reply(stored.as_bytes());
+        assert_eq!(read_headers(&reply, |_, _| {}).expect("a message").sequence, 12);
     }
 
     proptest! {

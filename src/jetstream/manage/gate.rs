@@ -6,47 +6,40 @@
 //! header, by which servers from 2.12 on refuse it themselves; and what comes back is checked.
 
 use super::account_info::AccountInfo;
-use super::consumer_config::ConsumerInfo;
-use super::stream_info::StreamInfo;
-use crate::callback::{Answer, Callback, State, answer};
+use super::made::{Configured, Wanted, check_made};
+use crate::callback::{Answer, State};
 use crate::jetstream::api::{Api, ApiReply, ApiRequest};
 use crate::jetstream::error::Error;
-use crate::jetstream::handle::JetStream;
 use crate::jetstream::level::{Levels, Requirement, Waiter};
-use std::collections::BTreeMap;
 
-/// The reply to a creation or an update, in which servers tell their level as well.
-pub(super) trait Configured: ApiReply {
-    /// The level of the server that replies, if it can be known.
-    fn api_level(&self) -> Option<u32>;
-}
-
-impl Configured for StreamInfo {
-    fn api_level(&self) -> Option<u32> {
-        level_in(&self.config.metadata)
-    }
-}
-
-impl Configured for ConsumerInfo {
-    fn api_level(&self) -> Option<u32> {
-        self.config.as_ref().and_then(|config| level_in(&config.metadata))
-    }
-}
-
-/// The level in the metadata that servers add to replies. Those before 2.11 add none.
-fn level_in(metadata: &BTreeMap<String, String>) -> Option<u32> {
-    metadata.get("_nats.level").map_or(Some(0), |level| level.parse().ok())
-}
-
-impl<S: 'static> JetStream<S> {
-    /// Creates or updates something whose configuration may need an API level.
+impl Api {
+    /// Creates or updates something whose configuration may need an API level, as pedantically as
+    /// the handle says. What comes back has to be what was asked for.
     pub(super) fn put<T: Configured>(
         &self,
-        requirement: Option<Requirement>,
+        wanted: &T::Config,
         request: Result<ApiRequest, Error>,
-        callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
+        answer: Answer<Result<T, Error>>,
     ) {
-        self.api().put(requirement, request, answer(self, callback));
+        let asked = match wanted.asked() {
+            Ok(asked) => asked,
+            Err(error) => return self.refuse(error, answer),
+        };
+        let answer: Answer<Result<T, Error>> = Box::new(move |state, made| {
+            answer(state, made.and_then(|made| check_made(&asked, made)))
+        });
+        let (requirement, request) = match self.is_pedantic() {
+            false => (wanted.required_level(), request),
+            // older servers would pass over this wish, too
+            true => (
+                wanted.required_level().or(Some(Requirement::new(1, "pedantic"))),
+                request.map(ApiRequest::pedantic),
+            ),
+        };
+        match requirement {
+            Some(requirement) => self.call_checked(requirement, request, T::api_level, answer),
+            None => self.call(request, answer),
+        }
     }
 
     /// As [`call`](Self::call), for what needs an API level.
@@ -54,38 +47,13 @@ impl<S: 'static> JetStream<S> {
         &self,
         requirement: Requirement,
         request: Result<ApiRequest, Error>,
-        callback: impl Callback<S, JetStream<S>, Result<T, Error>>,
-    ) {
-        self.api().call_with(requirement, request, |_| None, answer(self, callback));
-    }
-}
-
-impl Api {
-    /// Creates or updates something whose configuration may need an API level, as pedantically as
-    /// the handle says.
-    pub(super) fn put<T: Configured>(
-        &self,
-        requirement: Option<Requirement>,
-        request: Result<ApiRequest, Error>,
         answer: Answer<Result<T, Error>>,
     ) {
-        let (requirement, request) = match self.is_pedantic() {
-            false => (requirement, request),
-            // older servers would pass over this wish, too
-            true => (
-                requirement.or(Some(Requirement::new(1, "pedantic"))),
-                request.map(ApiRequest::pedantic),
-            ),
-        };
-        match requirement {
-            Some(requirement) => self.call_with(requirement, request, T::api_level, answer),
-            None => self.call(request, answer),
-        }
+        self.call_checked(requirement, request, |_| None, answer);
     }
 
-    /// As [`call`](Self::call), for what needs an API level. If the server does not tell its level,
-    /// the reply may.
-    fn call_with<T: ApiReply>(
+    /// As [`call_with`](Self::call_with). If the server does not tell its level, the reply may.
+    fn call_checked<T: ApiReply>(
         &self,
         requirement: Requirement,
         request: Result<ApiRequest, Error>,

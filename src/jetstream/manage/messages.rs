@@ -7,7 +7,9 @@ use crate::client::Reply;
 use crate::jetstream::api::{Api, ApiRequest};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
+use crate::jetstream::level::Requirement;
 use crate::jetstream::name::check_name;
+use crate::jetstream::wire::is_default;
 use evnats_protocol::OutgoingMessage;
 use serde::Serialize;
 
@@ -57,21 +59,64 @@ impl<S: 'static> JetStream<S> {
         from: ReadFrom,
         callback: impl Callback<S, JetStream<S>, Result<StoredMessage, Error>>,
     ) {
-        let (api, answer) = (self.api(), answer(self, callback));
-        match from {
-            ReadFrom::Leader => api.read(ApiRequest::stored_message(stream, query), answer),
-            ReadFrom::Direct => api.read_direct(stream, query, answer),
-        }
+        self.api().stored_message(stream, query, from, answer(self, callback));
+    }
+
+    /// Reads a stored message from the leader, and leaves its headers there (server 2.12). What is
+    /// read has none.
+    ///
+    /// # Errors
+    /// As [`stored_message`](Self::stored_message) from the leader; [`Error::Unsupported`] if the
+    /// server is older.
+    pub fn stored_message_without_headers(
+        &self,
+        stream: &str,
+        query: MessageQuery<'_>,
+        callback: impl Callback<S, JetStream<S>, Result<StoredMessage, Error>>,
+    ) {
+        self.api().stored_message_without_headers(stream, query, answer(self, callback));
     }
 }
 
 impl ApiRequest {
+    fn stored_message_without_headers(
+        stream: &str,
+        query: MessageQuery<'_>,
+    ) -> Result<Self, Error> {
+        let query = WireQuery { no_hdr: true, ..query.into() };
+        Self::stream("MSG.GET", stream)?.with(&query)
+    }
+
     pub(crate) fn stored_message(stream: &str, query: MessageQuery<'_>) -> Result<Self, Error> {
         Self::stream("MSG.GET", stream)?.with(&query)
     }
 }
 
 impl Api {
+    pub(crate) fn stored_message(
+        &self,
+        stream: &str,
+        query: MessageQuery<'_>,
+        from: ReadFrom,
+        answer: Answer<Result<StoredMessage, Error>>,
+    ) {
+        match from {
+            ReadFrom::Leader => self.read(ApiRequest::stored_message(stream, query), answer),
+            ReadFrom::Direct => self.read_direct(stream, query, answer),
+        }
+    }
+
+    pub(crate) fn stored_message_without_headers(
+        &self,
+        stream: &str,
+        query: MessageQuery<'_>,
+        answer: Answer<Result<StoredMessage, Error>>,
+    ) {
+        let requirement = Requirement::new(2, "stored_message_without_headers");
+        let request = ApiRequest::stored_message_without_headers(stream, query);
+        self.call_with(requirement, request, answer);
+    }
+
     pub(crate) fn read_direct(
         &self,
         stream: &str,
@@ -79,7 +124,7 @@ impl Api {
         answer: Answer<Result<StoredMessage, Error>>,
     ) {
         if let Err(error) = check_name(stream) {
-            return self.port().defer(move |state| answer(state, Err(error)));
+            return self.refuse(error, answer);
         }
         let on_reply =
             move |state: &mut State, reply: Reply<'_>| answer(state, stored_message(reply));
@@ -105,6 +150,8 @@ struct WireQuery<'a> {
     last_by_subj: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_by_subj: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_default")]
+    no_hdr: bool,
 }
 
 impl<'a> From<MessageQuery<'a>> for WireQuery<'a> {

@@ -4,18 +4,28 @@ mod account;
 mod account_info;
 mod cluster_info;
 mod consumer_config;
+mod consumer_list;
 mod consumers;
 mod direct_read;
 mod gate;
 mod leader_read;
+mod lister;
+mod listing;
+mod made;
+mod members;
+mod message_delete;
 mod messages;
+mod messages_query;
+mod messages_read;
+mod paging;
 mod pause;
+mod promote;
 mod purge;
 mod stored_message;
 mod stream_config;
 mod stream_details;
 mod stream_info;
-mod stream_names;
+mod stream_list;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -29,9 +39,13 @@ pub use consumer_config::{
     ReplayPolicy, SequenceInfo,
 };
 pub use consumers::ConsumerReset;
+pub(crate) use consumers::OnConsumer;
 pub(crate) use direct_read::{DirectReads, read_headers};
 pub(crate) use leader_read::LeaderReads;
+pub use lister::ListEnd;
+pub use listing::{Listed, Listing};
 pub use messages::{MessageQuery, ReadFrom};
+pub use messages_query::{MessagesEnd, MessagesQuery};
 pub use pause::ConsumerPause;
 pub use purge::PurgeOptions;
 pub use stored_message::StoredMessage;
@@ -42,3 +56,4 @@ pub use stream_config::{
 };
 pub use stream_details::StreamDetails;
 pub use stream_info::{LostData, SourceInfo, StreamAlternate, StreamInfo, StreamState};
+pub(crate) use streams::OnStream;

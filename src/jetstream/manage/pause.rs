@@ -1,7 +1,7 @@
 //! Pausing a consumer (server 2.11).
 
-use crate::callback::Callback;
-use crate::jetstream::api::{ApiRequest, json_replies};
+use crate::callback::{Answer, Callback, answer};
+use crate::jetstream::api::{Api, ApiRequest, json_replies};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
 use crate::jetstream::level::Requirement;
@@ -45,6 +45,28 @@ impl ApiRequest {
     }
 }
 
+impl Api {
+    pub(crate) fn pause_consumer(
+        &self,
+        stream: &str,
+        consumer: &str,
+        until: SystemTime,
+        answer: Answer<Result<ConsumerPause, Error>>,
+    ) {
+        let request = ApiRequest::pause_consumer(stream, consumer, Some(until));
+        self.call_with(NEEDS, request, answer);
+    }
+
+    pub(crate) fn resume_consumer(
+        &self,
+        stream: &str,
+        consumer: &str,
+        answer: Answer<Result<ConsumerPause, Error>>,
+    ) {
+        self.call_with(NEEDS, ApiRequest::pause_consumer(stream, consumer, None), answer);
+    }
+}
+
 impl<S: 'static> JetStream<S> {
     /// Has a consumer deliver nothing until a time by the server's clock (server 2.11). It goes on
     /// sending heartbeats. A time that is over resumes it.
@@ -60,8 +82,7 @@ impl<S: 'static> JetStream<S> {
         until: SystemTime,
         callback: impl Callback<S, JetStream<S>, Result<ConsumerPause, Error>>,
     ) {
-        let request = ApiRequest::pause_consumer(stream, consumer, Some(until));
-        self.call_with(NEEDS, request, callback);
+        self.api().pause_consumer(stream, consumer, until, answer(self, callback));
     }
 
     /// Has a paused consumer go on (server 2.11). One that is not paused is left as it is.
@@ -75,7 +96,6 @@ impl<S: 'static> JetStream<S> {
         consumer: &str,
         callback: impl Callback<S, JetStream<S>, Result<ConsumerPause, Error>>,
     ) {
-        let request = ApiRequest::pause_consumer(stream, consumer, None);
-        self.call_with(NEEDS, request, callback);
+        self.api().resume_consumer(stream, consumer, answer(self, callback));
     }
 }

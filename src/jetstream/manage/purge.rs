@@ -1,7 +1,7 @@
 //! Removing messages from a stream.
 
-use crate::callback::{Callback, answer};
-use crate::jetstream::api::{ApiRequest, json_replies};
+use crate::callback::{Answer, Callback, State, answer};
+use crate::jetstream::api::{Api, ApiRequest, json_replies};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
 use crate::jetstream::wire::setters;
@@ -54,6 +54,20 @@ impl ApiRequest {
     }
 }
 
+impl Api {
+    pub(crate) fn purge_stream(
+        &self,
+        stream: &str,
+        options: &PurgeOptions,
+        answer: Answer<Result<u64, Error>>,
+    ) {
+        let on_purged = move |state: &mut State, reply: Result<Purged, Error>| {
+            answer(state, reply.map(|reply| reply.purged))
+        };
+        self.call(ApiRequest::purge_stream(stream, options), Box::new(on_purged));
+    }
+}
+
 impl<S: 'static> JetStream<S> {
     /// Removes messages from a stream, and calls back with how many they were. Sequences go on as if
     /// nothing had happened.
@@ -69,12 +83,6 @@ impl<S: 'static> JetStream<S> {
         options: &PurgeOptions,
         callback: impl Callback<S, JetStream<S>, Result<u64, Error>>,
     ) {
-        let answer = answer(self, callback);
-        self.api().call(
-            ApiRequest::purge_stream(stream, options),
-            Box::new(move |state, reply: Result<Purged, Error>| {
-                answer(state, reply.map(|reply| reply.purged))
-            }),
-        );
+        self.api().purge_stream(stream, options, answer(self, callback));
     }
 }

@@ -166,6 +166,23 @@ impl StreamConfig {
         ])
     }
 
+    /// Returns it without the members that this version does not know: they are for the server that
+    /// has sent them.
+    pub(super) fn only_known(&self) -> Self {
+        let mut known = self.clone();
+        known.unknown.clear();
+        known.consumer_limits.unknown.clear();
+        if let Some(placement) = &mut known.placement {
+            placement.unknown.clear();
+        }
+        if let Some(republish) = &mut known.republish {
+            republish.unknown.clear();
+        }
+        known.subject_transform.iter_mut().for_each(|transform| transform.unknown.clear());
+        known.mirror.iter_mut().chain(&mut known.sources).for_each(Source::forget_unknown);
+        known
+    }
+
     /// Removes the metadata that the server added (`_nats…`), which must not be sent back and would
     /// make equal configurations differ.
     pub fn remove_server_metadata(&mut self) {
@@ -348,7 +365,8 @@ pub struct Placement {
     /// Tags that each server must have.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub tags: Vec<String>,
-    /// The server that should lead.
+    /// The server that should lead. Servers refuse it in a configuration (10052): it is for the moment,
+    /// as with [`step_down_stream`](crate::jetstream::JetStream::step_down_stream).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred: Option<String>,
     #[serde(flatten)]
@@ -403,6 +421,17 @@ impl Source {
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
+    }
+
+    fn forget_unknown(&mut self) {
+        self.unknown.clear();
+        self.subject_transforms.iter_mut().for_each(|transform| transform.unknown.clear());
+        if let Some(external) = &mut self.external {
+            external.unknown.clear();
+        }
+        if let Some(consumer) = &mut self.consumer {
+            consumer.unknown.clear();
+        }
     }
 }
 
@@ -629,6 +658,21 @@ mod tests {
         let mut expected = newer;
         expected["max_msgs"] = json!(10);
         assert_eq!(serde_json::to_value(changed).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_this_version_does_not_know_is_for_whoever_has_sent_it() {
+        let transform = json!({"src": "a", "dest": "b", "future": 1});
+        let source = json!({"name": "O", "subject_transforms": [transform], "future": 1,
+            "external": {"api": "x", "deliver": "", "future": 1},
+            "consumer": {"name": "C", "deliver_subject": "d", "future": 1}});
+        let config =
+            decode(json!({"name": "S", "future": 1, "mirror": source, "sources": [source],
+            "placement": {"cluster": "c", "future": 1}, "republish": {"dest": "d", "future": 1},
+            "subject_transform": transform, "consumer_limits": {"future": 1}}));
+        let known = serde_json::to_string(&config.only_known()).unwrap();
+        assert!(!known.contains("future"), "{known}");
+        assert!(known.contains("\"mirror\"") && known.contains("\"consumer\""), "{known}");
     }
 
     #[test]

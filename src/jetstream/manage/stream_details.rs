@@ -4,8 +4,10 @@
 //! until there are as many as the server counts or a page has none. The rest of the reply is that of
 //! the last page.
 
+use super::paging::Paging;
 use super::stream_info::StreamInfo;
-use crate::callback::{Answer, Callback, State, answer};
+use super::streams::OnStream;
+use crate::callback::{Callback, State, answer};
 use crate::jetstream::api::{Api, ApiRequest};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
@@ -54,17 +56,14 @@ struct Pages {
     stream: String,
     details: StreamDetails,
     subjects: BTreeMap<String, u64>,
-    /// How many subjects have come. One that comes a second time, because others were added
-    /// meanwhile, counts again.
-    offset: u64,
-    answer: Answer<Result<StreamInfo, Error>>,
+    paging: Paging,
+    answer: OnStream,
 }
 
 impl Pages {
     fn next(mut self) {
-        let request = ApiRequest::stream_info(&self.stream);
-        let page = PageRequest { details: &self.details, offset: self.offset };
-        let request = request.and_then(|request| request.with(&page));
+        let page = PageRequest { details: &self.details, offset: self.paging.offset() };
+        let request = ApiRequest::stream_info(&self.stream).and_then(|request| request.with(&page));
         let api = self.api.clone();
         let on_page = move |state: &mut State, page: Result<StreamInfo, Error>| {
             let mut info = match page {
@@ -72,10 +71,14 @@ impl Pages {
                 Err(error) => return (self.answer)(state, Err(error)),
             };
             let subjects = std::mem::take(&mut info.state.subjects);
-            let is_last = subjects.is_empty();
-            self.offset += subjects.len() as u64;
+            let first = subjects.keys().next().map(String::as_str);
+            let is_last = self.paging.handle_page(subjects.len(), first, info.subjects_total);
             self.subjects.extend(subjects);
-            if is_last || self.offset >= info.subjects_total {
+            let is_last = match is_last {
+                Ok(is_last) => is_last,
+                Err(error) => return (self.answer)(state, Err(error)),
+            };
+            if is_last {
                 info.state.subjects = self.subjects;
                 return (self.answer)(state, Ok(info));
             }
@@ -83,6 +86,20 @@ impl Pages {
             Ok(())
         };
         api.read(request, Box::new(on_page));
+    }
+}
+
+impl Api {
+    pub(crate) fn stream_info_with(&self, stream: &str, details: &StreamDetails, answer: OnStream) {
+        let pages = Pages {
+            api: self.clone(),
+            stream: stream.to_owned(),
+            details: details.clone(),
+            subjects: BTreeMap::new(),
+            paging: Paging::default(),
+            answer,
+        };
+        pages.next();
     }
 }
 
@@ -101,14 +118,6 @@ impl<S: 'static> JetStream<S> {
         details: &StreamDetails,
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
-        let pages = Pages {
-            api: self.api().clone(),
-            stream: stream.to_owned(),
-            details: details.clone(),
-            subjects: BTreeMap::new(),
-            offset: 0,
-            answer: answer(self, callback),
-        };
-        pages.next();
+        self.api().stream_info_with(stream, details, answer(self, callback));
     }
 }

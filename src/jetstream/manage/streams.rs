@@ -2,13 +2,16 @@
 
 use super::stream_config::StreamConfig;
 use super::stream_info::StreamInfo;
-use crate::callback::{Callback, State, answer};
-use crate::jetstream::api::{ApiRequest, json_replies};
+use crate::callback::{Answer, Callback, State, answer};
+use crate::jetstream::api::{Api, ApiRequest, json_replies};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
 use serde_json::json;
 
 json_replies!(StreamInfo);
+
+/// The callback of a request whose reply is a stream's information.
+pub(crate) type OnStream = Answer<Result<StreamInfo, Error>>;
 
 impl ApiRequest {
     pub(crate) fn create_stream(config: &StreamConfig) -> Result<Self, Error> {
@@ -33,6 +36,60 @@ impl ApiRequest {
     }
 }
 
+impl Api {
+    pub(crate) fn create_stream(&self, config: &StreamConfig, answer: OnStream) {
+        self.put(config, ApiRequest::create_stream(&config.only_known()), answer);
+    }
+
+    pub(crate) fn update_stream(&self, config: &StreamConfig, answer: OnStream) {
+        self.put(config, ApiRequest::update_stream(config), answer);
+    }
+
+    pub(crate) fn create_or_update_stream(&self, config: &StreamConfig, answer: OnStream) {
+        let (api, wanted) = (self.clone(), config.clone());
+        let on_updated = move |state: &mut State, updated: Result<StreamInfo, Error>| match updated
+        {
+            Err(error) if error.is_not_found() => {
+                api.create_stream(&wanted, answer);
+                Ok(())
+            }
+            updated => answer(state, updated),
+        };
+        self.update_stream(config, Box::new(on_updated));
+    }
+
+    pub(crate) fn seal_stream(&self, stream: &str, answer: OnStream) {
+        self.change_stream(stream, |config| config.sealed(true), answer);
+    }
+
+    pub(crate) fn stream_info(&self, stream: &str, answer: OnStream) {
+        self.read(ApiRequest::stream_info(stream), answer);
+    }
+
+    pub(crate) fn delete_stream(&self, stream: &str, answer: Answer<Result<(), Error>>) {
+        self.call(ApiRequest::delete_stream(stream), answer);
+    }
+
+    /// Reads a stream's configuration and writes it back with a change.
+    fn change_stream(
+        &self,
+        stream: &str,
+        change: impl FnOnce(StreamConfig) -> StreamConfig + 'static,
+        answer: OnStream,
+    ) {
+        let api = self.clone();
+        let on_info = move |state: &mut State, info: Result<StreamInfo, Error>| match info {
+            Ok(mut info) => {
+                info.config.remove_server_metadata();
+                api.call(ApiRequest::update_stream(&change(info.config)), answer);
+                Ok(())
+            }
+            Err(error) => answer(state, Err(error)),
+        };
+        self.stream_info(stream, Box::new(on_info));
+    }
+}
+
 impl<S: 'static> JetStream<S> {
     /// Creates a stream. One that exists with the same configuration counts as created.
     ///
@@ -40,7 +97,9 @@ impl<S: 'static> JetStream<S> {
     /// [`Error::Api`] with 10058 if it exists with another configuration
     /// ([`Error::is_stream_name_in_use`]), 10065 if its subjects overlap another stream's, 10052
     /// if the configuration is not possible; [`Error::Unsupported`] if the server's API level is
-    /// lower than the [one that it needs](StreamConfig::required_level).
+    /// lower than the [one that it needs](StreamConfig::required_level); [`Error::MadeDifferently`] if
+    /// the server has created it otherwise than asked for: then it exists. That is also said of members
+    /// that this version does not know, which are left out.
     #[doc(alias = "CreateStream")]
     #[doc(alias = "AddStream")]
     pub fn create_stream(
@@ -48,8 +107,7 @@ impl<S: 'static> JetStream<S> {
         config: &StreamConfig,
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
-        let request = ApiRequest::create_stream(config);
-        self.put(config.required_level(), request, callback);
+        self.api().create_stream(config, answer(self, callback));
     }
 
     /// Changes a stream's configuration. All of it is replaced: start from the one that
@@ -57,15 +115,15 @@ impl<S: 'static> JetStream<S> {
     ///
     /// # Errors
     /// [`Error::is_not_found`] if there is no such stream; [`Error::Api`] with 10052 for a change
-    /// that is not possible; [`Error::Unsupported`] as of [`create_stream`](Self::create_stream).
+    /// that is not possible; [`Error::Unsupported`] and [`Error::MadeDifferently`] as of
+    /// [`create_stream`](Self::create_stream), though what this version does not know is sent back.
     #[doc(alias = "UpdateStream")]
     pub fn update_stream(
         &self,
         config: &StreamConfig,
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
-        let request = ApiRequest::update_stream(config);
-        self.put(config.required_level(), request, callback);
+        self.api().update_stream(config, answer(self, callback));
     }
 
     /// Creates a stream, or changes the configuration of the one that has its name: as
@@ -81,19 +139,7 @@ impl<S: 'static> JetStream<S> {
         config: &StreamConfig,
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
-        let (api, answer) = (self.api().clone(), answer(self, callback));
-        let requirement = config.required_level();
-        let create = ApiRequest::create_stream(config);
-        let on_updated = move |state: &mut State, updated: Result<StreamInfo, Error>| match updated
-        {
-            Err(error) if error.is_not_found() => {
-                api.put(requirement, create, answer);
-                Ok(())
-            }
-            updated => answer(state, updated),
-        };
-        let update = ApiRequest::update_stream(config);
-        self.api().put(requirement, update, Box::new(on_updated));
+        self.api().create_or_update_stream(config, answer(self, callback));
     }
 
     /// Seals a stream: it can only be read from now on, for good, and its messages do not expire any
@@ -110,16 +156,7 @@ impl<S: 'static> JetStream<S> {
         stream: &str,
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
-        let (api, answer) = (self.api().clone(), answer(self, callback));
-        let on_info = move |state: &mut State, info: Result<StreamInfo, Error>| match info {
-            Ok(mut info) => {
-                info.config.remove_server_metadata();
-                api.call(ApiRequest::update_stream(&info.config.sealed(true)), answer);
-                Ok(())
-            }
-            Err(error) => answer(state, Err(error)),
-        };
-        self.api().read(ApiRequest::stream_info(stream), Box::new(on_info));
+        self.api().seal_stream(stream, answer(self, callback));
     }
 
     /// Asks for a stream's configuration and state. Without an answer, as in an election, it is asked
@@ -133,7 +170,7 @@ impl<S: 'static> JetStream<S> {
         stream: &str,
         callback: impl Callback<S, JetStream<S>, Result<StreamInfo, Error>>,
     ) {
-        self.read(ApiRequest::stream_info(stream), callback);
+        self.api().stream_info(stream, answer(self, callback));
     }
 
     /// Deletes a stream with all that it stores.
@@ -146,6 +183,6 @@ impl<S: 'static> JetStream<S> {
         stream: &str,
         callback: impl Callback<S, JetStream<S>, Result<(), Error>>,
     ) {
-        self.call(ApiRequest::delete_stream(stream), callback);
+        self.api().delete_stream(stream, answer(self, callback));
     }
 }
