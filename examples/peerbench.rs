@@ -3,11 +3,13 @@
 //! The command line and the line of output are those of the peers that evnats is measured
 //! against: `pub` and `echo` publish COUNT messages of SIZE bytes, `sub` receives them from a
 //! feeder. `reqpipe`, `jspub`, `kvputpipe`, `kvgetpipe` and `kvgetpipeleader` keep WINDOW operations
-//! outstanding; `reqlat`, `jssync`, `kvput`, `kvget` and `kvgetleader` do one at a time, and their
+//! outstanding; `jsfast` ingests at the server's pace; `reqlat`, `jssync`, `kvput`, `kvget` and `kvgetleader` do one at a time, and their
 //! line has the latencies, too. Reads are direct, as the peers' are, unless the name ends in
 //! `leader`. Exit status 3: no such workload.
 
-use evnats::jetstream::{JetStream, PublishWindow, WindowOptions};
+use evnats::jetstream::{
+    FastIngest, IngestOptions, JetStream, PublishWindow, Storage, StreamConfig, WindowOptions,
+};
 use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, CommandError, Error, EventLoop, Options};
 use std::fmt::Write;
@@ -67,6 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let options = WindowOptions::new().max_outstanding(window);
             publish_in_window(&nats, &nats.jetstream().publish_window(options));
         }
+        "jsfast" => ingest(&nats, &nats.jetstream().fast_ingest(IngestOptions::new().flow(1000))),
         "kvput" | "kvputpipe" => {
             let kv = nats.jetstream().key_value("BENCH");
             let put = move |bench: &mut _, _: &_| put(bench, &kv);
@@ -215,6 +218,32 @@ fn publish_in_window(nats: &Client<Bench>, window: &PublishWindow<Bench>) {
     nats.on_connect(move |bench, _, _| {
         bench.start = Some(Usage::now());
         publish_more(bench, &window);
+    });
+}
+
+/// The same by fast ingest.
+fn ingest(nats: &Client<Bench>, ingest: &FastIngest<Bench>) {
+    let add_more = |bench: &mut Bench, ingest: &FastIngest<Bench>| {
+        while bench.sent < bench.count {
+            match ingest.add("bfast.data", &bench.payload) {
+                Ok(number) => bench.sent = number,
+                Err(_full) => return,
+            }
+        }
+        ingest.finish(|bench: &mut Bench, ingest, outcome| {
+            let report = outcome.expect("an acknowledgement");
+            assert!(report.is_fast, "the stream has to allow it");
+            bench.done = report.stored;
+            bench.finish(&ingest.client());
+        });
+    };
+    ingest.on_ready(add_more);
+    let ingest = ingest.clone();
+    let config = StreamConfig::new("BFAST").subjects(["bfast.>"]).storage(Storage::Memory);
+    nats.jetstream().create_stream(&config.allow_batched(true), move |bench, _, created| {
+        created.expect("a stream");
+        bench.start = Some(Usage::now());
+        add_more(bench, &ingest);
     });
 }
 

@@ -88,6 +88,11 @@ fn examples_show_what_they_promise() {
 }
 
 #[test]
+fn the_example_of_fast_ingest_loads_a_day() {
+    shows_by_itself("fast_ingest", &["86400 readings, 86400 of them stored"]);
+}
+
+#[test]
 fn the_example_of_schedules_shows_them() {
     let server = Server::start();
     evnats_harness::requires!(server, 2, 14);

@@ -12,6 +12,7 @@
 //! | operation | subjects, for the stream `S` and the consumer `C` |
 //! |---|---|
 //! | `publish`, `publish_window` | the subject itself; to say why nobody acknowledges: `$JS.API.STREAM.NAMES` |
+//! | `fast_ingest` | the subjects themselves; and to subscribe to `_INBOX.>` |
 //! | `schedule`, `cancel_schedule` | `$JS.API.STREAM.MSG.GET.S`, `…PURGE.S` |
 //! | `account_info` | `$JS.API.INFO` |
 //! | `create_stream`, `update_stream`, `stream_info` (also `_with`), `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |

@@ -28,7 +28,7 @@ impl<S, R, F> Session<S, R, F> {
     /// back.
     #[inline]
     pub fn publish(&mut self, message: OutgoingMessage<'_>) -> Result<(), CommandError> {
-        if let Some(reply) = message.reply {
+        if let Some(reply) = message.reply.filter(|_| !message.is_reply_known) {
             subject::check_literal(reply).map_err(CommandError::ReplySubject)?;
         }
         self.check_message(&message, message.reply.map_or(0, str::len))?;

@@ -10,6 +10,8 @@ use crate::wire::payload::Payload;
 pub struct OutgoingMessage<'a> {
     pub(super) subject: &'a str,
     pub(super) reply: Option<&'a str>,
+    /// The reply subject is known to be a literal one.
+    pub(super) is_reply_known: bool,
     pub(super) headers: Option<&'a HeaderMap>,
     pub(super) payload: Payload<'a>,
     pub(super) subject_rule: SubjectRule,
@@ -32,7 +34,14 @@ impl<'a> OutgoingMessage<'a> {
     #[must_use]
     pub fn new(subject: &'a str, payload: impl Into<Payload<'a>>) -> Self {
         let payload = payload.into();
-        Self { subject, reply: None, headers: None, payload, subject_rule: SubjectRule::Literal }
+        Self {
+            subject,
+            reply: None,
+            is_reply_known: false,
+            headers: None,
+            payload,
+            subject_rule: SubjectRule::Literal,
+        }
     }
 
     /// Whether there are no headers, and the subject is a literal one once it has been checked.
@@ -46,6 +55,16 @@ impl<'a> OutgoingMessage<'a> {
     #[must_use]
     pub fn reply(mut self, reply: &'a str) -> Self {
         self.reply = Some(reply);
+        self
+    }
+
+    /// Sets the reply subject, and leaves it unchecked, as [`with_known_subject`] does the subject.
+    ///
+    /// [`with_known_subject`]: Self::with_known_subject
+    #[must_use]
+    pub fn with_known_reply(mut self, reply: &'a str) -> Self {
+        self.reply = Some(reply);
+        self.is_reply_known = true;
         self
     }
 

@@ -5,15 +5,10 @@
 //! and no answer. The names of the streams with the subject tell the cases apart.
 
 use crate::callback::{Ran, State};
-use crate::jetstream::api::{Api, ApiRequest, json_replies};
+use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
-use crate::jetstream::wire::null_as_default;
 use evnats_protocol::RequestError;
-use serde::Deserialize;
-use serde_json::json;
 use std::time::Duration;
-
-json_replies!(Names);
 
 /// How long the answer may take. Whoever waits for it has waited long enough already.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -32,13 +27,6 @@ pub enum Unanswered {
     Stream(String),
     /// The question was not answered, or is not permitted.
     Unknown,
-}
-
-/// The streams that have a subject, of which one is enough.
-#[derive(Deserialize)]
-struct Names {
-    #[serde(default, deserialize_with = "null_as_default")]
-    streams: Vec<String>,
 }
 
 impl Unanswered {
@@ -71,17 +59,14 @@ impl Api {
         if self.port().server_info().is_none() {
             return self.port().defer(move |state| go_on(state, Unanswered::NotConnected));
         }
-        let request = ApiRequest::new("STREAM.NAMES".into()).with(&json!({ "subject": subject }));
-        let on_names = move |state: &mut State, names: Result<Names, Error>| {
+        let on_names = move |state: &mut State, names: Result<Vec<String>, Error>| {
             let unanswered = match names {
-                Ok(Names { mut streams }) => {
-                    streams.pop().map_or(Unanswered::NoStream, Unanswered::Stream)
-                }
+                Ok(mut names) => names.pop().map_or(Unanswered::NoStream, Unanswered::Stream),
                 Err(Error::NotAvailable | Error::NotEnabled(_)) => Unanswered::NoJetStream,
                 Err(_) => Unanswered::Unknown,
             };
             go_on(state, unanswered)
         };
-        self.with_timeout(PATIENCE).call(request, Box::new(on_names));
+        self.with_timeout(PATIENCE).stream_names(Some(subject), Box::new(on_names));
     }
 }

@@ -29,7 +29,6 @@ use std::time::Duration;
 const LEVEL: u32 = 4;
 /// The longest pause between two looks at the time.
 const TICK: Duration = Duration::from_secs(1);
-const NO_HEADERS: &HeaderMap = &HeaderMap::new();
 
 pub(super) type OnFinished =
     Box<dyn FnOnce(&mut State, &Rc<Ingest>, Result<IngestReport, Error>) -> Ran>;
@@ -225,7 +224,7 @@ impl Ingest {
             headers: headers.cloned(),
             payload: Bytes::copy_from_slice(&payload),
         });
-        let message = OutgoingMessage::new(subject, payload).headers(headers.unwrap_or(NO_HEADERS));
+        let message = message(subject, headers, payload);
         let operation = if is_first { Operation::Start } else { Operation::Append };
         let number = batch.machine.sent() + 1;
         match batch.publish(self.port(), message, number, operation) {
@@ -579,7 +578,7 @@ fn add_to_window(
     payload: Payload<'_>,
 ) -> Result<u64, Error> {
     let (number, shared) = window.admit(subject, &payload)?;
-    let message = OutgoingMessage::new(subject, payload).headers(headers.unwrap_or(NO_HEADERS));
+    let message = message(subject, headers, payload);
     let pending = Pending { number, subject: shared, done: Done::Quiet };
     window.send(message, window.timeout(), pending);
     Ok(number)
@@ -587,4 +586,16 @@ fn add_to_window(
 
 fn full(payload: Payload<'_>, outstanding: usize) -> Error {
     Error::WindowFull { payload: payload.given_back(), outstanding }
+}
+
+fn message<'a>(
+    subject: &'a str,
+    headers: Option<&'a HeaderMap>,
+    payload: Payload<'a>,
+) -> OutgoingMessage<'a> {
+    let message = OutgoingMessage::new(subject, payload);
+    match headers {
+        Some(headers) => message.headers(headers),
+        None => message,
+    }
 }
