@@ -22,7 +22,7 @@ use evnats::{Frame, HeaderMap};
 use evnats_harness::requires;
 use evnats_protocol::ClientOp;
 use std::time::{Duration, SystemTime};
-use support::{Log, run, server, unique};
+use support::{Log, level, run, server, unique};
 
 type Js = JetStream<Log>;
 
@@ -529,18 +529,6 @@ fn a_priority_group_is_unpinned() {
             Ok(())
         });
     });
-}
-
-/// The server's level, as its version has it.
-fn level() -> u32 {
-    let version = server().version();
-    match (version.major, version.minor) {
-        (2, ..=10) => 0,
-        (2, 11) => 1,
-        (2, 12) => 2,
-        (2, 13 | 14) => 4,
-        _ => 5,
-    }
 }
 
 /// Writes down where each request to the API goes, without its prefix.

@@ -1,6 +1,7 @@
 //! What can go wrong in JetStream.
 
 use super::api_error::{ApiError, ErrorCode};
+use super::batch_error::BatchError;
 use super::envelope::ResponseError;
 use super::publish::option_error::OptionError;
 use crate::error::{self, LayerError, sealed};
@@ -151,6 +152,23 @@ pub enum Error {
     /// over. A new handle begins anew.
     #[error("the stream was created again since it was looked up")]
     StreamRecreated,
+    /// The server does not know what the message was meant to be, and has stored it as it stores
+    /// every other message.
+    #[error(
+        "stored as an ordinary message, at {sequence} in the stream {stream:?}, by a server without \
+         {feature}"
+    )]
+    StoredAsOrdinary {
+        /// What the server lacks, by the name of the call.
+        feature: &'static str,
+        /// The stream that has stored the message.
+        stream: String,
+        /// Its sequence there.
+        sequence: u64,
+    },
+    /// An atomic batch was not stored.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
     /// An ordered consumer ended for good.
     #[error(transparent)]
     Ordered(#[from] OrderedError),
@@ -245,18 +263,14 @@ impl Error {
 
     /// Whether there was no answer in time. Then the outcome is unknown.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::Request(RequestError::Timeout))
+        matches!(self.request(), Some(RequestError::Timeout))
     }
 
     /// Whether the client is over, or draining.
     pub fn is_closed(&self) -> bool {
-        matches!(
-            self,
-            Self::Closed
-                | Self::Request(RequestError::Command(
-                    CommandError::Closed | CommandError::Draining
-                ))
-        )
+        use CommandError::{Closed, Draining};
+        matches!(self, Self::Closed)
+            || matches!(self.request(), Some(RequestError::Command(Closed | Draining)))
     }
 
     /// Whether nobody listens: no stream on the subject that was published to, nobody on the API.
@@ -273,6 +287,7 @@ impl Error {
         match self {
             Self::Request(RequestError::Timeout | RequestError::OutcomeUnknown)
             | Self::Unacknowledged { .. }
+            | Self::Batch(BatchError::OutcomeUnknown(_))
             | Self::Malformed(_) => true,
             Self::Api(error) => error.err_code() == ErrorCode::DUPLICATE_IN_PROCESS,
             _ => false,
@@ -281,7 +296,7 @@ impl Error {
 
     /// Whether the server does not permit it.
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::InboxDenied | Self::Request(RequestError::Denied(_)))
+        matches!(self, Self::InboxDenied) || matches!(self.request(), Some(RequestError::Denied(_)))
     }
 
     /// Whether the same call may well succeed a moment later: there is no leader at the moment, no
@@ -295,8 +310,10 @@ impl Error {
             | Self::Unacknowledged { stream: Some(_), .. }
             | Self::TooManyRequests(_)
             | Self::WindowFull { .. } => true,
-            Self::Request(error) => error::Error::Request(error.clone()).is_temporary(),
-            _ => false,
+            Self::Batch(error) if error.api().is_some_and(ApiError::is_temporary) => true,
+            _ => self
+                .request()
+                .is_some_and(|error| error::Error::Request(error.clone()).is_temporary()),
         }
     }
 
@@ -309,6 +326,16 @@ impl Error {
             | Self::Ordered(OrderedError::StreamNotFound(error) | OrderedError::Rejected(error)) => {
                 Some(error)
             }
+            Self::Batch(error) => error.api(),
+            _ => None,
+        }
+    }
+
+    /// The request that has failed, if that is the reason.
+    fn request(&self) -> Option<&RequestError> {
+        match self {
+            Self::Request(error) => Some(error),
+            Self::Batch(error) => error.request(),
             _ => None,
         }
     }
@@ -391,10 +418,9 @@ impl LayerError for Error {
 
     fn request_error(&self) -> Option<&RequestError> {
         match self {
-            Self::Request(error) => Some(error),
             Self::Unacknowledged { .. } => Some(&RequestError::Timeout),
             error if error.is_no_responders() => Some(&RequestError::NoResponders),
-            _ => None,
+            error => error.request(),
         }
     }
 

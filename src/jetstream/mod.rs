@@ -12,6 +12,7 @@
 //! | operation | subjects, for the stream `S` and the consumer `C` |
 //! |---|---|
 //! | `publish`, `publish_window` | the subject itself; to say why nobody acknowledges: `$JS.API.STREAM.NAMES` |
+//! | `atomic_batch` | the subject itself |
 //! | `schedule`, `cancel_schedule` | `$JS.API.STREAM.MSG.GET.S`, `…PURGE.S` |
 //! | `account_info` | `$JS.API.INFO` |
 //! | `create_stream`, `update_stream`, `stream_info` (also `_with`), `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |
@@ -56,6 +57,7 @@
 
 mod api;
 mod api_error;
+mod batch_error;
 mod consume;
 mod consumer;
 mod creation;
@@ -75,6 +77,7 @@ pub(crate) mod time;
 pub(crate) mod wire;
 
 pub use api_error::{ApiError, ErrorCode};
+pub use batch_error::BatchError;
 pub use consumer::Consumer;
 pub use error::{Error, OrderedError, Stall};
 pub use handle::JetStream;
@@ -82,9 +85,9 @@ pub use level::Requirement;
 // whatever management names, so that an endpoint of the API is added in one place
 pub use manage::*;
 pub use publish::{
-    FastIngest, IngestGap, IngestOptions, IngestRefusal, IngestReport, OptionError, PubAck,
-    PublishFailure, PublishOptions, PublishWindow, Schedule, ScheduleError, Scheduled, Stalled,
-    Timing, Ttl, Unanswered, WindowOptions, WindowReport,
+    AtomicBatch, FastIngest, IngestGap, IngestOptions, IngestRefusal, IngestReport, OptionError,
+    PubAck, PublishFailure, PublishOptions, PublishWindow, Schedule, ScheduleError, Scheduled,
+    Stalled, Timing, Ttl, Unanswered, WindowOptions, WindowReport,
 };
 pub use stream::Stream;
 

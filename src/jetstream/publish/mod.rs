@@ -1,5 +1,6 @@
 //! Publishing to streams: every message is acknowledged, or there is an error that says why not.
 
+mod batch;
 mod diagnosis;
 mod ingest;
 mod one;
@@ -10,6 +11,7 @@ mod schedule;
 mod ttl;
 mod window;
 
+pub use batch::AtomicBatch;
 pub use diagnosis::Unanswered;
 pub use ingest::{FastIngest, IngestGap, IngestOptions, IngestRefusal, IngestReport};
 pub(crate) use one::acknowledged_sequence;
