@@ -166,6 +166,17 @@ pub enum Error {
         /// Its sequence there.
         sequence: u64,
     },
+    /// What is stored on a subject is no counter's value.
+    #[error("the message at {sequence} on {subject:?} is no counter's")]
+    NotACounter {
+        /// The subject.
+        subject: String,
+        /// The sequence of the message.
+        sequence: u64,
+    },
+    /// What should be a whole number is none.
+    #[error("not a whole number: {0:?}")]
+    InvalidNumber(String),
     /// An atomic batch was not stored.
     #[error(transparent)]
     Batch(#[from] BatchError),

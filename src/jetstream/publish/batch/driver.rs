@@ -40,6 +40,8 @@ impl Driver {
     pub(super) fn add(self: &Rc<Self>, message: Draft) -> Result<(), Error> {
         self.with_machine(|machine| machine.add(message))?;
         self.advance();
+        // the message may need what the server lacks
+        self.finish_later();
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use super::machine::{Draft, Machine, Step};
 use crate::jetstream::batch_error::BatchError;
 use crate::jetstream::error::Error;
+use crate::jetstream::level::Requirement;
 use bytes::Bytes;
 use evnats_protocol::{CommandError, HeaderMap, RequestError, ServerError};
 use proptest::prelude::*;
@@ -131,6 +132,18 @@ fn an_end_without_a_message_needs_a_server_that_knows_it() {
     batch.commit_with_end(Duration::ZERO);
     assert_eq!(failure(&batch), BatchError::Empty.into());
     assert!(batch.poll().is_none());
+}
+
+#[test]
+fn a_message_that_needs_more_than_the_server_has_ends_the_batch() {
+    let mut batch = with(Some(2), 1);
+    sent(&mut batch);
+    batch.handle_reply(1, Ok(b""));
+    let requirement = Some(Requirement::new(4, "schedule"));
+    batch.add(Draft { requirement, ..draft("x") }).expect("room");
+    assert!(batch.poll().is_none());
+    let unsupported = Error::Unsupported { feature: "schedule", needs: 4, has: 2 };
+    assert_eq!(failure(&batch), unsupported);
 }
 
 #[test]
