@@ -64,6 +64,7 @@ mod creation;
 mod envelope;
 mod error;
 mod error_code;
+mod exchange;
 mod handle;
 mod joined;
 mod level;
@@ -80,6 +81,7 @@ pub use api_error::{ApiError, ErrorCode};
 pub use batch_error::BatchError;
 pub use consumer::Consumer;
 pub use error::{Error, OrderedError, Stall};
+pub use exchange::ApiExchange;
 pub use handle::JetStream;
 pub use level::Requirement;
 // whatever management names, so that an endpoint of the API is added in one place
