@@ -27,8 +27,14 @@ pub enum Error {
     NotEnabled(#[source] ApiError),
     /// Nobody has stored what was published, which is certain: no stream has the subject, or the
     /// stream that has it is without a leader at the moment.
-    #[error("nobody has stored it: no stream has this subject, or its stream has no leader now")]
-    NotStored,
+    #[error(
+        "nobody has stored it, because {}: no stream has it, or its stream has no leader now",
+        nobody_listens(.subject)
+    )]
+    NotStored {
+        /// The subject, if the server names it (2.15).
+        subject: Option<Box<str>>,
+    },
     /// Nobody has stored what was published, which is certain: no stream has the subject.
     #[error("no stream has the subject {subject:?}: nobody has stored it")]
     NoStream {
@@ -288,7 +294,10 @@ impl Error {
     pub fn is_no_responders(&self) -> bool {
         matches!(
             self,
-            Self::NotStored | Self::NoStream { .. } | Self::NoLeader { .. } | Self::NotAvailable
+            Self::NotStored { .. }
+                | Self::NoStream { .. }
+                | Self::NoLeader { .. }
+                | Self::NotAvailable
         )
     }
 
@@ -316,7 +325,7 @@ impl Error {
         match self {
             Self::Api(error) => error.is_temporary(),
             Self::NotAvailable
-            | Self::NotStored
+            | Self::NotStored { .. }
             | Self::NoLeader { .. }
             | Self::Unacknowledged { stream: Some(_), .. }
             | Self::TooManyRequests(_)
@@ -362,7 +371,7 @@ impl Error {
     /// An API request that got no reply; the API always has a responder.
     pub(crate) fn from_api_request(error: RequestError) -> Self {
         match error {
-            RequestError::NoResponders => Self::NotAvailable,
+            RequestError::NoResponders { .. } => Self::NotAvailable,
             error => Self::Request(error),
         }
     }
@@ -381,6 +390,11 @@ fn unacknowledged(stream: Option<&str>) -> String {
         ),
         None => "no stream has the subject, and whoever subscribes to it does not answer".into(),
     }
+}
+
+/// Why nobody has stored what was published.
+fn nobody_listens(subject: &Option<Box<str>>) -> RequestError {
+    RequestError::NoResponders { subject: subject.clone() }
 }
 
 /// The first server that has an API level, for people.
@@ -430,7 +444,9 @@ impl LayerError for Error {
     fn request_error(&self) -> Option<&RequestError> {
         match self {
             Self::Unacknowledged { .. } => Some(&RequestError::Timeout),
-            error if error.is_no_responders() => Some(&RequestError::NoResponders),
+            error if error.is_no_responders() => {
+                Some(&RequestError::NoResponders { subject: None })
+            }
             error => error.request(),
         }
     }

@@ -300,7 +300,7 @@ impl Machine {
             }
             // the commit's own outcome tells
             _ if may_have_arrived && self.is_commit_sent() => {}
-            RequestError::NoResponders => self.fail(publish_error(error)),
+            RequestError::NoResponders { .. } => self.fail(publish_error(error)),
             error => self.fail(BatchError::Lost(error)),
         }
     }

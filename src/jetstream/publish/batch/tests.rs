@@ -178,7 +178,7 @@ fn what_is_certain_about_a_failure_is_said() {
         (RequestError::Timeout, unknown(RequestError::Timeout)),
         (RequestError::OutcomeUnknown, unknown(RequestError::OutcomeUnknown)),
         (RequestError::NeverSent, lost(RequestError::NeverSent)),
-        (RequestError::NoResponders, Error::NotStored),
+        (RequestError::NoResponders { subject: None }, Error::NotStored { subject: None }),
         (denied(), lost(denied())),
     ] {
         let mut batch = with(Some(5), 1);
