@@ -114,7 +114,7 @@ impl<S: 'static> AtomicBatch<S> {
     ///
     /// # Errors
     /// [`Error::Batch`]: the stream refuses, or a message did not get through; only with
-    /// [`BatchError::OutcomeUnknown`] it may be stored. [`Error::NotStored`]: no stream has the subject
+    /// [`OutcomeUnknown`](crate::jetstream::BatchError::OutcomeUnknown) it may be stored. [`Error::NotStored`]: no stream has the subject
     /// of a message. [`Error::Unsupported`], or [`Error::StoredAsOrdinary`] if the server would not
     /// tell that it is too old.
     pub fn commit<'a>(
@@ -131,7 +131,8 @@ impl<S: 'static> AtomicBatch<S> {
     /// Commits what was added, without another message (server 2.14).
     ///
     /// # Errors
-    /// As [`commit`](Self::commit). [`BatchError::Empty`]: nothing was added.
+    /// As [`commit`](Self::commit). [`BatchError::Empty`](crate::jetstream::BatchError::Empty): nothing was
+    /// added.
     pub fn commit_with_end(self, callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>) {
         let timeout = self.js.api().timeout();
         let answer = answer(&self.js, callback);
