@@ -7,7 +7,7 @@ use evnats::jetstream::{
     ReadFrom, StreamConfig,
 };
 use evnats::{Client, EventLoop};
-use evnats_harness::{Server, requires};
+use evnats_harness::{Cluster, Server, requires};
 use std::time::Duration;
 use support::{Log, fail, finish, finish_with, level, run, run_with, server, turn_until, unique};
 
@@ -406,6 +406,117 @@ fn a_subject_that_is_none_costs_the_batch_nothing() {
         });
     });
     assert_eq!(log, ["1 stored"]);
+}
+
+/// While a batch is being stored, a reader sees nothing of it, or everything.
+#[test]
+fn readers_see_a_batch_as_a_whole() {
+    requires!(server(), 2, 12);
+    const MESSAGES: u64 = 500;
+    fn read_until_stored(js: &Js, stream: &'static str) {
+        let all = format!("{stream}.>");
+        let last = MessageQuery::LastBySubject(&all);
+        js.stored_message(stream, last, ReadFrom::Leader, move |log: &mut Log, js, read| {
+            let seen = read.map(|message| message.sequence());
+            let is_stored = match seen {
+                Err(error) => {
+                    assert!(error.is_not_found(), "{error}");
+                    log.push("nothing".into());
+                    false
+                }
+                Ok(sequence) => {
+                    log.push(sequence.to_string());
+                    true
+                }
+            };
+            match is_stored {
+                true => js.client().close(),
+                false => read_until_stored(js, stream),
+            }
+        });
+    }
+    let stream: &'static str = unique("S").leak();
+    let event_loop = EventLoop::new().expect("an event loop");
+    let [writer, reader] = [(); 2].map(|()| event_loop.connect(server().url()).expect("a client"));
+    let config = StreamConfig::new(stream).subjects([format!("{stream}.>")]).allow_atomic(true);
+    writer.jetstream().create_stream(&config, move |_: &mut Log, js, created| {
+        created.expect("a stream");
+        read_until_stored(&reader.jetstream(), stream);
+        let batch = js.atomic_batch();
+        for number in 1..MESSAGES {
+            batch.add(&format!("{stream}.{number}"), "x", &options()).expect("room");
+        }
+        batch.commit(&format!("{stream}.last"), "x", &options(), |_, js, stored| {
+            assert_eq!(stored.expect("stored").sequence, MESSAGES);
+            js.client().close();
+        });
+    });
+    let mut log = finish(&event_loop);
+    assert_eq!(log.pop(), Some(MESSAGES.to_string()), "the first that is seen is everything");
+    assert!(!log.is_empty() && log.iter().all(|line| line == "nothing"), "{log:?}");
+}
+
+/// What a stream's leader has of a batch is its own; the next one knows nothing of it.
+#[test]
+fn a_batch_whose_stream_gets_another_leader_has_stored_nothing() {
+    requires!(server(), 2, 12);
+    let cluster = Cluster::start();
+    let event_loop = EventLoop::new().expect("an event loop");
+    let nats = event_loop.connect(cluster.server(0).url()).expect("a client");
+    let js = nats.jetstream();
+    let mut log = Log::new();
+    let config = StreamConfig::new("S").subjects(["a"]).allow_atomic(true).num_replicas(3);
+    js.create_stream(&config, |log: &mut Log, _, created| {
+        created.expect("a stream");
+        log.push("created".into());
+    });
+    let until = |log: &mut Log, what: &'static str| {
+        turn_until(&event_loop, log, what, |log| log.iter().any(|line| line == what));
+    };
+    until(&mut log, "created");
+    // replicated, it is stored as a whole as on one server
+    let batch = js.atomic_batch();
+    batch.add("a", "x", &options()).expect("room");
+    batch.commit("a", "x", &options(), |log: &mut Log, _, stored| {
+        assert_eq!(stored.expect("stored").batch_size, Some(2));
+        log.push("stored".into());
+    });
+    until(&mut log, "stored");
+    let batch = js.atomic_batch();
+    batch.add("a", "x", &options()).expect("room");
+    js.publish("a", "x", |log: &mut Log, _, stored| {
+        assert_eq!(stored.expect("behind the first one").sequence, 3);
+        log.push("taken".into());
+    });
+    until(&mut log, "taken");
+    nats.request("$JS.API.STREAM.LEADER.STEPDOWN.S", "", |log: &mut Log, _, reply| {
+        assert!(reply.expect("an answer").text().contains("true"));
+        log.push("stepped down".into());
+    });
+    until(&mut log, "stepped down");
+    publish_until_stored(&js);
+    until(&mut log, "led again");
+    batch.commit("a", "x", &options(), |log: &mut Log, js, stored| {
+        let error = batch_error(stored);
+        assert!(matches!(error, BatchError::Incomplete(_)), "{error:?}");
+        log.clear();
+        count_and_end(js, "S");
+    });
+    turn_until(&event_loop, &mut log, "the count", |log| log.len() == 1);
+    assert_eq!(log, ["4 stored"], "three before, and one by the next leader");
+    finish_with(&event_loop, &mut log);
+}
+
+/// Publishes one message, as often as it takes for a leader to store it.
+fn publish_until_stored(js: &Js) {
+    let once = options().message_id("once");
+    js.publish_with("a", "x", &once, |log: &mut Log, js, stored| match stored {
+        Ok(_) => log.push("led again".into()),
+        Err(error) => {
+            assert!(error.is_temporary(), "{error}");
+            js.set_timer(Duration::from_millis(20), |_, js| publish_until_stored(js));
+        }
+    });
 }
 
 /// A test whose server goes away in the middle of a batch.
