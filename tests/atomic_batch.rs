@@ -6,8 +6,9 @@ use evnats::jetstream::{
     AtomicBatch, BatchError, Error, ErrorCode, JetStream, MessageQuery, PubAck, PublishOptions,
     ReadFrom, StreamConfig,
 };
-use evnats::{Client, EventLoop};
+use evnats::{Client, EventLoop, Frame};
 use evnats_harness::{Cluster, Server, requires};
+use evnats_protocol::ClientOp;
 use std::time::Duration;
 use support::{Log, fail, finish, finish_with, level, run, run_with, server, turn_until, unique};
 
@@ -370,23 +371,33 @@ fn a_batch_that_the_server_has_given_up_says_so_with_its_next_message() {
     assert_eq!(log, ["0 stored"]);
 }
 
+/// Nor is anything of it sent that waits.
 #[test]
 fn a_batch_that_is_dropped_stores_nothing() {
     requires!(server(), 2, 12);
     let log = with_stream(|_, js, stream| {
+        let subject = format!("{stream}.given_up");
+        let is_of_it = subject.clone();
+        js.client().on_frame(move |log: &mut Log, _, frame| {
+            if let Frame::Out(ClientOp::Publish(message)) = frame
+                && message.subject() == is_of_it
+            {
+                log.push("sent".into());
+            }
+        });
         let batch = js.atomic_batch();
         batch.on_failed(|_, _, error| fail(format!("the program has given it up: {error}")));
         for _ in 0..10 {
-            batch.add(&format!("{stream}.a"), "x", &options()).expect("room");
+            batch.add(&subject, "x", &options()).expect("room");
         }
         batch.abandon();
-        let js = js.clone();
-        js.client().clone().flush(move |_, _, flushed| {
-            flushed.expect("flushed");
-            count_and_end(&js, stream);
+        let next = js.atomic_batch();
+        next.commit(&format!("{stream}.a"), "x", &options(), move |_, js, stored| {
+            assert_eq!(stored.expect("stored").sequence, 1);
+            count_and_end(js, stream);
         });
     });
-    assert_eq!(log, ["0 stored"]);
+    assert_eq!(log, ["sent", "1 stored"], "the first message had gone already");
 }
 
 #[test]
@@ -466,14 +477,14 @@ fn a_batch_whose_stream_gets_another_leader_has_stored_nothing() {
     let js = nats.jetstream();
     let mut log = Log::new();
     let config = StreamConfig::new("S").subjects(["a"]).allow_atomic(true).num_replicas(3);
-    js.create_stream(&config, |log: &mut Log, _, created| {
+    js.create_stream(&config, |_, js, created| {
         created.expect("a stream");
-        log.push("created".into());
+        publish_until_stored(js, "led");
     });
     let until = |log: &mut Log, what: &'static str| {
         turn_until(&event_loop, log, what, |log| log.iter().any(|line| line == what));
     };
-    until(&mut log, "created");
+    until(&mut log, "led");
     // replicated, it is stored as a whole as on one server
     let batch = js.atomic_batch();
     batch.add("a", "x", &options()).expect("room");
@@ -485,7 +496,7 @@ fn a_batch_whose_stream_gets_another_leader_has_stored_nothing() {
     let batch = js.atomic_batch();
     batch.add("a", "x", &options()).expect("room");
     js.publish("a", "x", |log: &mut Log, _, stored| {
-        assert_eq!(stored.expect("behind the first one").sequence, 3);
+        assert_eq!(stored.expect("behind the first one").sequence, 4);
         log.push("taken".into());
     });
     until(&mut log, "taken");
@@ -494,7 +505,7 @@ fn a_batch_whose_stream_gets_another_leader_has_stored_nothing() {
         log.push("stepped down".into());
     });
     until(&mut log, "stepped down");
-    publish_until_stored(&js);
+    publish_until_stored(&js, "led again");
     until(&mut log, "led again");
     batch.commit("a", "x", &options(), |log: &mut Log, js, stored| {
         let error = batch_error(stored);
@@ -503,18 +514,18 @@ fn a_batch_whose_stream_gets_another_leader_has_stored_nothing() {
         count_and_end(js, "S");
     });
     turn_until(&event_loop, &mut log, "the count", |log| log.len() == 1);
-    assert_eq!(log, ["4 stored"], "three before, and one by the next leader");
+    assert_eq!(log, ["5 stored"], "four before, and one by the next leader");
     finish_with(&event_loop, &mut log);
 }
 
-/// Publishes one message, as often as it takes for a leader to store it.
-fn publish_until_stored(js: &Js) {
-    let once = options().message_id("once");
-    js.publish_with("a", "x", &once, |log: &mut Log, js, stored| match stored {
-        Ok(_) => log.push("led again".into()),
+/// Publishes one message, as often as it takes for a leader to store it, and says so.
+fn publish_until_stored(js: &Js, line: &'static str) {
+    let once = options().message_id(line);
+    js.publish_with("a", "x", &once, move |log: &mut Log, js, stored| match stored {
+        Ok(_) => log.push(line.into()),
         Err(error) => {
             assert!(error.is_temporary(), "{error}");
-            js.set_timer(Duration::from_millis(20), |_, js| publish_until_stored(js));
+            js.set_timer(Duration::from_millis(20), move |_, js| publish_until_stored(js, line));
         }
     });
 }

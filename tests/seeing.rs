@@ -10,6 +10,7 @@ use evnats::trace::{
 use evnats::{EventLoop, HeaderMap, OutgoingMessage};
 use evnats_harness::{Cluster, Server, requires};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::time::Duration;
 use support::{Log, fail, level, run, run_with, server, turn_until, unique};
 
@@ -141,6 +142,28 @@ fn a_hook_that_panics_or_fails_harms_nothing() {
     assert_eq!(log, ["true"; 3]);
     nats.close();
     support::finish_with(&event_loop, &mut log);
+}
+
+/// Also if it holds what holds it.
+#[test]
+fn a_hook_goes_with_its_loop_and_none_is_kept_after_that() {
+    let event_loop = EventLoop::<Log>::new().expect("an event loop");
+    let js = event_loop.connect(server().url()).expect("a client").jetstream();
+    let kept = Rc::new(());
+    let hook = || {
+        let held = (kept.clone(), js.clone());
+        move |_: &mut Log, _: &JetStream<Log>, _: &ApiExchange| {
+            let _ = &held;
+        }
+    };
+    js.on_api(hook());
+    assert_eq!(Rc::strong_count(&kept), 2);
+    js.on_api(hook());
+    assert_eq!(Rc::strong_count(&kept), 2, "the first one was replaced");
+    drop(event_loop);
+    assert_eq!(Rc::strong_count(&kept), 1);
+    js.on_api(hook());
+    assert_eq!(Rc::strong_count(&kept), 1);
 }
 
 /// What a trace has told, a line for each step.

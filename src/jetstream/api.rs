@@ -11,7 +11,7 @@ use super::exchange::{ApiExchange, Exchanges, ExchangesOfClient};
 use super::name::check_name;
 use super::publish::pub_ack::{KnownAck, PubAck};
 use crate::callback::{Answer, Ran, State};
-use crate::client::{Port, Reply};
+use crate::client::{OnReply, Port, Reply};
 use evnats_protocol::{HeaderMap, OutgoingMessage, RequestError};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -29,8 +29,6 @@ const READ_ATTEMPTS: u32 = 4;
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// The pause after a refusal that may be over a moment later.
 const READ_PAUSE: Duration = Duration::from_millis(200);
-
-type OnReply = Box<dyn FnOnce(&mut State, Reply<'_>) -> Ran>;
 
 /// The way to JetStream. Clones are the same.
 #[derive(Clone)]
@@ -306,20 +304,25 @@ impl Api {
         patience: Duration,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        if self.0.exchanges.are_watched() && self.is_operation(message.subject()) {
-            return self.send_watched(message, patience, Box::new(callback));
+        let callback =
+            Box::new(|state: &mut State, _: &Port, reply: Reply<'_>| callback(state, reply));
+        match self.0.exchanges.are_watched() {
+            false => self.port().request_boxed(message, patience, callback),
+            true => self.send_watched(message, patience, callback),
         }
-        self.port().request(message, patience, |state, _, reply| callback(state, reply));
     }
 
     #[cold]
     fn send_watched(&self, message: OutgoingMessage<'_>, patience: Duration, callback: OnReply) {
+        if !self.is_operation(message.subject()) {
+            return self.port().request_boxed(message, patience, callback);
+        }
         let (api, exchange) = (self.clone(), ApiExchange::begin(&message));
         let begun = self.port().now();
         self.port().request(message, patience, move |state, port, reply| {
             let exchange = exchange.answered(&reply, port.now() - begun);
             // whoever waits for the answer is not to lose it to a hook that panics
-            let ran = callback(state, reply);
+            let ran = callback(state, port, reply);
             ran.and(api.0.exchanges.show(state, &api, &exchange))
         });
     }

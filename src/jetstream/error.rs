@@ -278,7 +278,8 @@ impl Error {
         self.api().is_some_and(ApiError::is_stream_name_in_use)
     }
 
-    /// Whether there was no answer in time. Then the outcome is unknown.
+    /// Whether there was no answer in time. Then the outcome is unknown, unless it is a message of a
+    /// batch that was not to be committed yet.
     pub fn is_timeout(&self) -> bool {
         matches!(self.request(), Some(RequestError::Timeout))
     }

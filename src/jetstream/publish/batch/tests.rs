@@ -9,7 +9,7 @@ use evnats_protocol::{CommandError, HeaderMap, RequestError, ServerError};
 use proptest::prelude::*;
 use std::time::Duration;
 
-const LIMIT: usize = 10_000;
+const LIMIT: usize = 20_000;
 const ACK: &[u8] = br#"{"stream":"S","seq":7,"batch":"id","count":3}"#;
 const REFUSED: &[u8] =
     br#"{"error":{"code":400,"err_code":10199,"description":"atomic publish batch is too large: 5"}}"#;
@@ -17,7 +17,7 @@ const REFUSED: &[u8] =
 fn draft(payload: &str) -> Draft {
     Draft {
         subject: "s".into(),
-        headers: HeaderMap::new().with("Own", "1"),
+        headers: HeaderMap::new().with("Nats-Batch-Id", "another"),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
         timeout: Duration::from_secs(5),
         requirement: None,
