@@ -20,27 +20,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (url, _server) = evnats_harness::url_or_server()?;
     let event_loop = EventLoop::<()>::new()?;
     let js = event_loop.connect(url)?.jetstream();
-    for region in REGIONS {
-        js.create_stream(&counters(region), move |_, _, created| {
-            println!("{} counts", created?.config.name);
-            Ok(())
-        });
-    }
-    // the same subject in all of them, behind the name of the stream
-    let source = |region| {
-        let renamed = SubjectTransform::new(format!("{region}.>"), format!("{SUM}.>"));
-        Source::new(region).subject_transforms([renamed])
-    };
-    js.create_stream(&counters(SUM).sources(REGIONS.map(source)), |_, js, created| {
-        println!("{} adds up", created?.config.name);
-        count(js)
-    });
+    create_streams(&js, vec![sums(), counters(REGIONS[1]), counters(REGIONS[0])]);
     event_loop.run(&mut ())?;
     Ok(())
 }
 
 fn counters(stream: &str) -> StreamConfig {
     StreamConfig::new(stream).subjects([format!("{stream}.>")]).allow_msg_counter(true)
+}
+
+/// A stream that has the counters of the others, behind its own name.
+fn sums() -> StreamConfig {
+    let source = |region| {
+        let renamed = SubjectTransform::new(format!("{region}.>"), format!("{SUM}.>"));
+        Source::new(region).subject_transforms([renamed])
+    };
+    counters(SUM).sources(REGIONS.map(source))
+}
+
+/// One after the other, the last one first.
+fn create_streams(js: &Js, mut streams: Vec<StreamConfig>) {
+    let Some(config) = streams.pop() else { return };
+    js.create_stream(&config, move |_, js, created| {
+        println!("{} counts", created?.config.name);
+        if streams.is_empty() {
+            return count(js);
+        }
+        create_streams(js, streams);
+        Ok(())
+    });
 }
 
 fn count(js: &Js) -> evnats::Result {

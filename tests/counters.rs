@@ -113,28 +113,36 @@ fn a_stream_that_sources_counters_tells_what_has_come_from_where() {
     let [eu, us, all] = names;
     let _: Log = run(|nats| {
         let js = nats.jetstream();
-        for region in [eu, us] {
-            js.create_stream(&counters(region), |_, _, created| assert!(created.is_ok()));
-            js.counter_add(&format!("{region}.hits"), 10, |_, _, _| {});
-        }
         let source = |region: &str| {
             let transform = SubjectTransform::new(format!("{region}.>"), format!("{all}.>"));
             Source::new(region).subject_transforms([transform])
         };
         let config = counters(all).sources([source(eu), source(us)]);
-        js.create_stream(&config, move |_, js: &Js, created| {
-            created.expect("a stream of sums");
-            js.counter_add(&format!("{all}.hits"), 1000, |_, _, _| {});
-            js.counter_add(&format!("{eu}.hits"), 7, move |_, js, value| {
-                let eu_value = value.expect("added");
-                js.counter_add(&format!("{us}.hits"), -3, move |_, js, value| {
-                    let us_value = value.expect("added");
-                    let expected = [(eu, eu_value), (us, us_value)].map(|(region, value)| {
-                        (region.to_owned(), [(format!("{region}.hits"), value)].into())
-                    });
-                    read_until_sourced(js, all, expected.into());
+        // the server makes several at once, so each one waits for the one before it
+        js.create_stream(&counters(eu), move |_, js: &Js, created| {
+            created.expect("a stream");
+            js.create_stream(&counters(us), move |_, js, created| {
+                created.expect("a stream");
+                js.create_stream(&config, move |_, js, created| {
+                    created.expect("a stream of sums");
+                    add_everywhere(js, names);
                 });
             });
+        });
+    });
+}
+
+fn add_everywhere(js: &Js, [eu, us, all]: [&'static str; 3]) {
+    js.counter_add(&format!("{all}.hits"), 1000, |_, _, _| {});
+    js.counter_add(&format!("{eu}.hits"), 10, |_, _, _| {});
+    js.counter_add(&format!("{eu}.hits"), 7, move |_, js, value| {
+        let eu_value = value.expect("added");
+        js.counter_add(&format!("{us}.hits"), -3, move |_, js, value| {
+            let us_value = value.expect("added");
+            let expected = [(eu, eu_value), (us, us_value)].map(|(region, value)| {
+                (region.to_owned(), [(format!("{region}.hits"), value)].into())
+            });
+            read_until_sourced(js, all, expected.into());
         });
     });
 }

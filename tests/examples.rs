@@ -117,7 +117,7 @@ fn examples_of_atomic_batches_and_counters_show_what_they_promise() {
         &server,
         "counters",
         &[
-            "EXAMPLE_WORLD adds up",
+            "EXAMPLE_WORLD counts",
             "eu: 3",
             "eu: Some(7)",
             "eu, once more: None",

@@ -77,7 +77,8 @@ impl<S: 'static> JetStream<S> {
 
     /// Runs for every request to JetStream's API with its answer, whichever handle of the client it was
     /// made with, those of Key-Value included: for debugging. It shows what is requested from now on,
-    /// each attempt of a read that is repeated, and of messages that are published nothing.
+    /// and each attempt of a read that is repeated; not what is published, nor requests that many
+    /// messages answer ([`stored_messages`](Self::stored_messages)).
     ///
     /// It runs behind the callback of the request, and gets a handle like the one that was used. Its
     /// own requests are shown, too. It replaces the hook that was set before.
