@@ -58,7 +58,7 @@ fn timed_out(_: &mut App, nats: &Client<App>, reply: Result<&Message, RequestErr
 
 fn nobody_listens(_: &mut App, nats: &Client<App>, reply: Result<&Message, RequestError>) {
     match reply {
-        Err(RequestError::NoResponders) => println!("no responders: nobody integrates here"),
+        Err(RequestError::NoResponders { .. }) => println!("no responders: nobody integrates here"),
         other => println!("an integral? {other:?}"),
     }
     nats.drain();

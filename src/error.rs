@@ -112,7 +112,7 @@ impl Error {
 
     /// Whether nobody listens on the subject of a request.
     pub fn is_no_responders(&self) -> bool {
-        self.request_error().is_some_and(|error| *error == RequestError::NoResponders)
+        self.request_error().is_some_and(RequestError::is_no_responders)
     }
 
     /// Whether the server does not permit it.
@@ -174,7 +174,7 @@ fn is_temporary_command(error: &CommandError) -> bool {
 fn is_temporary_request(error: &RequestError) -> bool {
     use RequestError::{Command, NeverSent, NoResponders, OutcomeUnknown, Timeout};
     match error {
-        Timeout | NoResponders | OutcomeUnknown | NeverSent => true,
+        Timeout | NoResponders { .. } | OutcomeUnknown | NeverSent => true,
         Command(error) => is_temporary_command(error),
         _ => false,
     }

@@ -114,6 +114,7 @@ mod event_loop;
 pub mod jetstream;
 pub mod kv;
 pub mod simulation;
+pub mod trace;
 
 pub use bytes::Bytes;
 pub use client::{

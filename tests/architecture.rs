@@ -15,6 +15,7 @@ const FLOORS: &[Floor] = &[
     ("client", &["callback", "error", "event_loop"]),
     ("jetstream", &["callback", "client", "error", "event_loop"]),
     ("kv", &["callback", "client", "error", "event_loop", "jetstream"]),
+    ("trace", &["callback", "client", "error", "event_loop", "jetstream"]),
 ];
 
 /// The files that import each other, for two reasons that CONTRIBUTING.md gives: a callback is lent

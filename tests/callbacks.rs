@@ -274,7 +274,7 @@ fn a_drain_that_is_not_complete_in_time_is_heard_too() {
 
 #[test]
 fn every_floor_answers_the_same_questions() {
-    let no_responders = Error::from(RequestError::NoResponders);
+    let no_responders = Error::from(RequestError::NoResponders { subject: None });
     assert!(no_responders.is_no_responders() && no_responders.is_temporary());
     let timeout = Error::from(kv::Error::JetStream(RequestError::Timeout.into()));
     assert!(timeout.is_timeout() && timeout.is_temporary() && !timeout.is_not_found());
@@ -286,7 +286,7 @@ fn every_floor_answers_the_same_questions() {
     let gone = Error::from(kv::Error::BucketNotFound { bucket: "b".into() });
     assert!(gone.is_not_found() && !gone.is_temporary());
     assert_eq!(gone.to_string(), "bucket \"b\" not found");
-    let not_stored = Error::from(jetstream::Error::NotStored);
+    let not_stored = Error::from(jetstream::Error::NotStored { subject: None });
     assert!(not_stored.is_no_responders() && not_stored.is_temporary());
     assert!(!not_stored.is_not_found());
     let no_leader = Error::from(kv::Error::NoLeader { bucket: "b".into() });

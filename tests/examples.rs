@@ -2,7 +2,7 @@
 
 mod process;
 
-use evnats_harness::Server;
+use evnats_harness::{Server, requires};
 use process::{Running, example};
 use std::process::Command;
 
@@ -105,6 +105,32 @@ fn the_example_of_schedules_shows_them() {
             "due.reminder: water the plants",
             "due.report: all is well",
             "due.report: all is well",
+        ],
+    );
+}
+
+#[test]
+fn examples_of_atomic_batches_and_counters_show_what_they_promise() {
+    let server = Server::start();
+    requires!(server, 2, 12);
+    shows(
+        &server,
+        "atomic_batch",
+        &["opened Some(2) accounts", "alice has 20, bob has 80", "moved 2, refused 1"],
+    );
+    shows(
+        &server,
+        "counters",
+        &[
+            "EXAMPLE_WORLD counts",
+            "eu: 3",
+            "eu: Some(7)",
+            "eu, once more: None",
+            "us, corrected: -2",
+            "us: 999999999999999999999999999999999999999998, as an i128: None",
+            "world: 1000000000000000000000000000000000000000005",
+            "  EXAMPLE_EU EXAMPLE_EU.views.home: 7",
+            "  EXAMPLE_US EXAMPLE_US.views.home: 999999999999999999999999999999999999999998",
         ],
     );
 }

@@ -142,7 +142,9 @@ fn promise_3_every_one_shot_callback_runs_exactly_once() {
         ] {
             let request = evnats::OutgoingMessage::new(subject, b"");
             nats.send_request(request, timeout, move |log: &mut Log, nats, reply| {
-                log.push(format!("{name}: {}", reply.expect_err("no reply")));
+                // 2.15 names the subject
+                let error = reply.expect_err("no reply").to_string();
+                log.push(format!("{name}: {}", error.trim_end_matches(" \"nobody.listens\"")));
                 if name == "timeout" {
                     nats.close();
                     nats.request("late", b"", |log: &mut Log, _, reply| {
@@ -458,5 +460,6 @@ fn the_loop_can_be_embedded_in_another_poll() {
         host.poll(&mut events, wait).expect("a poll");
         assert!(Instant::now() < limit, "the loop has not come to an end");
     }
-    assert_eq!(log, ["nobody is listening on the subject"]);
+    assert_eq!(log.len(), 1, "{log:?}");
+    assert!(log[0].starts_with("nobody is listening on the subject"), "{log:?}");
 }

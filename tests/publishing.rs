@@ -865,7 +865,7 @@ fn through_the_death_of_a_leader(messages: u64) {
 fn publish_until_named(window: &Window, stream: &'static str) {
     let published = window.publish(stream, "x", move |_, window, outcome| match outcome {
         // the cluster elects a leader of its own before it can tell
-        Err(Error::NotStored) => publish_until_named(window, stream),
+        Err(Error::NotStored { .. }) => publish_until_named(window, stream),
         outcome => {
             assert_eq!(outcome, Err(Error::NoLeader { stream: stream.into() }));
             window.client().subscribe(stream, |_, _, _| {}).expect("a subscription");

@@ -181,7 +181,7 @@ fn a_publish_in_an_election_says_that_nobody_has_stored_it() {
                 // the old leader may have had it
                 Err(error) if error.is_timeout() => {}
                 Err(error) => {
-                    assert_eq!(error, jetstream::Error::NotStored);
+                    assert!(matches!(error, jetstream::Error::NotStored { .. }), "{error}");
                     app.refused.push(kv::Error::JetStream(error));
                 }
             }

@@ -89,6 +89,10 @@ const CLIENT: &[(&str, &[&str])] = &[
         &["a_flush_and_a_drain_that_a_frozen_server_does_not_answer_time_out"],
     ),
     (
+        "a server does not tell",
+        &["a_trace_that_nobody_completes_ends_with_its_time_and_can_be_stopped"],
+    ),
+    (
         "a drain of the client",
         &[
             "a_drain_while_down_ends_when_its_time_is_up",

@@ -54,7 +54,7 @@ fn requests_are_answered_by_one_of_a_group_or_nobody() {
     nats.request("service", "", |log: &mut Vec<String>, nats, reply| {
         log.push(reply.expect("a reply").text().into_owned());
         nats.request("nobody", "", |log: &mut Vec<String>, nats, reply| {
-            assert_eq!(reply, Err(RequestError::NoResponders));
+            assert_eq!(reply, Err(RequestError::NoResponders { subject: None }));
             log.push("nobody".into());
             nats.drain();
         });

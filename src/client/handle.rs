@@ -43,6 +43,7 @@ use std::time::Duration;
 /// | an answer cannot be sent | `on_error` |
 /// | a subscription is paused | nothing, until more comes than it may hold: [`on_slow_consumer`](Self::on_slow_consumer) |
 /// | a flush, or the drain of a subscription, is not answered | [`FlushError::Timeout`], after [`request_timeout`](Options::request_timeout) |
+/// | a server does not tell what it has done with a message that is traced | [`TraceEnd::Timeout`](crate::trace::TraceEnd::Timeout), after the time that was given for it |
 /// | a drain of the client does not come to its end | the client's end, after [`drain_timeout`](Options::drain_timeout) |
 /// | the client is over | an error for every callback that waits, and for every later command |
 /// | the client's end has no [`on_close`](Self::on_close) to hear of it | [`EventLoop::run`](crate::EventLoop::run) returns it |

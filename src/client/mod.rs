@@ -35,7 +35,7 @@ pub use credentials::{Credentials, CredentialsError};
 pub use error::ConnectionError;
 pub use handle::{Client, ConnectionState};
 pub use hooks::SlowConsumer;
-pub(crate) use hooks::{Delivery, Observed, Reply};
+pub(crate) use hooks::{Delivery, Observed, OnReply, Reply};
 pub use options::Options;
 pub(crate) use port::{ObserverId, Port};
 pub use proxy_key::ProxyKey;

@@ -58,7 +58,17 @@ impl Port {
         timeout: Duration,
         callback: impl FnOnce(&mut State, &Port, Reply<'_>) -> Ran + 'static,
     ) {
-        let callback: OnReply = Box::new(callback);
+        self.request_boxed(message, timeout, Box::new(callback));
+    }
+
+    /// As [`request`](Self::request), with a callback that is boxed already.
+    #[inline]
+    pub(crate) fn request_boxed(
+        &self,
+        message: OutgoingMessage<'_>,
+        timeout: Duration,
+        callback: OnReply,
+    ) {
         self.driver.command(|session| session.request(message, timeout, callback));
     }
 

@@ -7,10 +7,11 @@
 
 use super::envelope::parse_response;
 use super::error::Error;
+use super::exchange::{ApiExchange, Exchanges, ExchangesOfClient};
 use super::name::check_name;
 use super::publish::pub_ack::{KnownAck, PubAck};
 use crate::callback::{Answer, Ran, State};
-use crate::client::{Port, Reply};
+use crate::client::{OnReply, Port, Reply};
 use evnats_protocol::{HeaderMap, OutgoingMessage, RequestError};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -44,6 +45,8 @@ struct Way {
     /// The acknowledgement of the stream that has given one last, which is likely to be the next one,
     /// too.
     last_ack: RefCell<KnownAck>,
+    /// What the client's hook for exchanges is shown.
+    exchanges: Rc<Exchanges<Api>>,
 }
 
 /// A request: its subject behind the API's prefix, and its body.
@@ -142,8 +145,10 @@ impl Api {
     }
 
     fn with(port: Port, prefix: Rc<str>, timeout: Duration, is_pedantic: bool) -> Self {
+        let exchanges = port.layer::<ExchangesOfClient<Self>>().0.clone();
         Self(Rc::new(Way {
             port,
+            exchanges,
             prefix,
             timeout,
             is_pedantic,
@@ -258,8 +263,7 @@ impl Api {
         message: OutgoingMessage<'_>,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        let patience = self.0.first_patience;
-        self.port().request(message, patience, |state, _, reply| callback(state, reply));
+        self.send(message, self.0.first_patience, callback);
     }
 
     /// Goes on with a read whose first attempt has failed, if that may change until the deadline.
@@ -289,7 +293,55 @@ impl Api {
         message: OutgoingMessage<'_>,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        self.port().request(message, self.timeout(), |state, _, reply| callback(state, reply));
+        self.send(message, self.timeout(), callback);
+    }
+
+    /// Sends a request, which is shown to the hook for exchanges if there is one.
+    #[inline]
+    fn send(
+        &self,
+        message: OutgoingMessage<'_>,
+        patience: Duration,
+        callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
+    ) {
+        let callback =
+            Box::new(|state: &mut State, _: &Port, reply: Reply<'_>| callback(state, reply));
+        match self.0.exchanges.are_watched() {
+            false => self.port().request_boxed(message, patience, callback),
+            true => self.send_watched(message, patience, callback),
+        }
+    }
+
+    #[cold]
+    fn send_watched(&self, message: OutgoingMessage<'_>, patience: Duration, callback: OnReply) {
+        if !self.is_operation(message.subject()) {
+            return self.port().request_boxed(message, patience, callback);
+        }
+        let (api, exchange) = (self.clone(), ApiExchange::begin(&message));
+        let begun = self.port().now();
+        self.port().request(message, patience, move |state, port, reply| {
+            let exchange = exchange.answered(&reply, port.now() - begun);
+            // whoever waits for the answer is not to lose it to a hook that panics
+            let ran = callback(state, port, reply);
+            ran.and(api.0.exchanges.show(state, &api, &exchange))
+        });
+    }
+
+    /// Whether a subject is one of the API's, and not one of a stream that is reached over a prefix.
+    fn is_operation(&self, subject: &str) -> bool {
+        let operation = subject.strip_prefix(self.prefix()).and_then(|rest| rest.strip_prefix('.'));
+        operation.is_some_and(|operation| !operation.starts_with('$'))
+    }
+
+    /// Has a hook shown every request from now on, with its answer.
+    pub(super) fn watch_exchanges(
+        &self,
+        hook: impl FnMut(&mut State, &Self, &ApiExchange) -> Ran + 'static,
+    ) {
+        // nothing runs any more, so nothing is kept for it
+        if !self.port().event_loop().has_ended() {
+            self.0.exchanges.watch(Box::new(hook));
+        }
     }
 }
 
@@ -307,7 +359,7 @@ impl Read {
     fn attempt<T: ApiReply>(self: Rc<Self>, answer: Answer<Result<T, Error>>) {
         let message = OutgoingMessage::new(&self.subject, &*self.body);
         let (read, patience) = (self.clone(), patience(self.api.timeout(), self.left()));
-        self.api.port().request(message, patience, move |state, _, outcome| {
+        self.api.send(message, patience, move |state, outcome| {
             let reply = outcome.map_err(Error::from_api_request);
             match reply.and_then(|reply| T::parse(reply.payload())) {
                 Ok(reply) => answer(state, Ok(reply)),

@@ -1,6 +1,7 @@
 //! What can go wrong in JetStream.
 
 use super::api_error::{ApiError, ErrorCode};
+use super::batch_error::BatchError;
 use super::envelope::ResponseError;
 use super::publish::option_error::OptionError;
 use crate::error::{self, LayerError, sealed};
@@ -26,8 +27,14 @@ pub enum Error {
     NotEnabled(#[source] ApiError),
     /// Nobody has stored what was published, which is certain: no stream has the subject, or the
     /// stream that has it is without a leader at the moment.
-    #[error("nobody has stored it: no stream has this subject, or its stream has no leader now")]
-    NotStored,
+    #[error(
+        "nobody has stored it, because {}: no stream has it, or its stream has no leader now",
+        nobody_listens(.subject)
+    )]
+    NotStored {
+        /// The subject, if the server names it (2.15).
+        subject: Option<Box<str>>,
+    },
     /// Nobody has stored what was published, which is certain: no stream has the subject.
     #[error("no stream has the subject {subject:?}: nobody has stored it")]
     NoStream {
@@ -151,6 +158,34 @@ pub enum Error {
     /// over. A new handle begins anew.
     #[error("the stream was created again since it was looked up")]
     StreamRecreated,
+    /// The server does not know what the message was meant to be, and has stored it as it stores
+    /// every other message.
+    #[error(
+        "stored as an ordinary message, at {sequence} in the stream {stream:?}, by a server without \
+         {feature}"
+    )]
+    StoredAsOrdinary {
+        /// What the server lacks, by the name of the call.
+        feature: &'static str,
+        /// The stream that has stored the message.
+        stream: String,
+        /// Its sequence there.
+        sequence: u64,
+    },
+    /// What is stored on a subject is no counter's value.
+    #[error("the message at {sequence} on {subject:?} is no counter's")]
+    NotACounter {
+        /// The subject.
+        subject: String,
+        /// The sequence of the message.
+        sequence: u64,
+    },
+    /// What should be a whole number is none.
+    #[error("not a whole number: {0:?}")]
+    InvalidNumber(String),
+    /// An atomic batch was not stored.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
     /// An ordered consumer ended for good.
     #[error(transparent)]
     Ordered(#[from] OrderedError),
@@ -243,27 +278,27 @@ impl Error {
         self.api().is_some_and(ApiError::is_stream_name_in_use)
     }
 
-    /// Whether there was no answer in time. Then the outcome is unknown.
+    /// Whether there was no answer in time. Then the outcome is unknown, unless it is a message of a
+    /// batch that was not to be committed yet.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::Request(RequestError::Timeout))
+        matches!(self.request(), Some(RequestError::Timeout))
     }
 
     /// Whether the client is over, or draining.
     pub fn is_closed(&self) -> bool {
-        matches!(
-            self,
-            Self::Closed
-                | Self::Request(RequestError::Command(
-                    CommandError::Closed | CommandError::Draining
-                ))
-        )
+        use CommandError::{Closed, Draining};
+        matches!(self, Self::Closed)
+            || matches!(self.request(), Some(RequestError::Command(Closed | Draining)))
     }
 
     /// Whether nobody listens: no stream on the subject that was published to, nobody on the API.
     pub fn is_no_responders(&self) -> bool {
         matches!(
             self,
-            Self::NotStored | Self::NoStream { .. } | Self::NoLeader { .. } | Self::NotAvailable
+            Self::NotStored { .. }
+                | Self::NoStream { .. }
+                | Self::NoLeader { .. }
+                | Self::NotAvailable
         )
     }
 
@@ -273,6 +308,7 @@ impl Error {
         match self {
             Self::Request(RequestError::Timeout | RequestError::OutcomeUnknown)
             | Self::Unacknowledged { .. }
+            | Self::Batch(BatchError::OutcomeUnknown(_))
             | Self::Malformed(_) => true,
             Self::Api(error) => error.err_code() == ErrorCode::DUPLICATE_IN_PROCESS,
             _ => false,
@@ -281,7 +317,7 @@ impl Error {
 
     /// Whether the server does not permit it.
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::InboxDenied | Self::Request(RequestError::Denied(_)))
+        matches!(self, Self::InboxDenied) || matches!(self.request(), Some(RequestError::Denied(_)))
     }
 
     /// Whether the same call may well succeed a moment later: there is no leader at the moment, no
@@ -290,13 +326,15 @@ impl Error {
         match self {
             Self::Api(error) => error.is_temporary(),
             Self::NotAvailable
-            | Self::NotStored
+            | Self::NotStored { .. }
             | Self::NoLeader { .. }
             | Self::Unacknowledged { stream: Some(_), .. }
             | Self::TooManyRequests(_)
             | Self::WindowFull { .. } => true,
-            Self::Request(error) => error::Error::Request(error.clone()).is_temporary(),
-            _ => false,
+            Self::Batch(error) if error.api().is_some_and(ApiError::is_temporary) => true,
+            _ => self
+                .request()
+                .is_some_and(|error| error::Error::Request(error.clone()).is_temporary()),
         }
     }
 
@@ -309,6 +347,16 @@ impl Error {
             | Self::Ordered(OrderedError::StreamNotFound(error) | OrderedError::Rejected(error)) => {
                 Some(error)
             }
+            Self::Batch(error) => error.api(),
+            _ => None,
+        }
+    }
+
+    /// The request that has failed, if that is the reason.
+    fn request(&self) -> Option<&RequestError> {
+        match self {
+            Self::Request(error) => Some(error),
+            Self::Batch(error) => error.request(),
             _ => None,
         }
     }
@@ -324,7 +372,7 @@ impl Error {
     /// An API request that got no reply; the API always has a responder.
     pub(crate) fn from_api_request(error: RequestError) -> Self {
         match error {
-            RequestError::NoResponders => Self::NotAvailable,
+            RequestError::NoResponders { .. } => Self::NotAvailable,
             error => Self::Request(error),
         }
     }
@@ -343,6 +391,11 @@ fn unacknowledged(stream: Option<&str>) -> String {
         ),
         None => "no stream has the subject, and whoever subscribes to it does not answer".into(),
     }
+}
+
+/// Why nobody has stored what was published.
+fn nobody_listens(subject: &Option<Box<str>>) -> RequestError {
+    RequestError::NoResponders { subject: subject.clone() }
 }
 
 /// The first server that has an API level, for people.
@@ -391,10 +444,11 @@ impl LayerError for Error {
 
     fn request_error(&self) -> Option<&RequestError> {
         match self {
-            Self::Request(error) => Some(error),
             Self::Unacknowledged { .. } => Some(&RequestError::Timeout),
-            error if error.is_no_responders() => Some(&RequestError::NoResponders),
-            _ => None,
+            error if error.is_no_responders() => {
+                Some(&RequestError::NoResponders { subject: None })
+            }
+            error => error.request(),
         }
     }
 

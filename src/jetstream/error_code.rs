@@ -522,13 +522,18 @@ codes! {
     TTL_DISABLED = 10166, 400, "2.11", "MessageTTLDisabled", "per-message TTL is disabled";
     /// The server sheds load. Retry with back-off.
     TOO_MANY_REQUESTS = 10167, 429, "2.11", "StreamTooManyRequests", "too many requests";
+    /// The stream has no counters: its configuration has no `allow_msg_counter`.
     MESSAGE_INCR_DISABLED = 10168, 400, "2.12", "MessageIncrDisabled",
         "message counters is disabled";
+    /// A stream of counters takes nothing but increments.
     MESSAGE_INCR_MISSING = 10169, 400, "2.12", "MessageIncrMissing",
         "message counter increment is missing";
+    /// An increment is a header, and its message has no payload.
     MESSAGE_INCR_PAYLOAD = 10170, 400, "2.12", "MessageIncrPayload", "message counter has payload";
+    /// The increment is no whole number, or the message has expectations or a rollup, too.
     MESSAGE_INCR_INVALID = 10171, 400, "2.12", "MessageIncrInvalid",
         "message counter increment is invalid";
+    /// What the counter's subject has is no number.
     MESSAGE_COUNTER_BROKEN = 10172, 400, "2.12", "MessageCounterBroken",
         "message counter is broken";
     MIRROR_WITH_COUNTERS = 10173, 400, "2.12", "MirrorWithCounters",

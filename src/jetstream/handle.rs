@@ -1,6 +1,8 @@
 //! The handle of JetStream, and the door to it from a client.
 
 use super::api::Api;
+use super::exchange::ApiExchange;
+use crate::callback::{Outcome, RefHandler, lend};
 use crate::client::Client;
 use crate::event_loop::timers_on;
 use std::fmt;
@@ -71,6 +73,20 @@ impl<S: 'static> JetStream<S> {
     #[must_use]
     pub fn client(&self) -> &Client<S> {
         &self.client
+    }
+
+    /// Runs for every request to JetStream's API with its answer, whichever handle of the client it was
+    /// made with, those of Key-Value included: for debugging. It shows what is requested from now on,
+    /// and each attempt of a read that is repeated; not what is published, nor requests that many
+    /// messages answer ([`stored_messages`](Self::stored_messages)).
+    ///
+    /// It runs behind the callback of the request, and gets a handle like the one that was used. Its
+    /// own requests are shown, too. It replaces the hook that was set before.
+    pub fn on_api(&self, mut hook: impl RefHandler<S, JetStream<S>, ApiExchange>) {
+        self.api.watch_exchanges(move |state, api, exchange| {
+            let js = JetStream { client: Client::new(api.port().clone()), api: api.clone() };
+            hook(lend(state), &js, exchange).into_ran()
+        });
     }
 
     pub(crate) fn api(&self) -> &Api {

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `publish`, `publish_window` | the subject itself; to say why nobody acknowledges: `$JS.API.STREAM.NAMES` |
 //! | `fast_ingest` | the subjects themselves; and to subscribe to `_INBOX.>` |
+//! | `atomic_batch`, `counter_add` (also `_once`) | the subject itself |
 //! | `schedule`, `cancel_schedule` | `$JS.API.STREAM.MSG.GET.S`, `…PURGE.S` |
 //! | `account_info` | `$JS.API.INFO` |
 //! | `create_stream`, `update_stream`, `stream_info` (also `_with`), `delete_stream` | `$JS.API.STREAM.CREATE.S`, `…UPDATE.S`, `…INFO.S`, `…DELETE.S` |
@@ -20,8 +21,8 @@
 //! | `purge_stream` | `$JS.API.STREAM.PURGE.S` |
 //! | `stream_names`, `list_stream_names`, `stream_by_subject`; `list_streams` | `$JS.API.STREAM.NAMES`; `…LIST` |
 //! | `consumer_names`, `list_consumer_names`; `list_consumers` | `$JS.API.CONSUMER.NAMES.S`; `…LIST.S` |
-//! | `stored_message` from the leader, `stored_message_without_headers` | `$JS.API.STREAM.MSG.GET.S` |
-//! | `stored_message` from a replica | `$JS.API.DIRECT.GET.S`; the last message of a subject: `$JS.API.DIRECT.GET.S.<subject>` |
+//! | `stored_message` and `counter_get` from the leader, `stored_message_without_headers` | `$JS.API.STREAM.MSG.GET.S` |
+//! | `stored_message` and `counter_get` from a replica | `$JS.API.DIRECT.GET.S`; the last message of a subject: `$JS.API.DIRECT.GET.S.<subject>` |
 //! | `stored_messages` | `$JS.API.DIRECT.GET.S` |
 //! | `delete_message`, `secure_delete_message` | `$JS.API.STREAM.MSG.DELETE.S` |
 //! | `create_consumer`, `update_consumer`, `create_or_update_consumer` | `$JS.API.CONSUMER.CREATE.S.C`; with one filter: `$JS.API.CONSUMER.CREATE.S.C.<filter>` |
@@ -57,12 +58,14 @@
 
 mod api;
 mod api_error;
+mod batch_error;
 mod consume;
 mod consumer;
 mod creation;
 mod envelope;
 mod error;
 mod error_code;
+mod exchange;
 mod handle;
 mod joined;
 mod level;
@@ -76,16 +79,18 @@ pub(crate) mod time;
 pub(crate) mod wire;
 
 pub use api_error::{ApiError, ErrorCode};
+pub use batch_error::BatchError;
 pub use consumer::Consumer;
 pub use error::{Error, OrderedError, Stall};
+pub use exchange::ApiExchange;
 pub use handle::JetStream;
 pub use level::Requirement;
 // whatever management names, so that an endpoint of the API is added in one place
 pub use manage::*;
 pub use publish::{
-    FastIngest, IngestGap, IngestOptions, IngestRefusal, IngestReport, OptionError, PubAck,
-    PublishFailure, PublishOptions, PublishWindow, Schedule, ScheduleError, Scheduled, Stalled,
-    Timing, Ttl, Unanswered, WindowOptions, WindowReport,
+    AtomicBatch, Counter, FastIngest, IngestGap, IngestOptions, IngestRefusal, IngestReport,
+    Integer, OptionError, PubAck, PublishFailure, PublishOptions, PublishWindow, Schedule,
+    ScheduleError, Scheduled, Stalled, Timing, Ttl, Unanswered, WindowOptions, WindowReport,
 };
 pub use stream::Stream;
 

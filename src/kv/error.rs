@@ -190,7 +190,7 @@ impl LayerError for Error {
     fn request_error(&self) -> Option<&RequestError> {
         match self {
             Self::JetStream(error) => error.request_error(),
-            Self::NoLeader { .. } => Some(&RequestError::NoResponders),
+            Self::NoLeader { .. } => Some(&RequestError::NoResponders { subject: None }),
             _ => None,
         }
     }

@@ -297,7 +297,7 @@ impl Bucket {
                 Err(_) => return DirectReply::Absent,
             },
             // the bucket does not allow direct reads, as other clients may make them
-            Err(RequestError::NoResponders) => return DirectReply::AskLeader,
+            Err(RequestError::NoResponders { .. }) => return DirectReply::AskLeader,
             // and server 2.9 says nothing at all then
             Err(RequestError::Timeout) if self.is_silent_server() => {
                 return DirectReply::AskLeader;

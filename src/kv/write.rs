@@ -213,7 +213,7 @@ impl Bucket {
             Ok(info) => self.note_stream(&info).err().unwrap_or(no_leader),
             // the question may not be answered or permitted; that nothing was stored stays certain
             Err(error) if error.is_denied() || error.is_closed() => {
-                Error::JetStream(jetstream::Error::NotStored)
+                Error::JetStream(jetstream::Error::NotStored { subject: None })
             }
             Err(error @ jetstream::Error::NotAvailable) => Error::JetStream(error),
             Err(error) if error.is_temporary() => no_leader,
@@ -321,7 +321,7 @@ impl Creation {
 }
 
 fn is_not_stored(error: &Error) -> bool {
-    *error == Error::JetStream(jetstream::Error::NotStored)
+    matches!(error, Error::JetStream(jetstream::Error::NotStored { .. }))
 }
 
 fn delete_headers() -> HeaderMap {

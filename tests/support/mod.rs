@@ -17,6 +17,18 @@ pub fn server() -> &'static Server {
     SERVER.get_or_init(Server::start)
 }
 
+/// The API level of the binary's server, as its version has it.
+pub fn level() -> u32 {
+    let version = server().version();
+    match (version.major, version.minor) {
+        (2, ..=10) => 0,
+        (2, 11) => 1,
+        (2, 12) => 2,
+        (2, 13 | 14) => 4,
+        _ => 5,
+    }
+}
+
 /// What a test saw, in order.
 pub type Log = Vec<String>;
 

@@ -146,8 +146,11 @@ pub enum RequestError {
     #[error("no reply in time")]
     Timeout,
     /// Nobody listens on the subject (status 503).
-    #[error("nobody is listening on the subject")]
-    NoResponders,
+    #[error("nobody is listening on the subject{}", named(.subject))]
+    NoResponders {
+        /// The subject, if the server names it (`Nats-Subject`, by server 2.15).
+        subject: Option<Box<str>>,
+    },
     /// The connection was lost, and the request may have reached the server.
     #[error("disconnected, outcome unknown")]
     OutcomeUnknown,
@@ -178,6 +181,11 @@ pub enum FlushError {
     Command(#[from] CommandError),
 }
 
+/// A subject behind the words, if it is known.
+fn named(subject: &Option<Box<str>>) -> String {
+    subject.as_ref().map_or(String::new(), |subject| format!(" {subject:?}"))
+}
+
 impl RequestError {
     /// Whether no reply came in time.
     #[must_use]
@@ -188,7 +196,7 @@ impl RequestError {
     /// Whether nobody listens on the subject.
     #[must_use]
     pub fn is_no_responders(&self) -> bool {
-        matches!(self, Self::NoResponders)
+        matches!(self, Self::NoResponders { .. })
     }
 
     /// Whether the server does not permit the request, or its reply.
@@ -208,7 +216,9 @@ impl RequestError {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Timeout | Self::NoResponders | Self::OutcomeUnknown | Self::NeverSent => true,
+            Self::Timeout | Self::NoResponders { .. } | Self::OutcomeUnknown | Self::NeverSent => {
+                true
+            }
             Self::Denied(_) => false,
             Self::Command(error) => error.is_temporary(),
         }
@@ -270,7 +280,7 @@ mod tests {
         let denied = ServerError::new("Permissions Violation for Publish to \"a\"");
         let table = [
             (RequestError::Timeout, [true, false, false, false, true]),
-            (RequestError::NoResponders, [false, true, false, false, true]),
+            (RequestError::NoResponders { subject: None }, [false, true, false, false, true]),
             (RequestError::Denied(denied), [false, false, true, false, false]),
             (RequestError::NeverSent, [false, false, false, false, true]),
             (CommandError::Closed.into(), [false, false, false, true, false]),

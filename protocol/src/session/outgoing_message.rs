@@ -44,6 +44,24 @@ impl<'a> OutgoingMessage<'a> {
         }
     }
 
+    /// The subject.
+    #[must_use]
+    pub fn subject(&self) -> &'a str {
+        self.subject
+    }
+
+    /// The headers, if there are any.
+    #[must_use]
+    pub fn header_map(&self) -> Option<&'a HeaderMap> {
+        self.headers
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
     /// Whether there are no headers, and the subject is a literal one once it has been checked.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {

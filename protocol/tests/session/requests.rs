@@ -69,14 +69,15 @@ fn request_leaks_no_map_entries() {
 #[test]
 fn no_responders_with_and_without_a_description() {
     let blocks = [
-        "NATS/1.0 503\r\n\r\n",
-        "NATS/1.0 503\r\nNats-Subject: service\r\n\r\n",
-        "NATS/1.0 503 No Responders\r\n\r\n",
+        ("NATS/1.0 503\r\n\r\n", ""),
+        ("NATS/1.0 503\r\nNats-Subject: service\r\n\r\n", " \"service\""),
+        ("NATS/1.0 503\r\nNats-Subject: a\x1b\r\n\r\n", " \"a\\u{1b}\""),
+        ("NATS/1.0 503 No Responders\r\n\r\n", ""),
     ];
-    for block in blocks {
+    for (block, named) in blocks {
         let mut driver = Driver::ready();
         let inbox = driver.inbox_of("a");
-        let expected = ["no reply a: nobody is listening on the subject"];
+        let expected = [format!("no reply a: nobody is listening on the subject{named}")];
         assert_eq!(driver.events_after(hmsg(&inbox, 1, block, "")), expected, "{block}");
     }
 }

@@ -125,7 +125,7 @@ impl From<RequestError> for Failure {
             RequestError::Command(error) => return error.into(),
             RequestError::Denied(error) => return (&error).into(),
             RequestError::Timeout => "timeout",
-            RequestError::NoResponders => "no_responders",
+            RequestError::NoResponders { .. } => "no_responders",
             RequestError::NeverSent => NEVER_SENT,
             RequestError::OutcomeUnknown => OUTCOME_UNKNOWN,
             _ => "request_failed",
@@ -231,7 +231,7 @@ impl From<jetstream::Error> for Failure {
         match error {
             jetstream::Error::Request(error) => error.into(),
             jetstream::Error::NotAvailable => Self::new("jetstream_not_available", message),
-            jetstream::Error::NotStored => Self::new("not_stored", message),
+            jetstream::Error::NotStored { .. } => Self::new("not_stored", message),
             jetstream::Error::Malformed(_) => Self::new("malformed_reply", message),
             jetstream::Error::Closed => Self::new(NOT_CONNECTED, message),
             _ => Self::new("jetstream", message),

@@ -74,7 +74,7 @@ impl Request {
             client.subscribe(&inbox, move |app: &mut App, replies, reply: &Message| {
                 let client = replies.client();
                 if reply.control_status() == Some(NO_RESPONDERS) {
-                    return app.fail(client, RequestError::NoResponders);
+                    return app.fail(client, RequestError::NoResponders { subject: None });
                 }
                 app.output.reply(reply, sent.elapsed(), request.style);
                 received += 1;

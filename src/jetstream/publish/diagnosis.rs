@@ -32,12 +32,13 @@ pub enum Unanswered {
 impl Unanswered {
     /// Whether an error is worth the question.
     pub(super) fn may_explain(error: &Error) -> bool {
-        matches!(error, Error::NotStored | Error::Request(RequestError::Timeout))
+        matches!(error, Error::NotStored { .. } | Error::Request(RequestError::Timeout))
     }
 
     /// Says the same more precisely, if the answer does.
     pub(super) fn explain(self, error: Error, subject: &str) -> Error {
-        let (was_refused, subject) = (error == Error::NotStored, subject.to_owned());
+        let was_refused = matches!(error, Error::NotStored { .. });
+        let subject = subject.to_owned();
         match self {
             Self::NoJetStream if was_refused => Error::NotAvailable,
             Self::NoStream if was_refused => Error::NoStream { subject },

@@ -1,7 +1,10 @@
 //! Publishing to streams: every message is acknowledged, or there is an error that says why not.
 
+mod batch;
+mod counter;
 mod diagnosis;
 mod ingest;
+mod integer;
 mod one;
 pub(super) mod option_error;
 mod options;
@@ -10,8 +13,11 @@ mod schedule;
 mod ttl;
 mod window;
 
+pub use batch::AtomicBatch;
+pub use counter::Counter;
 pub use diagnosis::Unanswered;
 pub use ingest::{FastIngest, IngestGap, IngestOptions, IngestRefusal, IngestReport};
+pub use integer::Integer;
 pub(crate) use one::acknowledged_sequence;
 pub use option_error::{OptionError, ScheduleError};
 pub use options::PublishOptions;

@@ -110,7 +110,7 @@ fn unusual_sequence(body: &[u8], stream: &str) -> Result<u64, Error> {
 /// it; it does not say that there is no stream, which may be without a leader.
 pub(super) fn publish_error(error: RequestError) -> Error {
     match error {
-        RequestError::NoResponders => Error::NotStored,
+        RequestError::NoResponders { subject } => Error::NotStored { subject },
         error => Error::Request(error),
     }
 }

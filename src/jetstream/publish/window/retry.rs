@@ -79,6 +79,10 @@ mod tests {
         Error::TooManyRequests(ApiError::new(429, ErrorCode::TOO_MANY_REQUESTS, "too many"))
     }
 
+    fn not_stored() -> Error {
+        Error::NotStored { subject: None }
+    }
+
     fn unknown() -> Error {
         Error::Request(RequestError::OutcomeUnknown)
     }
@@ -95,7 +99,7 @@ mod tests {
     fn what_is_not_safe_is_not_sent_again() {
         let now = Instant::now();
         let mut attempts = Attempts::new(&patient(), Repetition::Stored, now);
-        for error in [Error::NotStored, overloaded(), unknown()] {
+        for error in [not_stored(), overloaded(), unknown()] {
             assert_eq!(attempts.judge(error.clone(), &patient(), now), Verdict::Failed(error));
         }
     }
@@ -106,7 +110,7 @@ mod tests {
         let mut attempts = Attempts::new(&options, Repetition::Recognized, start);
         let mut now = start;
         for pause in [250, 500, 1000, 2000] {
-            let verdict = attempts.judge(Error::NotStored, &options, now);
+            let verdict = attempts.judge(not_stored(), &options, now);
             now += pause * MS;
             assert_eq!(verdict, Verdict::Again(now));
         }
@@ -129,7 +133,7 @@ mod tests {
         let (options, now) = (patient(), Instant::now());
         let mut attempts = Attempts::new(&options, Repetition::Refused, now);
         assert!(matches!(attempts.judge(unknown(), &options, now), Verdict::Again(_)));
-        assert!(matches!(attempts.judge(Error::NotStored, &options, now), Verdict::Again(_)));
+        assert!(matches!(attempts.judge(not_stored(), &options, now), Verdict::Again(_)));
         let verdict = attempts.judge(wrong_sequence(), &options, now);
         assert_eq!(verdict, Verdict::Failed(unknown()), "the first attempt may have been stored");
     }
