@@ -104,10 +104,14 @@ fn stream(event_loop: &EventLoop, cluster: &Cluster, replicas: u32) -> Stream {
 }
 
 fn consumer(event_loop: &EventLoop, stream: &Stream, config: ConsumerConfig) -> Consumer {
-    let consumer = outcome(event_loop, "a consumer", |given| {
-        stream.create_consumer(&config, move |(), _, made| given.set(Some(made)));
-    });
-    consumer.expect("a consumer")
+    let create = || {
+        outcome(event_loop, "a consumer", |given| {
+            stream.create_consumer(&config, move |(), _, made| given.set(Some(made)));
+        })
+    };
+    // the request may have come in an election, in which nobody answers
+    let made = create().or_else(|error| if error.is_timeout() { create() } else { Err(error) });
+    made.expect("a consumer")
 }
 
 #[test]
