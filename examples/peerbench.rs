@@ -5,13 +5,17 @@
 //! feeder. `reqpipe`, `jspub`, `kvputpipe`, `kvgetpipe` and `kvgetpipeleader` keep WINDOW operations
 //! outstanding; `jsfast` ingests at the server's pace; `reqlat`, `jssync`, `kvput`, `kvget` and `kvgetleader` do one at a time, and their
 //! line has the latencies, too. Reads are direct, as the peers' are, unless the name ends in
-//! `leader`. Exit status 3: no such workload.
+//! `leader`. `raw:jsfast` and `raw:jsatomic` are bare loops over a socket, as the measure. Exit status
+//! 3: no such workload.
+
+mod raw;
 
 use evnats::jetstream::{
     FastIngest, IngestOptions, JetStream, PublishWindow, Storage, StreamConfig, WindowOptions,
 };
 use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, CommandError, Error, EventLoop, Options};
+use raw::Raw;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -48,6 +52,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         keys: (0..10_000).map(|n| format!("k{n}")).collect(),
         latencies: None,
     };
+    if let Some(workload) = workload.strip_prefix("raw:") {
+        return run_raw(workload, bench, url);
+    }
     let event_loop = EventLoop::new()?;
     // a window of unsent bytes that stays in the cache
     let options =
@@ -94,6 +101,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     event_loop.run(&mut bench)?;
     if bench.done < bench.count { Err("not all were done".into()) } else { Ok(()) }
+}
+
+/// Runs a workload without a client.
+fn run_raw(workload: &str, mut bench: Bench, url: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let mut raw = Raw::connect(url, bench.payload.len())?;
+    let run = match workload {
+        "jsfast" => {
+            raw.create_stream("BFAST", "bfast.>", "\"allow_batched\":true")?;
+            Raw::ingest
+        }
+        "jsatomic" => {
+            raw.create_stream("BATOMIC", "batomic.>", "\"allow_atomic\":true")?;
+            Raw::batches
+        }
+        _ => std::process::exit(3),
+    };
+    let start = Usage::now();
+    run(&mut raw, bench.count)?;
+    bench.start = Some(start);
+    bench.done = bench.count;
+    bench.print();
+    Ok(())
 }
 
 /// Publishes until the buffer is full, and goes on when it has room again.
@@ -290,6 +319,11 @@ impl Bench {
     }
 
     fn finish(&mut self, nats: &Client<Bench>) {
+        self.print();
+        nats.close();
+    }
+
+    fn print(&mut self) {
         let (from, to) = (self.start.take().unwrap_or_default(), Usage::now());
         let seconds = (to.at - from.at).as_secs_f64();
         let (user, sys) = (to.user - from.user, to.sys - from.sys);
@@ -308,7 +342,6 @@ impl Bench {
             to.switches - from.switches,
             self.latencies.take().map_or(String::new(), |(_, latencies)| summary(latencies)),
         );
-        nats.close();
     }
 }
 
