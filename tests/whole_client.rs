@@ -3,6 +3,9 @@
 
 mod support;
 
+use evnats::jetstream::{
+    self, IngestOptions, PubAck, PublishOptions, PublishWindow, WindowOptions,
+};
 use evnats::kv::{KeyValue, Update, WatchOptions, Watcher};
 use evnats::simulation::Simulation;
 use evnats::{Client, Error, EventLoop, Options, OutgoingMessage, Subscription};
@@ -38,6 +41,22 @@ enum Op {
     Keys,
     Watch(Ending),
     StopWatch,
+    /// A message in the window, which has room for three.
+    Window {
+        subject: &'static str,
+        how: Publishing,
+    },
+    FinishWindow(Ending),
+    /// A fast ingest of so many messages.
+    Ingest {
+        messages: u32,
+        ending: Ending,
+    },
+    /// An atomic batch, which is committed or given up.
+    Batch {
+        is_committed: bool,
+        ending: Ending,
+    },
     Reconnect,
     Drain,
     Close,
@@ -54,6 +73,16 @@ enum Op {
     Inside(Vec<Op>),
     /// In a drop of what a callback has captured.
     InDrop(Vec<Op>),
+}
+
+/// How a message is published in the window.
+#[derive(Debug, Clone, Copy)]
+enum Publishing {
+    Quietly,
+    /// With a callback that ends so.
+    Once(Ending),
+    /// In a way that is safe to be repeated, with a callback that ends so.
+    Safely(Ending),
 }
 
 /// How a callback ends.
@@ -81,7 +110,21 @@ fn ending() -> impl Strategy<Value = Ending> {
     prop_oneof![2 => Just(Ending::Well), 1 => Just(Ending::Error), 1 => Just(Ending::Panic)]
 }
 
+fn publishing() -> impl Strategy<Value = Publishing> {
+    prop_oneof![
+        1 => Just(Publishing::Quietly),
+        1 => ending().prop_map(Publishing::Once),
+        2 => ending().prop_map(Publishing::Safely),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
+    let stored = prop_oneof![
+        3 => Just("$KV.bucket.key"),
+        1 => Just("nobody"),
+        1 => Just("silence"),
+        1 => Just("not a subject"),
+    ];
     let subject = prop_oneof![Just("nobody"), Just("silence"), Just("echo"), Just("not a subject")];
     let leaf = prop_oneof![
         3 => Just(Op::Publish),
@@ -96,6 +139,11 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Keys),
         2 => ending().prop_map(Op::Watch),
         1 => Just(Op::StopWatch),
+        6 => (stored, publishing()).prop_map(|(subject, how)| Op::Window { subject, how }),
+        1 => ending().prop_map(Op::FinishWindow),
+        1 => (0..4_u32, ending()).prop_map(|(messages, ending)| Op::Ingest { messages, ending }),
+        1 => (any::<bool>(), ending())
+            .prop_map(|(is_committed, ending)| Op::Batch { is_committed, ending }),
         1 => Just(Op::Reconnect),
         1 => Just(Op::Drain),
         1 => Just(Op::Close),
@@ -129,6 +177,7 @@ struct World {
     server: SimulatedServer,
     nats: Client,
     bucket: KeyValue,
+    window: PublishWindow,
     book: Rc<RefCell<Book>>,
     /// Held by every callback.
     alive: Rc<()>,
@@ -235,6 +284,28 @@ impl World {
                     self.expect_none(id);
                 }
             }
+            Op::Window { subject, how } => self.publish_in_window(subject, *how),
+            Op::FinishWindow(ending) => {
+                let (mark, ending) = (self.mark("end of a window"), *ending);
+                self.window.finish(move |_, _, report| {
+                    mark.happens();
+                    let told = report.stored + report.not_stored + report.unknown;
+                    assert!(told <= report.published, "{report:?}");
+                    ending.come()
+                });
+            }
+            Op::Ingest { messages, ending } => self.ingest(*messages, *ending),
+            Op::Batch { is_committed, ending } => {
+                let (batch, options) = (nats.jetstream().atomic_batch(), PublishOptions::new());
+                drop(batch.add("$KV.bucket.key", "1", &options));
+                if *is_committed {
+                    let (mark, ending) = (self.mark("commit"), *ending);
+                    batch.commit("$KV.bucket.key", "2", &options, move |_, _, _| {
+                        mark.happens();
+                        ending.come()
+                    });
+                }
+            }
             Op::Reconnect => nats.reconnect(),
             Op::Drain => nats.drain(),
             Op::Close => nats.close(),
@@ -260,6 +331,40 @@ impl World {
                 nats.flush(move |_, _, _| drop(on_drop));
             }
         }
+    }
+
+    fn publish_in_window(&self, subject: &str, how: Publishing) {
+        let (options, ending) = match how {
+            Publishing::Quietly => return drop(self.window.enqueue(subject, "quiet")),
+            Publishing::Once(ending) => (PublishOptions::new(), ending),
+            Publishing::Safely(ending) => (PublishOptions::new().message_id("id"), ending),
+        };
+        let mark = self.mark("message in a window");
+        let id = mark.id;
+        let told = move |_: &mut (), _: &PublishWindow, _: Result<PubAck, jetstream::Error>| {
+            mark.happens();
+            ending.come()
+        };
+        if self.window.publish_with(subject, "value", &options, told).is_err() {
+            self.expect_none(id);
+        }
+    }
+
+    fn ingest(&self, messages: u32, ending: Ending) {
+        let ingest = self.nats.jetstream().fast_ingest(IngestOptions::new());
+        let mark = self.mark("end of an ingest");
+        let alive = self.alive.clone();
+        ingest.on_ready(move |_, _| {
+            let _ = &alive;
+            ending.come()
+        });
+        for _ in 0..messages {
+            drop(ingest.add("$KV.bucket.key", "x"));
+        }
+        ingest.finish(move |_, _, _| {
+            mark.happens();
+            ending.come()
+        });
     }
 
     fn subscribe(&self) {
@@ -319,8 +424,14 @@ fn run(Life { seed, hooks, ops, abandoned }: Life) {
         .connect_timeout(2000 * MS)
         .retry_first_connect(true);
     let nats = event_loop.connect(options).expect("a client");
+    let patient = WindowOptions::new()
+        .max_outstanding(3)
+        .retry_for(3000 * MS)
+        .timeout(1000 * MS)
+        .resend_unknown(true);
     let world = World {
         bucket: nats.jetstream().key_value("bucket"),
+        window: nats.jetstream().publish_window(patient),
         simulation: simulation.clone(),
         server,
         nats: nats.clone(),
@@ -336,6 +447,15 @@ fn run(Life { seed, hooks, ops, abandoned }: Life) {
     nats.on_disconnect(move |_, _, _| hooks.come());
     nats.on_reconnect(move |_, _, _| hooks.come());
     nats.on_error(move |_, _, _| hooks.come());
+    let (room, window) = (world.alive.clone(), world.window.clone());
+    // the window itself is captured, as programs do
+    world.window.on_ready(move |_, _| {
+        let _ = (&room, &window);
+        hooks.come()
+    });
+    world.window.on_stalled(move |_, _, _| hooks.come());
+    world.window.on_failed(move |_, _, _| hooks.come());
+    world.window.on_all_acknowledged(move |_, _, _| hooks.come());
     let created = world.mark("create of a bucket");
     world.bucket.create_bucket(Default::default(), move |_, _, _| created.happens());
     for op in &ops {

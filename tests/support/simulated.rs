@@ -259,6 +259,14 @@ impl SimulatedServer {
         let request: Value = serde_json::from_slice(body).unwrap_or_default();
         let tokens: Vec<_> = operation.split('.').collect();
         match tokens[..] {
+            ["INFO"] => json!({"api": {"level": 4}}),
+            ["STREAM", "NAMES"] => {
+                let subject = request["subject"].as_str().unwrap_or(">");
+                let has_it = |stream: &Stream| stream.takes(subject);
+                let streams = state.streams.iter().filter(|(_, stream)| has_it(stream));
+                let names: Vec<_> = streams.map(|(name, _)| name).collect();
+                json!({"total": names.len(), "offset": 0, "limit": 1024, "streams": names})
+            }
             ["STREAM", "CREATE", name] => state.create_stream(name, request),
             ["STREAM", "INFO", name] => state.stream_info(name),
             ["STREAM", "MSG", "GET", name] => state.stored(name, &request),
