@@ -505,6 +505,25 @@ proptest! {
     }
 }
 
+/// Found by the test above: the end of a window was asked for while the window let go of its hooks.
+#[test]
+fn an_end_of_a_window_that_is_asked_for_at_its_last_moment_is_told() {
+    let in_drop = Op::InDrop(vec![
+        Op::InDrop(vec![Op::FinishWindow(Ending::Well)]),
+        Op::FinishWindow(Ending::Well),
+    ]);
+    let ops = vec![
+        Op::Inside(vec![Op::Drain]),
+        Op::Wait { time: 7 },
+        Op::Publish,
+        Op::Publish,
+        Op::Publish,
+        Op::Inside(vec![Op::Flush(Ending::Error)]),
+        in_drop,
+    ];
+    run(Life { seed: 0, hooks: Ending::Well, ops, abandoned: false });
+}
+
 /// The same for `EVNATS_FUZZ_SECONDS` (60 if unset), from another seed each time.
 #[test]
 #[ignore = "as long as one likes: EVNATS_FUZZ_SECONDS"]

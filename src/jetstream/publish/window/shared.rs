@@ -442,7 +442,7 @@ impl Window {
                 let window = self.clone();
                 // after those that are called back above
                 self.port().defer(move |_| {
-                    window.release();
+                    window.release_hooks();
                     Ok(())
                 });
             }
@@ -483,10 +483,15 @@ impl Window {
 
     /// Lets go of every callback.
     pub(in crate::jetstream::publish) fn release(&self) {
+        self.release_hooks();
+        drop((self.finishing.take(), self.resend.take()));
+    }
+
+    /// Lets go of the hooks. Whoever waits for the end may have come just now.
+    fn release_hooks(&self) {
         let hooks = &self.hooks;
         drop((hooks.ready.take(), hooks.all_acknowledged.take()));
         drop((hooks.stalled.take(), hooks.failed.take()));
-        drop((self.finishing.take(), self.resend.take()));
     }
 
     /// Looks after a while whether anything was answered meanwhile.
