@@ -275,6 +275,41 @@ fn an_idle_ingest_is_kept_alive() {
 }
 
 #[test]
+fn an_ingest_whose_server_is_frozen_ends_with_what_is_known() {
+    requires!(server(), 2, 14);
+    let server = Rc::new(Server::start());
+    let frozen = server.clone();
+    let app: App = run_with(server.url().as_str(), |nats: &Client<App>| {
+        with_stream(nats, "I", true, move |app, nats| {
+            let options = IngestOptions::new().timeout(Duration::from_secs(2));
+            let ingest = nats.jetstream().fast_ingest(options);
+            let thaw = frozen.clone();
+            ingest.on_ended(move |app, ingest, error| {
+                app.outcome = Some(Err(error.clone()));
+                thaw.resume();
+                ingest.client().close();
+            });
+            let add = move |app: &mut App, ingest: &Ingest| {
+                while let Ok(number) = ingest.add("I", "x") {
+                    app.next = number;
+                    if number == 500 {
+                        frozen.pause();
+                    }
+                }
+            };
+            ingest.on_ready(add.clone());
+            add(app, &ingest);
+        });
+    });
+    let error = app.outcome.expect("an outcome").expect_err("it ended");
+    let Error::IngestEnded { published, stored, cause: Some(cause) } = error else {
+        panic!("{error:?}")
+    };
+    assert!(cause.is_timeout(), "{cause:?}");
+    assert!(stored < 500 && published >= 500, "{stored} of {published}");
+}
+
+#[test]
 fn an_ingest_that_loses_its_server_says_how_much_is_known_to_be_stored() {
     requires!(server(), 2, 14);
     let server = Rc::new(RefCell::new(Server::start()));

@@ -1,5 +1,5 @@
-//! Silence is never the answer: every row of the tables "When nothing comes", in the docs of `Client`
-//! and of `kv`, with the tests that show it; and those of them that belong nowhere else.
+//! Silence is never the answer: every row of the tables "When nothing comes", in the docs of `Client`,
+//! of `jetstream` and of `kv`, with the tests that show it; and those of them that belong nowhere else.
 
 mod support;
 
@@ -107,6 +107,80 @@ const CLIENT: &[(&str, &[&str])] = &[
     ("more is posted to the loop", &["posts_beyond_the_limit_come_back"]),
 ];
 
+const JETSTREAM: &[(&str, &[&str])] = &[
+    (
+        "nobody answers on the API",
+        &[
+            "an_unknown_domain_is_not_available_and_a_timeout_is_a_timeout",
+            "without_jetstream_everything_says_so",
+        ],
+    ),
+    ("the API does not answer", &["what_is_read_in_an_election_is_asked_again_within_its_timeout"]),
+    (
+        "no stream stores what is published",
+        &[
+            "a_publish_that_nobody_stores_says_no_more_than_that",
+            "quiet_messages_that_fail_are_told_by_their_numbers",
+            "a_stream_without_a_leader_is_named",
+        ],
+    ),
+    (
+        "a publish is not acknowledged",
+        &["a_subscriber_that_hides_the_want_of_a_stream_is_found_out"],
+    ),
+    (
+        "the connection is lost under a publish",
+        &["what_was_acknowledged_is_stored_once_though_the_connection_is_cut"],
+    ),
+    (
+        "a window is full",
+        &[
+            "a_full_window_gives_the_message_back_and_says_when_there_is_room",
+            "a_window_waits_for_the_connections_buffer_too",
+            "a_stalled_window_says_so_and_goes_on_later",
+        ],
+    ),
+    (
+        "a message without a callback of its own",
+        &["quiet_messages_that_fail_are_told_by_their_numbers"],
+    ),
+    (
+        "messages of an ingest are lost",
+        &[
+            "a_lost_message_ends_an_ingest_and_what_came_before_is_stored",
+            "a_lost_message_is_counted_where_the_ingest_is_to_continue",
+        ],
+    ),
+    (
+        "the server of an ingest falls silent",
+        &["an_ingest_whose_server_is_frozen_ends_with_what_is_known"],
+    ),
+    ("a program adds nothing to an ingest", &["an_idle_ingest_is_kept_alive"]),
+    (
+        "a program adds nothing to an atomic batch",
+        &["a_batch_that_the_server_has_given_up_says_so_with_its_next_message"],
+    ),
+    (
+        "a message of an atomic batch is refused",
+        &["every_refusal_of_a_batch_says_what_is_wrong_with_it"],
+    ),
+    (
+        "a page of a listing",
+        &[
+            "a_listing_ends_whatever_the_server_counts",
+            "a_reading_that_hears_nothing_times_out_and_one_that_hears_does_not",
+        ],
+    ),
+    (
+        "the client is over",
+        &[
+            "a_window_outlives_its_client_and_tells_every_outcome",
+            "a_client_that_is_closed_leaves_no_batch_without_an_outcome",
+            "an_end_of_a_window_that_is_asked_for_at_its_last_moment_is_told",
+        ],
+    ),
+];
+
 const KEY_VALUE: &[(&str, &[&str])] = &[
     ("no rights", &["every_operation_needs_the_rights_that_the_table_says_and_no_others"]),
     ("the inbox is not permitted", &["a_denied_inbox_is_the_reason_that_every_operation_gives"]),
@@ -189,7 +263,12 @@ fn sources(directory: &Path) -> String {
 fn every_way_to_be_left_waiting_has_its_row_and_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let all: String = ["src", "tests", "protocol"].map(|part| sources(&root.join(part))).concat();
-    for (file, table) in [("src/client/handle.rs", CLIENT), ("src/kv/mod.rs", KEY_VALUE)] {
+    let tables = [
+        ("src/client/handle.rs", CLIENT),
+        ("src/jetstream/mod.rs", JETSTREAM),
+        ("src/kv/mod.rs", KEY_VALUE),
+    ];
+    for (file, table) in tables {
         let docs = std::fs::read_to_string(root.join(file)).expect("a source");
         let after = docs.split("# When nothing comes").nth(1).expect("the table");
         let lines = after.lines().map(|line| line.trim_start_matches(['/', '!', ' ']));

@@ -40,6 +40,27 @@
 //! domain, `$JS.API` is that. What is not permitted is an error of the call
 //! ([`Error::is_denied`]).
 //!
+//! # When nothing comes
+//!
+//! Nothing waits for ever without a word:
+//!
+//! | what is wrong | what is told, and when |
+//! |---|---|
+//! | nobody answers on the API | [`Error::NotAvailable`], at once; [`Error::NotEnabled`] if the server says why |
+//! | the API does not answer, as in an election | what only reads is asked again; then a timeout ([`Error::is_timeout`]) |
+//! | no stream stores what is published | [`Error::NotStored`], at once; of a window [`Error::NoStream`] or [`Error::NoLeader`] |
+//! | a publish is not acknowledged | a timeout; of a window [`Error::Unacknowledged`], if it can be known why |
+//! | the connection is lost under a publish | [`RequestError::OutcomeUnknown`](crate::RequestError::OutcomeUnknown), at once; a window sends it again if it is told to, for as long as it is told to |
+//! | a window is full | [`Error::WindowFull`], with the message; [`on_ready`](PublishWindow::on_ready) when half of it is free, [`on_stalled`](PublishWindow::on_stalled) if nothing is acknowledged meanwhile |
+//! | a message without a callback of its own fails | [`on_failed`](PublishWindow::on_failed), the report, and without the hook a line of the log |
+//! | messages of an ingest are lost | [`on_gap`](FastIngest::on_gap); unless it is to continue, its end |
+//! | the server of an ingest falls silent | it is asked every second; then [`Error::IngestEnded`] with a timeout |
+//! | a program adds nothing to an ingest | nothing: it is kept alive |
+//! | a program adds nothing to an atomic batch | the server gives it up, and the next message or the commit says so: [`BatchError::Incomplete`] |
+//! | a message of an atomic batch is refused | the outcome of the commit; [`on_failed`](AtomicBatch::on_failed) before it |
+//! | a page of a listing, or what is read, does not come | a timeout, the listing's end |
+//! | the client is over | an error for every callback that waits |
+//!
 //! # API levels
 //!
 //! Servers before 2.12 pass over members of a configuration that they do not know, and answer as if
