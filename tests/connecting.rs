@@ -10,12 +10,12 @@ use evnats_harness::{
     Certificates, FaultProxy, ReservedPort, ScriptedServer, Server, ServerCertificate, TlsOptions,
 };
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::Duration;
 use support::seen::{Seen as App, watch};
-use support::{finish_with, flush, turn_until};
+use support::{Log, finish_with, flush, run_with, turn_until};
 
 fn event_loop() -> EventLoop<App> {
     EventLoop::new().expect("an event loop")
@@ -297,4 +297,39 @@ mod websocket {
         let name = nats.server_info().map(|info| info.server_name);
         assert_ne!(name.as_deref(), Some(cluster.server(0).name()));
     }
+}
+
+/// A read that fills less than its room has taken everything, and no other one is tried before the next
+/// report: the end of the stream is reported, too, whenever it comes.
+#[test]
+fn an_end_right_behind_the_last_bytes_is_noticed() {
+    const CONNECTIONS: usize = 50;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("nats://{}", listener.local_addr().expect("its address"));
+    let server = thread::spawn(move || {
+        for number in 0..CONNECTIONS {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let info =
+                b"INFO {\"server_id\":\"S\",\"version\":\"2.15.0\",\"max_payload\":1000}\r\n";
+            stream.write_all(info).expect("written");
+            let mut lines = BufReader::new(stream.try_clone().expect("the same stream")).lines();
+            lines.find(|line| line.as_ref().is_ok_and(|line| line == "PING")).expect("a PING");
+            stream.write_all(b"PONG\r\n").expect("written");
+            lines.find(|line| line.as_ref().is_ok_and(|line| line == "PUB last 0")).expect("a PUB");
+            stream.write_all(b"PING\r\n").expect("written");
+            // the client may have read that, or not
+            if number % 2 == 0 {
+                thread::yield_now();
+            }
+            drop((lines, stream));
+        }
+    });
+    for _ in 0..CONNECTIONS {
+        let closed: Log = run_with(Options::new(url.as_str()).reconnect(false), |nats| {
+            nats.on_connect(|_, nats, _| nats.publish("last", "").expect("a publish"));
+            nats.on_close(|log: &mut Log, _, _| log.push("closed".into()));
+        });
+        assert_eq!(closed, ["closed"]);
+    }
+    server.join().expect("the server");
 }

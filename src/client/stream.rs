@@ -9,6 +9,8 @@ pub(super) struct Stream {
     transport: Box<dyn Transport>,
     registration: Registration,
     readable: bool,
+    /// The peer has ended the stream, or it has failed: reads are tried until they say so.
+    is_over: bool,
 }
 
 /// How a read ended.
@@ -26,7 +28,7 @@ impl Stream {
     ) -> io::Result<Self> {
         transport.register(&registration)?;
         // an edge may have passed before the transport came here, so a read is tried
-        Ok(Self { transport, registration, readable: true })
+        Ok(Self { transport, registration, readable: true, is_over: false })
     }
 
     pub(super) fn deregister(&mut self) {
@@ -61,8 +63,8 @@ impl Stream {
     /// Takes note, if it is this stream that became ready.
     pub(super) fn handle_ready(&mut self, id: Token, readiness: Readiness) {
         if id == self.registration.id() {
-            self.readable |=
-                readiness.is_readable() || readiness.is_read_closed() || readiness.is_error();
+            self.is_over |= readiness.is_read_closed() || readiness.is_error();
+            self.readable |= readiness.is_readable() || self.is_over;
         }
     }
 
@@ -80,7 +82,11 @@ impl Stream {
         loop {
             match self.transport.read(room) {
                 Ok(0) => return Ok(ReadOutcome::End),
-                Ok(count) => return Ok(ReadOutcome::Read(count)),
+                Ok(count) => {
+                    let took_all = count < room.len() && self.transport.reads_all();
+                    self.readable &= !took_all || self.is_over;
+                    return Ok(ReadOutcome::Read(count));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readable = false;
                     return Ok(ReadOutcome::WouldBlock);

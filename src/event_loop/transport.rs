@@ -10,8 +10,8 @@ use std::io::{self, Read, Write};
 ///
 /// * Readiness is an edge: after a read has returned `WouldBlock`, the loop reads again when the
 ///   transport is reported to be readable, and not before; likewise with writes. A read that fills
-///   less than its room says nothing: the loop goes on until `WouldBlock`, or until its budget is
-///   used up. `Ok(0)` is the end of the stream.
+///   less than its room says nothing, unless [`reads_all`](Transport::reads_all) is true: the loop
+///   goes on until `WouldBlock`, or until its budget is used up. `Ok(0)` is the end of the stream.
 /// * Who reports is arranged in [`register`](Transport::register): the selector, for a transport
 ///   with a descriptor, or the transport itself, by
 ///   [`SetReadiness`](crate::SetReadiness). Reports in vain are allowed, at any time.
@@ -80,6 +80,13 @@ pub trait Transport: Read + Write + 'static {
         false
     }
 
+    /// Whether a read that fills less than its room has taken all that there was, and whatever comes
+    /// after it, the end included, is reported anew. So it is with sockets where the system has epoll
+    /// or kqueue, and it spares the read that finds nothing.
+    fn reads_all(&self) -> bool {
+        false
+    }
+
     /// Whether bytes that a write has taken are still on their way to the selector's stream. Then
     /// [`flush`](Write::flush) is called when it becomes writable.
     fn has_unflushed(&self) -> bool {
@@ -96,6 +103,18 @@ pub trait Transport: Read + Write + 'static {
     }
 }
 
+/// Whether the system's selector reports by epoll or kqueue.
+const HAS_EDGES: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "macos",
+    target_os = "ios",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+));
+
 impl Transport for mio::net::TcpStream {
     fn register(&mut self, registration: &Registration) -> io::Result<()> {
         registration.register(self)
@@ -103,6 +122,10 @@ impl Transport for mio::net::TcpStream {
 
     fn deregister(&mut self, registration: &Registration) {
         registration.deregister(self);
+    }
+
+    fn reads_all(&self) -> bool {
+        HAS_EDGES
     }
 
     fn finish_connecting(&mut self) -> io::Result<()> {
@@ -123,6 +146,10 @@ impl Transport for mio::net::TcpStream {
 impl Transport for mio::net::UnixStream {
     fn register(&mut self, registration: &Registration) -> io::Result<()> {
         registration.register(self)
+    }
+
+    fn reads_all(&self) -> bool {
+        HAS_EDGES
     }
 
     fn deregister(&mut self, registration: &Registration) {
