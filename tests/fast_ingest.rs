@@ -120,6 +120,33 @@ fn what_a_server_cannot_be_asked_it_shows_by_its_first_answer() {
     assert_eq!(report.last_sequence, 100, "none was stored twice");
 }
 
+/// Before the server has told what it can do nothing is taken, so nothing is passed over.
+#[test]
+fn an_option_that_the_server_lacks_is_refused_and_the_ingest_goes_on() {
+    let version = server().version();
+    if (version.major, version.minor) >= (2, 11) {
+        return;
+    }
+    let name: &'static str = unique("I").leak();
+    let app: App = run(|nats: &Client<App>| {
+        with_stream(nats, name, false, move |app, nats| {
+            let ingest = nats.jetstream().fast_ingest(IngestOptions::new());
+            let add = move |app: &mut App, ingest: &Ingest| {
+                let fleeting = PublishOptions::new().ttl(Duration::from_secs(60));
+                match ingest.add_with(name, "x", &fleeting) {
+                    Err(Error::WindowFull { .. }) => return,
+                    refused => assert!(matches!(refused, Err(Error::Unsupported { .. }))),
+                }
+                app.next = ingest.add(name, "x").expect("room");
+                ingest.finish(finished);
+            };
+            ingest.on_ready(add);
+            add(app, &ingest);
+        });
+    });
+    assert_eq!(app.outcome.expect("an outcome").expect("stored").stored, 1);
+}
+
 /// Adds five messages one after the other; the third is one that the stream does not take.
 fn with_a_bad_third(
     continue_on_gap: bool,

@@ -90,14 +90,17 @@ impl<S: 'static> FastIngest<S> {
     /// As [`add`](Self::add), with conditions and headers. A timeout of their own is not used.
     ///
     /// # Errors
-    /// As [`add`](Self::add), and [`Error::InvalidOption`].
+    /// As [`add`](Self::add), [`Error::InvalidOption`], and [`Error::Unsupported`] for an option that the
+    /// server lacks.
     pub fn add_with<'a>(
         &self,
         subject: &str,
         payload: impl Into<Payload<'a>>,
         options: &PublishOptions,
     ) -> Result<u64, Error> {
-        options.check()?;
+        if let Some(requirement) = options.check()? {
+            self.ingest.check(requirement)?;
+        }
         self.ingest.add(subject, Some(options.as_headers()), payload.into())
     }
 

@@ -11,6 +11,8 @@ use std::rc::Rc;
 
 pub(super) struct Progress {
     pub(super) way: Way,
+    /// The API level of the server, once it has told.
+    pub(super) level: Option<u32>,
     pub(super) report: IngestReport,
     /// The subject of the last message, under which the server is asked.
     pub(super) subject: String,
@@ -44,6 +46,7 @@ impl Progress {
     pub(super) fn new() -> Self {
         Self {
             way: Way::Undecided,
+            level: None,
             report: IngestReport::default(),
             subject: String::new(),
             first: None,

@@ -17,6 +17,7 @@ use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::envelope::ResponseError;
 use crate::jetstream::error::Error;
 use crate::jetstream::joined::JoinedText;
+use crate::jetstream::level::Requirement;
 use crate::jetstream::publish::pub_ack::PubAck;
 use crate::jetstream::publish::window::{Done, Pending, Window, WindowOptions, WindowReport};
 use bytes::Bytes;
@@ -109,6 +110,7 @@ impl Ingest {
     // ---- which way ------------------------------------------------------------------------------
 
     fn decide(self: &Rc<Self>, told: Result<Option<u32>, Error>) {
+        self.progress.borrow_mut().level = told.as_ref().ok().copied().flatten();
         match told {
             Ok(level) if level.is_none_or(|level| level >= LEVEL) => self.begin_batch(),
             Ok(_) => self.begin_window(),
@@ -184,6 +186,11 @@ impl Ingest {
     }
 
     // ---- what comes in --------------------------------------------------------------------------
+
+    /// Checks what the server is known to lack.
+    pub(super) fn check(&self, requirement: Requirement) -> Result<(), Error> {
+        requirement.check_told(Ok(self.progress.borrow().level))
+    }
 
     pub(super) fn add(
         self: &Rc<Self>,
