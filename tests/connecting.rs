@@ -313,9 +313,9 @@ fn an_end_right_behind_the_last_bytes_is_noticed() {
                 b"INFO {\"server_id\":\"S\",\"version\":\"2.15.0\",\"max_payload\":1000}\r\n";
             stream.write_all(info).expect("written");
             let mut lines = BufReader::new(stream.try_clone().expect("the same stream")).lines();
-            lines.find(|line| line.as_ref().is_ok_and(|line| line == "PING")).expect("a PING");
+            assert!(lines.any(|line| line.is_ok_and(|line| line == "PING")));
             stream.write_all(b"PONG\r\n").expect("written");
-            lines.find(|line| line.as_ref().is_ok_and(|line| line == "PUB last 0")).expect("a PUB");
+            assert!(lines.any(|line| line.is_ok_and(|line| line == "PUB last 0")));
             stream.write_all(b"PING\r\n").expect("written");
             // the client may have read that, or not
             if number % 2 == 0 {
