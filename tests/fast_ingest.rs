@@ -429,3 +429,40 @@ fn an_ingest_survives_or_reports_a_change_of_leader() {
     finish_with(&event_loop, &mut app);
     assert!(app.stored >= Some(known), "{:?} < {known}", app.stored);
 }
+
+#[test]
+fn an_ingest_is_told_of_its_clients_end() {
+    let name: &'static str = unique("I").leak();
+    let app: App = run(|nats: &Client<App>| {
+        with_stream(nats, name, is_fast_server(), move |app, nats| {
+            let ingest = nats.jetstream().fast_ingest(IngestOptions::new());
+            ingest.on_ended(|app, ingest, error| {
+                app.log.push(error.to_string());
+                assert!(matches!(ingest.add("late", ""), Err(Error::IngestEnded { .. })));
+            });
+            let add = move |app: &mut App, ingest: &Ingest| {
+                if app.next == 0 && ingest.add(name, "x").is_ok() {
+                    app.next = 1;
+                    ingest.client().close();
+                }
+            };
+            ingest.on_ready(add);
+            add(app, &ingest);
+        });
+    });
+    assert_eq!(app.log.len(), 1, "{:?}", app.log);
+    assert!(app.log[0].starts_with("the ingest is over, and 0 of 1 messages"), "{:?}", app.log);
+}
+
+#[test]
+fn dropping_the_loop_drops_what_an_ingest_was_given() {
+    let event_loop = EventLoop::<App>::new().expect("a loop");
+    let nats = event_loop.connect(server().url().as_str()).expect("a client");
+    let ingest = nats.jetstream().fast_ingest(IngestOptions::new());
+    let held = Rc::new(());
+    let (one, other, own) = (held.clone(), held.clone(), ingest.clone());
+    ingest.on_ready(move |_, _| drop((one.clone(), own.clone())));
+    ingest.finish(move |_, _, _| drop(other));
+    drop(event_loop);
+    assert_eq!(Rc::strong_count(&held), 1);
+}

@@ -5,6 +5,7 @@ mod counter;
 mod diagnosis;
 mod ingest;
 mod integer;
+mod observer;
 mod one;
 pub(super) mod option_error;
 mod options;

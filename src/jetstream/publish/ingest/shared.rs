@@ -18,12 +18,13 @@ use crate::jetstream::envelope::ResponseError;
 use crate::jetstream::error::Error;
 use crate::jetstream::joined::JoinedText;
 use crate::jetstream::level::Requirement;
+use crate::jetstream::publish::observer::{Observer, observe};
 use crate::jetstream::publish::pub_ack::PubAck;
 use crate::jetstream::publish::window::{Done, Pending, Window, WindowOptions, WindowReport};
 use bytes::Bytes;
 use evnats_protocol::{CommandError, HeaderMap, Message, OutgoingMessage, Payload};
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The first API level that has it.
@@ -53,17 +54,6 @@ pub(super) struct Hooks {
     pub(super) ended: Hook<Error>,
 }
 
-/// The ingest as the client knows it: without the loop there is nobody to tell anything.
-struct WhileObserved(Weak<Ingest>);
-
-impl Drop for WhileObserved {
-    fn drop(&mut self) {
-        if let Some(ingest) = self.0.upgrade() {
-            ingest.release();
-        }
-    }
-}
-
 impl Ingest {
     pub(super) fn new(api: &Api, options: IngestOptions) -> Rc<Self> {
         let ingest = Rc::new(Self {
@@ -74,14 +64,7 @@ impl Ingest {
             hooks: Hooks::default(),
             observer: Cell::default(),
         });
-        let weak = WhileObserved(Rc::downgrade(&ingest));
-        let on_observed = move |_: &mut State, observed| {
-            if let Some(ingest) = weak.0.upgrade() {
-                ingest.observe(observed);
-            }
-            Ok(())
-        };
-        ingest.observer.set(Some(ingest.port().observe(Box::new(on_observed))));
+        ingest.observer.set(Some(observe(ingest.port(), &ingest)));
         let deciding = ingest.clone();
         api.with_level(move |told| deciding.decide(told));
         ingest
@@ -114,7 +97,7 @@ impl Ingest {
         match told {
             Ok(level) if level.is_none_or(|level| level >= LEVEL) => self.begin_batch(),
             Ok(_) => self.begin_window(),
-            Err(error) => return self.end(Err(error)),
+            Err(error) => return self.fail(error),
         }
         self.notify_soon();
     }
@@ -127,7 +110,7 @@ impl Ingest {
         let on_delivery = move |state: &mut State, delivery: Delivery<'_>| match delivery {
             Delivery::Message(message) => ingest.receive(state, message),
             Delivery::Ended(reason) => {
-                ingest.end(Err(Error::from_inbox_end(reason)));
+                ingest.fail(Error::from_inbox_end(reason));
                 Ok(())
             }
         };
@@ -140,7 +123,7 @@ impl Ingest {
                 progress.report.is_fast = true;
                 progress.way = Way::Fast(Batch { machine, replies, subscription });
             }
-            Err(error) => self.end(Err(error.into())),
+            Err(error) => self.fail(error.into()),
         }
     }
 
@@ -293,7 +276,7 @@ impl Ingest {
         let subject = subject.map_or_else(|| progress.subject.clone(), |told| told.into_owned());
         if !batch.machine.may_commit() && !self.is_finishing() {
             drop(progress);
-            self.end(Err(Error::NoStream { subject }));
+            self.fail(Error::NoStream { subject });
             return Ok(());
         }
         let is_message = ends_with(&message.subject(), Operation::Append);
@@ -364,9 +347,8 @@ impl Ingest {
                 self.end(outcome);
             }
             Err(error) => {
-                let ended = progress.ended(Some(error.into()));
                 drop(progress);
-                self.end(Err(ended));
+                self.fail(error.into());
             }
         }
     }
@@ -377,11 +359,10 @@ impl Ingest {
         progress.report.refused += 1;
         progress.refusal = Some(error.clone());
         let ends = !self.options.continue_on_gap && matches!(progress.way, Way::Window(_));
-        let ended = ends.then(|| progress.ended(Some(error.clone())));
         drop(progress);
-        if let Some(ended) = ended {
+        if ends {
             // a fast ingest is ended by the server
-            self.end(Err(ended));
+            self.fail(error.clone());
         }
         self.hooks.refused.run(|hook| hook(state, self, &IngestRefusal { number, error }))
     }
@@ -442,9 +423,8 @@ impl Ingest {
                 // an observer hears of room
                 Err(error) if error.is_temporary() => {}
                 Err(error) => {
-                    let ended = progress.ended(Some(error.into()));
                     drop(progress);
-                    self.end(Err(ended));
+                    self.fail(error.into());
                 }
             }
         }
@@ -461,24 +441,6 @@ impl Ingest {
         };
         drop(progress);
         self.end(outcome);
-    }
-
-    fn observe(self: &Rc<Self>, observed: Observed) {
-        match observed {
-            Observed::Disconnected => {}
-            Observed::Writable => self.notify_soon(),
-            Observed::Reconnected => {
-                if let Way::Fast(batch) = &mut self.progress.borrow_mut().way {
-                    batch.machine.handle_reconnected(self.port().now());
-                }
-                self.tick();
-                self.notify_soon();
-            }
-            Observed::Ended => {
-                let ended = self.progress.borrow().ended(Some(Error::Closed));
-                self.end(Err(ended));
-            }
-        }
     }
 
     fn tick_later(self: &Rc<Self>, progress: &mut Progress) {
@@ -510,13 +472,18 @@ impl Ingest {
             }
             Some(Due::GiveUp) => {
                 let timeout = Error::Request(evnats_protocol::RequestError::Timeout);
-                let ended = progress.ended(Some(timeout));
                 drop(progress);
-                return self.end(Err(ended));
+                return self.fail(timeout);
             }
             None => {}
         }
         self.tick_later(&mut progress);
+    }
+
+    /// The ingest is over before all is stored, for this reason.
+    fn fail(self: &Rc<Self>, cause: Error) {
+        let ended = self.progress.borrow().ended(Some(cause));
+        self.end(Err(ended));
     }
 
     /// The ingest is over, however it was. Tells the one who finishes it, or the hook.
@@ -557,8 +524,30 @@ impl Ingest {
             self.port().cancel_timer(timer);
         }
     }
+}
 
-    /// Lets go of every callback, and of the way that leads back here.
+impl Observer for Ingest {
+    fn observe(self: Rc<Self>, observed: Observed) {
+        match observed {
+            Observed::Disconnected => {}
+            Observed::Writable => self.notify_soon(),
+            Observed::Reconnected => {
+                if let Way::Fast(batch) = &mut self.progress.borrow_mut().way {
+                    batch.machine.handle_reconnected(self.port().now());
+                }
+                self.tick();
+                self.notify_soon();
+            }
+            Observed::Ended => {
+                self.fail(Error::Closed);
+            }
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.progress.borrow().way, Way::Over)
+    }
+
     fn release(&self) {
         let way = std::mem::replace(&mut self.progress.borrow_mut().way, Way::Over);
         if let Way::Window(window) = &way {

@@ -16,12 +16,13 @@ use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
 use crate::jetstream::level::Requirement;
 use crate::jetstream::publish::diagnosis::Unanswered;
+use crate::jetstream::publish::observer::{Observer, observe};
 use crate::jetstream::publish::one::publish_error;
 use crate::jetstream::publish::pub_ack::PubAck;
 use bytes::Bytes;
 use evnats_protocol::{HeaderMap, OutgoingMessage, Payload};
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 pub(in crate::jetstream::publish) type OnDone =
@@ -100,18 +101,6 @@ pub(in crate::jetstream::publish) struct Hooks {
     pub(in crate::jetstream::publish) failed: Hook<PublishFailure>,
 }
 
-/// The window as the client knows it. If the loop is dropped, nothing is to be told any more, and what
-/// the callbacks have captured may be the window itself. After the client's own end everything is told.
-struct WhileObserved(Weak<Window>);
-
-impl Drop for WhileObserved {
-    fn drop(&mut self) {
-        if let Some(window) = self.0.upgrade().filter(|window| !window.has_ended.get()) {
-            window.release();
-        }
-    }
-}
-
 impl Window {
     pub(in crate::jetstream::publish) fn new(api: &Api, options: WindowOptions) -> Rc<Self> {
         let window = Rc::new(Self {
@@ -126,14 +115,7 @@ impl Window {
             observer: Cell::default(),
             has_ended: Cell::default(),
         });
-        let weak = WhileObserved(Rc::downgrade(&window));
-        let on_observed = move |_: &mut State, observed| {
-            if let Some(window) = weak.0.upgrade() {
-                window.observe(observed);
-            }
-            Ok(())
-        };
-        window.observer.set(Some(window.port().observe(Box::new(on_observed))));
+        window.observer.set(Some(observe(window.port(), &window)));
         window
     }
 
@@ -454,22 +436,6 @@ impl Window {
         }
     }
 
-    fn observe(self: &Rc<Self>, observed: Observed) {
-        match observed {
-            Observed::Disconnected => {}
-            Observed::Reconnected | Observed::Writable => {
-                if self.progress.borrow().wants_room {
-                    self.notify_soon();
-                }
-            }
-            Observed::Ended => {
-                self.has_ended.set(true);
-                self.give_up_resending();
-                self.notify_soon();
-            }
-        }
-    }
-
     /// The client is over: nothing is sent again.
     fn give_up_resending(self: &Rc<Self>) {
         loop {
@@ -479,12 +445,6 @@ impl Window {
             self.fail_later(kept.pending, error);
         }
         self.plan_resend();
-    }
-
-    /// Lets go of every callback.
-    pub(in crate::jetstream::publish) fn release(&self) {
-        self.release_hooks();
-        drop((self.finishing.take(), self.resend.take()));
     }
 
     /// Lets go of the hooks. Whoever waits for the end may have come just now.
@@ -534,6 +494,33 @@ impl Window {
             let stalled = Stalled { outstanding: window.outstanding(), reason };
             window.hooks.stalled.run(|hook| hook(state, &window, &stalled))
         });
+    }
+}
+
+impl Observer for Window {
+    fn observe(self: Rc<Self>, observed: Observed) {
+        match observed {
+            Observed::Disconnected => {}
+            Observed::Reconnected | Observed::Writable => {
+                if self.progress.borrow().wants_room {
+                    self.notify_soon();
+                }
+            }
+            Observed::Ended => {
+                self.has_ended.set(true);
+                self.give_up_resending();
+                self.notify_soon();
+            }
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.has_ended.get()
+    }
+
+    fn release(&self) {
+        self.release_hooks();
+        drop((self.finishing.take(), self.resend.take()));
     }
 }
 
