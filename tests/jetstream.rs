@@ -10,6 +10,8 @@ mod made;
 mod messages;
 #[path = "jetstream/promoted.rs"]
 mod promoted;
+#[path = "jetstream/recorded.rs"]
+mod recorded;
 #[path = "jetstream/recreated.rs"]
 mod recreated;
 mod support;
