@@ -15,6 +15,9 @@ mod recorded;
 #[path = "jetstream/recreated.rs"]
 mod recreated;
 mod support;
+#[cfg(feature = "nkeys")]
+#[path = "jetstream/tiers.rs"]
+mod tiers;
 
 use evnats::jetstream::{
     ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PriorityPolicy, PublishOptions,
