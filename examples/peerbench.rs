@@ -3,15 +3,17 @@
 //! The command line and the line of output are those of the peers that evnats is measured
 //! against: `pub` and `echo` publish COUNT messages of SIZE bytes, `sub` receives them from a
 //! feeder. `reqpipe`, `jspub`, `kvputpipe`, `kvgetpipe` and `kvgetpipeleader` keep WINDOW operations
-//! outstanding; `jsfast` ingests at the server's pace; `reqlat`, `jssync`, `kvput`, `kvget` and `kvgetleader` do one at a time, and their
+//! outstanding; `jsatomic` stores batches of 100, WINDOW of them at once; `jsfast` ingests at the
+//! server's pace; `reqlat`, `jssync`, `kvput`, `kvget` and `kvgetleader` do one at a time, and their
 //! line has the latencies, too. Reads are direct, as the peers' are, unless the name ends in
-//! `leader`. `raw:jsfast` and `raw:jsatomic` are bare loops over a socket, as the measure. Exit status
+//! `leader`. The streams of `jspub`, `jsatomic` and `jsfast` are created. `raw:jsfast` and `raw:jsatomic` are bare loops over a socket, as the measure. Exit status
 //! 3: no such workload.
 
 mod raw;
 
 use evnats::jetstream::{
-    FastIngest, IngestOptions, JetStream, PublishWindow, Storage, StreamConfig, WindowOptions,
+    FastIngest, IngestOptions, JetStream, PublishOptions, PublishWindow, Storage, StreamConfig,
+    WindowOptions,
 };
 use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, CommandError, Error, EventLoop, Options};
@@ -76,6 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let options = WindowOptions::new().max_outstanding(window);
             publish_in_window(&nats, &nats.jetstream().publish_window(options));
         }
+        "jsatomic" => store_batches(&nats),
         "jsfast" => ingest(&nats, &nats.jetstream().fast_ingest(IngestOptions::new().flow(1000))),
         "kvput" | "kvputpipe" => {
             let kv = nats.jetstream().key_value("BENCH");
@@ -243,14 +246,58 @@ fn publish_in_window(nats: &Client<Bench>, window: &PublishWindow<Bench>) {
         });
     };
     window.on_ready(publish_more);
-    let window = window.clone();
-    nats.on_connect(move |bench, _, _| {
+    let (window, config) = (window.clone(), StreamConfig::new("BJS").subjects(["bjs.>"]));
+    with_stream(nats, config, move |bench| publish_more(bench, &window));
+}
+
+/// Creates a stream in memory, unless it is there, and begins.
+fn with_stream(
+    nats: &Client<Bench>,
+    config: StreamConfig,
+    begin: impl FnOnce(&mut Bench) + 'static,
+) {
+    // what stands in for a server acknowledges, and does not answer
+    let js = nats.jetstream().with_timeout(Duration::from_secs(1));
+    js.create_stream(&config.storage(Storage::Memory), |bench: &mut Bench, _, created| {
+        if let Some(error) = created.err().filter(|error| !error.is_timeout()) {
+            panic!("{error}");
+        }
         bench.start = Some(Usage::now());
-        publish_more(bench, &window);
+        begin(bench);
     });
 }
 
-/// The same by fast ingest.
+/// Keeps batches open: each one that is stored begins the next.
+fn store_batches(nats: &Client<Bench>) {
+    let js = nats.jetstream();
+    let config = StreamConfig::new("BATOMIC").subjects(["batomic.>"]).allow_atomic(true);
+    with_stream(nats, config, move |bench| {
+        for _ in 0..bench.window.max(1) {
+            store_batch(bench, &js);
+        }
+    });
+}
+
+fn store_batch(bench: &mut Bench, js: &JetStream<Bench>) {
+    let messages = raw::BATCH.min(bench.count - bench.sent);
+    if messages == 0 {
+        return;
+    }
+    bench.sent += messages;
+    let (batch, options) = (js.atomic_batch(), PublishOptions::new());
+    for _ in 1..messages {
+        batch.add("batomic.data", &bench.payload, &options).expect("room");
+    }
+    batch.commit("batomic.data", &bench.payload, &options, |bench: &mut Bench, js, stored| {
+        bench.done += stored.expect("an acknowledgement").batch_size.unwrap_or_default();
+        match bench.done == bench.count {
+            true => bench.finish(js.client()),
+            false => store_batch(bench, js),
+        }
+    });
+}
+
+/// Publishes by fast ingest, whenever there is room.
 fn ingest(nats: &Client<Bench>, ingest: &FastIngest<Bench>) {
     let add_more = |bench: &mut Bench, ingest: &FastIngest<Bench>| {
         while bench.sent < bench.count {
@@ -268,12 +315,8 @@ fn ingest(nats: &Client<Bench>, ingest: &FastIngest<Bench>) {
     };
     ingest.on_ready(add_more);
     let ingest = ingest.clone();
-    let config = StreamConfig::new("BFAST").subjects(["bfast.>"]).storage(Storage::Memory);
-    nats.jetstream().create_stream(&config.allow_batched(true), move |bench, _, created| {
-        created.expect("a stream");
-        bench.start = Some(Usage::now());
-        add_more(bench, &ingest);
-    });
+    let config = StreamConfig::new("BFAST").subjects(["bfast.>"]).allow_batched(true);
+    with_stream(nats, config, move |bench| add_more(bench, &ingest));
 }
 
 fn put(bench: &mut Bench, kv: &KeyValue<Bench>) {

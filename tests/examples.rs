@@ -88,6 +88,26 @@ fn examples_show_what_they_promise() {
 }
 
 #[test]
+fn the_example_of_streams_shows_and_erases_what_is_stored() {
+    let server = Server::start();
+    requires!(server, 2, 11);
+    shows(
+        &server,
+        "jetstream",
+        &[
+            "consumer shipping is ready",
+            "4 orders are stored, 0 are not",
+            "order 1 of ada: tea",
+            "order 3 of ada: a cup",
+            "2 of 2 orders of ada are erased",
+            "2 orders are left, of [\"orders.bob\", \"orders.eve\"]",
+            "2 of them are still to be shipped",
+            "stream ORDERS has 1 consumers",
+        ],
+    );
+}
+
+#[test]
 fn the_example_of_fast_ingest_loads_a_day() {
     shows_by_itself("fast_ingest", &["86400 readings, 86400 of them stored"]);
 }

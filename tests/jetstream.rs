@@ -10,9 +10,14 @@ mod made;
 mod messages;
 #[path = "jetstream/promoted.rs"]
 mod promoted;
+#[path = "jetstream/recorded.rs"]
+mod recorded;
 #[path = "jetstream/recreated.rs"]
 mod recreated;
 mod support;
+#[cfg(feature = "nkeys")]
+#[path = "jetstream/tiers.rs"]
+mod tiers;
 
 use evnats::jetstream::{
     ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PriorityPolicy, PublishOptions,

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 const WINDOWS: u64 = 2;
 const FLOW: u64 = 1000;
 /// The messages of an atomic batch.
-const BATCH: u64 = 100;
+pub(crate) const BATCH: u64 = 100;
 
 pub(crate) struct Raw {
     reader: BufReader<TcpStream>,

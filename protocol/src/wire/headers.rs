@@ -183,13 +183,16 @@ impl HeaderMap {
             self.error.get_or_insert(error);
             return;
         }
+        let value = value.trim_ascii();
+        // at once: piece by piece, a short block would be moved several times
+        self.block.reserve(VERSION_LINE.len() + name.len() + value.len() + 6);
         if self.block.is_empty() {
             self.block.extend_from_slice(VERSION_LINE);
             self.block.extend_from_slice(b"\r\n");
         }
         self.block.extend_from_slice(name.as_bytes());
         self.block.extend_from_slice(b": ");
-        self.block.extend_from_slice(value.trim_ascii());
+        self.block.extend_from_slice(value);
         self.block.extend_from_slice(b"\r\n");
     }
 

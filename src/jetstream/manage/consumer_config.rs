@@ -35,6 +35,7 @@ pub struct ConsumerConfig {
     #[serde(flatten)]
     pub deliver_policy: DeliverPolicy,
     /// What has to be acknowledged.
+    #[serde(default = "AckPolicy::if_absent")]
     pub ack_policy: AckPolicy,
     /// How long an acknowledgement may take before the message is delivered again. `None`: 30 s.
     #[serde(skip_serializing_if = "Option::is_none", with = "nanos")]
@@ -244,6 +245,13 @@ pub enum AckPolicy {
     /// A value this version does not know.
     #[serde(untagged)]
     Other(String),
+}
+
+impl AckPolicy {
+    /// What servers understand by a configuration that does not name one.
+    fn if_absent() -> Self {
+        Self::None
+    }
 }
 
 /// How fast stored messages are delivered.

@@ -3,8 +3,8 @@
 //!
 //! The invariant: whatever [`Operator::server_config`] has said, a server that runs with the newest
 //! text admits every user that was made here and has neither expired nor been revoked. There is one
-//! account for users, with JetStream without limits, besides the system account that servers
-//! demand; there are no signing keys and no imports.
+//! account for users, with JetStream without limits unless it is given [tiers](Operator::tiers),
+//! besides the system account that servers demand; there are no signing keys and no imports.
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 use nkeys::KeyPair;
@@ -28,6 +28,7 @@ struct Account {
     name: &'static str,
     key: KeyPair,
     jetstream: bool,
+    tiers: Vec<Tier>,
     /// From which time on tokens of a user are valid again.
     revocations: Map<String, Value>,
 }
@@ -52,6 +53,21 @@ pub struct UserClaims {
     pub subscribe_deny: Vec<String>,
 }
 
+/// How much of JetStream an account may use with one number of replicas; −1: without a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tier {
+    /// The number of replicas, as `R1`.
+    pub name: &'static str,
+    /// The memory, in bytes.
+    pub memory: i64,
+    /// The file storage, in bytes.
+    pub storage: i64,
+    /// The number of streams.
+    pub streams: i64,
+    /// The number of consumers.
+    pub consumers: i64,
+}
+
 /// A user: a token, and the seed of the key that it is for.
 #[derive(Clone)]
 pub struct User {
@@ -71,12 +87,20 @@ impl Operator {
             name,
             key: KeyPair::new_account(),
             jetstream,
+            tiers: Vec::new(),
             revocations: Map::new(),
         };
         let key = KeyPair::new_operator();
         let claims = json!({ "type": "operator", "version": 2 });
         let token = token(&key, &key, "operator", None, claims);
         Operator { key, token, system: account("SYS", false), account: account("app", true) }
+    }
+
+    /// Has the users' account have these limits of JetStream, and none beside them.
+    #[must_use]
+    pub fn tiers(mut self, tiers: impl IntoIterator<Item = Tier>) -> Operator {
+        self.account.tiers.extend(tiers);
+        self
     }
 
     /// The text for [`Builder::config`](crate::Builder::config) that makes a server trust this
@@ -140,12 +164,21 @@ impl fmt::Debug for Operator {
 
 impl Account {
     fn token(&self, operator: &KeyPair) -> String {
-        let storage = if self.jetstream { -1 } else { 0 };
+        // a server takes limits with tiers or without, and not both
+        let storage = if self.jetstream && self.tiers.is_empty() { -1 } else { 0 };
+        let tiers = self.tiers.iter().map(|tier| {
+            let limits = json!({
+                "mem_storage": tier.memory, "disk_storage": tier.storage, "streams": tier.streams,
+                "consumer": tier.consumers,
+            });
+            (tier.name.to_owned(), limits)
+        });
         let claims = json!({
             "limits": {
                 "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1,
                 "wildcards": true, "conn": -1, "leaf": -1, "mem_storage": storage,
                 "disk_storage": storage, "streams": storage, "consumer": storage,
+                "tiered_limits": Value::Object(tiers.collect()),
             },
             "revocations": self.revocations,
             "type": "account",

@@ -59,7 +59,7 @@ mod skip;
 mod sources;
 mod start_error;
 
-pub use accounts::{Operator, User, UserClaims, nkey_user};
+pub use accounts::{Operator, Tier, User, UserClaims, nkey_user};
 pub use certificates::{Certificates, ServerCertificate, TlsOptions};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use example::url_or_server;
