@@ -1,5 +1,7 @@
 //! The part of JetStream that Key-Value stands on, on a real server.
 
+#[path = "jetstream/advisories.rs"]
+mod advisories;
 #[path = "jetstream/handles.rs"]
 mod handles;
 #[path = "jetstream/listings.rs"]

@@ -195,6 +195,12 @@ pub enum Error {
     /// The server does not permit the subscription to the inbox that deliveries come to.
     #[error("the server does not permit the inbox for deliveries; see the client's on_error")]
     InboxDenied,
+    /// The server does not permit the subscription to a subject.
+    #[error("the server does not permit to subscribe to {subject:?}; see the client's on_error")]
+    SubscriptionDenied {
+        /// The subject.
+        subject: String,
+    },
 }
 
 /// Why an ordered consumer ended for good.
@@ -317,7 +323,8 @@ impl Error {
 
     /// Whether the server does not permit it.
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::InboxDenied) || matches!(self.request(), Some(RequestError::Denied(_)))
+        matches!(self, Self::InboxDenied | Self::SubscriptionDenied { .. })
+            || matches!(self.request(), Some(RequestError::Denied(_)))
     }
 
     /// Whether the same call may well succeed a moment later: there is no leader at the moment, no

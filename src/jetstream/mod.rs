@@ -34,6 +34,9 @@
 //! What needs an [API level](#api-levels) also asks `$JS.API.INFO`, and goes on without an answer if
 //! that is not permitted.
 //!
+//! [`advisories`](JetStream::advisories) publishes nothing, and needs to subscribe to `$JS.EVENT.>`, or to
+//! what of it the filter says.
+//!
 //! The methods of [`Stream`] and [`Consumer`] need what these calls need. When a stream's handle that
 //! knows its stream makes or changes a consumer, it also asks `$JS.API.STREAM.INFO.S`, and goes on
 //! without an answer if that is not permitted. With another prefix or a
@@ -77,6 +80,7 @@
 //! [`Error::MadeDifferently`]. Server 2.9 does that to `metadata`, `filter_subjects`, `compression`,
 //! `first_seq`, `consumer_limits` and transforms of subjects.
 
+pub mod advisory;
 mod api;
 mod api_error;
 mod batch_error;

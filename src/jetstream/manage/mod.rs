@@ -10,7 +10,7 @@ mod direct_read;
 mod gate;
 mod leader_read;
 mod lister;
-mod listing;
+pub(in crate::jetstream) mod listing;
 mod made;
 mod members;
 mod message_delete;
