@@ -2,6 +2,8 @@
 
 #[path = "jetstream/advisories.rs"]
 mod advisories;
+#[path = "jetstream/backup.rs"]
+mod backup;
 #[path = "jetstream/handles.rs"]
 mod handles;
 #[path = "jetstream/listings.rs"]

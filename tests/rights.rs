@@ -315,6 +315,33 @@ const ROWS: &[Row] = &[
         run: |kv| kv.jetstream().stream("EVENTS").consumer_names(note_permitted),
         expected: "done",
     },
+    // what else they need, the tests of backups show
+    Row {
+        name: "snapshot_stream",
+        needs: &["$JS.API.STREAM.SNAPSHOT.NONE"],
+        uses: &[],
+        run: |kv| {
+            let options = jetstream::SnapshotOptions::new();
+            kv.jetstream().snapshot_stream("NONE", &options, note_end);
+        },
+        expected: "done",
+    },
+    Row {
+        name: "restore_stream",
+        needs: &["$JS.API.STREAM.RESTORE.EVENTS"],
+        uses: &[],
+        run: |kv| {
+            let backup = br#"{"config":{"name":"EVENTS"},"state":{}}"#;
+            let backup = jetstream::StreamBackup::from_json(backup).expect("a backup");
+            let note = |app: &mut App, restore: &jetstream::Restore<App>, restoring| {
+                if let jetstream::Restoring::Ended(end) = restoring {
+                    note_permitted(app, restore, end);
+                }
+            };
+            kv.jetstream().restore_stream(&backup, note);
+        },
+        expected: "done",
+    },
     Row {
         name: "step_down_stream",
         needs: &["$JS.API.STREAM.LEADER.STEPDOWN.EVENTS"],

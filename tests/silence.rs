@@ -172,6 +172,12 @@ const JETSTREAM: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "no chunk of a snapshot comes",
+        &["a_snapshot_of_which_nothing_comes_ends_after_the_time_of_a_request"],
+    ),
+    ("a program sends nothing to a restore", &["a_restore_that_the_server_knows_no_more_ends"]),
+    ("nothing happens of which an advisory tells", &[]),
+    (
         "the client is over",
         &[
             "a_window_outlives_its_client_and_tells_every_outcome",

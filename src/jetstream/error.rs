@@ -186,6 +186,13 @@ pub enum Error {
     /// An atomic batch was not stored.
     #[error(transparent)]
     Batch(#[from] BatchError),
+    /// The restore has not asked for a chunk since the last one, or it is over. Nothing was sent.
+    #[error("the restore has not asked for a chunk")]
+    NothingWanted,
+    /// The server does not take chunks any more: it gives up a restore when nothing has come for five
+    /// seconds, and when it is stopped. There is no stream.
+    #[error("the server has given up the restore")]
+    RestoreGivenUp,
     /// An ordered consumer ended for good.
     #[error(transparent)]
     Ordered(#[from] OrderedError),

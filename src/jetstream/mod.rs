@@ -27,6 +27,7 @@
 //! | `delete_message`, `secure_delete_message` | `$JS.API.STREAM.MSG.DELETE.S` |
 //! | `create_consumer`, `update_consumer`, `create_or_update_consumer` | `$JS.API.CONSUMER.CREATE.S.C`; with one filter: `$JS.API.CONSUMER.CREATE.S.C.<filter>` |
 //! | `consumer_info`, `delete_consumer`, `reset_consumer` | `$JS.API.CONSUMER.INFO.S.C`, `…DELETE.S.C`, `…RESET.S.C` |
+//! | `snapshot_stream`; `restore_stream` | `$JS.API.STREAM.SNAPSHOT.S` and `$JS.SNAPSHOT.ACK.S.>`; `$JS.API.STREAM.RESTORE.S` and `$JS.SNAPSHOT.RESTORE.S.*` |
 //! | `step_down_stream`, `remove_stream_peer`, `evacuate_stream_peer`, `cancel_stream_move` | `$JS.API.STREAM.LEADER.STEPDOWN.S`, `…PEER.REMOVE.S`, `…PEER.EVACUATE.S`, `…CANCEL_MOVE.S` |
 //! | `step_down_consumer`, `remove_consumer_peer`, `evacuate_consumer_peer` | `$JS.API.CONSUMER.LEADER.STEPDOWN.S.C`, `…PEER.REMOVE.S.C`, `…PEER.EVACUATE.S.C` |
 //! | `pause_consumer` and `resume_consumer`, `unpin_consumer` | `$JS.API.CONSUMER.PAUSE.S.C`, `…UNPIN.S.C` |
@@ -62,6 +63,9 @@
 //! | a program adds nothing to an atomic batch | the server gives it up, and the next message or the commit says so: [`BatchError::Incomplete`] |
 //! | a message of an atomic batch is refused | the outcome of the commit; [`on_failed`](AtomicBatch::on_failed) before it |
 //! | a page of a listing, or what is read, does not come | a timeout, the listing's end |
+//! | no chunk of a snapshot comes | after the timeout: a timeout; what has come is of no use |
+//! | a program sends nothing to a restore | after five seconds the server gives it up: [`Error::RestoreGivenUp`] with the next chunk |
+//! | nothing happens of which an advisory tells | nothing; after a lost connection what happened meanwhile is not told |
 //! | the client is over | an error for every callback that waits |
 //!
 //! # API levels
@@ -83,6 +87,7 @@
 pub mod advisory;
 mod api;
 mod api_error;
+mod backup;
 mod batch_error;
 mod consume;
 mod consumer;
@@ -104,6 +109,7 @@ pub(crate) mod time;
 pub(crate) mod wire;
 
 pub use api_error::{ApiError, ErrorCode};
+pub use backup::{Restore, Restoring, SnapshotChunk, SnapshotOptions, StreamBackup};
 pub use batch_error::BatchError;
 pub use consumer::Consumer;
 pub use error::{Error, OrderedError, Stall};

@@ -271,11 +271,8 @@ fn the_use_of_the_api_is_told_with_request_and_reply() {
     });
     assert!(audit.request.contains(&name) && audit.response.contains("stream_create_response"));
     let client = audit.client.expect("who it was");
-    assert_eq!(
-        (client.account.as_deref(), client.host.as_deref()),
-        (Some("$G"), Some("127.0.0.1"))
-    );
-    assert!(client.start.is_some());
+    assert_eq!(client.account.as_deref(), Some("$G"));
+    assert!(client.server.is_some() && client.round_trip.is_some());
     room.end();
 }
 

@@ -52,6 +52,19 @@ impl Api {
         self.call_checked(requirement, request, |_| None, answer);
     }
 
+    /// As [`call`](Self::call), for what may need an API level.
+    pub(in crate::jetstream) fn call_for<T: ApiReply>(
+        &self,
+        requirement: Option<Requirement>,
+        request: Result<ApiRequest, Error>,
+        answer: Answer<Result<T, Error>>,
+    ) {
+        match requirement {
+            Some(requirement) => self.call_with(requirement, request, answer),
+            None => self.call(request, answer),
+        }
+    }
+
     /// As [`call_with`](Self::call_with). If the server does not tell its level, the reply may.
     fn call_checked<T: ApiReply>(
         &self,

@@ -103,6 +103,24 @@ fn level_in(metadata: &BTreeMap<String, String>) -> Option<u32> {
     metadata.get("_nats.level").map_or(Some(0), |level| level.parse().ok())
 }
 
+/// A stream's configuration that is asked for now, for what is made of it later.
+pub(in crate::jetstream) struct WantedStream(Option<Value>);
+
+impl WantedStream {
+    pub(in crate::jetstream) fn new(config: &StreamConfig) -> Self {
+        // what cannot be encoded is not asked for in the first place
+        Self(config.asked().ok())
+    }
+
+    /// Checks that what was asked for is in what was made.
+    pub(in crate::jetstream) fn check(&self, made: StreamInfo) -> Result<StreamInfo, Error> {
+        match &self.0 {
+            Some(asked) => check_made(asked, made),
+            None => Ok(made),
+        }
+    }
+}
+
 /// Checks that what was asked for is in what was made.
 pub(super) fn check_made<T: Configured>(asked: &Value, made: T) -> Result<T, Error> {
     let Some(config) = made.config() else { return Ok(made) };

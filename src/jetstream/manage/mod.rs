@@ -44,6 +44,7 @@ pub(crate) use direct_read::{DirectReads, read_headers};
 pub(crate) use leader_read::LeaderReads;
 pub use lister::ListEnd;
 pub use listing::{Listed, Listing};
+pub(super) use made::WantedStream;
 pub use messages::{MessageQuery, ReadFrom};
 pub use messages_query::{MessagesEnd, MessagesQuery};
 pub use pause::ConsumerPause;
