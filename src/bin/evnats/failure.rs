@@ -231,7 +231,19 @@ impl From<jetstream::Error> for Failure {
         match error {
             jetstream::Error::Request(error) => error.into(),
             jetstream::Error::NotAvailable => Self::new("jetstream_not_available", message),
-            jetstream::Error::NotStored { .. } => Self::new("not_stored", message),
+            jetstream::Error::NotStored { .. }
+            | jetstream::Error::NoStream { .. }
+            | jetstream::Error::NoLeader { .. } => Self::new("not_stored", message),
+            jetstream::Error::Unacknowledged { .. } => Self::new("timeout", message),
+            jetstream::Error::InvalidName { .. } => Self::new("invalid_name", message),
+            jetstream::Error::InvalidNumber(_) => Self::new("invalid_number", message),
+            jetstream::Error::Unsupported { .. } => Self::new("unsupported", message),
+            jetstream::Error::MadeDifferently { .. } | jetstream::Error::MadeWithout { .. } => {
+                Self::new("made_differently", message)
+            }
+            jetstream::Error::SubscriptionDenied { .. } => {
+                Self::new("permissions_violation", message)
+            }
             jetstream::Error::Malformed(_) => Self::new("malformed_reply", message),
             jetstream::Error::Closed => Self::new(NOT_CONNECTED, message),
             _ => Self::new("jetstream", message),

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::template::{Context, Template};
 use clap::Args;
 use evnats::{HeaderMap, OutgoingMessage, Secret};
+use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
@@ -53,6 +54,66 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = number.parse().map_err(|error| format!("{error}"))?;
     number.checked_mul(1 << shift).ok_or_else(|| "too large".into())
+}
+
+/// A limit on the command line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit(Option<u64>);
+
+impl Limit {
+    /// Returns it as configurations have it.
+    pub(crate) fn or_none(self) -> Option<u64> {
+        self.0
+    }
+}
+
+/// Reads a number, in units of 1024 if it has one, or -1 for no limit.
+pub(crate) fn limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "-1" | "unlimited" => Ok(Limit(None)),
+        text => size(text).map(Some).map(Limit),
+    }
+}
+
+/// A key and its value on the command line.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair(String, String);
+
+impl Pair {
+    pub(crate) fn into_parts(self) -> (String, String) {
+        (self.0, self.1)
+    }
+}
+
+/// Reads `key=value`.
+pub(crate) fn pair(text: &str) -> Result<Pair, &'static str> {
+    let (key, value) = text.split_once('=').ok_or("metadata is key=value")?;
+    Ok(Pair(key.into(), value.into()))
+}
+
+/// A time that is not zero, which stands for none.
+pub(crate) fn non_zero(time: Duration) -> Option<Duration> {
+    Some(time).filter(|time| !time.is_zero())
+}
+
+/// Reads a word of a configuration as it is in JSON.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn word<T: DeserializeOwned>(word: &str) -> Result<T, Failure> {
+    serde_json::from_value(word.into()).map_err(|error| Failure::new("usage", error.to_string()))
+}
+
+/// Reads a file in JSON.
+///
+/// # Errors
+/// There is no such file, or it is something else.
+pub(crate) fn json_file<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let failure = |text: String| format!("{}: {text}", path.display());
+    let bytes =
+        std::fs::read(path).map_err(|error| Failure::new("io", failure(error.to_string())))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new("invalid_config", failure(error.to_string())))
 }
 
 /// A path with the home directory in it: a shell leaves the `~` in `--creds=~/user.creds` as it is.
@@ -129,6 +190,10 @@ impl MessageTemplate {
 }
 
 impl Rendered {
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     pub(crate) fn message(&self) -> OutgoingMessage<'_> {
         OutgoingMessage::new(&self.subject, &self.body).headers(&self.headers)
     }
@@ -193,4 +258,12 @@ pub(crate) fn confirm(question: &str) -> Result<(), Failure> {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::new("not_confirmed", "nothing was done")),
     }
+}
+
+/// Asks before something is changed that can be changed back, where somebody can be asked.
+///
+/// # Errors
+/// The answer is no.
+pub(crate) fn confirm_if_possible(question: &str, force: bool) -> Result<(), Failure> {
+    if force || !can_ask() { Ok(()) } else { confirm(question) }
 }

@@ -4,17 +4,24 @@
 //! around it, [`output`] is the only place that writes results, [`failure`] the only one that
 //! names errors. The exit status is 0 or, with an error, 1.
 
+mod account;
+mod consumer;
+mod counter;
 mod encryption;
+mod errors;
+mod events;
 mod failure;
 mod identity;
 mod input;
 mod kv;
 mod output;
+mod progress;
 mod publish;
 mod reply;
 mod request;
 mod rtt;
 mod session;
+mod stream;
 mod subscribe;
 mod template;
 
@@ -25,9 +32,9 @@ use output::Output;
 use session::{Global, Session};
 use std::process::ExitCode;
 
-/// Talks to NATS: publish, subscribe, request, reply, and Key-Value buckets.
+/// Talks to NATS: publish, subscribe, request, reply, streams, consumers, and Key-Value buckets.
 ///
-/// What listens (sub, reply, kv watch) lives through the loss of its connection, and says so on the
+/// What listens (sub, reply, events, kv watch) lives through the loss of its connection, and says so on the
 /// standard error. Everything else fails then, with the reason.
 #[derive(Debug, Parser)]
 #[command(name = "evnats", version)]
@@ -56,6 +63,23 @@ enum Verb {
     /// Works with Key-Value buckets.
     #[command(subcommand)]
     Kv(kv::Verb),
+    /// Works with streams.
+    #[command(subcommand, alias = "str")]
+    Stream(stream::Verb),
+    /// Works with consumers.
+    #[command(subcommand, alias = "con")]
+    Consumer(consumer::Verb),
+    /// Works with counters.
+    #[command(subcommand)]
+    Counter(counter::Verb),
+    /// Shows what servers tell of JetStream of their own accord.
+    Events(events::Arguments),
+    /// Shows what the account uses and may use.
+    #[command(subcommand, alias = "a")]
+    Account(account::Verb),
+    /// Says what the codes of JetStream mean.
+    #[command(subcommand, alias = "error")]
+    Errors(errors::Verb),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +106,12 @@ fn run(verb: Verb, session: Session) -> Result<(), Failure> {
         Verb::Reply(arguments) => reply::run(arguments, session),
         Verb::Rtt(arguments) => rtt::run(arguments, session),
         Verb::Kv(verb) => kv::run(verb, session),
+        Verb::Stream(verb) => stream::run(verb, session),
+        Verb::Consumer(verb) => consumer::run(verb, session),
+        Verb::Counter(verb) => counter::run(verb, session),
+        Verb::Events(arguments) => events::run(arguments, session),
+        Verb::Account(verb) => account::run(verb, session),
+        Verb::Errors(verb) => errors::run(verb, session),
     }
 }
 

@@ -4,6 +4,11 @@
 //! Results go to the standard output, and so do errors with `--json`; what only tells a person how
 //! things are going ([`Output::note`]) goes to the standard error.
 
+mod advisories;
+mod codes;
+mod consumers;
+mod streams;
+
 use crate::failure::Failure;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -74,7 +79,7 @@ impl Output {
             text += &format!(" with reply {reply:?}");
         }
         text.push('\n');
-        write(&[text.as_bytes(), &body_text(message, style)].concat());
+        write(&[text.as_bytes(), &body_text(message.headers(), message.payload(), style)].concat());
     }
 
     /// The reply to a request. Raw, it is the payload and nothing else.
@@ -87,7 +92,7 @@ impl Output {
             write(message.payload());
         } else {
             self.note(&format!("Received with rtt {rtt:.3?}"));
-            write(&body_text(message, style));
+            write(&body_text(message.headers(), message.payload(), style));
         }
     }
 
@@ -309,9 +314,14 @@ fn bucket_text(status: &Status) -> String {
         ("Storage", format!("{:?}", stream.config.storage)),
         ("Replicas", status.replicas().to_string()),
     ];
-    let bucket = status.bucket();
     let created = seconds(stream.created);
-    let mut text = format!("Information for Key-Value Store Bucket {bucket} created {created}\n\n");
+    let bucket = status.bucket();
+    sheet(&format!("Information for Key-Value Store Bucket {bucket} created {created}"), &rows)
+}
+
+/// Names and values under a heading. What has no value is left out.
+fn sheet(heading: &str, rows: &[(&str, String)]) -> String {
+    let mut text = format!("{heading}\n\n");
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         text += &format!("{name:>22}: {value}\n");
     }
@@ -319,18 +329,18 @@ fn bucket_text(status: &Status) -> String {
 }
 
 /// Headers, a blank line, and the payload with a blank line after it.
-fn body_text(message: &Message, style: Style) -> Vec<u8> {
+fn body_text(headers: Headers<'_>, payload: &[u8], style: Style) -> Vec<u8> {
     let mut text = Vec::new();
-    for (name, value) in message.headers().iter_bytes() {
+    for (name, value) in headers.iter_bytes() {
         text.extend_from_slice(&[name, b": ", value, b"\n"].concat());
     }
     if !text.is_empty() {
         text.push(b'\n');
     }
     if style != Style::HeadersOnly {
-        text.extend_from_slice(message.payload());
+        text.extend_from_slice(payload);
         text.push(b'\n');
-        if !message.payload().ends_with(b"\n") {
+        if !payload.ends_with(b"\n") {
             text.push(b'\n');
         }
     }
@@ -385,6 +395,12 @@ fn shortened(value: &str) -> String {
 fn seconds(time: Option<SystemTime>) -> String {
     let time = since_1970(time).map(humantime::format_rfc3339_seconds);
     time.map_or("at an unknown time".into(), |time| time.to_string())
+}
+
+/// A time for programs.
+fn time_json(time: Option<SystemTime>) -> Value {
+    let time = since_1970(time).map(humantime::format_rfc3339_nanos);
+    time.map_or(Value::Null, |time| time.to_string().into())
 }
 
 /// A time that can be written; a server may claim any.

@@ -8,9 +8,9 @@ use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::input;
 use crate::output::Output;
+use crate::progress::Progress;
 use clap::Args;
 use evnats::jetstream::JetStream;
-use evnats::kv::Watcher;
 use evnats::{
     Client, ConnectionError, ConnectionState, EventLoop, FlushError, Options, ServerErrorKind,
 };
@@ -93,8 +93,8 @@ pub(crate) struct App {
     pub(crate) output: Output,
     /// The server that the tool is connected to, or was.
     pub(crate) server: String,
-    /// The watch to stop at the end.
-    pub(crate) watcher: Option<Watcher<App>>,
+    /// What is to be stopped at the end.
+    stop: Option<Box<dyn FnOnce()>>,
     js_api_prefix: Option<String>,
     begin: Option<Begin>,
     listening_time: Option<Duration>,
@@ -125,6 +125,16 @@ impl Session {
         Output::new(self.global.json)
     }
 
+    /// A bar of bytes, if one is to be shown.
+    pub(crate) fn progress(&self, is_wanted: bool) -> Progress {
+        Progress::bytes(is_wanted && !self.global.json)
+    }
+
+    /// A bar of messages, if one is to be shown.
+    pub(crate) fn progress_of_messages(&self, is_wanted: bool) -> Progress {
+        Progress::messages(is_wanted && !self.global.json)
+    }
+
     /// Time for an answer.
     pub(crate) fn timeout(&self) -> Duration {
         self.global.timeout.unwrap_or(Duration::from_secs(5))
@@ -138,7 +148,7 @@ impl Session {
         let mut app = App {
             output: self.output(),
             server: String::new(),
-            watcher: None,
+            stop: None,
             js_api_prefix: self.global.js_api_prefix(),
             begin: None,
             listening_time: self.global.timeout,
@@ -236,12 +246,21 @@ impl App {
         self.server = client.servers().first().map_or(String::new(), |s| s.url.to_string());
     }
 
+    /// Says what is to be stopped when the verb ends, however it does.
+    pub(crate) fn stop_at_the_end(&mut self, stop: impl FnOnce() + 'static) {
+        self.stop = Some(Box::new(stop));
+    }
+
+    fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop();
+        }
+    }
+
     /// Ends the verb: it has done its work.
     pub(crate) fn finish(&mut self, client: &Client<App>) {
         self.finished = true;
-        if let Some(watcher) = self.watcher.take() {
-            watcher.stop();
-        }
+        self.stop();
         match client.state() {
             // a drain would wait for the next connection
             ConnectionState::Reconnecting => client.close(),
@@ -255,6 +274,7 @@ impl App {
             self.finished = true;
             self.failure = Some(failure.into());
         }
+        self.stop();
         client.close();
     }
 

@@ -2,7 +2,7 @@
 //! stands for several things, by the action.
 //!
 //! The invariant: whatever a server or another client sends becomes an event. What cannot be read is
-//! [`Event::Unknown`], with its body.
+//! [`Event::Unknown`].
 
 use super::payload::{
     ApiAudit, ApiLimitReached, BatchAbandoned, ConsumerAcknowledged, ConsumerAction,
@@ -12,6 +12,7 @@ use super::payload::{
 };
 use crate::jetstream::time::rfc3339;
 use crate::jetstream::wire::null_as_default;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::time::SystemTime;
@@ -32,6 +33,8 @@ pub struct Advisory {
     pub account: Option<String>,
     /// What has happened.
     pub event: Event,
+    /// All of it in JSON, as it came.
+    pub body: Bytes,
 }
 
 /// What every advisory has.
@@ -64,8 +67,6 @@ macro_rules! events {
                 /// What it says that it is, such as `io.nats.jetstream.advisory.v1.nak`. Empty if it
                 /// does not say so.
                 of_type: String,
-                /// All of it, as it came.
-                body: Vec<u8>,
             },
         }
 
@@ -140,14 +141,12 @@ events! {
 }
 
 impl Advisory {
-    pub(super) fn read(subject: &str, body: &[u8]) -> Self {
-        let head: Head = read(body).unwrap_or_default();
-        let event = Event::parse(&head, body).unwrap_or_else(|| Event::Unknown {
-            of_type: head.of_type.clone(),
-            body: body.to_vec(),
-        });
+    pub(super) fn read(subject: &str, body: Bytes) -> Self {
+        let head: Head = read(&body).unwrap_or_default();
+        let event = Event::parse(&head, &body)
+            .unwrap_or_else(|| Event::Unknown { of_type: head.of_type.clone() });
         let Head { id, timestamp: time, domain, account, .. } = head;
-        Self { subject: subject.to_owned(), id, time, domain, account, event }
+        Self { subject: subject.to_owned(), id, time, domain, account, event, body }
     }
 }
 
@@ -171,7 +170,7 @@ mod tests {
         let body = format!(
             r#"{{"type":"io.nats.jetstream.{of_type}","id":"i","timestamp":"2026-01-02T03:04:05Z"{members}}}"#
         );
-        let advisory = Advisory::read("s", body.as_bytes());
+        let advisory = Advisory::read("s", body.into());
         assert_eq!((advisory.subject.as_str(), advisory.id.as_str()), ("s", "i"));
         assert!(advisory.time.is_some());
         advisory.event
@@ -235,9 +234,9 @@ mod tests {
             "",
         ];
         for text in bodies {
-            let event = Advisory::read("s", text.as_bytes()).event;
-            let Event::Unknown { of_type, body } = event else { panic!("{event:?}") };
-            assert_eq!(body, text.as_bytes());
+            let Advisory { event, body, .. } = Advisory::read("s", text.into());
+            let Event::Unknown { of_type } = event else { panic!("{event:?}") };
+            assert_eq!(body, text);
             assert!(of_type.is_empty() || text.contains(&of_type), "{of_type}");
         }
     }
@@ -245,7 +244,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_an_advisory(body in prop::collection::vec(any::<u8>(), 0..64)) {
-            Advisory::read("s", &body);
+            Advisory::read("s", body.into());
         }
     }
 }

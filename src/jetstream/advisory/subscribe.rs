@@ -84,7 +84,7 @@ impl Listening {
         let on_delivery =
             Box::new(move |state: &mut State, delivery: Delivery<'_>| match delivery {
                 Delivery::Message(message) => {
-                    let advisory = Advisory::read(&message.subject(), message.payload());
+                    let advisory = Advisory::read(&message.subject(), message.payload_to_bytes());
                     listening.feed.item(state, listening.clone(), advisory)
                 }
                 Delivery::Ended(EndReason::Denied) => {

@@ -37,7 +37,8 @@ pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
             Update::Ended(error) => app.fail(watch.bucket().client(), error),
             _ => {}
         };
-        app.watcher = Some(bucket(app, client, &name).watch(&pattern, WatchOptions::new(), show));
+        let watcher = bucket(app, client, &name).watch(&pattern, WatchOptions::new(), show);
+        app.stop_at_the_end(move || watcher.stop());
         app.listen(client, format!("Watching {pattern} in {name}"));
         Ok(())
     })

@@ -85,7 +85,8 @@ pub(crate) fn delete(arguments: Delete, session: Session) -> Result<(), Failure>
     let Some(key) = key else {
         return buckets::remove(buckets::Remove::new(name, force), session);
     };
-    confirm_if_possible(&format!("Delete key {name} > {key}?"), force)?;
+    // a single key is deleted without asking where nobody can be asked
+    input::confirm_if_possible(&format!("Delete key {name} > {key}?"), force)?;
     let report = Report::tombstone(&key, Operation::Delete);
     session.run(|app, client| {
         bucket(app, client, &name).delete(&key, report.on_written());
@@ -95,17 +96,12 @@ pub(crate) fn delete(arguments: Delete, session: Session) -> Result<(), Failure>
 
 pub(crate) fn purge(arguments: Purge, session: Session) -> Result<(), Failure> {
     let Purge { bucket: name, key, force } = arguments;
-    confirm_if_possible(&format!("Purge key {name} > {key}?"), force)?;
+    input::confirm_if_possible(&format!("Purge key {name} > {key}?"), force)?;
     let report = Report::tombstone(&key, Operation::Purge);
     session.run(|app, client| {
         bucket(app, client, &name).purge(&key, report.on_written());
         Ok(())
     })
-}
-
-/// A single key is deleted without asking where nobody can be asked.
-fn confirm_if_possible(question: &str, force: bool) -> Result<(), Failure> {
-    if force || !input::can_ask() { Ok(()) } else { input::confirm(question) }
 }
 
 /// What a write is to report.

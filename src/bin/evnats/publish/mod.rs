@@ -1,4 +1,6 @@
-//! `pub`: publishes messages, and is done when the server has them.
+//! `pub`: publishes messages, and is done when the server has them, or the streams that store them.
+
+mod stored;
 
 use crate::failure::Failure;
 use crate::input::{self, MessageArguments, MessageTemplate};
@@ -17,6 +19,12 @@ pub(crate) struct Arguments {
     /// Subject to which receivers are to reply.
     #[arg(long, value_name = "SUBJECT")]
     reply: Option<String>,
+    /// Waits for the acknowledgements of the streams that store the messages.
+    #[arg(short = 'J', long, alias = "js", conflicts_with = "reply")]
+    jetstream: bool,
+    /// Shows no progress.
+    #[arg(long)]
+    no_progress: bool,
     /// Publishes the message this many times.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
@@ -39,6 +47,13 @@ pub(crate) fn run(arguments: Arguments, session: Session) -> Result<(), Failure>
         sent: Cell::new(0),
         bytes: Cell::new(0),
     });
+    if arguments.jetstream {
+        let progress = session.progress_of_messages(!arguments.no_progress && !batch.is_quiet);
+        return session.run(|app, client| {
+            stored::begin(app, client, &batch, progress);
+            Ok(())
+        });
+    }
     session.run(|app, client| {
         let rest = batch.clone();
         client.on_writable(move |app, client| rest.send(app, client));
