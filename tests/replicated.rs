@@ -4,6 +4,8 @@
 #[path = "replicated/members.rs"]
 mod members;
 mod support;
+#[path = "replicated/told.rs"]
+mod told;
 
 use evnats::jetstream::{self, ReadFrom, StreamConfig};
 use evnats::kv::{self, Config, KeyValue};

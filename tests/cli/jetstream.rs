@@ -296,7 +296,9 @@ fn a_stream_is_backed_up_into_a_folder_and_restored_from_it() {
         "a:b",
     ]);
     let before = tool.json(&["stream", "get", "S", "77"]);
-    let kept = tool.json(&["stream", "backup", "S", path]);
+    let finished = tool.run(&["stream", "backup", "S", path, "--json"]);
+    assert_eq!(finished.stderr, "", "progress is for terminals");
+    let kept = objects(&finished, 0).remove(0);
     assert_eq!((&kept["stream"], &kept["state"]["messages"]), (&json!("S"), &json!(500)));
     let data = std::fs::metadata(backup.join("stream.tar.s2")).expect("the data");
     assert_eq!(kept["bytes"], data.len());

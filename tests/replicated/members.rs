@@ -13,10 +13,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Where a callback puts what it was given.
-type Given<T> = Rc<Cell<Option<T>>>;
+pub(super) type Given<T> = Rc<Cell<Option<T>>>;
 
 /// Makes a call, and waits for its outcome.
-fn outcome<T: 'static>(event_loop: &EventLoop, what: &str, call: impl FnOnce(Given<T>)) -> T {
+pub(super) fn outcome<T: 'static>(
+    event_loop: &EventLoop,
+    what: &str,
+    call: impl FnOnce(Given<T>),
+) -> T {
     let (given, mut outcome) = (Given::default(), None);
     call(given.clone());
     turn_until(event_loop, &mut (), what, |()| {
@@ -27,7 +31,7 @@ fn outcome<T: 'static>(event_loop: &EventLoop, what: &str, call: impl FnOnce(Giv
 }
 
 /// Asks until what is told of the stream's servers is so.
-fn stream_when(
+pub(super) fn stream_when(
     event_loop: &EventLoop,
     stream: &Stream,
     what: &str,
@@ -91,7 +95,7 @@ fn create(event_loop: &EventLoop, stream: &Stream, config: &StreamConfig) -> Str
 }
 
 /// A stream on so many nodes.
-fn stream(event_loop: &EventLoop, cluster: &Cluster, replicas: u32) -> Stream {
+pub(super) fn stream(event_loop: &EventLoop, cluster: &Cluster, replicas: u32) -> Stream {
     let options = Options::new(cluster.server(0).url()).request_timeout(Duration::from_secs(10));
     let nats = event_loop.connect(options).expect("a client");
     let stream = nats.jetstream().stream(&unique("MEMBERS"));
@@ -103,7 +107,11 @@ fn stream(event_loop: &EventLoop, cluster: &Cluster, replicas: u32) -> Stream {
     stream
 }
 
-fn consumer(event_loop: &EventLoop, stream: &Stream, config: ConsumerConfig) -> Consumer {
+pub(super) fn consumer(
+    event_loop: &EventLoop,
+    stream: &Stream,
+    config: ConsumerConfig,
+) -> Consumer {
     let create = || {
         outcome(event_loop, "a consumer", |given| {
             stream.create_consumer(&config, move |(), _, made| given.set(Some(made)));

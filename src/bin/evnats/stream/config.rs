@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::input::{self, Limit, Pair};
 use clap::Args;
-use evnats::jetstream::{Placement, Republish, Source, StreamConfig, SubjectTransform};
+use evnats::jetstream::{Republish, Source, StreamConfig, SubjectTransform};
 use std::path::PathBuf;
 use std::time::Duration;
 
