@@ -2,7 +2,8 @@
 //! waits for their acknowledgement.
 //!
 //! A chunk is acknowledged before the callback gets it, which may panic or fail. An acknowledgement for
-//! which there is no room waits here; the server's window bounds how many those are.
+//! which there is no room waits here. Those are bounded by the server's window; from a server that has
+//! none, too many are an end.
 
 use super::chunks::{Chunks, SnapshotChunk, Step};
 use super::document::StreamBackup;
@@ -21,12 +22,36 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+/// So many acknowledgements wait at most: a window of 8 MiB in chunks of 128 bytes.
+const MAX_ACKS: usize = 65_536;
+
 type OnSnapshot = OnListed<SnapshotChunk, StreamBackup>;
 
 impl<S: 'static> JetStream<S> {
     /// Takes a snapshot of a stream, with its messages and, if the options do not say otherwise, its
     /// consumers. The callback runs for each chunk, and once for the end, with what is needed beside
     /// the chunks to [restore](Self::restore_stream) the stream, unless it is [stopped](Listing::stop).
+    ///
+    /// ```no_run
+    /// # let event_loop = evnats::EventLoop::<()>::new()?;
+    /// # let js = event_loop.connect("nats://127.0.0.1:4222")?.jetstream();
+    /// # let mut file = std::fs::File::create("stream.tar.s2").expect("a file");
+    /// use evnats::jetstream::{Listed, SnapshotOptions};
+    /// use std::io::Write;
+    ///
+    /// js.snapshot_stream("ORDERS", &SnapshotOptions::new(), move |_, snapshot, listed| match listed {
+    ///     Listed::Item(chunk) => {
+    ///         if let Err(error) = file.write_all(&chunk.data) {
+    ///             eprintln!("no backup: {error}");
+    ///             snapshot.stop();
+    ///         }
+    ///     }
+    ///     // without this, the chunks are of no use
+    ///     Listed::Ended(Ok(backup)) => std::fs::write("backup.json", backup.to_json()).expect("kept"),
+    ///     Listed::Ended(Err(error)) => eprintln!("no backup: {error}"),
+    /// });
+    /// # Ok::<(), evnats::Error>(())
+    /// ```
     ///
     /// Chunks come as fast as the callback takes them. The stream goes on meanwhile; what is stored
     /// after the beginning may be missing. A stream in memory has none on server 2.10.
@@ -179,8 +204,12 @@ impl Snapshot {
         match step {
             Step::Chunk(chunk, ack) => {
                 self.0.acks.borrow_mut().extend(ack);
-                self.acknowledge();
-                self.0.feed.item(state, self.0.clone(), chunk)
+                match self.acknowledge() {
+                    Err(error) if self.0.acks.borrow().len() > MAX_ACKS => {
+                        self.end(state, Err(error.into()))
+                    }
+                    _ => self.0.feed.item(state, self.0.clone(), chunk),
+                }
             }
             Step::Wait => Ok(()),
             Step::Ended(end) => self.end(state, end),
@@ -188,23 +217,27 @@ impl Snapshot {
     }
 
     /// Sends the acknowledgements for which there is room.
-    fn acknowledge(&self) {
+    ///
+    /// # Errors
+    /// There is none for the rest.
+    fn acknowledge(&self) -> Result<(), CommandError> {
         let mut acks = self.0.acks.borrow_mut();
         while let Some(subject) = acks.front() {
-            let sent = self.port().publish(OutgoingMessage::new(subject, b""));
-            // those that cannot be sent for another reason are the server's to miss
-            if matches!(sent, Err(CommandError::BufferFull { .. })) {
-                return;
-            }
-            acks.pop_front();
+            match self.port().publish(OutgoingMessage::new(subject, b"")) {
+                Err(error @ CommandError::BufferFull { .. }) => return Err(error),
+                // those that cannot be sent for another reason are the server's to miss
+                _ => acks.pop_front(),
+            };
         }
+        Ok(())
     }
 
     fn observe(&self) {
         let snapshot = self.clone();
         let observer = self.port().observe(Box::new(move |state, observed| match observed {
             Observed::Writable => {
-                snapshot.acknowledge();
+                // if there is no room for the rest again, there will be later
+                let _ = snapshot.acknowledge();
                 Ok(())
             }
             // what was on its way is lost

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
-/// A report of something that is listed, or read message by message.
+/// A report of something that is listed, read message by message, taken as a snapshot, or listened to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Listed<T, E = ()> {
     /// The next one.
@@ -18,8 +18,8 @@ pub enum Listed<T, E = ()> {
     Ended(Result<E, Error>),
 }
 
-/// Something that is listed, or read message by message. A cheap handle: dropping it does not stop
-/// it.
+/// Something that is listed, read message by message, taken as a snapshot, or listened to. A cheap
+/// handle: dropping it does not stop it.
 ///
 /// ```no_run
 /// # let event_loop = evnats::EventLoop::<Vec<String>>::new()?;
