@@ -6,7 +6,7 @@ use evnats::jetstream::{
     ReadFrom, Restoring, SnapshotChunk, SnapshotOptions, Storage, StoredMessage, StreamBackup,
     StreamConfig, StreamInfo,
 };
-use evnats::{Client, EventLoop, HeaderMap, OutgoingMessage};
+use evnats::{Client, EventLoop, HeaderMap, Options, OutgoingMessage};
 use evnats_harness::{Server, requires};
 use std::time::Duration;
 
@@ -552,4 +552,31 @@ fn each_chunk_renews_the_time() {
     assert_eq!(room.snapshot_end().expect("a snapshot").state().bytes, 4);
     assert_eq!(room.app.bytes, b"xxxx");
     room.end(&[]);
+}
+
+#[test]
+fn acknowledgements_wait_for_room_in_the_connections_buffer() {
+    let mut room = Room::new();
+    let name = room.stream(1500, 10_000);
+    let options = Options::new(server().url()).outgoing_limit(1024 * 1024);
+    let nats: Client<App> = room.event_loop.connect(options).expect("a client");
+    nats.jetstream().snapshot_stream(
+        &name,
+        &SnapshotOptions::new(),
+        |app: &mut App, it, listed| {
+            if matches!(listed, Listed::Item(_)) {
+                // what is acknowledged next finds no room
+                let nats = it.jetstream().client();
+                while nats.publish("nobody", vec![0; 1000]).is_ok() {}
+                while nats.publish("nobody", "").is_ok() {}
+                app.answers += 1;
+            }
+            keep(app, it, listed);
+        },
+    );
+    let backup = room.snapshot_end().expect("a snapshot");
+    assert_eq!(backup.state().messages, 1500);
+    assert!(room.app.chunks.len() > 64, "more than the server sends ahead");
+    nats.close();
+    room.end(&[&name]);
 }
