@@ -4,7 +4,7 @@ use super::Outcome::{ControlLineTooLong, Done, NameTooLong, PayloadTooLarge, Ref
 use super::{App, Js, Row, large, long, note, note_end, row, text};
 use evnats::jetstream::{
     Consumer, ConsumerConfig, ErrorCode, MessageQuery, MessagesQuery, PurgeOptions, ReadFrom,
-    Stream, StreamConfig, StreamDetails,
+    Restoring, SnapshotOptions, Stream, StreamBackup, StreamConfig, StreamDetails,
 };
 use std::time::SystemTime;
 
@@ -46,6 +46,16 @@ fn s(js: &Js) -> Stream<App> {
 
 fn c(js: &Js) -> Consumer<App> {
     s(js).consumer("C")
+}
+
+/// Restores a stream whose configuration is larger than a payload.
+fn restore(js: &Js) {
+    let document = serde_json::json!({ "config": described("RESTORED"), "state": {} });
+    let backup = StreamBackup::from_json(document.to_string().as_bytes()).expect("a backup");
+    js.restore_stream(&backup, |app, restore, restoring| match restoring {
+        Restoring::Ended(end) => note(app, restore, end),
+        wanted => panic!("{wanted:?}"),
+    });
 }
 
 pub(super) fn rows() -> Vec<Row> {
@@ -284,6 +294,22 @@ fn messages() -> Vec<Row> {
             |js| drop(js.stored_messages(&long(), &MessagesQuery::subject(">"), note_end)),
             NameTooLong,
         ),
+        row(
+            "JetStream::advisories",
+            |js| drop(js.advisories(Some(&large()), note_end)),
+            ControlLineTooLong,
+        ),
+        row(
+            "JetStream::snapshot_stream",
+            |js| drop(js.snapshot_stream("S", &SnapshotOptions::new(), note_end)),
+            Done,
+        ),
+        row(
+            "Stream::snapshot",
+            |js| drop(js.stream(&long()).snapshot(&SnapshotOptions::new(), note_end)),
+            NameTooLong,
+        ),
+        row("JetStream::restore_stream", restore, PayloadTooLarge),
         row("JetStream::delete_message", |js| js.delete_message(&long(), 1, note), NameTooLong),
         row(
             "JetStream::secure_delete_message",
