@@ -256,6 +256,72 @@ fn the_first_message_has_to_have_a_stream() {
 }
 
 #[test]
+fn an_ingest_that_is_finished_after_its_first_message_is_told_at_once_that_there_is_no_stream() {
+    requires!(server(), 2, 14);
+    let name: &'static str = unique("nowhere").leak();
+    let app: App = run(|nats: &Client<App>| {
+        let options = IngestOptions::new().timeout(Duration::from_secs(600));
+        let ingest = nats.jetstream().fast_ingest(options);
+        ingest.on_ready(move |app, ingest| {
+            app.next = ingest.add(name, "x").expect("room");
+            ingest.finish(finished);
+        });
+        assert!(matches!(ingest.add(name, "x"), Err(Error::WindowFull { .. })));
+    });
+    let error = app.outcome.expect("an outcome").expect_err("nobody stores it");
+    let Error::IngestEnded { published: 1, stored: 0, cause: Some(cause) } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(*cause, Error::NoStream { subject: name.to_owned() });
+}
+
+#[test]
+fn an_ingest_begins_however_many_acknowledgements_may_be_outstanding() {
+    let name: &'static str = unique("I").leak();
+    let _: App = run(|nats: &Client<App>| {
+        with_stream(nats, name, is_fast_server(), |_, nats| nats.close());
+    });
+    // another client, which does not know the server's level yet
+    let app: App = run(|nats: &Client<App>| {
+        let options = IngestOptions::new().max_outstanding_acks(u16::MAX).flow(u16::MAX);
+        let ingest = nats.jetstream().fast_ingest(options.timeout(Duration::MAX));
+        ingest.on_ready(move |app: &mut App, ingest| {
+            app.wanted = 1_000;
+            fill(app, ingest, name);
+        });
+        assert!(matches!(ingest.add(name, "x"), Err(Error::WindowFull { .. })));
+    });
+    assert_eq!(app.outcome.expect("an outcome").expect("all is stored").stored, 1_000);
+}
+
+#[test]
+fn an_ingest_whose_last_message_is_lost_is_finished_with_what_came_before() {
+    requires!(server(), 2, 14);
+    let name: &'static str = unique("I").leak();
+    let app: App = run(|nats: &Client<App>| {
+        with_stream(nats, name, true, move |app, nats| {
+            let options = IngestOptions::new().timeout(Duration::from_secs(600));
+            let ingest = nats.jetstream().fast_ingest(options);
+            let add = move |app: &mut App, ingest: &Ingest| {
+                while app.next < 3 {
+                    let added = match app.next {
+                        2 => to_nowhere(ingest, name),
+                        _ => ingest.add(name, "x"),
+                    };
+                    let Ok(number) = added else { return };
+                    app.next = number;
+                }
+                ingest.finish(finished);
+            };
+            ingest.on_ready(add);
+            add(app, &ingest);
+        });
+    });
+    let error = app.outcome.expect("an outcome").expect_err("it ended");
+    assert!(matches!(error, Error::IngestEnded { published: 3, stored: 2, .. }), "{error:?}");
+}
+
+#[test]
 fn an_ingest_of_nothing_is_finished_at_once_and_once() {
     let app: App = run(|nats: &Client<App>| {
         let ingest = nats.jetstream().fast_ingest(IngestOptions::new());

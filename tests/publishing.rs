@@ -629,6 +629,45 @@ fn callbacks_of_a_window_that_panic_cost_the_others_nothing() {
 }
 
 #[test]
+fn a_window_of_a_client_that_is_over_says_so_also_without_a_buffer() {
+    let options = Options::new(server().url()).reconnect_buffer(0);
+    let app: App = run_with(options, |nats: &Client<App>| {
+        nats.on_connect(|_, nats, _| {
+            let window = nats.jetstream().publish_window(WindowOptions::new());
+            nats.on_close(move |_, _, _| {
+                let published = window.publish("a", "x", |app: &mut App, _, outcome| {
+                    assert!(outcome.expect_err("it is over").is_closed());
+                    app.log.push("closed".into());
+                });
+                assert_eq!(published, Ok(1));
+            });
+            nats.close();
+        });
+    });
+    assert_eq!(app.log, ["closed"]);
+}
+
+#[test]
+fn dropping_the_loop_drops_messages_whose_failure_is_being_explained() {
+    let name: &'static str = unique("P").leak();
+    let event_loop = EventLoop::<App>::new().expect("a loop");
+    let nats = event_loop.connect(server().url().as_str()).expect("a client");
+    nats.on_frame(|app: &mut App, _, frame| {
+        if format!("{frame:?}").contains("STREAM.NAMES") {
+            app.readies = 1;
+        }
+    });
+    let window = nats.jetstream().publish_window(WindowOptions::new());
+    let held = Rc::new(());
+    let (one, own) = (held.clone(), window.clone());
+    window.publish(name, "x", move |_, _, _| drop((one, own))).expect("room");
+    let mut app = App::default();
+    turn_until(&event_loop, &mut app, "the question", |app| app.readies == 1);
+    drop(event_loop);
+    assert_eq!(Rc::strong_count(&held), 1);
+}
+
+#[test]
 fn dropping_the_loop_drops_what_a_window_was_given() {
     let event_loop = EventLoop::<App>::new().expect("a loop");
     let nats = event_loop.connect(server().url().as_str()).expect("a client");

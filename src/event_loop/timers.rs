@@ -201,7 +201,7 @@ fn next_run(deadline: Instant, period: Duration, now: Instant) -> Instant {
 }
 
 /// A point in time, or the furthest one.
-pub(super) fn after(start: Instant, delay: Duration) -> Instant {
+pub(crate) fn after(start: Instant, delay: Duration) -> Instant {
     start.checked_add(delay).unwrap_or(start + Duration::from_secs(1 << 31))
 }
 

@@ -12,6 +12,7 @@ use super::name::check_name;
 use super::publish::pub_ack::{KnownAck, PubAck};
 use crate::callback::{Answer, Ran, State};
 use crate::client::{OnReply, Port, Reply};
+use crate::event_loop::after;
 use evnats_protocol::{HeaderMap, OutgoingMessage, RequestError};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -283,7 +284,7 @@ impl Api {
 
     /// When a read that begins now has to be answered.
     pub(crate) fn deadline(&self) -> Instant {
-        self.port().now() + self.timeout()
+        after(self.port().now(), self.timeout())
     }
 
     /// Sends a request under a subject that is not one of the API's operations.

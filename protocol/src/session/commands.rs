@@ -60,10 +60,11 @@ impl<S, R, F> Session<S, R, F> {
     }
 
     /// Returns whether there is room for a message of this size. If there is none, it counts as a
-    /// refusal: [`Event::Writable`] will tell when there is room again.
+    /// refusal: [`Event::Writable`] will tell when there is room again. A session that takes nothing
+    /// any more never will, so what is given to it is refused for its own reason.
     #[inline]
     pub fn has_room(&mut self, payload_len: usize) -> bool {
-        !self.is_full(payload_len)
+        !self.is_full(payload_len) || self.life.check().is_err()
     }
 
     /// Sends a message, and waits for an answer to its inbox. The outcome is an [`Event::Reply`],

@@ -6,6 +6,7 @@
 //! without an acknowledgement. A later acknowledgement implies the earlier ones.
 
 use super::flow::Flow;
+use crate::event_loop::after;
 use std::time::{Duration, Instant};
 
 /// How long nothing is heard while something is missing before the server is asked how far it is.
@@ -76,7 +77,8 @@ impl Machine {
 
     /// Whether so many may leave that it is worth a call.
     pub(super) fn is_ready(&self) -> bool {
-        let half = self.window.unwrap_or(1).saturating_mul(self.max_windows) / 2;
+        // before the server has set the pace, the first message is all that there is room for
+        let half = self.window.map_or(1, |window| window.saturating_mul(self.max_windows) / 2);
         !self.is_committing && self.free() >= half.max(1)
     }
 
@@ -90,9 +92,14 @@ impl Machine {
         limit.saturating_sub(self.sent)
     }
 
+    /// Whether the server has taken the first message.
+    pub(super) fn is_taken(&self) -> bool {
+        self.window.is_some()
+    }
+
     /// The end may leave once the server has taken the first message.
     pub(super) fn may_commit(&self) -> bool {
-        self.window.is_some() && !self.is_committing
+        self.is_taken() && !self.is_committing
     }
 
     /// Another message leaves. Returns its number.
@@ -134,7 +141,7 @@ impl Machine {
             self.is_committing || self.window.is_none() || self.acknowledged < self.sent;
         let pause = if is_missing { PATIENCE } else { IDLE };
         let next = self.active + pause.min(self.timeout);
-        Some(self.asked.map_or(next, |asked| next.min(asked + self.timeout)))
+        Some(self.asked.map_or(next, |asked| next.min(after(asked, self.timeout))))
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Due> {
@@ -142,7 +149,7 @@ impl Machine {
             return None;
         }
         let asked = *self.asked.get_or_insert(now);
-        if now >= asked + self.timeout {
+        if now >= after(asked, self.timeout) {
             return Some(Due::GiveUp);
         }
         self.active = now;
@@ -184,6 +191,25 @@ mod tests {
         machine.handle(&ack(6, 10), now);
         let more = std::iter::from_fn(|| machine.may_send().then(|| machine.send(now))).count();
         assert_eq!(more, 20);
+    }
+
+    #[test]
+    fn there_is_room_for_the_first_message_however_many_acknowledgements_may_be_outstanding() {
+        let now = Instant::now();
+        let mut machine = Machine::new(10, 5 * SECOND, now);
+        assert!(machine.is_ready());
+        machine.send(now);
+        assert!(!machine.is_ready());
+    }
+
+    #[test]
+    fn a_server_may_be_silent_for_as_long_as_there_is_time() {
+        let now = Instant::now();
+        let mut machine = Machine::new(2, Duration::MAX, now);
+        machine.send(now);
+        for second in 1..100 {
+            assert_eq!(machine.handle_timeout(now + second * SECOND), Some(Due::Ask(1)));
+        }
     }
 
     #[test]

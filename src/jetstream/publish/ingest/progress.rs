@@ -14,7 +14,9 @@ pub(super) struct Progress {
     /// The API level of the server, once it has told.
     pub(super) level: Option<u32>,
     pub(super) report: IngestReport,
-    /// The subject of the last message, under which the server is asked.
+    /// The subject of the first message: the stream has it, so the server is asked under it.
+    pub(super) home: String,
+    /// The subject of the last message.
     pub(super) subject: String,
     /// The first message, until the server has taken it.
     pub(super) first: Option<First>,
@@ -48,6 +50,7 @@ impl Progress {
             way: Way::Undecided,
             level: None,
             report: IngestReport::default(),
+            home: String::new(),
             subject: String::new(),
             first: None,
             refusal: None,
@@ -60,9 +63,7 @@ impl Progress {
     pub(super) fn report(&self) -> IngestReport {
         let mut report = self.report.clone();
         let stored = match &self.way {
-            Way::Fast(batch) => {
-                batch.machine.acknowledged().saturating_sub(report.lost + report.refused)
-            }
+            Way::Fast(batch) => batch.machine.acknowledged().saturating_sub(report.missing()),
             Way::Window(window) => window.report().stored,
             Way::Undecided | Way::Over => 0,
         };

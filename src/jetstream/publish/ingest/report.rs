@@ -24,6 +24,13 @@ pub struct IngestReport {
     pub is_fast: bool,
 }
 
+impl IngestReport {
+    /// How many are certainly not stored.
+    pub(super) fn missing(&self) -> u64 {
+        self.lost.saturating_add(self.refused)
+    }
+}
+
 /// Messages that did not reach the stream; see [`FastIngest::on_gap`](super::FastIngest::on_gap).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

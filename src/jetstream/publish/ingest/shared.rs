@@ -161,8 +161,10 @@ impl Ingest {
                 if let Some(First { subject, headers, payload }) = first {
                     let headers = headers.as_ref();
                     drop(progress);
-                    // an empty window has room for one message
-                    let _ = add_to_window(&window, &subject, headers, payload.into());
+                    // an empty window has room for one message, and the connection's buffer may have none
+                    if let Err(error) = add_to_window(&window, &subject, headers, payload.into()) {
+                        self.fail(error);
+                    }
                 }
             }
         }
@@ -229,6 +231,7 @@ impl Ingest {
         batch.machine.send(self.port().turn_time());
         if is_first {
             progress.first = first;
+            progress.home = subject.to_owned();
         }
         if progress.subject != subject {
             subject.clone_into(&mut progress.subject);
@@ -274,7 +277,7 @@ impl Ingest {
         let Way::Fast(batch) = &progress.way else { return Ok(()) };
         let subject = message.headers().last("Nats-Subject");
         let subject = subject.map_or_else(|| progress.subject.clone(), |told| told.into_owned());
-        if !batch.machine.may_commit() && !self.is_finishing() {
+        if !batch.machine.is_taken() {
             drop(progress);
             self.fail(Error::NoStream { subject });
             return Ok(());
@@ -300,7 +303,8 @@ impl Ingest {
                 Ok(())
             }
             Flow::Gap { last_seq: from, seq: to } => {
-                progress.report.lost += if to > from { to - from } else { 1 };
+                let lost = if to > from { to - from } else { 1 };
+                progress.report.lost = progress.report.lost.saturating_add(lost);
                 drop(progress);
                 self.hooks.gap.run(|hook| hook(state, self, &IngestGap { from, to }))
             }
@@ -328,13 +332,12 @@ impl Ingest {
                 self.notify_soon();
             }
             Ok(ack) => {
-                let count = ack.batch_size.unwrap_or_default();
+                let count = ack.batch_size.unwrap_or_default().min(progress.report.published);
                 let is_whole = self.is_finishing() && count >= progress.report.published;
                 progress.report.last_sequence = ack.sequence;
                 progress.report.stream = Some(ack.stream);
-                let bad = progress.report.lost + progress.report.refused;
                 progress.report.stored = match self.options.continue_on_gap {
-                    true => count.saturating_sub(bad),
+                    true => count.saturating_sub(progress.report.missing()),
                     // it counts up to the first one that is missing or refused
                     false => count,
                 };
@@ -409,14 +412,14 @@ impl Ingest {
                 Ok(())
             }));
         }
-        let Progress { way: Way::Fast(batch), subject, .. } = &mut *progress else { return };
+        let Progress { way: Way::Fast(batch), home, .. } = &mut *progress else { return };
         if !batch.machine.is_started() {
             let report = progress.report.clone();
             drop(progress);
             return self.end(Ok(report));
         }
         if batch.machine.may_commit() {
-            let end = OutgoingMessage::new(subject, "");
+            let end = OutgoingMessage::new(home, "");
             let number = batch.machine.sent() + 1;
             match batch.publish(self.port(), end, number, Operation::CommitEnd) {
                 Ok(()) => drop(batch.machine.commit(self.port().turn_time())),
@@ -463,10 +466,10 @@ impl Ingest {
 
     fn tick(self: &Rc<Self>) {
         let mut progress = self.progress.borrow_mut();
-        let Progress { way: Way::Fast(batch), subject, .. } = &mut *progress else { return };
+        let Progress { way: Way::Fast(batch), home, .. } = &mut *progress else { return };
         match batch.machine.handle_timeout(self.port().now()) {
             Some(Due::Ask(number)) => {
-                let question = OutgoingMessage::new(subject, "");
+                let question = OutgoingMessage::new(home, "");
                 // what does not fit into the buffer is asked the next time
                 let _ = batch.publish(self.port(), question, number, Operation::Ping);
             }

@@ -6,6 +6,7 @@
 //! the first one.
 
 use super::options::WindowOptions;
+use crate::event_loop::after;
 use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::error::Error;
 use crate::jetstream::publish::options::Repetition;
@@ -36,7 +37,8 @@ pub(super) enum Verdict {
 
 impl Attempts {
     pub(super) fn new(options: &WindowOptions, repetition: Repetition, now: Instant) -> Self {
-        Self { deadline: now + options.retry_for, repetition, pause: FIRST_PAUSE, unknown: None }
+        let deadline = after(now, options.retry_for);
+        Self { deadline, repetition, pause: FIRST_PAUSE, unknown: None }
     }
 
     pub(super) fn judge(&mut self, error: Error, options: &WindowOptions, now: Instant) -> Verdict {
@@ -116,6 +118,14 @@ mod tests {
         }
         let verdict = attempts.judge(overloaded(), &options, now);
         assert_eq!(verdict, Verdict::Failed(overloaded()), "2 s more are too many");
+    }
+
+    #[test]
+    fn a_message_may_be_sent_again_for_ever() {
+        let (options, now) = (patient().retry_for(Duration::MAX), Instant::now());
+        let mut attempts = Attempts::new(&options, Repetition::Recognized, now);
+        let next_year = now + Duration::from_secs(365 * 86_400);
+        assert!(matches!(attempts.judge(not_stored(), &options, next_year), Verdict::Again(_)));
     }
 
     #[test]

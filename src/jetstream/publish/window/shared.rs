@@ -258,7 +258,9 @@ impl Window {
     fn is_notice_due(&self, progress: &Progress) -> bool {
         let has_room = progress.wants_room && self.is_half_empty(progress);
         let is_over = progress.outstanding == 0
-            && (!self.finishing.borrow().is_empty() || !self.hooks.all_acknowledged.is_empty());
+            && (!self.finishing.borrow().is_empty()
+                || !self.hooks.all_acknowledged.is_empty()
+                || self.has_ended.get());
         has_room || is_over
     }
 
@@ -520,7 +522,7 @@ impl Observer for Window {
 
     fn release(&self) {
         self.release_hooks();
-        drop((self.finishing.take(), self.resend.take()));
+        drop((self.finishing.take(), self.resend.take(), self.diagnosing.take()));
     }
 }
 
