@@ -62,9 +62,15 @@ impl<S, R, F> Session<S, R, F> {
     /// Returns whether there is room for a message of this size. If there is none, it counts as a
     /// refusal: [`Event::Writable`] will tell when there is room again. A session that takes nothing
     /// any more never will, so what is given to it is refused for its own reason.
-    #[inline]
+    #[inline(always)]
     pub fn has_room(&mut self, payload_len: usize) -> bool {
-        !self.is_full(payload_len) || self.life.check().is_err()
+        self.has_much_room(payload_len) || !self.is_full(payload_len) || self.life.check().is_err()
+    }
+
+    /// The usual case, which every publish passes.
+    #[inline(always)]
+    fn has_much_room(&self, len: usize) -> bool {
+        self.is_open() && self.outgoing.len() + len <= self.config.max_buffered
     }
 
     /// Sends a message, and waits for an answer to its inbox. The outcome is an [`Event::Reply`],
@@ -340,8 +346,7 @@ impl<S, R, F> Session<S, R, F> {
     /// Whether a command of this size would exceed the limit.
     #[inline]
     fn is_full(&mut self, len: usize) -> bool {
-        // the usual case, which every publish passes
-        if self.is_open() && self.outgoing.len() + len <= self.config.max_buffered {
+        if self.has_much_room(len) {
             return false;
         }
         let is_full = self.has_no_room(len);
