@@ -5,6 +5,7 @@
 
 use super::error::Error;
 use crate::callback::Answer;
+use evnats_protocol::RequestError;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -42,8 +43,13 @@ impl Requirement {
         if has < needs { Err(Error::Unsupported { feature, needs, has }) } else { Ok(()) }
     }
 
-    /// As [`check`](Self::check), with what the server has told, if it does.
+    /// As [`check`](Self::check), with what the server has told, if it does. If it could not be asked,
+    /// what needs the level was not sent, whatever has become of the question.
     pub(super) fn check_told(self, told: Result<Option<u32>, Error>) -> Result<(), Error> {
+        let told = told.map_err(|error| match error {
+            error if error.is_outcome_unknown() => Error::Request(RequestError::NeverSent),
+            error => error,
+        });
         told?.map_or(Ok(()), |has| self.check(has))
     }
 
@@ -129,6 +135,17 @@ mod tests {
             error.to_string(),
             "allow_atomic needs API level 2 (server 2.12), and the server has level 1"
         );
+    }
+
+    #[test]
+    fn what_waits_for_a_level_that_is_not_told_was_never_sent() {
+        let requirement = Requirement::new(2, "allow_atomic");
+        let unknown = Err(Error::Request(RequestError::Timeout));
+        let error = requirement.check_told(unknown).expect_err("it is not known");
+        assert_eq!(error, Error::Request(RequestError::NeverSent));
+        assert!(!error.is_outcome_unknown());
+        assert_eq!(requirement.check_told(Err(Error::NotAvailable)), Err(Error::NotAvailable));
+        assert_eq!(requirement.check_told(Ok(None)), Ok(()));
     }
 
     #[test]

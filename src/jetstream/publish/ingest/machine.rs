@@ -116,10 +116,14 @@ impl Machine {
         self.sent + 1
     }
 
-    /// Takes what the server says of a batch that goes on.
-    pub(super) fn handle(&mut self, flow: &Flow, now: Instant) {
+    /// Takes what the server says of a batch that goes on; as the answer to a question, or of itself.
+    ///
+    /// An answer after the end was sent means that the end was lost: the server would have told how the
+    /// batch has ended. It leaves once more then.
+    pub(super) fn handle(&mut self, flow: &Flow, is_answer: bool, now: Instant) {
         self.active = now;
         self.asked = None;
+        self.is_committing &= !is_answer;
         if let Flow::Ack { seq, msgs } = *flow {
             self.acknowledged = self.acknowledged.max(seq.min(self.sent));
             self.window = Some(msgs.max(1));
@@ -178,17 +182,17 @@ mod tests {
         assert!(machine.may_send() && !machine.may_commit());
         assert_eq!(machine.send(now), 1);
         assert!(!machine.may_send(), "the first one is not taken yet");
-        machine.handle(&ack(0, 3), now);
+        machine.handle(&ack(0, 3), false, now);
         assert!(machine.may_commit());
         for number in 2..=6 {
             assert!(machine.may_send());
             assert_eq!(machine.send(now), number);
         }
         assert!(!machine.may_send());
-        machine.handle(&ack(3, 3), now);
+        machine.handle(&ack(3, 3), false, now);
         assert!(machine.may_send() && machine.is_ready());
         // the server changes the pace
-        machine.handle(&ack(6, 10), now);
+        machine.handle(&ack(6, 10), false, now);
         let more = std::iter::from_fn(|| machine.may_send().then(|| machine.send(now))).count();
         assert_eq!(more, 20);
     }
@@ -216,11 +220,11 @@ mod tests {
     fn acknowledgements_may_come_late_and_lie() {
         let (mut machine, now) = machine();
         machine.send(now);
-        machine.handle(&ack(0, 5), now);
+        machine.handle(&ack(0, 5), false, now);
         machine.send(now);
-        machine.handle(&ack(u64::MAX, u64::MAX), now);
+        machine.handle(&ack(u64::MAX, u64::MAX), false, now);
         assert_eq!(machine.acknowledged(), 2, "no more than was sent");
-        machine.handle(&ack(1, 0), now);
+        machine.handle(&ack(1, 0), false, now);
         assert_eq!(machine.acknowledged(), 2);
         assert!(machine.may_send(), "a window has one message at least");
     }
@@ -246,19 +250,34 @@ mod tests {
         let (mut machine, start) = machine();
         machine.send(start);
         assert_eq!(machine.handle_timeout(start + SECOND), Some(Due::Ask(1)));
-        machine.handle(&ack(1, 10), start + SECOND);
+        machine.handle(&ack(1, 10), false, start + SECOND);
         assert_eq!(machine.next_deadline(), Some(start + 5 * SECOND));
         assert_eq!(machine.handle_timeout(start + 5 * SECOND), Some(Due::Ask(1)));
-        machine.handle(&ack(1, 10), start + 5 * SECOND);
+        machine.handle(&ack(1, 10), false, start + 5 * SECOND);
         machine.handle_reconnected(start + 6 * SECOND);
         assert_eq!(machine.handle_timeout(start + 6 * SECOND), Some(Due::Ask(1)), "at once");
+    }
+
+    #[test]
+    fn an_end_that_was_lost_leaves_again() {
+        let (mut machine, now) = machine();
+        machine.send(now);
+        machine.handle(&ack(0, 10), false, now);
+        assert_eq!(machine.commit(now), 2);
+        machine.handle(&ack(0, 10), false, now);
+        assert!(!machine.may_commit(), "that was on its way before");
+        let later = now + SECOND;
+        assert_eq!(machine.handle_timeout(later), Some(Due::Ask(1)));
+        machine.handle(&ack(0, 10), true, later);
+        assert!(machine.may_commit());
+        assert_eq!(machine.commit(later), 2, "with the same number");
     }
 
     #[test]
     fn nothing_leaves_after_the_end() {
         let (mut machine, now) = machine();
         machine.send(now);
-        machine.handle(&ack(1, 10), now);
+        machine.handle(&ack(1, 10), false, now);
         assert_eq!(machine.commit(now), 2);
         assert!(!machine.may_send() && !machine.may_commit() && !machine.is_ready());
         assert_eq!(machine.next_deadline(), Some(now + SECOND), "it is waited for");

@@ -262,7 +262,10 @@ impl Ingest {
             return self.receive_no_responders(message);
         }
         match Word::read(message.payload()) {
-            Word::Flow(flow) => self.receive_flow(state, flow),
+            Word::Flow(flow) => {
+                let is_answer = ends_with(&message.subject(), Operation::Ping);
+                self.receive_flow(state, flow, is_answer)
+            }
             Word::End(outcome) => {
                 self.receive_end(outcome);
                 Ok(())
@@ -290,11 +293,11 @@ impl Ingest {
         Ok(())
     }
 
-    fn receive_flow(self: &Rc<Self>, state: &mut State, flow: Flow) -> Ran {
+    fn receive_flow(self: &Rc<Self>, state: &mut State, flow: Flow, is_answer: bool) -> Ran {
         let mut progress = self.progress.borrow_mut();
         let now = self.port().turn_time();
         let Way::Fast(batch) = &mut progress.way else { return Ok(()) };
-        batch.machine.handle(&flow, now);
+        batch.machine.handle(&flow, is_answer, now);
         progress.first = None;
         match flow {
             Flow::Ack { .. } => {

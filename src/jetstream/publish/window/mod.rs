@@ -26,7 +26,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 /// Publishes to streams with many messages under way at once. A cheap handle; clones are the same
-/// window.
+/// window, which lives as long as one of them, or a message that is outstanding.
 ///
 /// A message is outstanding until its outcome is known. When as many are as the window allows, the
 /// next one is refused and given back ([`Error::WindowFull`]), and [`on_ready`](Self::on_ready) runs
