@@ -6,6 +6,7 @@ pub mod memory;
 pub mod seen;
 pub mod simulated;
 
+use evnats::jetstream::{Storage, StreamConfig};
 use evnats::{Client, EventLoop, Options};
 use evnats_harness::Server;
 use std::sync::OnceLock;
@@ -14,7 +15,23 @@ use std::time::{Duration, Instant};
 /// The binary's server. It ends with the process.
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(Server::start)
+    SERVER.get_or_init(|| {
+        let server = Server::start();
+        keep_a_stream(&server);
+        server
+    })
+}
+
+/// Creates a stream that nobody deletes. With the last one of an account, servers remove its directory,
+/// also if another test is about to have a stream stored in it.
+fn keep_a_stream(server: &Server) {
+    run_with(server.url().as_str(), |nats: &Client<()>| {
+        let config = StreamConfig::new("KEPT").storage(Storage::Memory);
+        nats.jetstream().create_stream(&config, |(), js, created| {
+            created.expect("a stream");
+            js.client().close();
+        });
+    });
 }
 
 /// The API level of the binary's server, as its version has it.
