@@ -328,6 +328,14 @@ fn note_update(log: &mut Log, _: &evnats::kv::Watcher<Log>, update: Update) {
 }
 
 /// A bucket with one value.
+/// Stores a value, also if the servers do not know yet who leads the new bucket.
+fn put_until_stored(kv: &KeyValue<Log>) {
+    kv.put("k", "v", |log, kv, stored| match stored {
+        Err(evnats::kv::Error::NoLeader { .. }) => put_until_stored(kv),
+        stored => log.push(stored.expect("stored").to_string()),
+    });
+}
+
 fn bucket(
     event_loop: &EventLoop<Log>,
     log: &mut Log,
@@ -337,7 +345,7 @@ fn bucket(
     let kv = nats.jetstream().key_value(&unique("silence"));
     kv.create_bucket(config, |_: &mut Log, kv, created| {
         created.expect("a bucket");
-        kv.put("k", "v", |log: &mut Log, _, stored| log.push(stored.expect("stored").to_string()));
+        put_until_stored(kv);
     });
     turn_until(event_loop, log, "a value", |log| !log.is_empty());
     log.clear();
