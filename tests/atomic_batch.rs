@@ -10,7 +10,10 @@ use evnats::{Client, EventLoop, Frame};
 use evnats_harness::{Cluster, Server, requires};
 use evnats_protocol::ClientOp;
 use std::time::Duration;
-use support::{Log, fail, finish, finish_with, level, run, run_with, server, turn_until, unique};
+use support::{
+    IMPORTED, Log, fail, finish, finish_with, level, run, run_with, server, server_with_guests,
+    turn_until, unique, url_for,
+};
 
 type Js = JetStream<Log>;
 
@@ -651,31 +654,32 @@ fn an_older_server_is_not_sent_a_batch() {
     assert_eq!(log, ["0 stored"]);
 }
 
-/// Whoever may not ask what the server knows learns it by the first message, and sends no second one.
+/// Whoever can know nothing of the server learns it by the first message, and sends no second one.
 #[test]
 fn an_older_server_that_does_not_tell_stores_the_first_message_alone_and_that_is_told() {
-    let config = "authorization { users: [ { user: writer, password: p, permissions: { publish: { \
-                  deny: \"$JS.API.INFO\" } } } ] }";
-    let server = Server::builder().config(config).start().expect("a server");
-    let url = server.url().replace("://", "://writer:p@");
+    let server = server_with_guests();
     let is_known = level() >= 2;
-    let log: Log = run_with(url.as_str(), |nats| {
-        let allow = move |config: StreamConfig| config.allow_atomic(is_known);
-        with_stream_on(nats, allow, move |_, js, stream| {
-            let batch = js.atomic_batch();
-            for _ in 0..5 {
-                batch.add(&format!("{stream}.a"), "x", &options()).expect("room");
+    let _: Log = run_with(url_for(&server, "admin"), |nats| {
+        let config = StreamConfig::new("S").subjects(["batched.>"]).allow_atomic(is_known);
+        nats.jetstream().create_stream(&config, |_, js, created| {
+            created.expect("a stream");
+            js.client().close();
+        });
+    });
+    let log: Log = run_with(url_for(&server, "guest"), |nats| {
+        let batch = nats.jetstream().with_prefix(IMPORTED).atomic_batch();
+        for _ in 0..5 {
+            batch.add("batched.a", "x", &options()).expect("room");
+        }
+        batch.commit("batched.a", "x", &options(), move |_, js, stored| {
+            if !is_known {
+                let (feature, stream) = ("atomic_batch", "S".to_owned());
+                let error = Error::StoredAsOrdinary { feature, stream, sequence: 1 };
+                assert_eq!(stored, Err(error));
+            } else {
+                assert_eq!(stored.expect("stored").batch_size, Some(6));
             }
-            batch.commit(&format!("{stream}.a"), "x", &options(), move |_, js, stored| {
-                if !is_known {
-                    let (feature, stream) = ("atomic_batch", stream.to_owned());
-                    let error = Error::StoredAsOrdinary { feature, stream, sequence: 1 };
-                    assert_eq!(stored, Err(error));
-                } else {
-                    assert_eq!(stored.expect("stored").batch_size, Some(6));
-                }
-                count_and_end(js, stream);
-            });
+            count_and_end(js, "S");
         });
     });
     assert_eq!(log, [if is_known { "6 stored" } else { "1 stored" }]);

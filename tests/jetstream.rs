@@ -6,6 +6,8 @@ mod advisories;
 mod backup;
 #[path = "jetstream/handles.rs"]
 mod handles;
+#[path = "jetstream/levels.rs"]
+mod levels;
 #[path = "jetstream/listings.rs"]
 mod listings;
 #[path = "jetstream/made.rs"]
@@ -23,13 +25,12 @@ mod support;
 #[path = "jetstream/tiers.rs"]
 mod tiers;
 
+use evnats::HeaderMap;
 use evnats::jetstream::{
     ConsumerConfig, Error, ErrorCode, JetStream, MessageQuery, PriorityPolicy, PublishOptions,
     PurgeOptions, ReadFrom, Storage, StoredMessage, StreamConfig, StreamDetails,
 };
-use evnats::{Frame, HeaderMap};
 use evnats_harness::requires;
-use evnats_protocol::ClientOp;
 use std::time::{Duration, SystemTime};
 use support::{Log, level, run, server, unique};
 
@@ -541,173 +542,6 @@ fn a_priority_group_is_unpinned() {
             Ok(())
         });
     });
-}
-
-/// Writes down where each request to the API goes, without its prefix.
-fn note_requests(nats: &evnats::Client<Log>) {
-    nats.on_frame(|log: &mut Log, _, frame| {
-        if let Frame::Out(ClientOp::Publish(message)) = frame
-            && let Some(operation) = message.subject().strip_prefix("$JS.API.")
-        {
-            log.push(operation.to_owned());
-        }
-    });
-}
-
-#[test]
-fn what_the_server_lacks_is_refused_before_it_is_sent() {
-    let new = || StreamConfig::new(unique("S"));
-    let configs = [
-        (1, "allow_msg_ttl", new().allow_msg_ttl(true)),
-        (2, "allow_atomic", new().allow_atomic(true)),
-        (4, "allow_batched", new().allow_batched(true)),
-    ];
-    for (needs, feature, config) in configs {
-        let has = level();
-        let _: Log = run(|nats| {
-            let js = nats.jetstream();
-            js.create_stream(&config.clone(), move |_, js: &Js, created| {
-                if has >= needs {
-                    assert!(created.is_ok(), "{created:?}");
-                    return js.client().close();
-                }
-                assert_eq!(created, Err(Error::Unsupported { feature, needs, has }));
-                js.stream_info(&config.name, |_, js, info| {
-                    assert!(info.expect_err("it was not sent").is_not_found());
-                    js.client().close();
-                });
-            });
-        });
-    }
-}
-
-#[test]
-fn consumers_and_calls_that_the_server_lacks_are_refused() {
-    with_stream(|_, js, stream| {
-        let expect = |needs: u32, feature: &'static str| {
-            let has = level();
-            move |error: Option<Error>| {
-                let unsupported = Error::Unsupported { feature, needs, has };
-                assert_eq!(error == Some(unsupported), has < needs, "{feature}: {error:?}");
-            }
-        };
-        let config = ConsumerConfig::new("C")
-            .priority_groups(["g"])
-            .priority_policy(PriorityPolicy::Prioritized);
-        let check = expect(2, "priority_policy prioritized");
-        js.create_consumer(stream, &config, move |_, _, made| check(made.err()));
-        let check = expect(1, "pause_consumer");
-        js.resume_consumer(stream, "none", move |_, _, resumed| check(resumed.err()));
-        let check = expect(1, "unpin_consumer");
-        js.unpin_consumer(stream, "none", "g", move |_, _, unpinned| check(unpinned.err()));
-        let check = expect(4, "reset_consumer");
-        // nobody answers for a consumer that does not exist
-        let hasty = js.with_timeout(Duration::from_millis(300));
-        hasty.reset_consumer(stream, "none", None, move |_, js, reset| {
-            check(reset.err());
-            end(js, stream);
-        });
-    });
-}
-
-#[test]
-fn the_level_is_asked_for_once_for_a_prefix_and_again_after_a_reconnect() {
-    let name: &'static str = unique("S").leak();
-    let log: Log = run(|nats| {
-        note_requests(nats);
-        let js = nats.jetstream();
-        let config = StreamConfig::new(name).allow_msg_ttl(true);
-        // at once, before an answer can have come
-        js.create_stream(&config, |_, _, _| {});
-        let again = config.clone();
-        js.create_stream(&config, move |_, js: &Js, _| {
-            // with a handle of its own
-            js.client().jetstream().create_stream(&again.clone(), move |_, js, _| {
-                js.client().on_reconnect(move |log: &mut Log, nats, _| {
-                    log.push("reconnected".into());
-                    nats.jetstream().create_stream(&again, |_, js, _| js.client().close());
-                });
-                js.client().reconnect();
-            });
-        });
-    });
-    let asked: Vec<_> = log.iter().filter(|line| *line == "INFO").collect();
-    assert_eq!(asked.len(), 2, "{log:?}");
-    let reconnected = log.iter().position(|line| line == "reconnected").expect("a reconnect");
-    assert_eq!(log[reconnected + 1], "INFO", "{log:?}");
-}
-
-#[test]
-fn what_needs_no_level_asks_for_none() {
-    let name: &'static str = unique("S").leak();
-    let log: Log = run(|nats| {
-        note_requests(nats);
-        let config = StreamConfig::new(name).description("plain");
-        nats.jetstream().create_stream(&config, |_, js, created| {
-            created.expect("a stream");
-            js.client().close();
-        });
-    });
-    assert_eq!(log, [format!("STREAM.CREATE.{name}")]);
-}
-
-/// A newer server does what it is asked for, and of an older one the reply shows what is missing.
-#[test]
-fn whoever_may_not_ask_for_the_level_is_told_by_the_reply() {
-    let config = "authorization { users: [ { user: builder, password: p, permissions: { publish: { \
-                  deny: \"$JS.API.INFO\" } } } ] }";
-    let server = evnats_harness::Server::builder().config(config).start().expect("a server");
-    let url = server.url().replace("://", "://builder:p@");
-    let is_known = level() >= 1;
-    let check = move |feature: &'static str, error: Option<Error>| {
-        let without = Error::MadeWithout { feature, needs: 1, has: 0 };
-        assert_eq!(error, (!is_known).then_some(without));
-    };
-    let log: Log = support::run_with(url.as_str(), |nats| {
-        note_requests(nats);
-        let js = nats.jetstream();
-        let config = StreamConfig::new("S").allow_msg_ttl(true);
-        js.create_stream(&config.clone(), move |_, js, created| {
-            check("allow_msg_ttl", created.err());
-            js.update_stream(&config.description("again"), move |_, js, updated| {
-                check("allow_msg_ttl", updated.err());
-                let until = SystemTime::now() + Duration::from_secs(600);
-                let config = ConsumerConfig::new("C").pause_until(until);
-                js.create_consumer("S", &config, move |_, js, created| {
-                    check("pause_until", created.err());
-                    js.client().close();
-                });
-            });
-        });
-    });
-    let expected = ["INFO", "STREAM.CREATE.S", "STREAM.UPDATE.S", "CONSUMER.CREATE.S.C"];
-    assert_eq!(log, expected, "the question is denied once");
-}
-
-/// The level goes with a request that needs one, and with no other.
-#[test]
-fn the_level_that_a_request_needs_goes_with_it() {
-    requires!(server(), 2, 12);
-    let name: &'static str = unique("S").leak();
-    let log: Log = run(|nats| {
-        nats.on_frame(|log: &mut Log, _, frame| {
-            if let Frame::Out(ClientOp::Publish(message)) = frame {
-                let level = message.headers().get("Nats-Required-Api-Level");
-                log.push(level.as_deref().unwrap_or("none").to_owned());
-            }
-        });
-        let config = StreamConfig::new(name);
-        let js = nats.jetstream();
-        js.create_stream(&config.clone(), move |_, js: &Js, created| {
-            created.expect("a stream");
-            js.update_stream(&config.allow_atomic(true), |_, js, updated| {
-                assert!(updated.expect("updated").config.allow_atomic);
-                js.client().close();
-            });
-        });
-    });
-    // the creation, the question, and the change
-    assert_eq!(log, ["none", "none", "2"]);
 }
 
 #[test]

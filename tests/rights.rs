@@ -591,12 +591,7 @@ fn a_watch_without_the_right_to_answer_flow_control_says_that_it_is_stalled() {
 #[test]
 fn a_watch_whose_deliveries_go_nowhere_says_so() {
     // the account imports the API, and not the inboxes
-    let config = "accounts { \
-        OWNER { jetstream: enabled, users: [{user: admin, password: p}], \
-            exports: [{service: \"$JS.API.>\"}] }, \
-        GUEST { users: [{user: guest, password: p}], \
-            imports: [{service: {account: OWNER, subject: \"$JS.API.>\"}, to: \"owner.>\"}] } }";
-    let server = Server::builder().config(config).start().expect("a server");
+    let server = support::server_with_guests();
     let event_loop = EventLoop::new().expect("an event loop");
     let mut app = App::default();
     let admin = client(&event_loop, &server, "admin");
@@ -607,7 +602,7 @@ fn a_watch_whose_deliveries_go_nowhere_says_so() {
     turn_until(&event_loop, &mut app, "a value", |app| app.outcomes.len() == 1);
     app.outcomes.clear();
     let guest = client(&event_loop, &server, "guest");
-    let js = guest.jetstream().with_prefix("owner");
+    let js = guest.jetstream().with_prefix(support::IMPORTED);
     let options = WatchOptions::new().heartbeat(Duration::from_millis(100));
     js.key_value("b").watch(">", options, note_update);
     turn_until(&event_loop, &mut app, "the reason", |app| !app.reported.is_empty());

@@ -8,6 +8,7 @@
 use super::envelope::parse_response;
 use super::error::Error;
 use super::exchange::{ApiExchange, Exchanges, ExchangesOfClient};
+use super::level::Levels;
 use super::name::check_name;
 use super::publish::pub_ack::{KnownAck, PubAck};
 use crate::callback::{Answer, Ran, State};
@@ -68,6 +69,11 @@ struct Read {
 /// What the body of a reply is read into.
 pub(crate) trait ApiReply: Sized + 'static {
     fn parse(body: &[u8]) -> Result<Self, Error>;
+
+    /// The level of the server that replies, if the reply tells it.
+    fn api_level(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// Has the reply read from JSON, the server's error object first. Each type is named here once, so
@@ -231,10 +237,21 @@ impl Api {
         if let Some(headers) = &headers {
             message = message.headers(headers);
         }
+        let api = self.clone();
         self.request(message, move |state, outcome| {
-            let reply = outcome.map_err(Error::from_api_request);
-            answer(state, reply.and_then(|reply| T::parse(reply.payload())))
+            let reply = api.read_reply(outcome);
+            answer(state, reply)
         });
+    }
+
+    /// Reads a reply, and notes the level of the server if that is in it.
+    fn read_reply<T: ApiReply>(&self, outcome: Reply<'_>) -> Result<T, Error> {
+        let reply = T::parse(outcome.map_err(Error::from_api_request)?.payload())?;
+        if let Some(level) = reply.api_level() {
+            let levels = self.port().layer::<Levels>();
+            levels.see(self.shared_prefix(), level, self.port().reconnects());
+        }
+        Ok(reply)
     }
 
     /// As [`call`](Self::call), for what changes nothing: without an answer, and if the refusal says
@@ -361,8 +378,7 @@ impl Read {
         let message = OutgoingMessage::new(&self.subject, &*self.body);
         let (read, patience) = (self.clone(), patience(self.api.timeout(), self.left()));
         self.api.send(message, patience, move |state, outcome| {
-            let reply = outcome.map_err(Error::from_api_request);
-            match reply.and_then(|reply| T::parse(reply.payload())) {
+            match read.api.read_reply(outcome) {
                 Ok(reply) => answer(state, Ok(reply)),
                 Err(error) => read.handle_error(state, error, answer),
             }

@@ -2,13 +2,22 @@
 //!
 //! A level is a number that grows with the server's releases, so two levels are compared and never
 //! looked up: a server with a higher one can do what a lower one could. Nothing is sent from here.
+//!
+//! The server tells its level with the account's information. Whoever may not ask for that still
+//! has two things to go by: the level that servers from 2.11 on write into the metadata of each
+//! stream and consumer they tell about, and the `INFO` of the server that the client is connected
+//! to, if the prefix leads to that server.
 
+use super::api::DEFAULT_PREFIX;
 use super::error::Error;
 use crate::callback::Answer;
-use evnats_protocol::RequestError;
+use evnats_protocol::{RequestError, ServerInfo};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+
+/// The first server that has a level.
+const FIRST_WITH_LEVEL: (u32, u32, u32) = (2, 11, 0);
 
 /// The API level that something needs, and what it is that needs it.
 ///
@@ -43,14 +52,19 @@ impl Requirement {
         if has < needs { Err(Error::Unsupported { feature, needs, has }) } else { Ok(()) }
     }
 
-    /// As [`check`](Self::check), with what the server has told, if it does. If it could not be asked,
-    /// what needs the level was not sent, whatever has become of the question.
+    /// As [`check`](Self::check), if the level is known.
+    pub(super) fn check_known(self, has: Option<u32>) -> Result<(), Error> {
+        has.map_or(Ok(()), |has| self.check(has))
+    }
+
+    /// As [`check_known`](Self::check_known). If the server could not be asked, what needs the level
+    /// was not sent, whatever has become of the question.
     pub(super) fn check_told(self, told: Result<Option<u32>, Error>) -> Result<(), Error> {
         let told = told.map_err(|error| match error {
             error if error.is_outcome_unknown() => Error::Request(RequestError::NeverSent),
             error => error,
         });
-        told?.map_or(Ok(()), |has| self.check(has))
+        self.check_known(told?)
     }
 
     /// Checks it against the level of the server that has done what was requested, if it has told.
@@ -69,7 +83,16 @@ pub(super) type Waiter = Answer<Result<Option<u32>, Error>>;
 /// What a client has been told, by prefix. It holds for one connection: the next one may be to
 /// another server, and a prefix may lead to another domain then.
 #[derive(Default)]
-pub(super) struct Levels(RefCell<HashMap<Rc<str>, Knowledge>>);
+pub(super) struct Levels {
+    by_account: RefCell<HashMap<Rc<str>, Knowledge>>,
+    by_assets: RefCell<HashMap<Rc<str>, Seen>>,
+}
+
+/// The level in the metadata of the asset that was told about last, and the number of the connection.
+struct Seen {
+    level: u32,
+    connection: u64,
+}
 
 enum Knowledge {
     /// The server is being asked.
@@ -79,9 +102,9 @@ enum Knowledge {
 }
 
 impl Levels {
-    /// The level, if it was told on this connection.
+    /// The level, if it was told on this connection: `None` inside if the server does not tell.
     pub(super) fn told(&self, prefix: &str, on: u64) -> Option<Option<u32>> {
-        match self.0.borrow().get(prefix) {
+        match self.by_account.borrow().get(prefix) {
             Some(Knowledge::Told { level, connection }) if *connection == on => Some(*level),
             _ => None,
         }
@@ -90,7 +113,7 @@ impl Levels {
     /// Adds somebody who waits for the level. Returns whether the server is to be asked, which is so
     /// for the first one.
     pub(super) fn wait(&self, prefix: &Rc<str>, waiter: Waiter) -> bool {
-        let mut known = self.0.borrow_mut();
+        let mut known = self.by_account.borrow_mut();
         if let Some(Knowledge::Asked(waiters)) = known.get_mut(prefix) {
             waiters.push(waiter);
             return false;
@@ -102,7 +125,7 @@ impl Levels {
     /// Takes what the server has told, and returns those who wait for it. What was not told is asked
     /// again by the next one.
     pub(super) fn learn(&self, prefix: &Rc<str>, told: Option<(Option<u32>, u64)>) -> Vec<Waiter> {
-        let mut known = self.0.borrow_mut();
+        let mut known = self.by_account.borrow_mut();
         let before = match told {
             Some((level, connection)) => {
                 known.insert(prefix.clone(), Knowledge::Told { level, connection })
@@ -114,6 +137,39 @@ impl Levels {
             _ => Vec::new(),
         }
     }
+
+    /// Takes the level that is in the metadata of an asset.
+    pub(super) fn see(&self, prefix: &Rc<str>, level: u32, connection: u64) {
+        self.by_assets.borrow_mut().insert(prefix.clone(), Seen { level, connection });
+    }
+
+    /// The level that was in the metadata of the last asset on this connection.
+    pub(super) fn seen(&self, prefix: &str, on: u64) -> Option<u32> {
+        let seen = self.by_assets.borrow();
+        seen.get(prefix).filter(|seen| seen.connection == on).map(|seen| seen.level)
+    }
+}
+
+/// The level in the metadata that servers add to what they tell of an asset; those before 2.11 add
+/// none.
+pub(super) fn level_in(metadata: &BTreeMap<String, String>) -> Option<u32> {
+    metadata.get("_nats.level").map_or(Some(0), |level| level.parse().ok())
+}
+
+/// The level of the server that the client is connected to, if requests under the prefix go to that
+/// server or its cluster.
+pub(super) fn level_of_connected(server: &ServerInfo, prefix: &str) -> Option<u32> {
+    let leads_there = prefix == DEFAULT_PREFIX
+        || server.domain.as_ref().is_some_and(|domain| {
+            let inner = prefix.strip_prefix("$JS.").and_then(|rest| rest.strip_suffix(".API"));
+            inner == Some(domain)
+        });
+    if !server.jetstream || !leads_there {
+        return None;
+    }
+    // what tells no level is older than levels, or has another version than servers have
+    let is_old = || server.server_version().is_some_and(|version| version < FIRST_WITH_LEVEL);
+    server.api_lvl.or_else(|| is_old().then_some(0))
 }
 
 #[cfg(test)]
@@ -175,5 +231,33 @@ mod tests {
         assert_eq!(levels.told(&prefix, 1), None);
         assert_eq!(levels.told("$JS.D.API", 0), None);
         assert!(levels.wait(&prefix, waiter()), "another connection");
+    }
+
+    #[test]
+    fn what_an_asset_tells_holds_for_its_prefix_and_one_connection() {
+        let levels = Levels::default();
+        levels.see(&"$JS.API".into(), 2, 0);
+        levels.see(&"$JS.API".into(), 4, 0);
+        assert_eq!(levels.seen("$JS.API", 0), Some(4), "the last one");
+        assert_eq!(levels.seen("$JS.API", 1), None);
+        assert_eq!(levels.seen("$JS.D.API", 0), None);
+    }
+
+    #[test]
+    fn the_connected_server_is_gone_by_only_where_the_prefix_leads_to_it() {
+        let server = |json: &str| serde_json::from_str::<ServerInfo>(json).expect("an INFO");
+        let new = server(r#"{"version":"2.15.1","jetstream":true,"domain":"D","api_lvl":5}"#);
+        assert_eq!(level_of_connected(&new, "$JS.API"), Some(5));
+        assert_eq!(level_of_connected(&new, "$JS.D.API"), Some(5));
+        assert_eq!(level_of_connected(&new, "$JS.E.API"), None, "another domain");
+        assert_eq!(level_of_connected(&new, "from.elsewhere"), None, "an import");
+        let leaf = server(r#"{"version":"2.15.1","api_lvl":5}"#);
+        assert_eq!(level_of_connected(&leaf, "$JS.API"), None, "it has no JetStream");
+        let old = server(r#"{"version":"2.10.29","jetstream":true}"#);
+        assert_eq!(level_of_connected(&old, "$JS.API"), Some(0));
+        let silent = server(r#"{"version":"2.11.0","jetstream":true}"#);
+        assert_eq!(level_of_connected(&silent, "$JS.API"), None, "it has one");
+        let own = server(r#"{"version":"ours","jetstream":true}"#);
+        assert_eq!(level_of_connected(&own, "$JS.API"), None);
     }
 }

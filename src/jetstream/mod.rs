@@ -76,9 +76,13 @@
 //! [`StreamConfig::required_level`] and [`ConsumerConfig::required_level`] tell. What the server has
 //! is asked once for each prefix and connection, with the first call that needs a level, and the
 //! request carries the level in `Nats-Required-Api-Level`, by which a server from 2.12 on refuses it
-//! (10185) if it has come to an older one after all. Whoever may not ask, or imports the API
-//! without `$JS.API.INFO`, has the request sent all the same; if the reply shows that an older server
-//! has made a stream or consumer without what was asked for, it is [`Error::MadeWithout`].
+//! (10185) if it has come to an older one after all.
+//!
+//! For whoever may not ask, or imports the API without `$JS.API.INFO`, the level is that of the last
+//! stream or consumer that was told about on the connection (servers from 2.11 on write it into the
+//! metadata), and before there is one, that of the server at the other end, if the prefix is its own.
+//! If neither tells it, the request is sent all the same; if the reply shows that an older server has
+//! made a stream or consumer without what was asked for, it is [`Error::MadeWithout`].
 //!
 //! What has no level is compared: a member that was asked for and comes back otherwise is
 //! [`Error::MadeDifferently`]. Server 2.9 does that to `metadata`, `filter_subjects`, `compression`,

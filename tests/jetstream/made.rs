@@ -2,7 +2,7 @@
 
 use super::handles::with_handle;
 use super::{Js, level};
-use crate::support::{Log, run, server, unique};
+use crate::support::{IMPORTED, Log, run, run_with, server, server_with_guests, unique, url_for};
 use evnats::jetstream::{
     AckPolicy, Compression, ConsumerConfig, ConsumerLimits, DeliverPolicy, Discard, Error,
     External, PersistMode, Placement, PriorityPolicy, ReplayPolicy, Republish, Retention, Source,
@@ -309,26 +309,29 @@ fn what_this_version_does_not_know_is_sent_back_and_not_to_another_server() {
 /// told all the same.
 #[test]
 fn what_the_servers_list_of_levels_lacks_is_missed_as_well() {
-    let config = "authorization { users: [ { user: builder, password: p, permissions: { publish: { \
-                  deny: \"$JS.API.INFO\" } } } ] }";
-    let server = evnats_harness::Server::builder().config(config).start().expect("a server");
-    let url = server.url().replace("://", "://builder:p@");
+    let server = server_with_guests();
     let check = |feature: &'static str, needs: u32, error: Option<Error>| {
         let without = Error::MadeWithout { feature, needs, has: level() };
         assert_eq!(error, (level() < needs).then_some(without));
     };
-    let _: Log = crate::support::run_with(url.as_str(), |nats| {
-        let consumer = SourceConsumer::new("C").deliver_subject("inbox");
-        let config = StreamConfig::default().sources([Source::new("O").consumer(consumer)]);
-        nats.jetstream().stream("S").create(&config, move |_, stream, created| {
+    let consumer = SourceConsumer::new("C").deliver_subject("inbox");
+    let config = StreamConfig::default().sources([Source::new("O").consumer(consumer)]);
+    let _: Log = run_with(url_for(&server, "guest"), |nats| {
+        let js = nats.jetstream().with_prefix(IMPORTED);
+        js.stream("S").create(&config, move |_, stream, created| {
             check("consumer", 4, created.err());
-            let config = ConsumerConfig::new("C")
-                .priority_groups(["g"])
-                .priority_policy(PriorityPolicy::Prioritized);
-            stream.create_consumer(&config, move |_, stream, created| {
-                check("priority_policy prioritized", 2, created.err());
-                stream.client().close();
-            });
+            stream.client().close();
+        });
+    });
+    // to another client, for which the stream has not told the level
+    let _: Log = run_with(url_for(&server, "guest"), |nats| {
+        let js = nats.jetstream().with_prefix(IMPORTED);
+        let config = ConsumerConfig::new("C")
+            .priority_groups(["g"])
+            .priority_policy(PriorityPolicy::Prioritized);
+        js.create_consumer("S", &config, move |_, js, created| {
+            check("priority_policy prioritized", 2, created.err());
+            js.client().close();
         });
     });
 }

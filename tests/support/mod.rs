@@ -34,6 +34,27 @@ fn keep_a_stream(server: &Server) {
     });
 }
 
+/// The prefix under which the guests of [`server_with_guests`] have the API.
+pub const IMPORTED: &str = "owner";
+
+/// A server whose JetStream belongs to `admin`. To `guest` it is another account's, imported, and
+/// nothing tells its level before it is used: the question is not permitted, and `INFO` is about
+/// the account at hand. What goes to `batched.>` is the owner's, too.
+pub fn server_with_guests() -> Server {
+    let config = "accounts { \
+        OWNER { jetstream: enabled, users: [{user: admin, password: p}], \
+            exports: [{service: \"$JS.API.>\"}, {service: \"batched.>\"}] }, \
+        GUEST { users: [{user: guest, password: p, permissions: {publish: {deny: \"owner.INFO\"}}}], \
+            imports: [{service: {account: OWNER, subject: \"$JS.API.>\"}, to: \"owner.>\"}, \
+                {service: {account: OWNER, subject: \"batched.>\"}}] } }";
+    Server::builder().config(config).start().expect("a server")
+}
+
+/// The address for a user of a server whose password is `p`.
+pub fn url_for(server: &Server, user: &str) -> String {
+    server.url().replace("://", &format!("://{user}:p@"))
+}
+
 /// The API level of the binary's server, as its version has it.
 pub fn level() -> u32 {
     let version = server().version();

@@ -2,16 +2,27 @@
 
 use super::consumer_config::{ConsumerConfig, ConsumerInfo, CreateAction, CreateConsumer};
 use crate::callback::{Answer, Callback, answer};
-use crate::jetstream::api::{Api, ApiRequest, json_replies};
+use crate::jetstream::api::{Api, ApiReply, ApiRequest, json_replies};
+use crate::jetstream::envelope::parse_response;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
-use crate::jetstream::level::Requirement;
+use crate::jetstream::level::{Requirement, level_in};
 use crate::jetstream::name::check_name;
 use serde::Deserialize;
 use serde_json::json;
 use std::borrow::Cow;
 
-json_replies!(ConsumerInfo, ConsumerReset);
+json_replies!(ConsumerReset);
+
+impl ApiReply for ConsumerInfo {
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        Ok(parse_response(body)?)
+    }
+
+    fn api_level(&self) -> Option<u32> {
+        self.config.as_ref().and_then(|config| level_in(&config.metadata))
+    }
+}
 
 /// A consumer after a reset (server 2.14).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]

@@ -2,15 +2,16 @@
 //!
 //! It is asked once for each prefix and each connection. What it lacks is an error of the call, and
 //! the request is not sent: servers before 2.12 would pass over what they do not know, and answer as
-//! if all was well. Whoever may not ask has the request sent, with the level that it needs in a
-//! header, by which servers from 2.12 on refuse it themselves; and what comes back is checked.
+//! if all was well. For whoever may not ask, the level is inferred from what else is known of the
+//! server, and if nothing is, the request is sent. The level that it needs goes with it in a header,
+//! by which servers from 2.12 on refuse it themselves; and what comes back is checked.
 
 use super::account_info::AccountInfo;
 use super::made::{Configured, Wanted, check_made};
 use crate::callback::{Answer, State};
 use crate::jetstream::api::{Api, ApiReply, ApiRequest};
 use crate::jetstream::error::Error;
-use crate::jetstream::level::{Levels, Requirement, Waiter};
+use crate::jetstream::level::{Levels, Requirement, Waiter, level_of_connected};
 
 impl Api {
     /// Creates or updates something whose configuration may need an API level, as pedantically as
@@ -37,19 +38,32 @@ impl Api {
             ),
         };
         match requirement {
-            Some(requirement) => self.call_checked(requirement, request, T::api_level, answer),
+            Some(requirement) => self.call_with(requirement, request, answer),
             None => self.call(request, answer),
         }
     }
 
-    /// As [`call`](Self::call), for what needs an API level.
+    /// As [`call`](Self::call), for what needs an API level. The reply may tell the level, too.
     pub(super) fn call_with<T: ApiReply>(
         &self,
         requirement: Requirement,
         request: Result<ApiRequest, Error>,
         answer: Answer<Result<T, Error>>,
     ) {
-        self.call_checked(requirement, request, |_| None, answer);
+        let request = match request {
+            Ok(request) => request.require_level(requirement.level),
+            Err(error) => return self.call(Err(error), answer),
+        };
+        let api = self.clone();
+        self.with_level(move |told| {
+            let request = told.and_then(|told| requirement.check_known(told).map(|()| request));
+            let check = move |state: &mut State, reply: Result<T, Error>| {
+                let checked = reply
+                    .and_then(|reply| requirement.check_made(reply.api_level()).map(|()| reply));
+                answer(state, checked)
+            };
+            api.call(request, Box::new(check));
+        });
     }
 
     /// As [`call`](Self::call), for what may need an API level.
@@ -65,48 +79,29 @@ impl Api {
         }
     }
 
-    /// As [`call_with`](Self::call_with). If the server does not tell its level, the reply may.
-    fn call_checked<T: ApiReply>(
-        &self,
-        requirement: Requirement,
-        request: Result<ApiRequest, Error>,
-        level_in: fn(&T) -> Option<u32>,
-        answer: Answer<Result<T, Error>>,
-    ) {
-        let request = match request {
-            Ok(request) => request.require_level(requirement.level),
-            Err(error) => return self.call(Err(error), answer),
-        };
-        let api = self.clone();
-        let send = move |told: Result<Option<u32>, Error>| match told {
-            Ok(Some(has)) => api.call(requirement.check(has).map(|()| request), answer),
-            Ok(None) => {
-                let check = move |state: &mut State, reply: Result<T, Error>| {
-                    let checked = reply
-                        .and_then(|reply| requirement.check_made(level_in(&reply)).map(|()| reply));
-                    answer(state, checked)
-                };
-                api.call(Ok(request), Box::new(check));
-            }
-            Err(error) => api.call(Err(error), answer),
-        };
-        self.with_level(send);
-    }
-
-    /// Goes on with the level of the server, at once if it is known. `Ok(None)`: it does not tell.
+    /// Goes on with the level of the server, at once if it is known. `Ok(None)`: it does not tell, and
+    /// there is nothing that it can be inferred from.
     pub(in crate::jetstream) fn with_level(
         &self,
         go_on: impl FnOnce(Result<Option<u32>, Error>) + 'static,
     ) {
         let levels = self.port().layer::<Levels>();
-        if let Some(has) = levels.told(self.prefix(), self.port().reconnects()) {
-            return go_on(Ok(has));
+        if let Some(told) = levels.told(self.prefix(), self.port().reconnects()) {
+            return go_on(Ok(told.or_else(|| self.inferred_level())));
         }
+        let api = self.clone();
         let waiter = move |_: &mut State, told: Result<Option<u32>, Error>| {
-            go_on(told);
+            go_on(told.map(|told| told.or_else(|| api.inferred_level())));
             Ok(())
         };
         self.wait_for_level(&levels, Box::new(waiter));
+    }
+
+    /// The level by what else is known of the server. The last asset knows best.
+    fn inferred_level(&self) -> Option<u32> {
+        let levels = self.port().layer::<Levels>();
+        let of_connected = || level_of_connected(&self.port().server_info()?, self.prefix());
+        levels.seen(self.prefix(), self.port().reconnects()).or_else(of_connected)
     }
 
     fn wait_for_level(&self, levels: &Levels, waiter: Waiter) {

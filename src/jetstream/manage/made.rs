@@ -13,7 +13,6 @@ use crate::jetstream::error::Error;
 use crate::jetstream::level::Requirement;
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// A configuration that is asked for.
 pub(super) trait Wanted: Serialize + 'static {
@@ -23,16 +22,12 @@ pub(super) trait Wanted: Serialize + 'static {
     fn asked(&self) -> Result<Value, Error>;
 }
 
-/// The reply to a creation or an update, with the configuration in force, and in it the level of the
-/// server.
+/// The reply to a creation or an update, with the configuration in force.
 pub(super) trait Configured: ApiReply {
     type Config: Wanted;
 
     /// The configuration in force, if the server tells it.
     fn config(&self) -> Option<&Self::Config>;
-
-    /// The level of the server that replies, if it can be known.
-    fn api_level(&self) -> Option<u32>;
 }
 
 impl Wanted for StreamConfig {
@@ -80,10 +75,6 @@ impl Configured for StreamInfo {
     fn config(&self) -> Option<&StreamConfig> {
         Some(&self.config)
     }
-
-    fn api_level(&self) -> Option<u32> {
-        level_in(&self.config.metadata)
-    }
 }
 
 impl Configured for ConsumerInfo {
@@ -92,15 +83,6 @@ impl Configured for ConsumerInfo {
     fn config(&self) -> Option<&ConsumerConfig> {
         self.config.as_ref()
     }
-
-    fn api_level(&self) -> Option<u32> {
-        self.config.as_ref().and_then(|config| level_in(&config.metadata))
-    }
-}
-
-/// The level in the metadata that servers add to replies. Those before 2.11 add none.
-fn level_in(metadata: &BTreeMap<String, String>) -> Option<u32> {
-    metadata.get("_nats.level").map_or(Some(0), |level| level.parse().ok())
 }
 
 /// A stream's configuration that is asked for now, for what is made of it later.

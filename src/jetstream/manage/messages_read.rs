@@ -134,13 +134,10 @@ impl Shared {
 impl Reading {
     fn begin(&self) {
         let reading = self.clone();
-        self.0.api.with_level(move |told| {
-            let checked = told.and_then(|told| told.map_or(Ok(()), |has| NEEDS.check(has)));
-            match checked {
-                Ok(()) if reading.0.is_active() => reading.start(),
-                Ok(()) => {}
-                Err(error) => reading.end_later(Err(error)),
-            }
+        self.0.api.with_level(move |told| match told.and_then(|told| NEEDS.check_known(told)) {
+            Ok(()) if reading.0.is_active() => reading.start(),
+            Ok(()) => {}
+            Err(error) => reading.end_later(Err(error)),
         });
     }
 

@@ -3,12 +3,22 @@
 use super::stream_config::StreamConfig;
 use super::stream_info::StreamInfo;
 use crate::callback::{Answer, Callback, State, answer};
-use crate::jetstream::api::{Api, ApiRequest, json_replies};
+use crate::jetstream::api::{Api, ApiReply, ApiRequest};
+use crate::jetstream::envelope::parse_response;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
+use crate::jetstream::level::level_in;
 use serde_json::json;
 
-json_replies!(StreamInfo);
+impl ApiReply for StreamInfo {
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        Ok(parse_response(body)?)
+    }
+
+    fn api_level(&self) -> Option<u32> {
+        level_in(&self.config.metadata)
+    }
+}
 
 /// The callback of a request whose reply is a stream's information.
 pub(crate) type OnStream = Answer<Result<StreamInfo, Error>>;
