@@ -27,6 +27,22 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
+    /// As [`literal`](Self::literal), for eight letters or more whose number is not known before. They
+    /// are compared in words, which for so few is faster than to call for it.
+    #[inline(always)]
+    pub(super) fn long_literal(&mut self, literal: &[u8]) -> Option<()> {
+        let (text, rest) = self.0.split_at_checked(literal.len())?;
+        let are_same = |(one, other): (&[u8; 8], &[u8; 8])| one == other;
+        // the last word overlaps the one before it
+        let last = (text.last_chunk()?, literal.last_chunk()?);
+        let mut words = text.as_chunks().0.iter().zip(literal.as_chunks().0);
+        if !words.all(are_same) || !are_same(last) {
+            return None;
+        }
+        self.0 = rest;
+        Some(())
+    }
+
     #[inline]
     pub(super) fn spaces(&mut self) {
         while let [b' ', rest @ ..] = self.0 {
@@ -155,6 +171,24 @@ mod tests {
             let number = one.number();
             prop_assert_eq!(number, other.any_number());
             prop_assert!(number.is_none() || one.0 == other.0);
+        }
+
+        #[test]
+        fn long_literals_are_compared_whole(text in "[ab]{0,20}", literal in "[ab]{8,20}", rest in "[ab]{0,9}") {
+            for text in [text.clone() + &rest, literal.clone() + &rest, text] {
+                let (mut one, mut other) = (Scan::new(text.as_bytes()), Scan::new(text.as_bytes()));
+                let found = one.long_literal(literal.as_bytes());
+                prop_assert_eq!(found, other.literal(literal.as_bytes()));
+                prop_assert_eq!(one.0, other.0);
+            }
+        }
+
+        #[test]
+        fn a_long_literal_that_differs_in_one_letter_is_another(literal in "[ab]{8,30}", at in 0_usize..30) {
+            let mut text = literal.clone().into_bytes();
+            let at = at % text.len();
+            text[at] ^= 1;
+            prop_assert_eq!(Scan::new(&text).long_literal(literal.as_bytes()), None);
         }
 
         #[test]

@@ -73,16 +73,19 @@ pub(crate) struct ScannedAck<'a> {
 #[derive(Debug)]
 pub(crate) struct KnownAck {
     pub(crate) stream: Arc<str>,
-    /// What it begins with. Some servers have a space after it, others have not.
+    /// What it begins with, up to the sequence.
     start: String,
 }
+
+/// Between the stream's name and its sequence, where older servers have a space in front.
+const SEQUENCE: &str = "\"seq\":";
 
 impl KnownAck {
     /// The stream's name needs no escapes in JSON.
     pub(crate) fn new(stream: &str) -> Self {
         // without a name it is that of no stream, and no acknowledgement begins so
         let name = if stream.is_empty() { "\0" } else { stream };
-        Self { stream: stream.into(), start: format!("{{\"stream\":\"{name}\",") }
+        Self { stream: stream.into(), start: format!("{{\"stream\":\"{name}\",{SEQUENCE}") }
     }
 
     /// The sequence in this stream's acknowledgement, if there is no more to it. `None` says nothing
@@ -90,12 +93,20 @@ impl KnownAck {
     #[inline(always)]
     pub(crate) fn sequence(&self, body: &[u8]) -> Option<u64> {
         let mut scan = Scan::new(body);
-        scan.literal(self.start.as_bytes())?;
-        scan.spaces();
-        scan.literal(b"\"seq\":")?;
+        if scan.long_literal(self.start.as_bytes()).is_none() {
+            self.skip_start_with_space(&mut scan)?;
+        }
         let sequence = scan.number()?;
         scan.literal(b"}").filter(|()| scan.is_at_end())?;
         Some(sequence)
+    }
+
+    #[inline(never)]
+    fn skip_start_with_space(&self, scan: &mut Scan<'_>) -> Option<()> {
+        let (name, sequence) = self.start.as_bytes().split_at(self.start.len() - SEQUENCE.len());
+        scan.literal(name)?;
+        scan.literal(b" ")?;
+        scan.literal(sequence)
     }
 
     /// Reads an acknowledgement of this stream, or of another one, which is the known one then.
