@@ -101,6 +101,7 @@ mod error;
 mod error_code;
 mod exchange;
 mod handle;
+mod inbox;
 mod joined;
 mod level;
 mod manage;

@@ -9,18 +9,18 @@ use super::chunks::{Chunks, SnapshotChunk, Step};
 use super::document::StreamBackup;
 use super::options::SnapshotOptions;
 use crate::callback::{Handler, Ran, State};
-use crate::client::{Delivery, Observed, ObserverId, Port};
-use crate::event_loop::TimerId;
+use crate::client::{Observed, Port};
 use crate::jetstream::api::{Api, ApiRequest};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
+use crate::jetstream::inbox::Inbox;
 use crate::jetstream::manage::listing::{Feed, Listed, Listing, OnListed, Source, on_listed};
 use crate::jetstream::stream::Stream;
-use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError, SubscriptionId};
-use std::cell::{Cell, RefCell};
+use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So many acknowledgements wait at most: a window of 8 MiB in chunks of 128 bytes.
 const MAX_ACKS: usize = 65_536;
@@ -101,10 +101,7 @@ impl Api {
             feed: Feed::new(callback),
             chunks: RefCell::default(),
             acks: RefCell::default(),
-            inbox: Cell::new(None),
-            observer: Cell::new(None),
-            timer: Cell::new(None),
-            heard: Cell::new(self.port().now()),
+            inbox: Inbox::new(self.port()),
         }));
         if let Err(error) = snapshot.begin(stream, options) {
             let ending = snapshot.clone();
@@ -124,17 +121,14 @@ struct Shared {
     chunks: RefCell<Chunks>,
     /// Where acknowledgements are still to go.
     acks: RefCell<VecDeque<String>>,
-    inbox: Cell<Option<SubscriptionId>>,
-    observer: Cell<Option<ObserverId>>,
-    timer: Cell<Option<TimerId>>,
-    /// When something was last heard, to tell a snapshot that is long from one that is stuck.
-    heard: Cell<Instant>,
+    /// Closed at the end, by which the server notices.
+    inbox: Inbox,
 }
 
 impl Source for Shared {
     fn stop(&self) {
         self.feed.close();
-        self.release();
+        self.inbox.close();
     }
 
     fn is_active(&self) -> bool {
@@ -142,27 +136,11 @@ impl Source for Shared {
     }
 }
 
-impl Shared {
-    /// Ends the subscription, by which the server notices, the timer and the observation.
-    fn release(&self) {
-        let port = self.api.port();
-        if let Some(inbox) = self.inbox.take() {
-            port.unsubscribe(inbox);
-        }
-        if let Some(timer) = self.timer.take() {
-            port.cancel_timer(timer);
-        }
-        if let Some(observer) = self.observer.take() {
-            port.stop_observing(observer);
-        }
-    }
-}
-
 impl Snapshot {
     fn begin(&self, stream: &str, options: &SnapshotOptions) -> Result<(), Error> {
         let inbox = self.port().new_inbox();
         let request = ApiRequest::stream("SNAPSHOT", stream)?.with(&options.request(&inbox))?;
-        self.subscribe(&inbox)?;
+        self.listen(&inbox)?;
         self.observe();
         self.watch_over(self.0.api.timeout());
         let snapshot = self.clone();
@@ -172,7 +150,7 @@ impl Snapshot {
             }
             match reply {
                 Ok(backup) => {
-                    snapshot.note_progress();
+                    snapshot.0.inbox.note_progress();
                     let step = snapshot.0.chunks.borrow_mut().handle_backup(backup);
                     snapshot.carry_out(state, step)
                 }
@@ -183,19 +161,16 @@ impl Snapshot {
         Ok(())
     }
 
-    fn subscribe(&self, inbox: &str) -> Result<(), Error> {
+    fn listen(&self, subject: &str) -> Result<(), CommandError> {
         let snapshot = self.clone();
-        let on_delivery =
-            Box::new(move |state: &mut State, delivery: Delivery<'_>| match delivery {
-                Delivery::Message(message) => snapshot.receive(state, message),
-                Delivery::Ended(reason) => snapshot.end(state, Err(Error::from_inbox_end(reason))),
-            });
-        self.0.inbox.set(Some(self.port().subscribe(inbox, None, on_delivery)?));
-        Ok(())
+        self.0.inbox.listen(subject, move |state, heard| match heard {
+            Ok(message) => snapshot.receive(state, message),
+            Err(error) => snapshot.end(state, Err(error)),
+        })
     }
 
     fn receive(&self, state: &mut State, message: &Message) -> Ran {
-        self.note_progress();
+        self.0.inbox.note_progress();
         let step = self.0.chunks.borrow_mut().handle_message(message);
         self.carry_out(state, step)
     }
@@ -234,7 +209,7 @@ impl Snapshot {
 
     fn observe(&self) {
         let snapshot = self.clone();
-        let observer = self.port().observe(Box::new(move |state, observed| match observed {
+        self.0.inbox.observe(move |state, observed| match observed {
             Observed::Writable => {
                 // if there is no room for the rest again, there will be later
                 let _ = snapshot.acknowledge();
@@ -245,33 +220,25 @@ impl Snapshot {
                 snapshot.end(state, Err(Error::Request(RequestError::OutcomeUnknown)))
             }
             Observed::Ended => snapshot.end(state, Err(Error::Closed)),
-        }));
-        self.0.observer.set(Some(observer));
+        });
     }
 
     /// Ends the snapshot when nothing has come for the time of a request.
     fn watch_over(&self, delay: Duration) {
         let snapshot = self.clone();
-        let on_time = move |state: &mut State| {
-            let silence =
-                snapshot.port().turn_time().saturating_duration_since(snapshot.0.heard.get());
-            let timeout = snapshot.0.api.timeout();
+        self.0.inbox.look_after(delay, move |state| {
+            let (silence, timeout) = (snapshot.0.inbox.silence(), snapshot.0.api.timeout());
             if silence >= timeout {
                 return snapshot.end(state, Err(Error::Request(RequestError::Timeout)));
             }
             snapshot.watch_over(timeout - silence);
             Ok(())
-        };
-        self.0.timer.set(Some(self.port().set_timer(delay, Box::new(on_time))));
+        });
     }
 
     fn end(&self, state: &mut State, end: Result<StreamBackup, Error>) -> Ran {
-        self.0.release();
+        self.0.inbox.close();
         self.0.feed.end(state, self.0.clone(), end)
-    }
-
-    fn note_progress(&self) {
-        self.0.heard.set(self.port().turn_time());
     }
 
     fn port(&self) -> &Port {

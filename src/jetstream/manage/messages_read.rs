@@ -7,16 +7,16 @@ use super::listing::{Feed, Listed, Listing, OnListed, Source, on_listed};
 use super::messages_query::{MessagesEnd, MessagesQuery, NEEDS, Pages, Step};
 use super::stored_message::StoredMessage;
 use crate::callback::{Handler, Ran, State};
-use crate::client::{Delivery, Observed, ObserverId, Port};
-use crate::event_loop::TimerId;
+use crate::client::{Observed, Port};
 use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
+use crate::jetstream::inbox::Inbox;
 use crate::jetstream::name::check_name;
-use evnats_protocol::{Message, OutgoingMessage, RequestError, SubscriptionId};
+use evnats_protocol::{Message, OutgoingMessage, RequestError};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// After so long without a word, it is asked why.
 const MAX_PATIENCE: Duration = Duration::from_secs(1);
@@ -68,10 +68,7 @@ impl Api {
             subject: format!("{}.DIRECT.GET.{stream}", self.prefix()),
             pages: RefCell::new(pages),
             feed: Feed::new(callback),
-            inbox: Cell::new(None),
-            observer: Cell::new(None),
-            timer: Cell::new(None),
-            heard: Cell::new(self.port().now()),
+            inbox: Inbox::new(self.port()),
             was_asked_why: Cell::new(false),
         }));
         match end {
@@ -93,41 +90,18 @@ struct Shared {
     /// `None` if the query was refused.
     pages: RefCell<Option<Pages>>,
     feed: Feed<StoredMessage, MessagesEnd>,
-    inbox: Cell<Option<SubscriptionId>>,
-    observer: Cell<Option<ObserverId>>,
-    timer: Cell<Option<TimerId>>,
-    /// When something was last heard, to tell a reading that is long from one that is stuck.
-    heard: Cell<Instant>,
+    inbox: Inbox,
     was_asked_why: Cell<bool>,
 }
 
 impl Source for Shared {
     fn stop(&self) {
         self.feed.close();
-        self.release();
+        self.inbox.close();
     }
 
     fn is_active(&self) -> bool {
         self.feed.is_active()
-    }
-}
-
-impl Shared {
-    /// Ends the subscription, the timer and the observation.
-    fn release(&self) {
-        self.unsubscribe();
-        if let Some(timer) = self.timer.take() {
-            self.api.port().cancel_timer(timer);
-        }
-        if let Some(observer) = self.observer.take() {
-            self.api.port().stop_observing(observer);
-        }
-    }
-
-    fn unsubscribe(&self) {
-        if let Some(inbox) = self.inbox.take() {
-            self.api.port().unsubscribe(inbox);
-        }
     }
 }
 
@@ -143,7 +117,7 @@ impl Reading {
 
     fn start(&self) {
         self.observe();
-        self.note_progress();
+        self.0.inbox.note_progress();
         match self.ask() {
             Ok(()) => self.watch_over(self.patience()),
             Err(error) => self.end_later(Err(error)),
@@ -156,20 +130,17 @@ impl Reading {
             Some(pages) => pages.request()?,
             None => return Ok(()),
         };
-        self.0.unsubscribe();
         let (inbox, reading) = (self.port().new_inbox(), self.clone());
-        let on_delivery =
-            Box::new(move |state: &mut State, delivery: Delivery<'_>| match delivery {
-                Delivery::Message(message) => reading.receive(state, message),
-                Delivery::Ended(reason) => reading.end(state, Err(Error::from_inbox_end(reason))),
-            });
-        self.0.inbox.set(Some(self.port().subscribe(&inbox, None, on_delivery)?));
+        self.0.inbox.listen(&inbox, move |state, heard| match heard {
+            Ok(message) => reading.receive(state, message),
+            Err(error) => reading.end(state, Err(error)),
+        })?;
         let message = OutgoingMessage::new(&self.0.subject, body).reply(&inbox);
         Ok(self.port().publish(message)?)
     }
 
     fn receive(&self, state: &mut State, message: &Message) -> Ran {
-        self.note_progress();
+        self.0.inbox.note_progress();
         let step = match &mut *self.0.pages.borrow_mut() {
             Some(pages) => pages.handle_reply(message),
             None => return Ok(()),
@@ -185,7 +156,7 @@ impl Reading {
     }
 
     fn end(&self, state: &mut State, end: Result<MessagesEnd, Error>) -> Ran {
-        self.0.release();
+        self.0.inbox.close();
         self.0.feed.end(state, self.0.clone(), end)
     }
 
@@ -196,7 +167,7 @@ impl Reading {
 
     fn observe(&self) {
         let reading = self.clone();
-        let observer = self.port().observe(Box::new(move |state, observed| match observed {
+        self.0.inbox.observe(move |state, observed| match observed {
             Observed::Disconnected | Observed::Writable => Ok(()),
             // what was on its way is lost
             Observed::Reconnected => match reading.ask() {
@@ -204,17 +175,15 @@ impl Reading {
                 Err(error) => reading.end(state, Err(error)),
             },
             Observed::Ended => reading.end(state, Err(Error::Closed)),
-        }));
-        self.0.observer.set(Some(observer));
+        });
     }
 
     /// Ends the reading when nothing has come for the time of a request. Before, it is asked why:
     /// what the server does not permit is told to requests, and this is none.
     fn watch_over(&self, delay: Duration) {
         let reading = self.clone();
-        let on_time = move |state: &mut State| {
-            let silence =
-                reading.port().turn_time().saturating_duration_since(reading.0.heard.get());
+        self.0.inbox.look_after(delay, move |state| {
+            let silence = reading.0.inbox.silence();
             let (patience, timeout) = (reading.patience(), reading.0.api.timeout());
             if silence >= timeout {
                 return reading.end(state, Err(Error::Request(RequestError::Timeout)));
@@ -226,8 +195,7 @@ impl Reading {
             reading.ask_why();
             reading.watch_over(timeout - silence);
             Ok(())
-        };
-        self.0.timer.set(Some(self.port().set_timer(delay, Box::new(on_time))));
+        });
     }
 
     fn ask_why(&self) {
@@ -244,10 +212,6 @@ impl Reading {
 
     fn patience(&self) -> Duration {
         MAX_PATIENCE.min(self.0.api.timeout() / 2)
-    }
-
-    fn note_progress(&self) {
-        self.0.heard.set(self.port().turn_time());
     }
 
     fn port(&self) -> &Port {

@@ -1,0 +1,109 @@
+//! An inbox of its own for what comes in many messages: the subscription, the observation of the
+//! connection meanwhile, and a timer that looks how long nothing has come.
+//!
+//! The callbacks may hold the owner of the inbox, which then lives until it is [closed](Inbox::close).
+//! Whatever the inbox has is given back once: when it is closed, when something takes its place, or when
+//! the inbox is dropped.
+
+use crate::callback::{Ran, State};
+use crate::client::{Delivery, Observed, ObserverId, Port};
+use crate::event_loop::TimerId;
+use crate::jetstream::error::Error;
+use evnats_protocol::{CommandError, Message, SubscriptionId};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+pub(super) struct Inbox {
+    port: Port,
+    subscription: Cell<Option<SubscriptionId>>,
+    observer: Cell<Option<ObserverId>>,
+    timer: Cell<Option<TimerId>>,
+    /// When something was last heard, to tell what takes long from what is stuck.
+    heard: Cell<Instant>,
+}
+
+impl Inbox {
+    pub(super) fn new(port: &Port) -> Self {
+        Self {
+            port: port.clone(),
+            subscription: Cell::new(None),
+            observer: Cell::new(None),
+            timer: Cell::new(None),
+            heard: Cell::new(port.now()),
+        }
+    }
+
+    /// Listens on a subject, and no longer on the one before. The callback is given every message, and
+    /// the reason if the subscription ends by itself.
+    pub(super) fn listen(
+        &self,
+        subject: &str,
+        mut callback: impl FnMut(&mut State, Result<&Message, Error>) -> Ran + 'static,
+    ) -> Result<(), CommandError> {
+        self.stop_listening();
+        let on_delivery = move |state: &mut State, delivery: Delivery<'_>| match delivery {
+            Delivery::Message(message) => callback(state, Ok(message)),
+            Delivery::Ended(reason) => callback(state, Err(Error::from_inbox_end(reason))),
+        };
+        let subscription = self.port.subscribe(subject, None, Box::new(on_delivery))?;
+        self.subscription.set(Some(subscription));
+        Ok(())
+    }
+
+    /// Has a callback run with what becomes of the connection.
+    pub(super) fn observe(&self, callback: impl FnMut(&mut State, Observed) -> Ran + 'static) {
+        self.stop_observing();
+        self.observer.set(Some(self.port.observe(Box::new(callback))));
+    }
+
+    /// Has a callback run after this time, to look at the [`silence`](Self::silence).
+    pub(super) fn look_after(
+        &self,
+        delay: Duration,
+        callback: impl FnOnce(&mut State) -> Ran + 'static,
+    ) {
+        self.cancel_timer();
+        self.timer.set(Some(self.port.set_timer(delay, Box::new(callback))));
+    }
+
+    /// Something was heard.
+    pub(super) fn note_progress(&self) {
+        self.heard.set(self.port.turn_time());
+    }
+
+    /// For how long nothing was heard.
+    pub(super) fn silence(&self) -> Duration {
+        self.port.turn_time().saturating_duration_since(self.heard.get())
+    }
+
+    /// Ends the subscription, the observation and the timer: no callback runs any more.
+    pub(super) fn close(&self) {
+        self.stop_listening();
+        self.cancel_timer();
+        self.stop_observing();
+    }
+
+    fn stop_listening(&self) {
+        if let Some(subscription) = self.subscription.take() {
+            self.port.unsubscribe(subscription);
+        }
+    }
+
+    fn stop_observing(&self) {
+        if let Some(observer) = self.observer.take() {
+            self.port.stop_observing(observer);
+        }
+    }
+
+    fn cancel_timer(&self) {
+        if let Some(timer) = self.timer.take() {
+            self.port.cancel_timer(timer);
+        }
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
