@@ -2,8 +2,8 @@
 //!
 //! Servers before 2.12 pass over what they do not know, and answer as if all was well; all of them put
 //! a few things right without a word. Every member that was asked for has to come back as it was sent.
-//! What a server fills in is its own affair, and so is what [`Wanted::asked`] leaves out: these members
-//! are changed by every server, for reasons that are in the configuration itself.
+//! What a server fills in is its own affair, and so is what [`Wanted::left_to_servers`] names: these
+//! members are changed by every server, for reasons that are in the configuration itself.
 
 use super::consumer_config::{ConsumerConfig, ConsumerInfo};
 use super::stream_config::StreamConfig;
@@ -15,11 +15,26 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// A configuration that is asked for.
-pub(super) trait Wanted: Serialize + 'static {
+pub(super) trait Wanted: Clone + Serialize + 'static {
     fn required_level(&self) -> Option<Requirement>;
 
+    /// Removes what servers add to its metadata.
+    fn remove_server_metadata(&mut self);
+
+    /// Returns the members, by their names in JSON, that need not come back as they were sent.
+    fn left_to_servers(&self) -> Vec<&'static str>;
+
     /// Returns what of it has to come back.
-    fn asked(&self) -> Result<Value, Error>;
+    fn asked(&self) -> Result<Value, Error> {
+        let mut wanted = self.clone();
+        wanted.remove_server_metadata();
+        let mut asked = to_value(&wanted)?;
+        if let Value::Object(asked) = &mut asked {
+            let left = self.left_to_servers();
+            asked.retain(|member, _| !left.contains(&&**member));
+        }
+        Ok(asked)
+    }
 }
 
 /// The reply to a creation or an update, with the configuration in force.
@@ -35,18 +50,20 @@ impl Wanted for StreamConfig {
         self.required_level()
     }
 
-    fn asked(&self) -> Result<Value, Error> {
-        let mut wanted = self.clone();
-        wanted.remove_server_metadata();
-        let mut asked = to_value(&wanted)?;
+    fn remove_server_metadata(&mut self) {
+        self.remove_server_metadata();
+    }
+
+    fn left_to_servers(&self) -> Vec<&'static str> {
+        let mut left = Vec::new();
         if self.mirror.is_some() {
             // what its origin permits
-            remove(&mut asked, &["mirror_direct"]);
+            left.push("mirror_direct");
         }
         if self.sealed {
-            remove(&mut asked, &["discard", "max_age", "allow_rollup_hdrs"]);
+            left.extend(["discard", "max_age", "allow_rollup_hdrs"]);
         }
-        Ok(asked)
+        left
     }
 }
 
@@ -55,17 +72,18 @@ impl Wanted for ConsumerConfig {
         self.required_level()
     }
 
-    fn asked(&self) -> Result<Value, Error> {
-        let mut wanted = self.clone();
-        wanted.remove_server_metadata();
-        let mut asked = to_value(&wanted)?;
+    fn remove_server_metadata(&mut self) {
+        self.remove_server_metadata();
+    }
+
+    fn left_to_servers(&self) -> Vec<&'static str> {
         // older servers do not repeat it, and it is in the subject of the request
-        remove(&mut asked, &["name"]);
+        let mut left = vec!["name"];
         if !self.backoff.is_empty() {
             // replaced by the first of them
-            remove(&mut asked, &["ack_wait"]);
+            left.push("ack_wait");
         }
-        Ok(asked)
+        left
     }
 }
 
@@ -150,12 +168,6 @@ fn leaves_the_choice(asked: &Value) -> bool {
 
 fn is_unlimited(limit: &Value) -> bool {
     limit.as_i64().is_some_and(|limit| limit < 0)
-}
-
-fn remove(asked: &mut Value, members: &[&str]) {
-    if let Value::Object(asked) = asked {
-        asked.retain(|member, _| !members.contains(&&**member));
-    }
 }
 
 fn to_value(config: &impl Serialize) -> Result<Value, Error> {
