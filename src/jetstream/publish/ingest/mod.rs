@@ -1,12 +1,18 @@
 //! Fast ingest: one long batch, which the stream acknowledges every so many messages.
 
+mod adding;
 mod batch;
+mod clock;
+mod ending;
 mod flow;
 mod machine;
+mod notices;
 mod options;
 mod progress;
+mod replies;
 mod report;
 mod shared;
+mod way;
 
 pub use options::IngestOptions;
 pub use report::{IngestGap, IngestRefusal, IngestReport};

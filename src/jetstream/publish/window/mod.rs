@@ -1,15 +1,18 @@
 //! Publishing in windows: many messages under way at once, and no more than the program allows.
 
+mod failing;
+mod notices;
 mod options;
 mod progress;
 mod report;
 mod resend;
+mod resending;
 mod retry;
 mod shared;
+mod stall;
 
 pub use options::WindowOptions;
-pub use report::{PublishFailure, WindowReport};
-pub use shared::Stalled;
+pub use report::{PublishFailure, Stalled, WindowReport};
 
 use super::options::{PublishOptions, Repetition};
 use super::pub_ack::PubAck;

@@ -1,6 +1,7 @@
-//! What has become of the messages of a window.
+//! What a window tells: what has become of its messages, and why it stays full.
 
 use crate::jetstream::error::Error;
+use crate::jetstream::publish::diagnosis::Unanswered;
 
 /// What has become of all messages that a window was given, up to now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +35,17 @@ pub struct PublishFailure {
     pub subject: String,
     /// Why.
     pub error: Error,
+}
+
+/// A full window without any acknowledgement; see
+/// [`PublishWindow::on_stalled`](super::PublishWindow::on_stalled).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stalled {
+    /// How many messages are without an acknowledgement.
+    pub outstanding: usize,
+    /// Why, as far as can be known: of the subject that was refused last.
+    pub reason: Unanswered,
 }
 
 impl WindowReport {
