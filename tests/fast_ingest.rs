@@ -3,14 +3,14 @@
 mod support;
 
 use evnats::jetstream::{
-    Error, ErrorCode, FastIngest, IngestOptions, IngestReport, JetStream, PublishOptions,
-    StreamConfig, StreamInfo,
+    Error, FastIngest, IngestOptions, IngestReport, JetStream, PublishOptions, StreamConfig,
 };
 use evnats::{Client, EventLoop, Options};
 use evnats_harness::{Cluster, Server, requires};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
+use support::lost_directory::create_stream;
 use support::{finish_with, run, run_with, server, turn_until, unique};
 
 #[derive(Default)]
@@ -441,22 +441,6 @@ fn an_ingest_that_loses_its_server_says_how_much_is_known_to_be_stored() {
     assert!(app.stored >= Some(stored), "{:?} < {stored}", app.stored);
 }
 
-/// Creates a stream on three servers. With the last stream of an account, here the one by which the
-/// cluster has proved that it is ready, servers remove its directory, also if another one is about to be
-/// stored in it.
-fn create_with_replicas(
-    js: &JetStream<App>,
-    go_on: impl FnOnce(&mut App, &JetStream<App>, StreamInfo) + 'static,
-) {
-    let config = StreamConfig::new("I").subjects(["I"]).num_replicas(3).allow_batched(true);
-    js.create_stream(&config, |app: &mut App, js, created| match created {
-        Err(error) if error.api().is_some_and(|api| api.err_code() == ErrorCode::STREAM_CREATE) => {
-            create_with_replicas(js, go_on);
-        }
-        created => go_on(app, js, created.expect("a stream")),
-    });
-}
-
 #[test]
 fn an_ingest_survives_or_reports_a_change_of_leader() {
     requires!(server(), 2, 14);
@@ -468,8 +452,9 @@ fn an_ingest_survives_or_reports_a_change_of_leader() {
     let nats = event_loop.connect(options.reconnect_delay(Duration::from_millis(50)));
     let nats = nats.expect("a client");
     nats.on_error(|_, _, _| {});
+    let config = StreamConfig::new("I").subjects(["I"]).num_replicas(3).allow_batched(true);
     let struck = cluster.clone();
-    create_with_replicas(&nats.jetstream(), move |app, js, created| {
+    create_stream(&nats.jetstream(), config, move |app: &mut App, js, created| {
         let leader = created.cluster.and_then(|cluster| cluster.leader);
         let leader = leader.and_then(|name| struck.borrow().index_by_name(&name));
         let ingest = js.fast_ingest(IngestOptions::new());

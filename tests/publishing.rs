@@ -4,14 +4,15 @@ mod support;
 
 use evnats::jetstream::{AckPolicy, ConsumerConfig, Republish, Storage, StreamConfig};
 use evnats::jetstream::{
-    Error, ErrorCode, JetStream, OptionError, PubAck, PublishOptions, PublishWindow, Schedule,
-    ScheduleError, Stalled, Ttl, Unanswered, WindowOptions, WindowReport,
+    Error, JetStream, OptionError, PubAck, PublishOptions, PublishWindow, Schedule, ScheduleError,
+    Stalled, Ttl, Unanswered, WindowOptions, WindowReport,
 };
 use evnats::{Client, EventLoop, Options};
 use evnats_harness::{Cluster, FaultProxy, Server, requires};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
+use support::lost_directory::create_stream;
 use support::{Log, finish_with, run, run_with, server, turn_until, unique};
 
 const MS: Duration = Duration::from_millis(1);
@@ -702,7 +703,7 @@ impl Proof {
         let stream: &'static str = unique("P").leak();
         let proof = Self { event_loop, nats, app: App::default(), stream };
         let config = StreamConfig::new(stream).subjects([stream]).num_replicas(replicas);
-        create(&proof.nats.jetstream(), config);
+        create_stream(&proof.nats.jetstream(), config, |app: &mut App, _, _| app.readies = 1);
         let mut proof = proof;
         turn_until(&proof.event_loop, &mut proof.app, "a stream", |app| app.readies == 1);
         proof
@@ -778,21 +779,6 @@ impl Proof {
         finish_with(&self.event_loop, &mut self.app);
         numbers.take()
     }
-}
-
-/// Creates a stream. With the last stream of an account, here the one by which a cluster has proved that it
-/// is ready, servers remove its directory, also if another stream is about to be stored in it.
-fn create(js: &JetStream<App>, config: StreamConfig) {
-    let again = config.clone();
-    js.create_stream(&config, move |app: &mut App, js, created| match created {
-        Err(error) if error.api().is_some_and(|api| api.err_code() == ErrorCode::STREAM_CREATE) => {
-            create(js, again);
-        }
-        created => {
-            created.expect("a stream");
-            app.readies = 1;
-        }
-    });
 }
 
 /// Asks until the servers all know that the stream exists.

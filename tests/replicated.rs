@@ -12,6 +12,7 @@ use evnats::kv::{self, Config, KeyValue};
 use evnats::{Client, EventLoop, Options};
 use evnats_harness::{Cluster, requires};
 use std::time::Duration;
+use support::lost_directory::has_lost_directory;
 use support::{turn_until, unique};
 
 /// What one test has seen.
@@ -35,12 +36,21 @@ fn options(cluster: &Cluster, node: usize) -> Options {
 fn bucket(event_loop: &EventLoop<App>, app: &mut App, nats: &Client<App>, config: Config) -> Kv {
     let kv = nats.jetstream().key_value(&unique("replicated"));
     app.done = false;
-    kv.create_bucket(config.replicas(3), |app: &mut App, _, created| {
-        created.expect("a bucket");
-        app.done = true;
-    });
+    create(&kv, config.replicas(3));
     turn_until(event_loop, app, "a bucket", |app| app.done);
     kv
+}
+
+/// Creates a bucket, again if its stream has lost its directory.
+fn create(kv: &Kv, config: Config) {
+    let again = config.clone();
+    kv.create_bucket(config, move |app: &mut App, kv, created| match created {
+        Err(kv::Error::JetStream(error)) if has_lost_directory(&error) => create(kv, again),
+        created => {
+            created.expect("a bucket");
+            app.done = true;
+        }
+    });
 }
 
 /// Asks who leads the bucket's stream, until somebody does.
