@@ -258,10 +258,7 @@ impl<S, R, F> Session<S, R, F> {
     /// Whether a payload of this size can be sent at once, without a look at anything else.
     #[inline(always)]
     fn has_usual_size(&self, len: usize) -> bool {
-        self.is_open()
-            && self.life.is_running()
-            && len <= self.current.max_payload()
-            && self.outgoing.len() + len <= self.config.max_buffered
+        self.has_much_room(len) && self.life.is_running() && len <= self.current.max_payload()
     }
 
     #[inline(always)]
