@@ -893,7 +893,7 @@ fn headers_that_a_publisher_stored_do_not_fool_a_direct_read() {
     assert_eq!(log, ["k=v@1"]);
 }
 
-/// wire.md 7: a delete that is complete is seen by the read that follows, under load.
+/// A delete that is complete is seen by the read that follows, under load.
 #[test]
 fn delete_then_get_is_never_stale() {
     const TRIES: u32 = 2000;

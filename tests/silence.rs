@@ -327,7 +327,6 @@ fn note_update(log: &mut Log, _: &evnats::kv::Watcher<Log>, update: Update) {
     });
 }
 
-/// A bucket with one value.
 /// Stores a value, also if the servers do not know yet who leads the new bucket.
 fn put_until_stored(kv: &KeyValue<Log>) {
     kv.put("k", "v", |log, kv, stored| match stored {
@@ -336,6 +335,7 @@ fn put_until_stored(kv: &KeyValue<Log>) {
     });
 }
 
+/// A bucket with one value.
 fn bucket(
     event_loop: &EventLoop<Log>,
     log: &mut Log,

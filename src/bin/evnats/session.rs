@@ -228,7 +228,7 @@ fn ends_listening(error: &ConnectionError) -> bool {
 }
 
 impl App {
-    /// Says what to do when the connection stands.
+    /// Sets what is done when the connection stands.
     pub(crate) fn once_connected(&mut self, begin: impl FnOnce(&mut App, &Client<App>) + 'static) {
         self.begin = Some(Box::new(begin));
     }
@@ -246,7 +246,7 @@ impl App {
         self.server = client.servers().first().map_or(String::new(), |s| s.url.to_string());
     }
 
-    /// Says what is to be stopped when the verb ends, however it does.
+    /// Sets what is to be stopped when the verb ends, however it does.
     pub(crate) fn stop_at_the_end(&mut self, stop: impl FnOnce() + 'static) {
         self.stop = Some(Box::new(stop));
     }

@@ -35,7 +35,7 @@ impl Unanswered {
         matches!(error, Error::NotStored { .. } | Error::Request(RequestError::Timeout))
     }
 
-    /// Says the same more precisely, if the answer does.
+    /// Returns the error, more precise where the answer says more.
     pub(super) fn explain(self, error: Error, subject: &str) -> Error {
         let was_refused = matches!(error, Error::NotStored { .. });
         let subject = subject.to_owned();
