@@ -9,7 +9,7 @@ use super::envelope::parse_response;
 use super::error::Error;
 use super::exchange::{ApiExchange, Exchanges, ExchangesOfClient};
 use super::level::Levels;
-use super::name::check_name;
+use super::name::{DEFAULT_PREFIX, check_name};
 use super::publish::pub_ack::{KnownAck, PubAck};
 use crate::callback::{Answer, Ran, State};
 use crate::client::{OnReply, Port, Reply};
@@ -19,8 +19,6 @@ use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-
-pub(super) const DEFAULT_PREFIX: &str = "$JS.API";
 
 /// Names the API level that a request needs.
 const REQUIRED_LEVEL: &str = "Nats-Required-Api-Level";

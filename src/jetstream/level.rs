@@ -8,8 +8,8 @@
 //! stream and consumer they tell about, and the `INFO` of the server that the client is connected
 //! to, if the prefix leads to that server.
 
-use super::api::DEFAULT_PREFIX;
 use super::error::Error;
+use super::name::DEFAULT_PREFIX;
 use crate::callback::Answer;
 use evnats_protocol::{RequestError, ServerInfo};
 use std::cell::RefCell;

@@ -1,6 +1,9 @@
-//! Names of streams and consumers, which become tokens of subjects.
+//! What the subjects of the API are made of: its prefix, and the names of streams and consumers, which
+//! become tokens.
 
 use super::error::Error;
+
+pub(super) const DEFAULT_PREFIX: &str = "$JS.API";
 
 /// Checks the name of a stream or a consumer, which becomes a token of a subject.
 pub(super) fn check_name(name: &str) -> Result<(), Error> {
