@@ -107,3 +107,49 @@ impl Drop for Inbox {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event_loop::EventLoop;
+    use std::rc::Rc;
+
+    /// Fills an inbox with callbacks that hold what is given.
+    fn fill(inbox: &Inbox, held: &Rc<()>) {
+        let (listening, observing, waiting) = (held.clone(), held.clone(), held.clone());
+        let on_message = move |_: &mut State, _: Result<&Message, Error>| {
+            let _held = &listening;
+            Ok(())
+        };
+        inbox.listen("inbox", on_message).expect("a subscription");
+        inbox.observe(move |_, _| {
+            let _held = &observing;
+            Ok(())
+        });
+        inbox.look_after(Duration::from_secs(60), move |_| {
+            drop(waiting);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn whatever_an_inbox_has_is_given_back_once() {
+        let event_loop = EventLoop::<()>::new().expect("an event loop");
+        let client = event_loop.connect("nats://127.0.0.1:1").expect("a client");
+        let (inbox, held) = (Inbox::new(client.port()), Rc::new(()));
+        fill(&inbox, &held);
+        assert_eq!(Rc::strong_count(&held), 4);
+        fill(&inbox, &held);
+        assert_eq!(Rc::strong_count(&held), 4, "the second ones take the place of the first ones");
+        inbox.close();
+        assert_eq!(Rc::strong_count(&held), 1);
+        // what others have got since has the same place, and is theirs
+        let other = Inbox::new(client.port());
+        fill(&other, &held);
+        inbox.close();
+        drop(inbox);
+        assert_eq!(Rc::strong_count(&held), 4, "it was given back before");
+        drop(other);
+        assert_eq!(Rc::strong_count(&held), 1);
+    }
+}
