@@ -85,6 +85,8 @@ fn the_loss_of_a_quorum_is_told() {
 fn a_stream_with_replicas_is_backed_up_and_restored() {
     let cluster = Cluster::start();
     let event_loop = EventLoop::new().expect("an event loop");
+    // with the account's last stream, servers remove its directory, into which one is to be restored
+    let kept = stream(&event_loop, &cluster, 3);
     let stream = stream(&event_loop, &cluster, 3);
     const MESSAGES: u64 = 300;
     for number in 1..MESSAGES {
@@ -126,5 +128,6 @@ fn a_stream_with_replicas_is_backed_up_and_restored() {
         cluster.replicas.len() == 2 && cluster.replicas.iter().all(|peer| peer.current)
     });
     stream.client().close();
+    kept.client().close();
     crate::support::finish_with(&event_loop, &mut ());
 }
