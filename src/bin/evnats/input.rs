@@ -96,12 +96,20 @@ pub(crate) fn non_zero(time: Duration) -> Option<Duration> {
     Some(time).filter(|time| !time.is_zero())
 }
 
-/// Reads a word of a configuration as it is in JSON.
+/// Sets a member of a configuration to what is given, if something is.
+pub(crate) fn set<T>(member: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *member = given;
+    }
+}
+
+/// Reads a word of a configuration as it is in JSON, if one is given.
 ///
 /// # Errors
 /// It is none.
-pub(crate) fn word<T: DeserializeOwned>(word: &str) -> Result<T, Failure> {
-    serde_json::from_value(word.into()).map_err(|error| Failure::new("usage", error.to_string()))
+pub(crate) fn word<T: DeserializeOwned>(word: Option<&str>) -> Result<Option<T>, Failure> {
+    let read = |word: &str| serde_json::from_value(word.into());
+    word.map(read).transpose().map_err(|error| Failure::new("usage", error.to_string()))
 }
 
 /// Reads a file in JSON.
@@ -109,11 +117,21 @@ pub(crate) fn word<T: DeserializeOwned>(word: &str) -> Result<T, Failure> {
 /// # Errors
 /// There is no such file, or it is something else.
 pub(crate) fn json_file<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let failure = |text: String| format!("{}: {text}", path.display());
-    let bytes =
-        std::fs::read(path).map_err(|error| Failure::new("io", failure(error.to_string())))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::new("invalid_config", failure(error.to_string())))
+    serde_json::from_slice(&file(path)?)
+        .map_err(|error| Failure::new("invalid_config", format!("{}: {error}", path.display())))
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn file(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| file_failure(path, &error))
+}
+
+/// A file that cannot be read, by its name.
+pub(crate) fn file_failure(path: &Path, error: &io::Error) -> Failure {
+    Failure::new("io", format!("{}: {error}", path.display()))
 }
 
 /// A path with the home directory in it: a shell leaves the `~` in `--creds=~/user.creds` as it is.
@@ -241,22 +259,18 @@ pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Asks before something is lost.
+/// Asks before something is lost, unless it is forced.
 ///
 /// # Errors
 /// The answer is no, or nobody is there to be asked.
-pub(crate) fn confirm(question: &str) -> Result<(), Failure> {
-    if !can_ask() {
-        let message = "nobody can be asked for confirmation: use --force";
-        return Err(Failure::new("confirmation_required", message));
-    }
-    eprint!("{question} (y/N) ");
-    io::stderr().flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    match answer.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Failure::new("not_confirmed", "nothing was done")),
+pub(crate) fn confirm(question: &str, force: bool) -> Result<(), Failure> {
+    match (force, can_ask()) {
+        (true, _) => Ok(()),
+        (false, true) => ask(question),
+        (false, false) => {
+            let message = "nobody can be asked for confirmation: use --force";
+            Err(Failure::new("confirmation_required", message))
+        }
     }
 }
 
@@ -265,5 +279,16 @@ pub(crate) fn confirm(question: &str) -> Result<(), Failure> {
 /// # Errors
 /// The answer is no.
 pub(crate) fn confirm_if_possible(question: &str, force: bool) -> Result<(), Failure> {
-    if force || !can_ask() { Ok(()) } else { confirm(question) }
+    if force || !can_ask() { Ok(()) } else { ask(question) }
+}
+
+fn ask(question: &str) -> Result<(), Failure> {
+    eprint!("{question} (y/N) ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::new("not_confirmed", "nothing was done")),
+    }
 }

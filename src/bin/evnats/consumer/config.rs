@@ -1,9 +1,9 @@
 //! A consumer's configuration on the command line: what is not given is left as it is.
 
 use crate::failure::Failure;
-use crate::input::{self, Limit, Pair};
+use crate::input::{self, Limit, Pair, set};
 use clap::Args;
-use evnats::jetstream::{ConsumerConfig, DeliverPolicy, PriorityPolicy};
+use evnats::jetstream::{ConsumerConfig, DeliverPolicy};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -142,22 +142,12 @@ impl Flags {
     }
 
     fn apply(&self, mut config: ConsumerConfig) -> Result<ConsumerConfig, Failure> {
-        if let Some(deliver) = &self.deliver {
-            config.deliver_policy = deliver.clone();
-        }
-        if let Some(ack) = &self.ack {
-            config.ack_policy = input::word(ack)?;
-        }
-        if let Some(replay) = &self.replay {
-            config.replay_policy = input::word(replay)?;
-        }
-        if let Some(priority) = &self.priority {
-            config.priority_policy = match priority.as_str() {
-                "pinned" => PriorityPolicy::PinnedClient,
-                priority => input::word(priority)?,
-            };
-            config.priority_groups.clone_from(&self.groups);
-        }
+        let priority = self.priority.as_deref().map(|priority| match priority {
+            "pinned" => "pinned_client",
+            priority => priority,
+        });
+        set(&mut config.priority_policy, input::word(priority)?);
+        set(&mut config.priority_groups, priority.map(|_| self.groups.clone()));
         match &self.filter[..] {
             [] => {}
             [one] => {
@@ -169,27 +159,29 @@ impl Flags {
                 config.filter_subjects = several.to_vec();
             }
         }
-        if !self.backoff.is_empty() {
-            config.backoff.clone_from(&self.backoff);
-        }
-        config.description = self.description.clone().or(config.description);
-        config.ack_wait = self.wait.or(config.ack_wait);
-        config.max_deliver = self.max_deliver.map_or(config.max_deliver, Limit::or_none);
-        config.max_ack_pending = self.max_pending.or(config.max_ack_pending);
-        config.max_waiting = self.max_waiting.or(config.max_waiting);
-        config.max_batch = self.max_pull_batch.or(config.max_batch);
-        config.max_expires = self.max_pull_expire.or(config.max_expires);
-        config.max_bytes = self.max_pull_bytes.or(config.max_bytes);
-        config.sample_freq = self.sample.clone().or(config.sample_freq);
-        config.headers_only = self.headers_only.unwrap_or(config.headers_only);
-        config.deliver_subject = self.target.clone().or(config.deliver_subject);
-        config.deliver_group = self.deliver_group.clone().or(config.deliver_group);
-        config.idle_heartbeat = self.heartbeat.or(config.idle_heartbeat);
-        config.flow_control = self.flow_control.unwrap_or(config.flow_control);
-        config.inactive_threshold = self.inactive_threshold.or(config.inactive_threshold);
-        config.num_replicas = self.replicas.unwrap_or(config.num_replicas);
-        config.mem_storage = self.memory.unwrap_or(config.mem_storage);
-        config.priority_timeout = self.pinned_ttl.or(config.priority_timeout);
+        set(&mut config.deliver_policy, self.deliver.clone());
+        set(&mut config.ack_policy, input::word(self.ack.as_deref())?);
+        set(&mut config.replay_policy, input::word(self.replay.as_deref())?);
+        let backoff = Some(&self.backoff).filter(|backoff| !backoff.is_empty());
+        set(&mut config.backoff, backoff.cloned());
+        set(&mut config.description, self.description.clone().map(Some));
+        set(&mut config.ack_wait, self.wait.map(Some));
+        set(&mut config.max_deliver, self.max_deliver.map(Limit::or_none));
+        set(&mut config.max_ack_pending, self.max_pending.map(Some));
+        set(&mut config.max_waiting, self.max_waiting.map(Some));
+        set(&mut config.max_batch, self.max_pull_batch.map(Some));
+        set(&mut config.max_expires, self.max_pull_expire.map(Some));
+        set(&mut config.max_bytes, self.max_pull_bytes.map(Some));
+        set(&mut config.sample_freq, self.sample.clone().map(Some));
+        set(&mut config.headers_only, self.headers_only);
+        set(&mut config.deliver_subject, self.target.clone().map(Some));
+        set(&mut config.deliver_group, self.deliver_group.clone().map(Some));
+        set(&mut config.idle_heartbeat, self.heartbeat.map(Some));
+        set(&mut config.flow_control, self.flow_control);
+        set(&mut config.inactive_threshold, self.inactive_threshold.map(Some));
+        set(&mut config.num_replicas, self.replicas);
+        set(&mut config.mem_storage, self.memory);
+        set(&mut config.priority_timeout, self.pinned_ttl.map(Some));
         config.metadata.extend(self.metadata.iter().cloned().map(Pair::into_parts));
         Ok(config)
     }

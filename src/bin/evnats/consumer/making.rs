@@ -113,10 +113,7 @@ pub(crate) fn edit(arguments: Edit, session: Session) -> Result<(), Failure> {
 
 pub(crate) fn remove(arguments: Remove, session: Session) -> Result<(), Failure> {
     let Remove { which, force } = arguments;
-    if !force {
-        let Which { stream, consumer } = &which;
-        input::confirm(&format!("Delete consumer {stream} > {consumer}?"))?;
-    }
+    input::confirm(&format!("Delete consumer {} > {}?", which.stream, which.consumer), force)?;
     session.run(|app, client| {
         which.handle(app, client).delete(|app: &mut App, consumer: &Consumer<App>, deleted| {
             if app.check(consumer.client(), deleted).is_some() {

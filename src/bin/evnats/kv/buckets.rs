@@ -95,9 +95,7 @@ pub(crate) fn info(arguments: Info, session: Session) -> Result<(), Failure> {
 }
 
 pub(crate) fn remove(arguments: Remove, session: Session) -> Result<(), Failure> {
-    if !arguments.force {
-        input::confirm(&format!("Delete bucket {}?", arguments.bucket))?;
-    }
+    input::confirm(&format!("Delete bucket {}?", arguments.bucket), arguments.force)?;
     session.run(|app, client| {
         bucket(app, client, &arguments.bucket).delete_bucket(|app, kv, deleted| {
             if app.check(kv.client(), deleted).is_some() {

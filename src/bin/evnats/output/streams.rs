@@ -93,11 +93,6 @@ impl Output {
         write(&[heading.as_bytes(), &body].concat());
     }
 
-    /// A stream that was deleted.
-    pub(crate) fn stream_deleted(self, stream: &str) {
-        self.stream_done(stream, "deleted");
-    }
-
     /// Something that was done to a stream. People know what they have asked for.
     pub(crate) fn stream_done(self, stream: &str, what: &str) {
         if self.json {

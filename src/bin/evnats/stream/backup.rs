@@ -12,8 +12,8 @@ use evnats::jetstream::{
     Error, Listed, Listing, Restoring, SnapshotChunk, SnapshotOptions, StreamBackup,
 };
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Read, Write};
+use std::path::PathBuf;
 
 const DOCUMENT: &str = "backup.json";
 const DATA: &str = "stream.tar.s2";
@@ -129,7 +129,7 @@ impl Keeper {
 
 pub(crate) fn restore(arguments: Restore, session: Session) -> Result<(), Failure> {
     let folder = &arguments.folder;
-    let backup = StreamBackup::from_json(&read(&folder.join(DOCUMENT))?)?;
+    let backup = StreamBackup::from_json(&input::file(&folder.join(DOCUMENT))?)?;
     let mut config = match &arguments.config {
         Some(file) => input::json_file(file)?,
         None => backup.config().clone(),
@@ -141,7 +141,7 @@ pub(crate) fn restore(arguments: Restore, session: Session) -> Result<(), Failur
         false => backup.with_config(config)?,
     };
     let data = folder.join(DATA);
-    let mut file = File::open(&data).map_err(|error| named(&data, &error))?;
+    let mut file = File::open(&data).map_err(|error| input::file_failure(&data, &error))?;
     let all = file.metadata()?.len();
     let progress = session.progress(!arguments.no_progress);
     let mut chunk = vec![0; CHUNK];
@@ -170,12 +170,4 @@ pub(crate) fn restore(arguments: Restore, session: Session) -> Result<(), Failur
         app.jetstream(client).restore_stream(&backup, restoring);
         Ok(())
     })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| named(path, &error))
-}
-
-fn named(path: &Path, error: &io::Error) -> Failure {
-    Failure::new("io", format!("{}: {error}", path.display()))
 }

@@ -44,9 +44,7 @@ pub(crate) fn run(verb: Verb, session: Session) -> Result<(), Failure> {
             Ok(())
         }),
         Verb::PeerRemove(PeerRemove { stream, peer, force }) => {
-            if !force {
-                input::confirm(&format!("Remove {peer} from stream {stream}?"))?;
-            }
+            input::confirm(&format!("Remove {peer} from stream {stream}?"), force)?;
             session.run(|app, client| {
                 let stream = app.jetstream(client).stream(&stream);
                 stream.remove_peer(&peer, done("peer_removed"));

@@ -1,7 +1,7 @@
 //! A stream's configuration on the command line: what is not given is left as it is.
 
 use crate::failure::Failure;
-use crate::input::{self, Limit, Pair};
+use crate::input::{self, Limit, Pair, set};
 use clap::Args;
 use evnats::jetstream::{Republish, Source, StreamConfig, SubjectTransform};
 use std::path::PathBuf;
@@ -172,10 +172,10 @@ impl Flags {
         set(&mut config.duplicate_window, self.dupe_window.map(Some));
         set(&mut config.subject_delete_marker_ttl, self.subject_del_markers_ttl.map(Some));
         set(&mut config.first_seq, self.first_sequence.map(Some));
-        set(&mut config.storage, word(self.storage.as_ref())?);
-        set(&mut config.retention, word(self.retention.as_ref())?);
-        set(&mut config.discard, word(self.discard.as_ref())?);
-        set(&mut config.compression, word(self.compression.as_ref())?);
+        set(&mut config.storage, input::word(self.storage.as_deref())?);
+        set(&mut config.retention, input::word(self.retention.as_deref())?);
+        set(&mut config.discard, input::word(self.discard.as_deref())?);
+        set(&mut config.compression, input::word(self.compression.as_deref())?);
         set(&mut config.mirror, self.mirror.clone().map(|name| Some(Source::new(name))));
         let subjects = Some(&self.subjects).filter(|subjects| !subjects.is_empty());
         set(&mut config.subjects, subjects.cloned());
@@ -206,15 +206,4 @@ pub(super) fn placed(
         config.placement = Some(placement);
     }
     config
-}
-
-fn set<T>(member: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *member = given;
-    }
-}
-
-/// Reads a word as it is in JSON.
-fn word<T: serde::de::DeserializeOwned>(word: Option<&String>) -> Result<Option<T>, Failure> {
-    word.map(|word| input::word(word)).transpose()
 }

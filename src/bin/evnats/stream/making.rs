@@ -77,9 +77,7 @@ pub(crate) fn edit(arguments: Edit, session: Session) -> Result<(), Failure> {
 }
 
 pub(crate) fn purge(arguments: Purge, session: Session) -> Result<(), Failure> {
-    if !arguments.force {
-        input::confirm(&format!("Purge stream {}?", arguments.stream))?;
-    }
+    input::confirm(&format!("Purge stream {}?", arguments.stream), arguments.force)?;
     let mut options = PurgeOptions::new();
     options.subject = arguments.subject;
     options.before = arguments.seq;
@@ -97,14 +95,12 @@ pub(crate) fn purge(arguments: Purge, session: Session) -> Result<(), Failure> {
 }
 
 pub(crate) fn remove(arguments: Remove, session: Session) -> Result<(), Failure> {
-    if !arguments.force {
-        input::confirm(&format!("Delete stream {}?", arguments.stream))?;
-    }
+    input::confirm(&format!("Delete stream {}?", arguments.stream), arguments.force)?;
     session.run(|app, client| {
         let stream = app.jetstream(client).stream(&arguments.stream);
         stream.delete(|app: &mut App, stream: &Stream<App>, deleted| {
             if app.check(stream.client(), deleted).is_some() {
-                app.output.stream_deleted(stream.name());
+                app.output.stream_done(stream.name(), "deleted");
                 app.finish(stream.client());
             }
         });

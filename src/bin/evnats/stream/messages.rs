@@ -59,9 +59,7 @@ pub(crate) fn get(arguments: Get, session: Session) -> Result<(), Failure> {
 
 pub(crate) fn remove(arguments: Remove, session: Session) -> Result<(), Failure> {
     let Remove { stream, sequence, force } = arguments;
-    if !force {
-        input::confirm(&format!("Delete message {sequence} of stream {stream}?"))?;
-    }
+    input::confirm(&format!("Delete message {sequence} of stream {stream}?"), force)?;
     session.run(|app, client| {
         let stream = app.jetstream(client).stream(&stream);
         let deleted = move |app: &mut App, stream: &Stream<App>, deleted| {
