@@ -12,7 +12,7 @@ use evnats_protocol::ClientOp;
 use std::time::Duration;
 use support::{
     IMPORTED, Log, fail, finish, finish_with, level, run, run_with, server, server_with_guests,
-    turn_until, unique, url_for,
+    turn_until, unique, url_for, with_stream_on,
 };
 
 type Js = JetStream<Log>;
@@ -22,21 +22,8 @@ fn options() -> PublishOptions {
 }
 
 /// Creates a stream for subjects under its own name, and goes on with it.
-fn with_stream_on(
-    nats: &Client<Log>,
-    config: impl FnOnce(StreamConfig) -> StreamConfig,
-    go_on: impl FnOnce(&mut Log, &Js, &'static str) + 'static,
-) {
-    let name: &'static str = unique("S").leak();
-    let stream = StreamConfig::new(name).subjects([format!("{name}.>")]).allow_direct(true);
-    nats.jetstream().create_stream(&config(stream), move |log, js, created| {
-        created.expect("a stream");
-        go_on(log, js, name);
-    });
-}
-
 fn with_stream(go_on: impl FnOnce(&mut Log, &Js, &'static str) + 'static) -> Log {
-    run(|nats| with_stream_on(nats, |config| config.allow_atomic(true), go_on))
+    support::with_stream(|config| config.allow_atomic(true), go_on)
 }
 
 /// Ends the test with the number of messages in the stream.

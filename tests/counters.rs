@@ -6,7 +6,7 @@ use evnats::jetstream::{
     Counter, Error, ErrorCode, Integer, JetStream, ReadFrom, Source, StreamConfig, SubjectTransform,
 };
 use evnats_harness::requires;
-use support::{Log, level, run, server, unique};
+use support::{Log, code, level, run, server, unique};
 
 type Js = JetStream<Log>;
 
@@ -20,17 +20,10 @@ fn counters(name: &str) -> StreamConfig {
 
 /// Creates a stream of counters, and goes on with its name and the subject of one of them.
 fn with_counters(go_on: impl FnOnce(&mut Log, &Js, &'static str, &'static str) + 'static) -> Log {
-    let stream: &'static str = unique("C").leak();
-    run(|nats| {
-        nats.jetstream().create_stream(&counters(stream), move |log, js, created| {
-            created.expect("a stream");
-            go_on(log, js, stream, format!("{stream}.hits").leak());
-        });
+    let is_counter = |config: StreamConfig| config.allow_msg_counter(true);
+    support::with_stream(is_counter, |log, js, stream| {
+        go_on(log, js, stream, format!("{stream}.hits").leak());
     })
-}
-
-fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
-    result.expect_err("a refusal").api().expect("the server's words").err_code()
 }
 
 #[test]

@@ -32,21 +32,13 @@ use evnats::jetstream::{
 };
 use evnats_harness::requires;
 use std::time::{Duration, SystemTime};
-use support::{Log, level, run, server, unique};
+use support::{Log, code, level, run, server, unique};
 
 type Js = JetStream<Log>;
 
 /// Creates a stream for subjects under its own name, and goes on with it.
 fn with_stream(go_on: impl FnOnce(&mut Log, &Js, &'static str) + 'static) -> Log {
-    let name: &'static str = unique("S").leak();
-    run(|nats: &evnats::Client<Log>| {
-        let config = StreamConfig::new(name).subjects([format!("{name}.>")]).allow_direct(true);
-        nats.jetstream().create_stream(&config, move |log, js, created| {
-            let info = created.expect("a stream");
-            assert_eq!((info.config.name.as_str(), info.state.messages), (name, 0));
-            go_on(log, js, name);
-        });
-    })
+    support::with_stream(|config| config, go_on)
 }
 
 fn end(js: &Js, stream: &str) {
@@ -319,11 +311,6 @@ fn a_consumer_is_reset() {
             Ok(())
         });
     });
-}
-
-/// The code of a refusal.
-fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
-    result.expect_err("a refusal").api().expect("the server's words").err_code()
 }
 
 #[test]

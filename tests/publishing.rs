@@ -17,20 +17,12 @@ use support::{Log, finish_with, run, run_with, server, turn_until, unique};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Creates a stream for the subjects under its own name, and goes on with it.
+/// Creates a stream in memory for the subjects under its own name, and goes on with it.
 fn with_stream(
     adjust: impl FnOnce(StreamConfig) -> StreamConfig,
     go_on: impl FnOnce(&mut Log, &JetStream<Log>, &'static str) + 'static,
 ) -> Log {
-    let name: &'static str = unique("P").leak();
-    let config = StreamConfig::new(name).subjects([format!("{name}.>")]);
-    let config = adjust(config.storage(Storage::Memory));
-    run(|nats: &Client<Log>| {
-        nats.jetstream().create_stream(&config, move |log, js, created| {
-            created.expect("a stream");
-            go_on(log, js, name);
-        });
-    })
+    support::with_stream(|config| adjust(config.storage(Storage::Memory)), go_on)
 }
 
 /// Writes an outcome down: the sequence, or the code, or the error in words.

@@ -1,7 +1,7 @@
 //! Which servers keep a stream or a consumer, and which of them leads, changed by hand.
 
 use crate::support::lost_directory::has_lost_directory;
-use crate::support::{turn_until, unique};
+use crate::support::{code, turn_until, unique};
 use evnats::jetstream::{
     ClusterInfo, Consumer, ConsumerConfig, Error, ErrorCode, Listed, Stream, StreamConfig,
     StreamInfo,
@@ -75,10 +75,6 @@ fn is_settled(cluster: &ClusterInfo) -> bool {
     cluster.leader.is_some()
         && cluster.desired.is_none()
         && cluster.replicas.iter().all(|peer| peer.current && !peer.pending)
-}
-
-fn code<T: std::fmt::Debug>(outcome: Result<T, Error>) -> ErrorCode {
-    outcome.expect_err("a refusal").api().expect("the server's words").err_code()
 }
 
 /// Creates a stream, again if it has lost its directory.

@@ -7,7 +7,7 @@ pub mod memory;
 pub mod seen;
 pub mod simulated;
 
-use evnats::jetstream::{Storage, StreamConfig};
+use evnats::jetstream::{Error, ErrorCode, JetStream, Storage, StreamConfig};
 use evnats::{Client, EventLoop, Options};
 use evnats_harness::Server;
 use std::sync::OnceLock;
@@ -33,6 +33,35 @@ fn keep_a_stream(server: &Server) {
             js.client().close();
         });
     });
+}
+
+/// Creates a stream for the subjects under its own name, and goes on with it.
+pub fn with_stream_on(
+    nats: &Client<Log>,
+    adjust: impl FnOnce(StreamConfig) -> StreamConfig,
+    go_on: impl FnOnce(&mut Log, &JetStream<Log>, &'static str) + 'static,
+) {
+    let name: &'static str = unique("S").leak();
+    let config = StreamConfig::new(name).subjects([format!("{name}.>")]).allow_direct(true);
+    let config = adjust(config);
+    nats.jetstream().create_stream(&config, move |log, js, created| {
+        let info = created.expect("a stream");
+        assert_eq!((info.config.name.as_str(), info.state.messages), (name, 0));
+        go_on(log, js, name);
+    });
+}
+
+/// As [`with_stream_on`], with a client of the binary's server.
+pub fn with_stream(
+    adjust: impl FnOnce(StreamConfig) -> StreamConfig,
+    go_on: impl FnOnce(&mut Log, &JetStream<Log>, &'static str) + 'static,
+) -> Log {
+    run(|nats| with_stream_on(nats, adjust, go_on))
+}
+
+/// The code of a refusal.
+pub fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
+    result.expect_err("a refusal").api().expect("the server's words").err_code()
 }
 
 /// The prefix under which the guests of [`server_with_guests`] have the API.
