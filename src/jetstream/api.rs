@@ -5,7 +5,7 @@
 //! handles. What is wrong with a request before it is sent is reported like everything else, to its
 //! callback.
 
-use super::envelope::parse_response;
+use super::envelope::check_response;
 use super::error::Error;
 use super::exchange::{ApiExchange, Exchanges, ExchangesOfClient};
 use super::level::Levels;
@@ -15,7 +15,7 @@ use crate::callback::{Answer, Ran, State};
 use crate::client::{OnReply, Port, Reply};
 use crate::event_loop::after;
 use evnats_protocol::{HeaderMap, OutgoingMessage, RequestError};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -91,10 +91,7 @@ pub(crate) use json_replies;
 /// A reply whose only content is that it is not an error.
 impl ApiReply for () {
     fn parse(body: &[u8]) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct Success {}
-        let Success {} = parse_response(body)?;
-        Ok(())
+        Ok(check_response(body)?)
     }
 }
 
@@ -137,8 +134,7 @@ impl ApiRequest {
 
     /// Adds a document.
     pub(super) fn with(mut self, document: &impl Serialize) -> Result<Self, Error> {
-        let body = serde_json::to_vec(document);
-        self.body = body.map_err(|error| Error::Unencodable(error.to_string()))?;
+        self.body = serde_json::to_vec(document).map_err(Error::unencodable)?;
         Ok(self)
     }
 }

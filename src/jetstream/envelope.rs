@@ -43,6 +43,13 @@ pub(crate) fn parse_response<T: DeserializeOwned>(body: &[u8]) -> Result<T, Resp
     Ok(serde_json::from_slice(body)?)
 }
 
+/// Checks that a reply is not an error, whatever its result is.
+pub(crate) fn check_response(body: &[u8]) -> Result<(), ResponseError> {
+    #[derive(serde::Deserialize)]
+    struct Success {}
+    parse_response(body).map(|Success {}| ())
+}
+
 #[derive(serde::Deserialize)]
 struct Envelope {
     error: Option<ApiError>,

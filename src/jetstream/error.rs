@@ -383,6 +383,11 @@ impl Error {
         }
     }
 
+    /// What cannot be written as JSON.
+    pub(super) fn unencodable(error: serde_json::Error) -> Self {
+        Self::Unencodable(error.to_string())
+    }
+
     /// An API request that got no reply; the API always has a responder.
     pub(crate) fn from_api_request(error: RequestError) -> Self {
         match error {

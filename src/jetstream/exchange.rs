@@ -3,12 +3,11 @@
 //! It costs nothing unless it is asked for: then requests are copied, and shown with their answers.
 
 use super::api_error::ApiError;
-use super::envelope::{ResponseError, parse_response};
+use super::envelope::{ResponseError, check_response};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::client::Reply;
 use bytes::Bytes;
 use evnats_protocol::{HeaderMap, Message, OutgoingMessage, RequestError, printable};
-use serde::Deserialize;
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
@@ -56,9 +55,7 @@ impl ApiExchange {
     /// The server's refusal, if the answer is one in JSON. A direct read is refused by a status.
     #[must_use]
     pub fn refusal(&self) -> Option<ApiError> {
-        #[derive(Deserialize)]
-        struct Success {}
-        match parse_response::<Success>(self.answer.as_ref().ok()?.payload()) {
+        match check_response(self.answer.as_ref().ok()?.payload()) {
             Err(ResponseError::Api(error)) => Some(error),
             _ => None,
         }

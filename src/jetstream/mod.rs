@@ -112,6 +112,7 @@ mod seen;
 mod stream;
 pub(crate) mod time;
 pub(crate) mod wire;
+mod words;
 
 pub use api_error::{ApiError, ErrorCode};
 pub use backup::{Restore, Restoring, SnapshotChunk, SnapshotOptions, StreamBackup};

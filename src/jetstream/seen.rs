@@ -76,27 +76,20 @@ impl<T: Told> Seen<T> {
         self: &Rc<Self>,
         answer: Answer<Result<T, Error>>,
     ) -> Answer<Result<T, Error>> {
-        let seen = self.clone();
-        let answer = self.noting(answer);
-        Box::new(move |state, told| {
-            if told.is_ok() {
-                seen.forget();
-            }
-            answer(state, told)
-        })
+        self.forgetting(self.noting(answer))
     }
 
     /// Has it forgotten before a success is passed on.
-    pub(super) fn forgetting(
+    pub(super) fn forgetting<R: 'static>(
         self: &Rc<Self>,
-        answer: Answer<Result<(), Error>>,
-    ) -> Answer<Result<(), Error>> {
+        answer: Answer<Result<R, Error>>,
+    ) -> Answer<Result<R, Error>> {
         let seen = self.clone();
-        Box::new(move |state: &mut State, deleted: Result<(), Error>| {
-            if deleted.is_ok() {
+        Box::new(move |state: &mut State, outcome: Result<R, Error>| {
+            if outcome.is_ok() {
                 seen.forget();
             }
-            answer(state, deleted)
+            answer(state, outcome)
         })
     }
 

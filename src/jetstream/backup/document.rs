@@ -61,8 +61,7 @@ impl StreamBackup {
     /// # Errors
     /// [`Error::Unencodable`] if it cannot be written as JSON.
     pub fn with_config(self, config: StreamConfig) -> Result<Self, Error> {
-        let written = serde_json::to_value(&config);
-        let written = written.map_err(|error| Error::Unencodable(error.to_string()))?;
+        let written = serde_json::to_value(&config).map_err(Error::unencodable)?;
         Ok(Self { document: Document { config: written, ..self.document }, config, ..self })
     }
 

@@ -37,10 +37,7 @@ impl Api {
                 request.map(ApiRequest::pedantic),
             ),
         };
-        match requirement {
-            Some(requirement) => self.call_with(requirement, request, answer),
-            None => self.call(request, answer),
-        }
+        self.call_for(requirement, request, answer);
     }
 
     /// As [`call`](Self::call), for what needs an API level. The reply may tell the level, too.
@@ -85,13 +82,16 @@ impl Api {
         &self,
         go_on: impl FnOnce(Result<Option<u32>, Error>) + 'static,
     ) {
+        let api = self.clone();
+        let infer_and_go_on = move |told: Result<Option<u32>, Error>| {
+            go_on(told.map(|told| told.or_else(|| api.inferred_level())));
+        };
         let levels = self.port().layer::<Levels>();
         if let Some(told) = levels.told(self.prefix(), self.port().reconnects()) {
-            return go_on(Ok(told.or_else(|| self.inferred_level())));
+            return infer_and_go_on(Ok(told));
         }
-        let api = self.clone();
         let waiter = move |_: &mut State, told: Result<Option<u32>, Error>| {
-            go_on(told.map(|told| told.or_else(|| api.inferred_level())));
+            infer_and_go_on(told);
             Ok(())
         };
         self.wait_for_level(&levels, Box::new(waiter));

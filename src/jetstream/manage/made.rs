@@ -171,7 +171,7 @@ fn is_unlimited(limit: &Value) -> bool {
 }
 
 fn to_value(config: &impl Serialize) -> Result<Value, Error> {
-    serde_json::to_value(config).map_err(|error| Error::Unencodable(error.to_string()))
+    serde_json::to_value(config).map_err(Error::unencodable)
 }
 
 #[cfg(test)]

@@ -200,7 +200,7 @@ impl Pages {
             batch: self.left.map_or(page, |left| page.min(left)),
             max_bytes: query.page_bytes.max(1),
         };
-        serde_json::to_vec(&request).map_err(|error| Error::Unencodable(error.to_string()))
+        serde_json::to_vec(&request).map_err(Error::unencodable)
     }
 
     pub(super) fn handle_reply(&mut self, reply: &Message) -> Step {

@@ -3,8 +3,8 @@
 use super::stream_config::StreamConfig;
 use super::stream_info::StreamInfo;
 use super::streams::OnStream;
-use crate::callback::{Callback, State, answer};
-use crate::jetstream::api::{Api, ApiRequest};
+use crate::callback::{Callback, answer};
+use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
 use crate::jetstream::level::Requirement;
@@ -17,25 +17,14 @@ impl StreamConfig {
         if self.mirror.take().is_none() {
             return Err(Error::NotMirror { stream: self.name });
         }
-        self.remove_server_metadata();
         Ok(self.mirror_direct(false).subjects(subjects))
     }
 }
 
 impl Api {
     pub(crate) fn promote_mirror(&self, stream: &str, subjects: &[&str], answer: OnStream) {
-        let api = self.clone();
         let subjects = subjects.iter().map(|subject| (*subject).to_owned()).collect();
-        let on_info = move |state: &mut State, info: Result<StreamInfo, Error>| match info
-            .and_then(|info| info.config.promoted(subjects))
-        {
-            Ok(config) => {
-                api.call_with(NEEDS, ApiRequest::update_stream(&config), answer);
-                Ok(())
-            }
-            Err(error) => answer(state, Err(error)),
-        };
-        self.stream_info(stream, Box::new(on_info));
+        self.change_stream(stream, Some(NEEDS), |config| config.promoted(subjects), answer);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::jetstream::api::{Api, ApiReply, ApiRequest};
 use crate::jetstream::envelope::parse_response;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
-use crate::jetstream::level::level_in;
+use crate::jetstream::level::{Requirement, level_in};
 use serde_json::json;
 
 impl ApiReply for StreamInfo {
@@ -69,7 +69,7 @@ impl Api {
     }
 
     pub(crate) fn seal_stream(&self, stream: &str, answer: OnStream) {
-        self.change_stream(stream, |config| config.sealed(true), answer);
+        self.change_stream(stream, None, |config| Ok(config.sealed(true)), answer);
     }
 
     pub(crate) fn stream_info(&self, stream: &str, answer: OnStream) {
@@ -80,21 +80,27 @@ impl Api {
         self.call(ApiRequest::delete_stream(stream), answer);
     }
 
-    /// Reads a stream's configuration and writes it back with a change.
-    fn change_stream(
+    /// Reads a stream's configuration and writes it back with a change, which may need an API level.
+    pub(super) fn change_stream(
         &self,
         stream: &str,
-        change: impl FnOnce(StreamConfig) -> StreamConfig + 'static,
+        requirement: Option<Requirement>,
+        change: impl FnOnce(StreamConfig) -> Result<StreamConfig, Error> + 'static,
         answer: OnStream,
     ) {
         let api = self.clone();
-        let on_info = move |state: &mut State, info: Result<StreamInfo, Error>| match info {
-            Ok(mut info) => {
+        let on_info = move |state: &mut State, info: Result<StreamInfo, Error>| {
+            let changed = info.and_then(|mut info| {
                 info.config.remove_server_metadata();
-                api.call(ApiRequest::update_stream(&change(info.config)), answer);
-                Ok(())
+                change(info.config)
+            });
+            match changed {
+                Ok(config) => {
+                    api.call_for(requirement, ApiRequest::update_stream(&config), answer);
+                    Ok(())
+                }
+                Err(error) => answer(state, Err(error)),
             }
-            Err(error) => answer(state, Err(error)),
         };
         self.stream_info(stream, Box::new(on_info));
     }

@@ -114,7 +114,7 @@ impl Api {
         let (api, subject) = (self.clone(), subject.to_owned());
         self.with_level(move |told| {
             if let Err(error) = COUNTERS.check_told(told) {
-                return api.port().defer(move |state| answer(state, Err(error)));
+                return api.refuse(error, answer);
             }
             let message = OutgoingMessage::new(&subject, Payload::default()).headers(&headers);
             let way = api.clone();
@@ -134,8 +134,7 @@ impl Api {
         answer: Answer<Result<Option<Counter>, Error>>,
     ) {
         if let Err(error) = subject::check_literal(subject) {
-            let error = CommandError::from(error).into();
-            return self.port().defer(move |state| answer(state, Err(error)));
+            return self.refuse(CommandError::from(error).into(), answer);
         }
         let on_read = move |state: &mut State, read: Result<StoredMessage, Error>| {
             let is_nothing = |error: &Error| {

@@ -48,7 +48,7 @@ impl<S: 'static> JetStream<S> {
                 let message = OutgoingMessage::new(subject, payload).headers(options.as_headers());
                 return self.publish_message(message, timeout, callback);
             }
-            Err(error) => return self.fail(error.into(), callback),
+            Err(error) => return self.api().refuse(error.into(), answer(self, callback)),
         };
         let (js, subject, payload) = (self.clone(), subject.to_owned(), payload.into_bytes());
         let headers = options.as_headers().clone();
@@ -57,14 +57,8 @@ impl<S: 'static> JetStream<S> {
                 let message = OutgoingMessage::new(&subject, payload).headers(&headers);
                 js.publish_message(message, timeout, callback);
             }
-            Err(error) => js.fail(error, callback),
+            Err(error) => js.api().refuse(error, answer(&js, callback)),
         });
-    }
-
-    /// Reports what is wrong with a publish that is not sent.
-    fn fail(&self, error: Error, callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>) {
-        let answer = answer(self, callback);
-        self.api().port().defer(move |state| answer(state, Err(error)));
     }
 
     #[inline]

@@ -93,7 +93,7 @@ impl KnownAck {
     #[inline(always)]
     pub(crate) fn sequence(&self, body: &[u8]) -> Option<u64> {
         let mut scan = Scan::new(body);
-        if scan.long_literal(self.start.as_bytes()).is_none() {
+        if scan.known(self.start.as_bytes()).is_none() {
             self.skip_start_with_space(&mut scan)?;
         }
         let sequence = scan.number()?;

@@ -348,8 +348,7 @@ impl<S: 'static> JetStream<S> {
     ) {
         if let Err(error) = subject::check_literal(subject) {
             let error = OptionError::Schedule(ScheduleError::Subject(error)).into();
-            let answer = answer(self, callback);
-            return self.api().port().defer(move |state| answer(state, Err(error)));
+            return self.api().refuse(error, answer(self, callback));
         }
         let options = PurgeOptions::new().subject(subject);
         self.purge_stream(stream, &options, |state: &mut S, js, purged| {

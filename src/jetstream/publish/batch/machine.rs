@@ -185,8 +185,7 @@ impl Machine {
         if self.phase != Phase::Asking {
             return;
         }
-        match told.and_then(|level| level.map_or(Ok(()), |has| BATCHES.check(has)).map(|()| level))
-        {
+        match told.and_then(|level| BATCHES.check_known(level).map(|()| level)) {
             Ok(level) => {
                 self.level = level;
                 self.phase = Phase::First;
@@ -217,7 +216,7 @@ impl Machine {
 
     fn send(&mut self) -> Option<Step> {
         let mut message = self.waiting.pop_front()?;
-        let checked = message.requirement.map_or(Ok(()), |needs| needs.check_told(Ok(self.level)));
+        let checked = message.requirement.map_or(Ok(()), |needs| needs.check_known(self.level));
         if let Err(error) = checked {
             self.fail(error);
             return None;

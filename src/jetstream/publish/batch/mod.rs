@@ -147,7 +147,7 @@ impl<S: 'static> AtomicBatch<S> {
     fn finish(&self, message: Result<Draft, Error>, answer: Answer<Result<PubAck, Error>>) {
         match message {
             Ok(message) => self.driver.commit(|machine| machine.commit(message), answer),
-            Err(error) => self.js.api().port().defer(move |state| answer(state, Err(error))),
+            Err(error) => self.js.api().refuse(error, answer),
         }
     }
 

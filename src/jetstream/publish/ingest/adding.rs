@@ -5,15 +5,15 @@ use super::progress::{First, Progress, Way};
 use super::shared::Ingest;
 use crate::jetstream::error::Error;
 use crate::jetstream::level::Requirement;
-use crate::jetstream::publish::window::{Done, Pending, Window};
+use crate::jetstream::publish::window::{Done, message};
 use bytes::Bytes;
-use evnats_protocol::{CommandError, HeaderMap, OutgoingMessage, Payload};
+use evnats_protocol::{CommandError, HeaderMap, Payload};
 use std::rc::Rc;
 
 impl Ingest {
     /// Checks what the server is known to lack.
     pub(super) fn check(&self, requirement: Requirement) -> Result<(), Error> {
-        requirement.check_told(Ok(self.progress.borrow().level))
+        requirement.check_known(self.progress.borrow().level)
     }
 
     pub(super) fn add(
@@ -28,7 +28,7 @@ impl Ingest {
             Way::Over => return Err(progress.ended(None)),
             _ if is_finishing => return Err(progress.ended(None)),
             Way::Undecided => Err(full(payload, 0)),
-            Way::Window(window) => add_to_window(window, subject, headers, payload),
+            Way::Window(window) => window.publish(subject, headers, payload, Done::Quiet),
             Way::Fast(batch) if batch.machine.may_send() => {
                 return self.add_to_batch(&mut progress, subject, headers, payload);
             }
@@ -81,31 +81,6 @@ impl Ingest {
     }
 }
 
-pub(super) fn add_to_window(
-    window: &Rc<Window>,
-    subject: &str,
-    headers: Option<&HeaderMap>,
-    payload: Payload<'_>,
-) -> Result<u64, Error> {
-    let (number, shared) = window.admit(subject, &payload)?;
-    let message = message(subject, headers, payload);
-    let pending = Pending { number, subject: shared, done: Done::Quiet };
-    window.send(message, window.timeout(), pending);
-    Ok(number)
-}
-
 fn full(payload: Payload<'_>, outstanding: usize) -> Error {
     Error::WindowFull { payload: payload.given_back(), outstanding }
-}
-
-fn message<'a>(
-    subject: &'a str,
-    headers: Option<&'a HeaderMap>,
-    payload: Payload<'a>,
-) -> OutgoingMessage<'a> {
-    let message = OutgoingMessage::new(subject, payload);
-    match headers {
-        Some(headers) => message.headers(headers),
-        None => message,
-    }
 }

@@ -6,7 +6,7 @@ use super::progress::{Progress, Way};
 use super::shared::Ingest;
 use crate::callback::State;
 use crate::jetstream::error::Error;
-use evnats_protocol::OutgoingMessage;
+use evnats_protocol::{OutgoingMessage, RequestError};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Ingest {
                 let _ = batch.publish(self.port(), question, number, Operation::Ping);
             }
             Some(Due::GiveUp) => {
-                let timeout = Error::Request(evnats_protocol::RequestError::Timeout);
+                let timeout = Error::Request(RequestError::Timeout);
                 drop(progress);
                 return self.fail(timeout);
             }

@@ -2,7 +2,6 @@
 //! ([`Machine`]), on an older one, or to a stream that does not allow it, through a window. The first
 //! message is kept until it is known which.
 
-use super::adding::add_to_window;
 use super::batch::Batch;
 use super::machine::Machine;
 use super::progress::{First, Way};
@@ -12,7 +11,7 @@ use crate::client::Delivery;
 use crate::jetstream::error::Error;
 use crate::jetstream::joined::JoinedText;
 use crate::jetstream::publish::pub_ack::PubAck;
-use crate::jetstream::publish::window::{Window, WindowOptions};
+use crate::jetstream::publish::window::{Done, Window, WindowOptions};
 use std::rc::Rc;
 
 /// The first API level that has it.
@@ -89,7 +88,8 @@ impl Ingest {
                     let headers = headers.as_ref();
                     drop(progress);
                     // an empty window has room for one message, and the connection's buffer may have none
-                    if let Err(error) = add_to_window(&window, &subject, headers, payload.into()) {
+                    let sent = window.publish(&subject, headers, payload.into(), Done::Quiet);
+                    if let Err(error) = sent {
                         self.fail(error);
                     }
                 }

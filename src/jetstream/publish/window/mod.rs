@@ -23,7 +23,7 @@ use crate::jetstream::handle::JetStream;
 use evnats_protocol::{OutgoingMessage, Payload};
 use retry::Attempts;
 use shared::{Content, Hook, Kept};
-pub(super) use shared::{Done, Pending, Window};
+pub(super) use shared::{Done, Window, message};
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -95,12 +95,7 @@ impl<S: 'static> PublishWindow<S> {
         payload: impl Into<Payload<'a>>,
         callback: impl Callback<S, PublishWindow<S>, Result<PubAck, Error>>,
     ) -> Result<u64, Error> {
-        let payload = payload.into();
-        let (number, shared) = self.window.admit(subject, &payload)?;
-        let pending = Pending { number, subject: shared, done: Self::done(callback) };
-        let message = OutgoingMessage::new(subject, payload);
-        self.window.send(message, self.window.timeout(), pending);
-        Ok(number)
+        self.window.publish(subject, None, payload.into(), Self::done(callback))
     }
 
     /// As [`publish`](Self::publish), with conditions and headers.
@@ -115,11 +110,7 @@ impl<S: 'static> PublishWindow<S> {
         options: &PublishOptions,
         callback: impl Callback<S, PublishWindow<S>, Result<PubAck, Error>>,
     ) -> Result<u64, Error> {
-        let payload = payload.into();
-        let (number, shared) = self.window.admit(subject, &payload)?;
-        let pending = Pending { number, subject: shared, done: Self::done(callback) };
-        self.window.publish_with(pending, payload, options);
-        Ok(number)
+        self.window.publish_with(subject, payload.into(), options, Self::done(callback))
     }
 
     /// Publishes a message without a callback of its own: the quiet way. Returns its number, counted
@@ -134,12 +125,7 @@ impl<S: 'static> PublishWindow<S> {
         subject: &str,
         payload: impl Into<Payload<'a>>,
     ) -> Result<u64, Error> {
-        let payload = payload.into();
-        let (number, shared) = self.window.admit(subject, &payload)?;
-        let pending = Pending { number, subject: shared, done: Done::Quiet };
-        let message = OutgoingMessage::new(subject, payload);
-        self.window.send(message, self.window.timeout(), pending);
-        Ok(number)
+        self.window.publish(subject, None, payload.into(), Done::Quiet)
     }
 
     /// As [`enqueue`](Self::enqueue), with conditions and headers.
@@ -152,11 +138,7 @@ impl<S: 'static> PublishWindow<S> {
         payload: impl Into<Payload<'a>>,
         options: &PublishOptions,
     ) -> Result<u64, Error> {
-        let payload = payload.into();
-        let (number, shared) = self.window.admit(subject, &payload)?;
-        let pending = Pending { number, subject: shared, done: Done::Quiet };
-        self.window.publish_with(pending, payload, options);
-        Ok(number)
+        self.window.publish_with(subject, payload.into(), options, Done::Quiet)
     }
 
     /// Calls back once, when no message is outstanding any more, with what has become of all of them.
@@ -233,20 +215,23 @@ fn set<S: 'static, T: 'static>(slot: &Hook<T>, mut hook: impl RefHandler<S, Publ
 }
 
 impl Window {
-    /// Publishes with options: once, or so that it can be sent again.
+    /// Publishes with options, once or so that it can be sent again, if there is room. Returns the
+    /// message's number.
     fn publish_with(
         self: &Rc<Self>,
-        pending: Pending,
+        subject: &str,
         payload: Payload<'_>,
         options: &PublishOptions,
-    ) {
+        done: Done,
+    ) -> Result<u64, Error> {
+        let pending = self.admit(subject, &payload, done)?;
+        let number = pending.number;
         let timeout = options.own_timeout().unwrap_or(self.timeout());
         let repetition = options.repetition();
         match options.check() {
             Err(error) => self.fail_later(pending, error.into()),
             Ok(None) if repetition == Repetition::Stored => {
-                let subject = pending.subject.clone();
-                let message = OutgoingMessage::new(&subject, payload);
+                let message = OutgoingMessage::new(subject, payload);
                 self.send(message.headers(options.as_headers()), timeout, pending);
             }
             Ok(requirement) => {
@@ -257,6 +242,7 @@ impl Window {
                 self.send_kept(Kept { pending, content: Rc::new(content), attempts }, requirement);
             }
         }
+        Ok(number)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::report::WindowReport;
 use crate::event_loop::TimerId;
+use crate::jetstream::words::is_same;
 use std::rc::Rc;
 
 pub(super) struct Progress {
@@ -44,15 +45,4 @@ impl Progress {
         let report = &self.report;
         report.stored + report.not_stored + report.unknown
     }
-}
-
-/// Compares two short texts, which costs less here than a call.
-#[inline(always)]
-fn is_same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let ((one, one_rest), (other, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
-    one.iter().zip(other).all(|(one, other)| one == other)
-        && one_rest.iter().zip(other_rest).all(|(one, other)| one == other)
 }

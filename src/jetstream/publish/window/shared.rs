@@ -49,10 +49,10 @@ pub(in crate::jetstream::publish) struct Window {
 }
 
 /// A message whose outcome is still to be reported.
-pub(in crate::jetstream::publish) struct Pending {
-    pub(in crate::jetstream::publish) number: u64,
-    pub(in crate::jetstream::publish) subject: Rc<str>,
-    pub(in crate::jetstream::publish) done: Done,
+pub(super) struct Pending {
+    pub(super) number: u64,
+    pub(super) subject: Rc<str>,
+    pub(super) done: Done,
 }
 
 /// Who is told of it.
@@ -112,7 +112,7 @@ impl Window {
         &self.options
     }
 
-    pub(in crate::jetstream::publish) fn timeout(&self) -> Duration {
+    pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
 
@@ -128,13 +128,29 @@ impl Window {
         self.api.port()
     }
 
-    /// Takes a message, if there is room for it. Returns its number, and its subject to keep.
+    /// Publishes a message once, if there is room for it. Returns its number.
     #[inline]
-    pub(in crate::jetstream::publish) fn admit(
+    pub(in crate::jetstream::publish) fn publish(
+        self: &Rc<Self>,
+        subject: &str,
+        headers: Option<&HeaderMap>,
+        payload: Payload<'_>,
+        done: Done,
+    ) -> Result<u64, Error> {
+        let pending = self.admit(subject, &payload, done)?;
+        let number = pending.number;
+        self.send(message(subject, headers, payload), self.timeout, pending);
+        Ok(number)
+    }
+
+    /// Takes a message, if there is room for it.
+    #[inline]
+    pub(super) fn admit(
         self: &Rc<Self>,
         subject: &str,
         payload: &Payload<'_>,
-    ) -> Result<(u64, Rc<str>), Error> {
+        done: Done,
+    ) -> Result<Pending, Error> {
         let mut progress = self.progress.borrow_mut();
         let has_room = progress.outstanding < self.options.max_outstanding.max(1);
         if !has_room || !self.port().has_room(payload.len()) {
@@ -143,7 +159,8 @@ impl Window {
         }
         progress.outstanding += 1;
         progress.report.published += 1;
-        Ok((progress.report.published, progress.share(subject)))
+        let number = progress.report.published;
+        Ok(Pending { number, subject: progress.share(subject), done })
     }
 
     #[cold]
@@ -158,7 +175,7 @@ impl Window {
 
     /// Publishes a message that is sent once.
     #[inline]
-    pub(in crate::jetstream::publish) fn send(
+    pub(super) fn send(
         self: &Rc<Self>,
         message: OutgoingMessage<'_>,
         timeout: Duration,
@@ -225,6 +242,20 @@ impl Window {
 
     pub(super) fn is_half_empty(&self, progress: &Progress) -> bool {
         progress.outstanding <= self.options.max_outstanding / 2
+    }
+}
+
+/// A message that may have headers.
+#[inline]
+pub(in crate::jetstream::publish) fn message<'a>(
+    subject: &'a str,
+    headers: Option<&'a HeaderMap>,
+    payload: Payload<'a>,
+) -> OutgoingMessage<'a> {
+    let message = OutgoingMessage::new(subject, payload);
+    match headers {
+        Some(headers) => message.headers(headers),
+        None => message,
     }
 }
 
