@@ -7,9 +7,10 @@ use evnats::jetstream::{
     Error, JetStream, OptionError, PubAck, PublishOptions, PublishWindow, Schedule, ScheduleError,
     Stalled, Ttl, Unanswered, WindowOptions, WindowReport,
 };
-use evnats::{Client, EventLoop, Options};
+use evnats::{Client, EventLoop, Message, Options};
 use evnats_harness::{Cluster, FaultProxy, Server, requires};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 use support::lost_directory::create_stream;
@@ -744,15 +745,18 @@ impl Proof {
         self.app.report.take().expect("a report")
     }
 
-    /// The numbers that the stream has, in its order.
+    /// The numbers that the stream has, in its order. A message that is delivered again, as after a
+    /// change of the consumer's leader, is stored once.
     fn read(mut self, messages: u64) -> Vec<u64> {
         let inbox = self.nats.new_inbox();
-        let numbers = Rc::new(RefCell::new(Vec::new()));
+        let numbers = Rc::new(RefCell::new(BTreeMap::new()));
         let read = numbers.clone();
         let subscribed = self.nats.subscribe(&inbox, move |_, subscription, message| {
             let text = std::str::from_utf8(message.payload()).expect("a number");
-            read.borrow_mut().push(text.parse().expect("a number"));
-            if read.borrow().len() % 1000 == 0 {
+            let number: u64 = text.parse().expect("a number");
+            let sequence = stored_at(message);
+            read.borrow_mut().insert(sequence, number);
+            if sequence.is_multiple_of(1000) {
                 // acknowledges all before, too, so that the server goes on
                 subscription.client().respond(message, "").expect("an acknowledgement");
             }
@@ -769,8 +773,15 @@ impl Proof {
         });
         self.nats.close();
         finish_with(&self.event_loop, &mut self.app);
-        numbers.take()
+        numbers.take().into_values().collect()
     }
+}
+
+/// The sequence in the stream of a message that a consumer has delivered.
+fn stored_at(message: &Message) -> u64 {
+    let reply = message.reply().expect("a subject for the acknowledgement");
+    let sequence = reply.split('.').nth(5).and_then(|sequence| sequence.parse().ok());
+    sequence.unwrap_or_else(|| panic!("no delivery: {reply}"))
 }
 
 /// Asks until the servers all know that the stream exists.
