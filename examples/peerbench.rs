@@ -6,8 +6,8 @@
 //! outstanding; `jsatomic` stores batches of 100, WINDOW of them at once; `jsfast` ingests at the
 //! server's pace; `reqlat`, `jssync`, `kvput`, `kvget` and `kvgetleader` do one at a time, and their
 //! line has the latencies, too. Reads are direct, as the peers' are, unless the name ends in
-//! `leader`. The streams of `jspub`, `jsatomic` and `jsfast` are created. `raw:jsfast` and `raw:jsatomic` are bare loops over a socket, as the measure. Exit status
-//! 3: no such workload.
+//! `leader`. The streams of `jspub`, `jsatomic` and `jsfast` are created. `raw:jsfast` and
+//! `raw:jsatomic` are bare loops over a socket, as the measure. Exit status 3: no such workload.
 
 mod raw;
 
@@ -108,7 +108,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Runs a workload without a client.
 fn run_raw(workload: &str, mut bench: Bench, url: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let mut raw = Raw::connect(url, bench.payload.len())?;
+    let mut raw = Raw::connect(url, &bench.payload)?;
     let run = match workload {
         "jsfast" => {
             raw.create_stream("BFAST", "bfast.>", "\"allow_batched\":true")?;

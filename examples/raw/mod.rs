@@ -22,15 +22,14 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    pub(crate) fn connect(url: &str, size: usize) -> io::Result<Self> {
+    pub(crate) fn connect(url: &str, payload: &[u8]) -> io::Result<Self> {
         let address = url.strip_prefix("nats://").unwrap_or(url);
         let writer = TcpStream::connect(address)?;
         writer.set_nodelay(true)?;
-        let mut payload: Vec<u8> = (0..size).map(|i| b'a' + (i % 26) as u8).collect();
-        payload.extend_from_slice(b"\r\n");
         let reader = BufReader::with_capacity(64 << 10, writer.try_clone()?);
         let ingest_head = format!("PUB bfast.data _INBOX.raw.b.{FLOW}.fail.");
-        let ingest_tail = format!(".$FI {size}\r\n");
+        let ingest_tail = format!(".$FI {}\r\n", payload.len());
+        let payload = [payload, b"\r\n"].concat();
         let frames = Vec::new();
         let mut raw = Self { reader, writer, payload, ingest_head, ingest_tail, frames };
         raw.line()?;
