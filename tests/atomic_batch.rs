@@ -10,6 +10,7 @@ use evnats::{Client, EventLoop, Frame};
 use evnats_harness::{Cluster, Server, requires};
 use evnats_protocol::ClientOp;
 use std::time::Duration;
+use support::new_cluster::create_stream;
 use support::{
     IMPORTED, Log, fail, finish, finish_with, level, run, run_with, server, server_with_guests,
     turn_until, unique, url_for, with_stream_on,
@@ -467,10 +468,7 @@ fn a_batch_whose_stream_gets_another_leader_has_stored_nothing() {
     let js = nats.jetstream();
     let mut log = Log::new();
     let config = StreamConfig::new("S").subjects(["a"]).allow_atomic(true).num_replicas(3);
-    js.create_stream(&config, |_, js, created| {
-        created.expect("a stream");
-        publish_until_stored(js, "led");
-    });
+    create_stream(&js, config, |_, js, _| publish_until_stored(js, "led"));
     let until = |log: &mut Log, what: &'static str| {
         turn_until(&event_loop, log, what, |log| log.iter().any(|line| line == what));
     };

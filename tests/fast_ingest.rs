@@ -10,7 +10,7 @@ use evnats_harness::{Cluster, Server, requires};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
-use support::lost_directory::create_stream;
+use support::new_cluster::create_stream;
 use support::{finish_with, run, run_with, server, turn_until, unique};
 
 #[derive(Default)]

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
-use support::lost_directory::create_stream;
+use support::new_cluster::create_stream;
 use support::{Log, finish_with, run, run_with, server, turn_until, unique};
 
 const MS: Duration = Duration::from_millis(1);

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use support::new_cluster::create_stream;
 use support::{Log, assert_same, fail, finish_with, flush, note_events, steps, turn_until, unique};
 
 #[derive(Default)]
@@ -1285,8 +1286,7 @@ fn a_full_restart_of_a_cluster_under_load_loses_nothing_that_was_acknowledged() 
         .num_replicas(3)
         .allow_direct(true);
     let (publisher, from, beside) = (nats.clone(), subject.clone(), core.clone());
-    nats.jetstream().create_stream(&config, move |state: &mut Load, _, created| {
-        created.expect("a stream");
+    create_stream(&nats.jetstream(), config, move |state: &mut Load, _, _| {
         load(state, &publisher, &from, &beside);
     });
     turn_until(&event_loop, &mut state, "acknowledgements", |state| {

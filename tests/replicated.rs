@@ -12,7 +12,7 @@ use evnats::kv::{self, Config, KeyValue};
 use evnats::{Client, EventLoop, Options};
 use evnats_harness::{Cluster, requires};
 use std::time::Duration;
-use support::lost_directory::has_lost_directory;
+use support::new_cluster::{create_bucket, create_stream};
 use support::{turn_until, unique};
 
 /// What one test has seen.
@@ -36,21 +36,9 @@ fn options(cluster: &Cluster, node: usize) -> Options {
 fn bucket(event_loop: &EventLoop<App>, app: &mut App, nats: &Client<App>, config: Config) -> Kv {
     let kv = nats.jetstream().key_value(&unique("replicated"));
     app.done = false;
-    create(&kv, config.replicas(3));
+    create_bucket(&kv, config.replicas(3), |app: &mut App, _| app.done = true);
     turn_until(event_loop, app, "a bucket", |app| app.done);
     kv
-}
-
-/// Creates a bucket, again if its stream has lost its directory.
-fn create(kv: &Kv, config: Config) {
-    let again = config.clone();
-    kv.create_bucket(config, move |app: &mut App, kv, created| match created {
-        Err(kv::Error::JetStream(error)) if has_lost_directory(&error) => create(kv, again),
-        created => {
-            created.expect("a bucket");
-            app.done = true;
-        }
-    });
 }
 
 /// Asks who leads the bucket's stream, until somebody does.
@@ -208,10 +196,7 @@ fn a_publish_in_an_election_says_that_nobody_has_stored_it() {
     let nats = event_loop.connect(options(&cluster, 0)).expect("a client");
     let name = unique("elections");
     let config = StreamConfig::new(&name).subjects([name.as_str()]).num_replicas(3);
-    nats.jetstream().create_stream(&config, |app: &mut App, _, created| {
-        created.expect("a stream");
-        app.done = true;
-    });
+    create_stream(&nats.jetstream(), config, |app: &mut App, _, _| app.done = true);
     turn_until(&event_loop, &mut app, "a stream", |app| app.done);
     for _ in 0..8 {
         publish(&mut app, &nats, &name);
@@ -352,10 +337,7 @@ fn listings_are_fresh(wanted: usize) {
         .collect();
     let bucket = unique("lists");
     let buckets: Vec<_> = clients.iter().map(|nats| nats.jetstream().key_value(&bucket)).collect();
-    buckets[0].create_bucket(Config::new().replicas(3), |lists: &mut Lists, kv, created| {
-        created.expect("a bucket");
-        churn(lists, kv);
-    });
+    create_bucket(&buckets[0], Config::new().replicas(3), churn);
     // a node that is killed in the middle of that could take the request with it
     turn_until(&event_loop, &mut lists, "a bucket", |lists| lists.writing > 0);
     let mut rounds = 0;

@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use support::new_cluster::create_bucket;
 use support::{Log, finish_with, turn_until, unique};
 
 /// The first words of a row, and its tests.
@@ -343,10 +344,7 @@ fn bucket(
     config: Config,
 ) -> KeyValue<Log> {
     let kv = nats.jetstream().key_value(&unique("silence"));
-    kv.create_bucket(config, |_: &mut Log, kv, created| {
-        created.expect("a bucket");
-        put_until_stored(kv);
-    });
+    create_bucket(&kv, config, |_, kv| put_until_stored(kv));
     turn_until(event_loop, log, "a value", |log| !log.is_empty());
     log.clear();
     kv

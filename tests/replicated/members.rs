@@ -1,6 +1,6 @@
 //! Which servers keep a stream or a consumer, and which of them leads, changed by hand.
 
-use crate::support::lost_directory::has_lost_directory;
+use crate::support::new_cluster::is_for_the_moment;
 use crate::support::{code, turn_until, unique};
 use evnats::jetstream::{
     ClusterInfo, Consumer, ConsumerConfig, Error, ErrorCode, Listed, Stream, StreamConfig,
@@ -77,14 +77,14 @@ fn is_settled(cluster: &ClusterInfo) -> bool {
         && cluster.replicas.iter().all(|peer| peer.current && !peer.pending)
 }
 
-/// Creates a stream, again if it has lost its directory.
+/// Creates a stream, as often as it takes.
 fn create(event_loop: &EventLoop, stream: &Stream, config: &StreamConfig) -> StreamInfo {
     loop {
         let made = outcome(event_loop, "a stream", |given| {
             stream.create(config, move |(), _, made| given.set(Some(made)));
         });
         match made {
-            Err(error) if has_lost_directory(&error) => {}
+            Err(error) if is_for_the_moment(&error) => {}
             made => return made.expect("a stream"),
         }
     }

@@ -2,8 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
-pub mod lost_directory;
 pub mod memory;
+pub mod new_cluster;
 pub mod seen;
 pub mod simulated;
 
