@@ -1,0 +1,114 @@
+//! What the server is asked for, and when: for messages as long as there is room for them, and without
+//! room, as often as it takes for the consumer to be kept.
+
+use super::{Phase, Pull};
+use crate::event_loop::after;
+use crate::jetstream::consume::pull::keep_alive;
+use crate::jetstream::consume::pull::outcome::{Action, PullEnd};
+use crate::jetstream::consume::pull::request::PullRequest;
+use crate::jetstream::consume::pull::window::{GRACE, Open};
+use crate::jetstream::consume::status::Amount;
+use std::time::Instant;
+
+impl Pull {
+    /// Does what has become due: after every input.
+    #[inline]
+    pub(super) fn settle(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Ended => return,
+            Phase::Draining if self.window.is_empty() => return self.end(PullEnd::Drained),
+            Phase::Draining => return,
+            Phase::Running => {}
+        }
+        if !self.connected {
+            return;
+        }
+        self.backoff.handle_timeout(now);
+        match self.wanted() {
+            Some(asks) => self.pull(asks, now),
+            None if self.is_holding() => self.keep_consumer(now),
+            None => {}
+        }
+    }
+
+    /// What is to be asked for now.
+    #[inline]
+    fn wanted(&self) -> Option<Amount> {
+        if self.paused || self.backoff.until().is_some() {
+            return None;
+        }
+        let held = self.window.outstanding().plus(self.untaken);
+        let messages = self.limits.messages(&self.options);
+        let bytes = self.limits.bytes(&self.options);
+        let is_below = is_below(held.messages, messages, self.options.threshold_messages)
+            || is_below(held.bytes, bytes, self.options.threshold_bytes);
+        let is_free = held.bytes == 0;
+        if !is_below || (self.needs_whole && !is_free) {
+            return None;
+        }
+        let mut asks = PullRequest::amount(
+            messages.map(|limit| limit.saturating_sub(held.messages)),
+            bytes.map(|limit| limit.saturating_sub(held.bytes)),
+        );
+        for limit in [self.limits.batch(), self.still_wanted()].into_iter().flatten() {
+            asks.messages = asks.messages.min(limit);
+        }
+        let has_room = asks.messages > 0 && (bytes.is_none() || asks.bytes > 0);
+        has_room.then_some(asks)
+    }
+
+    /// How many messages the program wants that were not asked for.
+    fn still_wanted(&self) -> Option<u64> {
+        let count = self.options.stop_after?;
+        let asked = self.received.saturating_add(self.window.outstanding().messages);
+        Some(count.saturating_sub(asked))
+    }
+
+    fn pull(&mut self, asks: Amount, now: Instant) {
+        let expires = self.limits.expires(&self.options);
+        let pin = self.pin.as_deref();
+        let request = PullRequest::consuming(&self.options, asks, expires, pin);
+        self.heard = now;
+        self.needs_whole = false;
+        self.keep_alive.note_request(now);
+        let number = self.send(request);
+        self.window.add(Open {
+            number,
+            asks,
+            is_whole: self.limits.bytes(&self.options).is_none_or(|limit| asks.bytes == limit),
+            sent: now,
+            deadline: after(now, expires.saturating_add(GRACE)),
+            received_before: self.received,
+            pin: self.pin_number,
+        });
+    }
+
+    /// Nothing is asked for at the moment, because the program wants no more.
+    pub(super) fn is_holding(&self) -> bool {
+        self.paused || (self.untaken.messages > 0 && self.window.is_empty())
+    }
+
+    /// Has the server keep a consumer that nobody asks for messages.
+    fn keep_consumer(&mut self, now: Instant) {
+        if self.keep_alive.wants_threshold() {
+            self.ask_consumer();
+        }
+        if self.keep_alive.due().is_some_and(|due| due <= now) {
+            let expires = self.limits.at_most(keep_alive::EXPIRES);
+            let number = self.send(PullRequest::keep_alive(&self.options, expires));
+            self.keep_alive.note_keep_alive(number, now);
+        }
+    }
+
+    fn send(&mut self, request: PullRequest) -> u64 {
+        self.last_number += 1;
+        self.actions.push_back(Action::Pull { number: self.last_number, request });
+        self.last_number
+    }
+}
+
+/// Whether so little is under way that more is to be asked for.
+#[inline]
+fn is_below(held: u64, limit: Option<u64>, threshold: Option<u64>) -> bool {
+    limit.is_some_and(|limit| held < threshold.map_or(limit.div_ceil(2), |t| t.min(limit)))
+}
