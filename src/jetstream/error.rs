@@ -186,6 +186,13 @@ pub enum Error {
     /// An atomic batch was not stored.
     #[error(transparent)]
     Batch(#[from] BatchError),
+    /// A delivery is answered once, and this one has been, or somebody else has the right to.
+    #[error("the delivery has been answered already")]
+    AlreadyAnswered,
+    /// No consumer has delivered the message that would take an answer: it has no reply subject of
+    /// JetStream's.
+    #[error("the message has no subject for answers")]
+    NotAckable,
     /// The restore has not asked for a chunk since the last one, or it is over. Nothing was sent.
     #[error("the restore has not asked for a chunk")]
     NothingWanted,

@@ -117,6 +117,7 @@ mod words;
 pub use api_error::{ApiError, ErrorCode};
 pub use backup::{Restore, Restoring, SnapshotChunk, SnapshotOptions, StreamBackup};
 pub use batch_error::BatchError;
+pub use consume::{Acker, Delivery, DeliveryInfo};
 pub use consumer::Consumer;
 pub use error::{Error, OrderedError, Stall};
 pub use exchange::ApiExchange;
@@ -132,6 +133,6 @@ pub use publish::{
 pub use stream::Stream;
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};
-pub(crate) use consume::{DeliveryInfo, OrderedConfig, Reader, ReaderEvent};
+pub(crate) use consume::{OrderedConfig, Reader, ReaderEvent};
 pub(crate) use joined::JoinedSubject;
 pub(crate) use publish::{KnownAck, acknowledged_sequence};

@@ -10,28 +10,28 @@ use std::time::{Duration, SystemTime};
 /// What JetStream says about one delivery of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub(crate) struct DeliveryInfo<'a> {
+pub struct DeliveryInfo<'a> {
     /// The stream's domain, if the server names one.
-    pub(crate) domain: Option<&'a str>,
+    pub domain: Option<&'a str>,
     /// The stream that holds the message.
-    pub(crate) stream: &'a str,
+    pub stream: &'a str,
     /// The consumer that delivers it.
-    pub(crate) consumer: &'a str,
+    pub consumer: &'a str,
     /// How often the message has been delivered, this time included: 2 or more is a redelivery.
-    pub(crate) delivered: u64,
+    pub delivered: u64,
     /// The message's sequence in the stream.
-    pub(crate) stream_sequence: u64,
+    pub stream_sequence: u64,
     /// The delivery's sequence in the consumer, from 1 without gaps.
-    pub(crate) consumer_sequence: u64,
+    pub consumer_sequence: u64,
     /// When the stream stored the message, in nanoseconds since the Unix epoch.
-    pub(crate) timestamp_nanos: u64,
+    pub timestamp_nanos: u64,
     /// How many matching messages the stream held after this one at that moment.
-    pub(crate) pending: u64,
+    pub pending: u64,
 }
 
 impl<'a> DeliveryInfo<'a> {
     /// Reads a reply subject; `None` if it is not an acknowledgement subject of JetStream.
-    pub(crate) fn parse(reply: &'a [u8]) -> Option<Self> {
+    pub fn parse(reply: &'a [u8]) -> Option<Self> {
         let rest = reply.strip_prefix(b"$JS.ACK.")?;
         // after the prefix: 7 tokens, or 9 and any number of tokens that later servers add
         let mut tokens = [&[][..]; 9];
@@ -68,7 +68,8 @@ impl<'a> DeliveryInfo<'a> {
     }
 
     /// When the stream stored the message.
-    pub(crate) fn timestamp(&self) -> SystemTime {
+    #[must_use]
+    pub fn timestamp(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_nanos(self.timestamp_nanos)
     }
 }
