@@ -2,6 +2,7 @@
 
 use super::api_error::{ApiError, ErrorCode};
 use super::batch_error::BatchError;
+use super::consume::{ConsumerError, FetchError, PullOptionError};
 use super::envelope::ResponseError;
 use super::publish::option_error::OptionError;
 use crate::error::{self, LayerError, sealed};
@@ -186,6 +187,15 @@ pub enum Error {
     /// An atomic batch was not stored.
     #[error(transparent)]
     Batch(#[from] BatchError),
+    /// Options of a read that are not possible. Nothing was sent.
+    #[error(transparent)]
+    InvalidRead(#[from] PullOptionError),
+    /// The consumer gives no messages any more.
+    #[error(transparent)]
+    Consumer(#[from] ConsumerError),
+    /// A fetch has failed. What had come until then was delivered.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// A delivery is answered once, and this one has been, or somebody else has the right to.
     #[error("the delivery has been answered already")]
     AlreadyAnswered,

@@ -117,7 +117,10 @@ mod words;
 pub use api_error::{ApiError, ErrorCode};
 pub use backup::{Restore, Restoring, SnapshotChunk, SnapshotOptions, StreamBackup};
 pub use batch_error::BatchError;
-pub use consume::{Acker, Delivery, DeliveryInfo};
+pub use consume::{
+    Acker, ConsumeEnd, ConsumeEvent, ConsumeOptions, ConsumerError, Delivery, DeliveryInfo,
+    FetchEnd, FetchError, FetchOptions, PullOptionError, RequestLimit, Silence, SilenceCause,
+};
 pub use consumer::Consumer;
 pub use error::{Error, OrderedError, Stall};
 pub use exchange::ApiExchange;

@@ -4,14 +4,16 @@
 //! its time at the latest, and says how many messages have come. All of them are for the program.
 //! Nothing is sent again: whoever asked knows whether to ask again.
 
+use super::fetch_error::FetchError;
 use super::fetch_options::FetchOptions;
-use super::outcome::{PullError, Verdict};
 use super::request::PullRequest;
 use super::window::GRACE;
 use crate::event_loop::after;
-use crate::jetstream::consume::status::{Amount, PullStatus, RequestLimit, StatusKind};
+use crate::jetstream::consume::consumer_error::ConsumerError;
+use crate::jetstream::consume::machine::Verdict;
+use crate::jetstream::consume::status::{Amount, PullStatus, StatusKind};
+use crate::jetstream::error::Error;
 use std::time::{Duration, Instant};
-use thiserror::Error;
 
 /// How long the end of a request is waited for that is not to wait.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,55 +30,6 @@ pub enum FetchEnd {
     NoMoreMessages,
     /// Its time is over.
     Expired,
-    /// It was stopped.
-    Stopped,
-    /// It has failed.
-    Failed(FetchError),
-}
-
-/// Why a fetch has failed.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum FetchError {
-    /// Asking again cannot help.
-    #[error(transparent)]
-    Consumer(#[from] PullError),
-    /// The server has not reported for two heartbeats: the request was lost, or as many wait as the
-    /// consumer's `max_waiting` permits.
-    #[error("the server has not reported for two heartbeats")]
-    MissedHeartbeats,
-    /// The time is over, and the server has not said so.
-    #[error("the server has not answered in time")]
-    Unanswered,
-    /// The connection was lost.
-    #[error("the connection was lost")]
-    Disconnected,
-    /// It asks for more than the consumer or the server permits.
-    #[error("asks for more than is permitted: {0}")]
-    Exceeded(RequestLimit),
-    /// As many requests wait as the consumer's `max_waiting` permits.
-    #[error("as many requests wait as the consumer's max_waiting permits")]
-    MaxWaiting,
-    /// The first message has more bytes than were asked for.
-    #[error("the next message has more bytes than were asked for")]
-    MessageTooLarge,
-    /// Another client is pinned.
-    #[error("another client is pinned")]
-    Unpinned,
-    /// The consumer has another leader, or its server is being stopped: ask again.
-    #[error("the consumer has another leader, or its server is being stopped")]
-    LeaderLost,
-    /// Nobody answers for the consumer: it does not exist, or its server is being restarted.
-    #[error("nobody answers for the consumer: it may not exist, or its server is being restarted")]
-    NoResponders,
-    /// The server says what this version does not know.
-    #[error("the server says {code} {text:?}")]
-    Unknown {
-        /// The number.
-        code: u16,
-        /// The text after it.
-        text: String,
-    },
 }
 
 /// One request for messages.
@@ -89,8 +42,17 @@ pub(crate) struct Fetch {
     deadline: Instant,
     /// When the server gave a sign last.
     heard: Instant,
-    has_ended: bool,
-    end: Option<FetchEnd>,
+    connected: bool,
+    phase: Phase,
+    end: Option<Result<FetchEnd, Error>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The request waits for a connection.
+    Unsent,
+    Running,
+    Ended,
 }
 
 impl Fetch {
@@ -103,30 +65,30 @@ impl Fetch {
             received: Amount::default(),
             deadline: after(now, wait),
             heard: now,
-            has_ended: false,
+            connected: true,
+            phase: Phase::Unsent,
             end: None,
         }
     }
 
-    /// What is to be sent, once.
-    pub(crate) fn request(&self) -> &PullRequest {
-        &self.request
-    }
-
-    /// What has come.
-    pub(crate) fn received(&self) -> Amount {
-        self.received
+    /// What is to be sent, once, as soon as there is a connection.
+    pub(crate) fn poll_request(&mut self) -> Option<PullRequest> {
+        let is_due = self.connected && self.phase == Phase::Unsent;
+        is_due.then(|| {
+            self.phase = Phase::Running;
+            self.request.clone()
+        })
     }
 
     /// The end, once. Nothing follows.
-    pub(crate) fn poll_end(&mut self) -> Option<FetchEnd> {
+    pub(crate) fn poll_end(&mut self) -> Option<Result<FetchEnd, Error>> {
         self.end.take()
     }
 
     /// A message has come, of so many bytes as the server counts them.
     pub(crate) fn handle_message(&mut self, bytes: u64, now: Instant) -> Verdict {
-        if self.has_ended {
-            return Verdict::Ignore;
+        if self.phase == Phase::Ended {
+            return Verdict::HandBack;
         }
         self.heard = now;
         self.received = self.received.plus(Amount { messages: 1, bytes });
@@ -134,7 +96,7 @@ impl Fetch {
         if is_full(self.options.message_limit(), self.received.messages)
             || is_full(self.options.max_bytes, self.received.bytes)
         {
-            self.finish(FetchEnd::Complete);
+            self.finish(Ok(FetchEnd::Complete));
         }
         Verdict::Deliver
     }
@@ -150,9 +112,9 @@ impl Fetch {
     /// The time is `now`. Too early a call does nothing.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if now >= self.deadline {
-            self.fail(FetchError::Unanswered);
+            self.finish(Err(FetchError::Unanswered.into()));
         } else if self.silence_deadline().is_some_and(|deadline| now >= deadline) {
-            self.fail(FetchError::MissedHeartbeats);
+            self.finish(Err(FetchError::MissedHeartbeats.into()));
         }
     }
 
@@ -160,29 +122,39 @@ impl Fetch {
     /// timer fire early and ask again.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let silence = self.silence_deadline().unwrap_or(self.deadline);
-        (!self.has_ended).then(|| silence.min(self.deadline))
+        (self.phase != Phase::Ended).then(|| silence.min(self.deadline))
     }
 
-    /// The connection is lost, or is another one, and the request with it.
+    /// The connection is lost, and the request with it.
     pub(crate) fn handle_disconnected(&mut self) {
-        self.fail(FetchError::Disconnected);
+        self.connected = false;
+        if self.phase == Phase::Running {
+            self.finish(Err(FetchError::Disconnected.into()));
+        }
     }
 
-    /// Ends it. What comes later is not for the program.
-    pub(crate) fn stop(&mut self) {
-        self.finish(FetchEnd::Stopped);
+    /// The connection is another one. Nobody may have said that the one before was lost.
+    pub(crate) fn handle_reconnected(&mut self, now: Instant) {
+        self.handle_disconnected();
+        self.connected = true;
+        self.heard = now;
     }
 
-    fn end_of(&self, status: &PullStatus<'_>) -> FetchEnd {
+    /// Ends it with an error that is not the consumer's.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.finish(Err(error));
+    }
+
+    fn end_of(&self, status: &PullStatus<'_>) -> Result<FetchEnd, Error> {
         let has_come = self.received.messages > 0;
         let takes_what_there_is =
             self.options.no_wait && (has_come || self.options.wait().is_none());
         let error = match &status.kind {
-            StatusKind::NoMessages => return FetchEnd::NoMoreMessages,
-            StatusKind::Expired if takes_what_there_is => return FetchEnd::NoMoreMessages,
-            StatusKind::Expired => return FetchEnd::Expired,
-            StatusKind::BatchCompleted => return FetchEnd::Complete,
-            StatusKind::MessageTooLarge if has_come => return FetchEnd::Complete,
+            StatusKind::NoMessages => return Ok(FetchEnd::NoMoreMessages),
+            StatusKind::Expired if takes_what_there_is => return Ok(FetchEnd::NoMoreMessages),
+            StatusKind::Expired => return Ok(FetchEnd::Expired),
+            StatusKind::BatchCompleted => return Ok(FetchEnd::Complete),
+            StatusKind::MessageTooLarge if has_come => return Ok(FetchEnd::Complete),
             StatusKind::MessageTooLarge => FetchError::MessageTooLarge,
             StatusKind::Exceeded(limit) => FetchError::Exceeded(*limit),
             StatusKind::TooManyWaiting => FetchError::MaxWaiting,
@@ -196,25 +168,23 @@ impl Fetch {
             | StatusKind::ConsumerDeleted
             | StatusKind::PushBased
             | StatusKind::BadRequest(_)
-            | StatusKind::RequiredApiLevel => match PullError::of(status) {
-                Some(error) => error.into(),
+            | StatusKind::RequiredApiLevel => match ConsumerError::of(status) {
+                Some(error) => return Err(error.into()),
                 None => FetchError::Unanswered,
             },
         };
-        FetchEnd::Failed(error)
+        Err(error.into())
     }
 
     fn silence_deadline(&self) -> Option<Instant> {
-        let heartbeat = self.options.reports().filter(|_| self.options.fail_when_silent)?;
+        let is_listening = self.phase == Phase::Running && self.options.fail_when_silent;
+        let heartbeat = self.options.reports().filter(|_| is_listening)?;
         Some(after(self.heard, heartbeat.saturating_mul(MISSED_HEARTBEATS)))
     }
 
-    fn fail(&mut self, error: FetchError) {
-        self.finish(FetchEnd::Failed(error));
-    }
-
-    fn finish(&mut self, end: FetchEnd) {
-        if !std::mem::replace(&mut self.has_ended, true) {
+    fn finish(&mut self, end: Result<FetchEnd, Error>) {
+        if self.phase != Phase::Ended {
+            self.phase = Phase::Ended;
             self.end = Some(end);
         }
     }

@@ -21,10 +21,12 @@ use super::backoff::Backoff;
 use super::keep_alive::KeepAlive;
 use super::limits::Limits;
 use super::options::ConsumeOptions;
-use super::outcome::{Action, PullEnd, PullError, PullEvent, Verdict};
 use super::silence::SilenceCause;
 use super::window::{Left, Window};
 use crate::event_loop::after;
+use crate::jetstream::consume::consumer_error::ConsumerError;
+use crate::jetstream::consume::machine::{Action, Verdict};
+use crate::jetstream::consume::outcome::{ConsumeEnd, ConsumeEvent};
 use crate::jetstream::consume::status::{Amount, PullStatus, StatusKind};
 use crate::jetstream::error::Error;
 use crate::jetstream::manage::ConsumerInfo;
@@ -66,8 +68,8 @@ pub(crate) struct Pull {
     /// The cause that was told last, since the server gave a sign.
     told_cause: Option<SilenceCause>,
     /// The warning that was told last.
-    told: Option<PullEvent>,
-    actions: VecDeque<Action>,
+    told: Option<ConsumeEvent>,
+    actions: VecDeque<Action<ConsumeEnd>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +118,7 @@ impl Pull {
 
     /// The next thing to do. Ask until `None` after every input. While the connection is lost, there
     /// is nothing to send.
-    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+    pub(crate) fn poll_action(&mut self) -> Option<Action<ConsumeEnd>> {
         self.actions.pop_front()
     }
 
@@ -129,7 +131,7 @@ impl Pull {
         now: Instant,
     ) -> Verdict {
         if self.phase == Phase::Ended {
-            return Verdict::Ignore;
+            return Verdict::HandBack;
         }
         self.window.take(bytes);
         self.received += 1;
@@ -137,12 +139,12 @@ impl Pull {
         self.heard = now;
         self.backoff.note_progress(now);
         self.told_cause = None;
-        self.told.take_if(|told| matches!(told, PullEvent::MessageTooLarge { .. }));
+        self.told.take_if(|told| matches!(told, ConsumeEvent::MessageTooLarge { .. }));
         if let Some(id) = pin_id {
             self.note_pin(id);
         }
         match self.options.stop_after {
-            Some(count) if self.received >= count => self.end(PullEnd::Complete),
+            Some(count) if self.received >= count => self.end(ConsumeEnd::Complete),
             _ => self.settle(now),
         }
         Verdict::Deliver
@@ -203,7 +205,8 @@ impl Pull {
             }
             Err(error) => {
                 if let Some(error) = error.api().filter(|error| error.is_not_found()) {
-                    return self.end(PullEnd::Failed(PullError::NotFound(error.clone())));
+                    return self
+                        .end(ConsumeEnd::Failed(ConsumerError::NotFound(error.clone()).into()));
                 }
             }
         }
@@ -292,7 +295,17 @@ impl Pull {
 
     /// Ends it. What comes later is not for the program.
     pub(crate) fn stop(&mut self) {
-        self.end(PullEnd::Stopped);
+        self.end(ConsumeEnd::Stopped);
+    }
+
+    /// Ends it with an error that is not the consumer's.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.end(ConsumeEnd::Failed(error));
+    }
+
+    /// Whether it is one of a group, so that messages may have a pin.
+    pub(crate) fn is_grouped(&self) -> bool {
+        self.options.group.is_some()
     }
 
     /// One answer at a time is waited for, and it is for everything that waits for one.
@@ -317,11 +330,11 @@ impl Pull {
         if self.options.group.is_some() && self.pin.as_deref() != Some(id) {
             self.pin = Some(id.to_owned());
             self.pin_number += 1;
-            self.actions.push_back(Action::Tell(PullEvent::Pinned { id: id.to_owned() }));
+            self.actions.push_back(Action::Tell(ConsumeEvent::Pinned { id: id.to_owned() }));
         }
     }
 
-    fn end(&mut self, end: PullEnd) {
+    fn end(&mut self, end: ConsumeEnd) {
         if self.phase != Phase::Ended {
             self.phase = Phase::Ended;
             self.window.void();

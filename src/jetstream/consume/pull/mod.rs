@@ -4,17 +4,27 @@
 //! [`Pull`](machine::Pull) consumes without end, [`Fetch`](fetch::Fetch) asks once. Both are told of
 //! every message and status, and say when they want to be told the time. Their driver owns the
 //! subscription, the timer, and the messages that the program has not taken yet.
-#![allow(dead_code, unreachable_pub, reason = "the driver comes next")]
 
 mod backoff;
+mod driven;
 mod fetch;
+mod fetch_error;
 mod fetch_options;
 mod keep_alive;
 mod limits;
 mod machine;
 mod option_error;
 mod options;
-mod outcome;
 mod request;
 mod silence;
 mod window;
+
+pub(crate) use fetch::Fetch;
+pub use fetch::FetchEnd;
+pub use fetch_error::FetchError;
+pub use fetch_options::FetchOptions;
+pub(crate) use machine::Pull;
+pub use option_error::PullOptionError;
+pub use options::ConsumeOptions;
+pub(crate) use request::PullRequest;
+pub use silence::{Silence, SilenceCause};

@@ -1,7 +1,9 @@
 //! What follows from the end of a request, and what the program is told of it.
 
 use super::{Pull, Silent};
-use crate::jetstream::consume::pull::outcome::{Action, PullEnd, PullError, PullEvent};
+use crate::jetstream::consume::consumer_error::ConsumerError;
+use crate::jetstream::consume::machine::Action;
+use crate::jetstream::consume::outcome::{ConsumeEnd, ConsumeEvent};
 use crate::jetstream::consume::pull::silence::{Silence, SilenceCause};
 use crate::jetstream::consume::pull::window::Open;
 use crate::jetstream::consume::status::{PullStatus, StatusKind};
@@ -17,20 +19,21 @@ impl Pull {
         match &status.kind {
             StatusKind::Exceeded(limit) => {
                 let exceeded = self.limits.exceed(*limit, request.asks, request.expires());
-                self.actions.extend(exceeded.map(|limit| Action::Tell(PullEvent::Limited(limit))));
+                self.actions
+                    .extend(exceeded.map(|limit| Action::Tell(ConsumeEvent::Limited(limit))));
             }
-            StatusKind::TooManyWaiting => self.tell_once(PullEvent::MaxWaiting),
+            StatusKind::TooManyWaiting => self.tell_once(ConsumeEvent::MaxWaiting),
             StatusKind::MessageTooLarge if self.is_untouched(request, status) => {
                 if !request.is_whole {
                     self.needs_whole = true;
                     return;
                 }
                 is_refused = true;
-                self.tell_once(PullEvent::MessageTooLarge { max_bytes: request.asks.bytes });
+                self.tell_once(ConsumeEvent::MessageTooLarge { max_bytes: request.asks.bytes });
             }
             StatusKind::PinMismatch if self.pin.is_some() && request.pin == self.pin_number => {
                 self.pin = None;
-                self.actions.push_back(Action::Tell(PullEvent::Unpinned));
+                self.actions.push_back(Action::Tell(ConsumeEvent::Unpinned));
                 // there is a pin only after a message, and without one the request is another one
                 return self.backoff.reset();
             }
@@ -46,7 +49,7 @@ impl Pull {
                 self.told = None;
             }
             StatusKind::Other { code, text } => {
-                self.tell_once(PullEvent::Unknown { code: *code, text: text.to_string() });
+                self.tell_once(ConsumeEvent::Unknown { code: *code, text: text.to_string() });
             }
             _ if status.is_terminal() => return self.fail_for(status),
             _ => {}
@@ -80,12 +83,12 @@ impl Pull {
             self.told_cause = Some(cause.clone());
             let Silent { lasted, asked_again } = silent;
             let silence = Silence { lasted, cause, asked_again };
-            self.actions.push_back(Action::Tell(PullEvent::Silent(silence)));
+            self.actions.push_back(Action::Tell(ConsumeEvent::Silent(silence)));
         }
     }
 
     /// Tells a warning, if it is not the one that was told last.
-    fn tell_once(&mut self, event: PullEvent) {
+    fn tell_once(&mut self, event: ConsumeEvent) {
         if self.told.as_ref() != Some(&event) {
             self.told = Some(event.clone());
             self.actions.push_back(Action::Tell(event));
@@ -93,8 +96,8 @@ impl Pull {
     }
 
     pub(super) fn fail_for(&mut self, status: &PullStatus<'_>) {
-        if let Some(error) = PullError::of(status) {
-            self.end(PullEnd::Failed(error));
+        if let Some(error) = ConsumerError::of(status) {
+            self.end(ConsumeEnd::Failed(error.into()));
         }
     }
 }

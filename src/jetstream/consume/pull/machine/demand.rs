@@ -3,8 +3,9 @@
 
 use super::{Phase, Pull};
 use crate::event_loop::after;
+use crate::jetstream::consume::machine::Action;
+use crate::jetstream::consume::outcome::ConsumeEnd;
 use crate::jetstream::consume::pull::keep_alive;
-use crate::jetstream::consume::pull::outcome::{Action, PullEnd};
 use crate::jetstream::consume::pull::request::PullRequest;
 use crate::jetstream::consume::pull::window::{GRACE, Open};
 use crate::jetstream::consume::status::Amount;
@@ -16,7 +17,7 @@ impl Pull {
     pub(super) fn settle(&mut self, now: Instant) {
         match self.phase {
             Phase::Ended => return,
-            Phase::Draining if self.window.is_empty() => return self.end(PullEnd::Drained),
+            Phase::Draining if self.window.is_empty() => return self.end(ConsumeEnd::Drained),
             Phase::Draining => return,
             Phase::Running => {}
         }

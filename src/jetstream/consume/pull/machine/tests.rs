@@ -22,8 +22,8 @@ struct Bench {
     now: Instant,
     pulls: Vec<(u64, PullRequest)>,
     asked: usize,
-    told: Vec<PullEvent>,
-    ends: Vec<PullEnd>,
+    told: Vec<ConsumeEvent>,
+    ends: Vec<ConsumeEnd>,
 }
 
 impl Bench {
@@ -61,7 +61,7 @@ impl Bench {
         self.take_pulls().into_iter().map(|(_, request)| request.batch).collect()
     }
 
-    fn told(&mut self) -> Vec<PullEvent> {
+    fn told(&mut self) -> Vec<ConsumeEvent> {
         std::mem::take(&mut self.told)
     }
 
@@ -207,8 +207,8 @@ fn no_more_is_asked_for_than_is_wanted() {
     assert_eq!(bench.batches(), [0; 0]);
     assert!(bench.ends.is_empty());
     bench.deliver(1, 100);
-    assert_eq!(bench.ends, [PullEnd::Complete]);
-    assert_eq!(bench.pull.handle_message(100, None, bench.now), Verdict::Ignore);
+    assert_eq!(bench.ends, [ConsumeEnd::Complete]);
+    assert_eq!(bench.pull.handle_message(100, None, bench.now), Verdict::HandBack);
     let mut bench = Bench::new(options().stop_after(3));
     assert_eq!(bench.batches(), [3]);
 }

@@ -109,6 +109,6 @@ proptest! {
         prop_assert!(bench.pulls.len() > before, "it asks for ever");
         bench.pull.stop();
         bench.obey();
-        prop_assert_eq!(&bench.ends, &[PullEnd::Stopped]);
+        prop_assert_eq!(&bench.ends, &[ConsumeEnd::Stopped]);
     }
 }

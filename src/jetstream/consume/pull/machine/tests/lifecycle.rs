@@ -144,7 +144,7 @@ fn the_pin_is_taken_from_messages_and_sent_with_requests() {
     bench.pull.handle_message(100, Some("one"), bench.now);
     bench.pull.release(100, bench.now);
     bench.obey();
-    assert_eq!(bench.told(), [PullEvent::Pinned { id: "one".into() }]);
+    assert_eq!(bench.told(), [ConsumeEvent::Pinned { id: "one".into() }]);
     bench.deliver(5, 100);
     let ids: Vec<_> = bench.take_pulls().into_iter().map(|(_, request)| request.id).collect();
     assert_eq!(ids, [None, Some("one".into())]);
@@ -160,7 +160,7 @@ fn a_lost_pin_is_dropped_at_once_and_once() {
     assert_eq!(numbers, [1, 2]);
     bench.told();
     bench.status_with(2, StatusKind::PinMismatch, 6, 0);
-    assert_eq!(bench.told(), [PullEvent::Unpinned]);
+    assert_eq!(bench.told(), [ConsumeEvent::Unpinned]);
     let again = bench.take_pulls();
     assert_eq!(again.len(), 1, "at once");
     assert_eq!(again[0].1.id, None);
@@ -200,17 +200,17 @@ fn a_pin_means_nothing_without_a_group() {
 fn what_cannot_be_helped_ends_it_with_its_reason() {
     use StatusKind::*;
     for (kind, expected) in [
-        (ConsumerDeleted, PullError::ConsumerDeleted),
-        (PushBased, PullError::PushBased),
-        (BadRequest("why".into()), PullError::BadRequest("why".into())),
-        (RequiredApiLevel, PullError::RequiredApiLevel),
+        (ConsumerDeleted, ConsumerError::ConsumerDeleted),
+        (PushBased, ConsumerError::PushBased),
+        (BadRequest("why".into()), ConsumerError::BadRequest("why".into())),
+        (RequiredApiLevel, ConsumerError::RequiredApiLevel),
     ] {
         let mut bench = Bench::new(options());
         bench.deliver(2, 100);
         bench.status(1, kind);
-        assert_eq!(bench.ends, [PullEnd::Failed(expected)]);
+        assert_eq!(bench.ends, [ConsumeEnd::Failed(expected.into())]);
         assert_eq!(bench.pull.next_deadline(), None);
-        assert_eq!(bench.pull.handle_message(100, None, bench.now), Verdict::Ignore);
+        assert_eq!(bench.pull.handle_message(100, None, bench.now), Verdict::HandBack);
     }
 }
 
@@ -220,7 +220,7 @@ fn a_consumer_that_is_gone_ends_it_whichever_request_tells() {
     bench.status(77, StatusKind::BadRequest("about another one".into()));
     assert!(bench.ends.is_empty());
     bench.status(77, StatusKind::ConsumerDeleted);
-    assert_eq!(bench.ends, [PullEnd::Failed(PullError::ConsumerDeleted)]);
+    assert_eq!(bench.ends, [ConsumeEnd::Failed(ConsumerError::ConsumerDeleted.into())]);
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn a_consumer_that_is_not_found_ends_it() {
     assert_eq!(bench.asked, 1);
     let error = ApiError::new(404, ErrorCode::CONSUMER_NOT_FOUND, "consumer not found");
     bench.info(Err(&Error::Api(error.clone())));
-    assert_eq!(bench.ends, [PullEnd::Failed(PullError::NotFound(error))]);
+    assert_eq!(bench.ends, [ConsumeEnd::Failed(ConsumerError::NotFound(error).into())]);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_stop_ends_it_at_once_and_only_once() {
     bench.pull.resume(bench.now);
     bench.info(Ok(&ConsumerInfo::default()));
     bench.pass(600 * SECOND);
-    assert_eq!(bench.ends, [PullEnd::Stopped]);
+    assert_eq!(bench.ends, [ConsumeEnd::Stopped]);
 }
 
 #[test]
@@ -259,12 +259,12 @@ fn a_drain_waits_for_everything_that_was_asked_for() {
     bench.status_with(1, StatusKind::Expired, 0, 0);
     assert!(bench.ends.is_empty());
     bench.status_with(2, StatusKind::Expired, 3, 0);
-    assert_eq!(bench.ends, [PullEnd::Drained]);
+    assert_eq!(bench.ends, [ConsumeEnd::Drained]);
 
     let mut bench = Bench::new(options());
     bench.pull.drain(bench.now);
     bench.deliver(10, 100);
-    assert_eq!(bench.ends, [PullEnd::Drained], "with the last message");
+    assert_eq!(bench.ends, [ConsumeEnd::Drained], "with the last message");
 }
 
 #[test]
@@ -276,10 +276,10 @@ fn a_drain_ends_without_an_answer_and_without_a_connection() {
         bench.status(99, StatusKind::Heartbeat);
         bench.pass(SECOND);
     }
-    assert_eq!(bench.ends, [PullEnd::Drained], "at the deadline of the request");
+    assert_eq!(bench.ends, [ConsumeEnd::Drained], "at the deadline of the request");
     let mut bench = Bench::new(options());
     bench.pull.drain(bench.now);
     bench.pull.handle_disconnected(bench.now);
     bench.obey();
-    assert_eq!(bench.ends, [PullEnd::Drained], "nothing can come any more");
+    assert_eq!(bench.ends, [ConsumeEnd::Drained], "nothing can come any more");
 }

@@ -98,7 +98,7 @@ struct Simulation {
     /// What the driver keeps for the program.
     buffer: VecDeque<(u64, u64)>,
     taken: BTreeSet<u64>,
-    ends: Vec<PullEnd>,
+    ends: Vec<ConsumeEnd>,
     pulls: u64,
     arrived: u64,
     reconnects: u64,
@@ -214,7 +214,7 @@ impl Simulation {
                 self.arrived += 1;
                 match self.pull.handle_message(bytes, None, self.now) {
                     Verdict::Deliver => self.buffer.push_back((id, bytes)),
-                    Verdict::Ignore => assert!(!self.ends.is_empty()),
+                    Verdict::HandBack => assert!(!self.ends.is_empty()),
                 }
             }
             Some(Packet::Status { number, status }) => {

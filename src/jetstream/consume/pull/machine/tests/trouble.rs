@@ -69,7 +69,7 @@ fn pauses_grow_until_something_comes() {
         bench.pass(*pause * MS * 2 / 10 + MS);
         assert_eq!(bench.pulls.len(), 1, "after {pause} ms");
     }
-    assert_eq!(bench.told(), [PullEvent::MaxWaiting], "once");
+    assert_eq!(bench.told(), [ConsumeEvent::MaxWaiting], "once");
     bench.deliver(1, 100);
     bench.take_pulls();
     bench.status_with(9, StatusKind::Expired, 9, 0);
@@ -103,7 +103,7 @@ fn limits_that_the_server_names_hold_from_then_on_and_are_told_once() {
     for (number, limit) in refusals.iter().enumerate() {
         bench.status(number as u64 + 1, StatusKind::Exceeded(*limit));
         bench.pass(2 * SECOND - MS);
-        assert_eq!(bench.told(), [PullEvent::Limited(*limit)]);
+        assert_eq!(bench.told(), [ConsumeEvent::Limited(*limit)]);
     }
     let request = bench.take_pulls().pop().expect("a request").1;
     assert_eq!((request.batch, request.max_bytes), (7, 900));
@@ -150,14 +150,14 @@ fn a_message_that_can_never_fit_is_told_once_and_asked_for_ever_more_slowly() {
         bench.pass(10 * SECOND);
         assert_eq!(bench.pulls.len(), 1);
     }
-    assert_eq!(bench.told(), [PullEvent::MessageTooLarge { max_bytes: 1000 }]);
+    assert_eq!(bench.told(), [ConsumeEvent::MessageTooLarge { max_bytes: 1000 }]);
     // it was removed, and there is another one later
     bench.deliver(1, 100);
     bench.status_with(5, StatusKind::MessageTooLarge, 999_999, 900);
     assert_eq!(bench.told(), [], "something was delivered");
     let number = bench.take_pulls().pop().expect("a request").0;
     bench.status_with(number, StatusKind::MessageTooLarge, 1_000_000, 1000);
-    assert_eq!(bench.told(), [PullEvent::MessageTooLarge { max_bytes: 1000 }]);
+    assert_eq!(bench.told(), [ConsumeEvent::MessageTooLarge { max_bytes: 1000 }]);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn two_missing_heartbeats_are_told_with_their_cause_and_everything_is_asked_for_
     bench.info(Ok(&ConsumerInfo { num_pending: 4, ..ConsumerInfo::default() }));
     let cause = SilenceCause::RequestsLost;
     let silence = Silence { lasted: 30 * SECOND, cause, asked_again: true };
-    assert_eq!(bench.told(), [PullEvent::Silent(silence)]);
+    assert_eq!(bench.told(), [ConsumeEvent::Silent(silence)]);
     assert!(bench.ends.is_empty());
 }
 
@@ -297,7 +297,7 @@ fn nobody_who_answers_is_a_silence_too() {
     let info = ConsumerInfo { num_pending: 4, ..ConsumerInfo::default() };
     bench.info(Ok(&info));
     let told = bench.told();
-    assert!(matches!(&told[..], [PullEvent::Silent(Silence { asked_again: false, .. })]));
+    assert!(matches!(&told[..], [ConsumeEvent::Silent(Silence { asked_again: false, .. })]));
 }
 
 #[test]
@@ -307,5 +307,5 @@ fn what_is_not_known_is_told_once_in_a_row() {
         bench.status(number, StatusKind::Other { code: 409, text: "New".into() });
         bench.pass(10 * SECOND);
     }
-    assert_eq!(bench.told(), [PullEvent::Unknown { code: 409, text: "New".into() }]);
+    assert_eq!(bench.told(), [ConsumeEvent::Unknown { code: 409, text: "New".into() }]);
 }

@@ -1,0 +1,117 @@
+//! What the driver needs of a way to read a consumer: a machine without socket and clock, which is told
+//! of everything that happens, and says what is to be done.
+
+use super::outcome::ConsumeEvent;
+use super::pull::PullRequest;
+use crate::jetstream::error::Error;
+use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo, StreamInfo};
+use evnats_protocol::Message;
+use std::time::Instant;
+
+/// Something that the driver has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action<E> {
+    /// Send the request to the consumer, with a reply subject that ends in its number.
+    Pull { number: u64, request: PullRequest },
+    /// Send an empty message to this subject.
+    Reply { subject: Vec<u8> },
+    /// Ask for the consumer's information, and tell it exactly once.
+    AskConsumer,
+    /// Ask for the stream's information, and tell it exactly once.
+    AskStream,
+    /// Create the consumer, tell what came of it exactly once, and send what follows to this consumer.
+    Create { incarnation: u64, config: Box<ConsumerConfig> },
+    /// Delete the consumer that was made in this incarnation, and tell what came of it exactly once.
+    Delete { incarnation: u64, name: String },
+    /// Tell the program.
+    Tell(ConsumeEvent),
+    /// The end. Nothing is told after it. Messages that the program has not taken are still for it.
+    End(E),
+}
+
+/// What to do with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is for the program.
+    Deliver,
+    /// It has come too late: it is for somebody else to have.
+    HandBack,
+    /// It is of no use to anybody.
+    Skip,
+}
+
+/// The answer to something that the machine has asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Told<'a> {
+    /// To [`Action::AskConsumer`].
+    Consumer(Result<&'a ConsumerInfo, &'a Error>),
+    /// To [`Action::AskStream`].
+    Stream(Result<&'a StreamInfo, &'a Error>),
+    /// To [`Action::Create`].
+    Created { incarnation: u64, made: Result<&'a ConsumerInfo, &'a Error> },
+    /// To [`Action::Delete`].
+    Deleted { incarnation: u64, deleted: Result<(), &'a Error> },
+}
+
+/// A way to read a consumer. The driver empties `poll_action` after every input, and keeps the messages
+/// that the program has not taken.
+pub(super) trait Machine: 'static {
+    /// How it ends.
+    type End: 'static;
+
+    /// The next thing to do. While the connection is lost, there is nothing to send.
+    fn poll_action(&mut self) -> Option<Action<Self::End>>;
+
+    /// A message has come that can be answered: it has a reply subject of JetStream's.
+    fn handle_message(&mut self, message: &Message, now: Instant) -> Verdict;
+
+    /// The program has taken a message that was to be delivered, of so many bytes as [`counted`]: its
+    /// callback has returned.
+    fn release(&mut self, bytes: u64, now: Instant);
+
+    /// A message without payload has come from the server, about the request with this number; 0 if
+    /// there are no requests.
+    fn handle_status(&mut self, number: u64, message: &Message, now: Instant);
+
+    /// An answer has come.
+    fn handle_told(&mut self, told: Told<'_>, now: Instant);
+
+    /// The time is `now`. Too early a call does nothing.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// When to call `handle_timeout`. Messages that are taken at once only move it further away.
+    fn next_deadline(&self) -> Option<Instant>;
+
+    /// The connection is lost.
+    fn handle_disconnected(&mut self, now: Instant);
+
+    /// The connection is another one. Nobody may have said that the one before was lost.
+    fn handle_reconnected(&mut self, now: Instant);
+
+    /// Asks for no more until `resume`. What was asked for still comes.
+    fn pause(&mut self, now: Instant);
+
+    /// Asks again.
+    fn resume(&mut self, now: Instant);
+
+    /// Asks for no more, and ends when everything has come that was asked for.
+    fn drain(&mut self, now: Instant);
+
+    /// Ends it: what comes later is not for the program.
+    fn stop(&mut self, now: Instant);
+
+    /// Ends it with an error that is not the consumer's: nothing can be sent or heard any more.
+    fn fail(&mut self, error: Error);
+
+    /// Whether there is nothing more to do after the end.
+    fn is_finished(&self) -> bool {
+        true
+    }
+}
+
+/// The bytes of a message as the server counts them.
+#[inline]
+pub(super) fn counted(message: &Message) -> u64 {
+    let reply = message.reply_bytes().map_or(0, <[u8]>::len);
+    (message.subject_bytes().len() + reply + message.len()) as u64
+}
