@@ -47,6 +47,7 @@ impl Bench {
                 Action::AskConsumer => self.asked += 1,
                 Action::Tell(event) => self.told.push(event),
                 Action::End(end) => self.ends.push(end),
+                other => panic!("{other:?} is not for a pull consumer"),
             }
         }
     }

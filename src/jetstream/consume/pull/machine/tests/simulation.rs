@@ -154,6 +154,7 @@ impl Simulation {
                 }
                 Action::Tell(_) => {}
                 Action::End(end) => self.ends.push(end),
+                other => panic!("{other:?} is not for a pull consumer"),
             }
         }
     }
@@ -214,7 +215,7 @@ impl Simulation {
                 self.arrived += 1;
                 match self.pull.handle_message(bytes, None, self.now) {
                     Verdict::Deliver => self.buffer.push_back((id, bytes)),
-                    Verdict::HandBack => assert!(!self.ends.is_empty()),
+                    _ => assert!(!self.ends.is_empty()),
                 }
             }
             Some(Packet::Status { number, status }) => {
