@@ -39,10 +39,10 @@ macro_rules! closure_alias {
     (
         $(#[$doc:meta])*
         $alias:ident, $returns:ident, $function:ident,
-        [$($parameter:ident $(: ?$bound:ident)?),*], [$($argument:ty),*]
+        [$($parameter:ident $(: $(?$bound:ident)? $($lifetime:lifetime)?)?),*], [$($argument:ty),*]
     ) => {
         $(#[$doc])*
-        pub trait $alias<$($parameter $(: ?$bound)?),*>:
+        pub trait $alias<$($parameter $(: $(?$bound)? $($lifetime)?)?),*>:
             $function($($argument),*) -> <Self as $returns<$($parameter),*>>::Outcome
             + $returns<$($parameter),*>
             + 'static
@@ -50,23 +50,25 @@ macro_rules! closure_alias {
         }
 
         #[doc(hidden)]
-        pub trait $returns<$($parameter $(: ?$bound)?),*> {
-            type Outcome: Outcome;
+        pub trait $returns<$($parameter $(: $(?$bound)? $($lifetime)?)?),*> {
+            type Outcome: $crate::callback::Outcome;
         }
 
-        impl<F, R: Outcome, $($parameter $(: ?$bound)?),*> $returns<$($parameter),*> for F
+        impl<F, R: $crate::callback::Outcome, $($parameter $(: $(?$bound)? $($lifetime)?)?),*> $returns<$($parameter),*> for F
         where
             F: $function($($argument),*) -> R,
         {
             type Outcome = R;
         }
 
-        impl<F, R: Outcome, $($parameter $(: ?$bound)?),*> $alias<$($parameter),*> for F where
+        impl<F, R: $crate::callback::Outcome, $($parameter $(: $(?$bound)? $($lifetime)?)?),*> $alias<$($parameter),*> for F where
             F: $function($($argument),*) -> R + 'static
         {
         }
     };
 }
+
+pub(crate) use closure_alias;
 
 closure_alias! {
     /// Runs once, with an outcome: `FnOnce(&mut S, &H, T)`, where `S` is the user's state and `H`

@@ -16,6 +16,7 @@ mod erased;
 mod slot;
 
 pub(crate) use answer::answer;
+pub(crate) use closures::closure_alias;
 pub use closures::{
     Callback, CallbackReturns, Handler, HandlerReturns, Outcome, RefCallback, RefCallbackReturns,
     RefHandler, RefHandlerReturns, RepeatingTask, RepeatingTaskReturns, Task, TaskReturns,

@@ -183,11 +183,15 @@ impl Driver {
         self.report_later(ConnectionError::AnswerFailed { subject, error });
     }
 
+    /// Has as many tokens as the subject of a reply, so that one permission fits both.
     pub(super) fn new_inbox(&self) -> String {
+        format!("{}.{:08x}", self.new_inbox_for_many(), self.event_loop().random() >> 32)
+    }
+
+    pub(super) fn new_inbox_for_many(&self) -> String {
         let prefix = self.connection.borrow().session.inbox_prefix().to_owned();
-        // as many tokens as the subject of a reply, so that one permission fits both
         let random = || self.event_loop().random();
-        format!("{prefix}.{:016x}{:06x}.{:08x}", random(), random() >> 40, random() >> 32)
+        format!("{prefix}.{:016x}{:06x}", random(), random() >> 40)
     }
 
     pub(super) fn server_info(&self) -> Option<ServerInfo> {

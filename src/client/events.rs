@@ -63,7 +63,8 @@ impl Driver {
         match event {
             Event::Connected => {
                 let info = self.record_connected(now);
-                self.run_hook(state, port, |hooks| &hooks.connect, &info)
+                let last = Notice::Connected(Box::new(info));
+                self.notify(state, port, Observed::Connected, last)
             }
             Event::Reconnected => {
                 let info = self.record_connected(now);

@@ -24,6 +24,8 @@ pub(crate) enum Delivery<'a> {
 pub(crate) enum Observed {
     /// The connection was lost. Whatever the server was about to send is lost with it.
     Disconnected,
+    /// The first connection is established.
+    Connected,
     /// Another connection is established, and subscriptions are restored.
     Reconnected,
     /// A command was refused because the outgoing buffer was full, and it has emptied.
@@ -65,6 +67,7 @@ pub(super) enum Notice {
     Observed(CallbackSlot<OnObserved>, Observed),
     /// For the user.
     Writable,
+    Connected(Box<ServerInfo>),
     Reconnected(Box<ServerInfo>),
     Disconnected(DisconnectReason),
     Closed(DisconnectReason),

@@ -42,6 +42,7 @@ impl Driver {
         match notice {
             Notice::Observed(slot, observed) => slot.run(|callback| callback(state, observed)),
             Notice::Writable => self.run_hook(state, port, |hooks| &hooks.writable, &()),
+            Notice::Connected(info) => self.run_hook(state, port, |hooks| &hooks.connect, &*info),
             Notice::Reconnected(info) => {
                 self.run_hook(state, port, |hooks| &hooks.reconnect, &*info)
             }

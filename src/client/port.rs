@@ -9,7 +9,7 @@ use super::hooks::{OnDelivery, OnFence, OnObserved, OnReply, Reply};
 use crate::callback::{Ran, State};
 use crate::error::Result;
 use crate::event_loop::{Shared, TimerId, TimerTask};
-use evnats_protocol::{CommandError, OutgoingMessage, ServerInfo, SubscriptionId};
+use evnats_protocol::{CommandError, OutgoingMessage, Phase, ServerInfo, SubscriptionId};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -112,6 +112,25 @@ impl Port {
         let _ = self.driver.unsubscribe(id);
     }
 
+    /// Ends a subscription after everything that the server has sent for it. If that cannot be asked
+    /// for, it is ended at once.
+    pub(crate) fn drain_subscription(&self, id: SubscriptionId) {
+        let timeout = self.driver.request_timeout;
+        let on_fence: OnFence = Box::new(move |_, port, drained| {
+            if drained.is_err() {
+                port.unsubscribe(id);
+            }
+            Ok(())
+        });
+        self.driver.command(|session| session.drain_subscription(id, timeout, on_fence));
+    }
+
+    /// Whether there is a connection.
+    pub(crate) fn is_connected(&self) -> bool {
+        let phase = self.driver.connection.borrow().session.phase();
+        matches!(phase, Phase::Ready | Phase::Draining)
+    }
+
     /// Has a callback run when the connection is lost and when it is made again, and when there is
     /// room again after a refusal, until [`stop_observing`](Self::stop_observing) or the client's end.
     pub(crate) fn observe(&self, callback: OnObserved) -> ObserverId {
@@ -169,6 +188,12 @@ impl Port {
     /// A subject that nobody else uses, outside the inbox of requests.
     pub(crate) fn new_inbox(&self) -> String {
         self.driver.new_inbox()
+    }
+
+    /// As [`new_inbox`](Self::new_inbox), for replies of many kinds: what one of them is about is one
+    /// token more.
+    pub(crate) fn new_inbox_for_many(&self) -> String {
+        self.driver.new_inbox_for_many()
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {

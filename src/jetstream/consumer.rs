@@ -4,6 +4,7 @@
 //! all else is done by the calls of [`JetStream`](super::JetStream).
 
 use super::api::Api;
+use super::consume::Pins;
 use super::error::Error;
 use super::manage::{ConsumerConfig, ConsumerInfo, ConsumerPause, ConsumerReset, OnConsumer};
 use super::seen::{Seen, Told};
@@ -20,6 +21,7 @@ use std::time::SystemTime;
 pub struct Consumer<S: 'static = ()> {
     stream: Stream<S>,
     seen: Rc<Seen<ConsumerInfo>>,
+    pins: Rc<Pins>,
 }
 
 /// A call that takes a consumer's configuration.
@@ -95,7 +97,7 @@ impl<S: 'static> Stream<S> {
     }
 
     fn handle_of(&self, name: &str, info: Option<ConsumerInfo>) -> Consumer<S> {
-        Consumer { stream: self.clone(), seen: Seen::new(name, info) }
+        Consumer { stream: self.clone(), seen: Seen::new(name, info), pins: Rc::default() }
     }
 }
 
@@ -258,7 +260,11 @@ impl<S: 'static> Consumer<S> {
         self.api().evacuate_consumer_peer(self.stream.name(), self.name(), peer, answer);
     }
 
-    fn api(&self) -> &Api {
+    pub(super) fn pins(&self) -> &Rc<Pins> {
+        &self.pins
+    }
+
+    pub(super) fn api(&self) -> &Api {
         self.stream.api()
     }
 
@@ -277,7 +283,7 @@ timers_on!(Consumer, |consumer| consumer.client().port().event_loop());
 
 impl<S> Clone for Consumer<S> {
     fn clone(&self) -> Self {
-        Self { stream: self.stream.clone(), seen: self.seen.clone() }
+        Self { stream: self.stream.clone(), seen: self.seen.clone(), pins: self.pins.clone() }
     }
 }
 

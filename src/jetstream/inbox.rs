@@ -76,6 +76,13 @@ impl Inbox {
         self.port.turn_time().saturating_duration_since(self.heard.get())
     }
 
+    /// Listens until everything has come that the server has sent. Nothing is heard of the end.
+    pub(super) fn drain(&self) {
+        if let Some(subscription) = self.subscription.take() {
+            self.port.drain_subscription(subscription);
+        }
+    }
+
     /// Ends the subscription, the observation and the timer: no callback runs any more.
     pub(super) fn close(&self) {
         self.stop_listening();

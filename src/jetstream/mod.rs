@@ -118,8 +118,10 @@ pub use api_error::{ApiError, ErrorCode};
 pub use backup::{Restore, Restoring, SnapshotChunk, SnapshotOptions, StreamBackup};
 pub use batch_error::BatchError;
 pub use consume::{
-    Acker, ConsumeEnd, ConsumeEvent, ConsumeOptions, ConsumerError, Delivery, DeliveryInfo,
-    FetchEnd, FetchError, FetchOptions, PullOptionError, RequestLimit, Silence, SilenceCause,
+    Acker, ConsumeEnd, ConsumeEvent, ConsumeOptions, ConsumerError, Consumption, Delivery,
+    DeliveryCallback, DeliveryCallbackReturns, DeliveryHandler, DeliveryHandlerReturns,
+    DeliveryInfo, FetchEnd, FetchError, FetchOptions, Messages, NextError, PullOptionError,
+    RequestLimit, Silence, SilenceCause,
 };
 pub use consumer::Consumer;
 pub use error::{Error, OrderedError, Stall};

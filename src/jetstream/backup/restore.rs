@@ -195,7 +195,10 @@ impl Shared {
         let observer = self.api.port().observe(Box::new(move |state, observed| match observed {
             Observed::Ended => restore.clone().end(state, Err(Error::Closed)),
             // what was on its way has an answer of its own
-            Observed::Disconnected | Observed::Reconnected | Observed::Writable => Ok(()),
+            Observed::Connected
+            | Observed::Disconnected
+            | Observed::Reconnected
+            | Observed::Writable => Ok(()),
         }));
         self.observer.set(Some(observer));
     }

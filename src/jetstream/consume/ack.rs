@@ -62,6 +62,12 @@ fn understands_reasons(port: &Port) -> bool {
     version.is_some_and(|version| version >= FIRST_WITH_REASON)
 }
 
+/// Whether a consumer has delivered the message.
+#[inline]
+pub(super) fn is_delivery(message: &Message) -> bool {
+    message.reply_bytes().is_some_and(|reply| reply.starts_with(ACK_PREFIX))
+}
+
 /// The subject to answer a delivery to, if it is one.
 pub(super) fn subject(message: &Message) -> Option<&str> {
     let reply = message.reply_bytes().filter(|reply| reply.starts_with(ACK_PREFIX))?;

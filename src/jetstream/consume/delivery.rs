@@ -15,19 +15,33 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
+
+/// The server is not told more often that a message is being worked on.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
 
 /// A delivery, with the state's type erased.
 pub(super) struct Delivered<'a> {
     message: &'a Message,
     port: &'a Port,
+    /// How often the server is told that the message is being worked on, when the callback is over.
+    in_progress_every: Option<Duration>,
     is_open: Cell<bool>,
 }
 
 impl<'a> Delivered<'a> {
-    pub(super) fn new(message: &'a Message, port: &'a Port) -> Self {
-        Self { message, port, is_open: Cell::new(true) }
+    #[inline]
+    pub(super) fn new(
+        message: &'a Message,
+        port: &'a Port,
+        in_progress_every: Option<Duration>,
+    ) -> Self {
+        Self { message, port, in_progress_every, is_open: Cell::new(true) }
+    }
+
+    pub(super) fn message(&self) -> &'a Message {
+        self.message
     }
 
     /// Whether nobody has answered it, nor taken the right to.
@@ -91,15 +105,25 @@ impl<'a, S: 'static> Delivery<'a, S> {
         self.delivered.answer(ack)
     }
 
+    /// Takes the right to answer, for somebody who knows how.
+    pub(super) fn take_subject(&self) -> Result<Box<str>, Error> {
+        let subject = self.delivered.subject()?.into();
+        self.delivered.is_open.set(false);
+        Ok(subject)
+    }
+
     /// Takes the right to answer out of it, for work that goes on after the callback.
     ///
     /// # Errors
     /// [`Error::AlreadyAnswered`], [`Error::NotAckable`].
     pub fn to_acker(&self) -> Result<Acker<S>, Error> {
-        let subject = self.delivered.subject()?.into();
-        self.delivered.is_open.set(false);
+        let subject = self.take_subject()?;
         let client = Client::new(self.delivered.port.clone());
-        Ok(Acker(Rc::new(Owned { subject, client, is_open: Cell::new(true) })))
+        let acker = Acker(Rc::new(Owned { subject, client, is_open: Cell::new(true) }));
+        if let Some(period) = self.delivered.in_progress_every {
+            acker.in_progress_every(period);
+        }
+        Ok(acker)
     }
 }
 
@@ -165,6 +189,21 @@ impl<S: 'static> Acker<S> {
         ack::request(port, &self.0.subject, on_reply);
     }
 
+    /// Tells the server again and again that the message is being worked on, until it is answered or
+    /// nobody is left who could: for work that may take longer than the consumer gives for it
+    /// (`ack_wait`), of which half is a good period.
+    pub fn in_progress_every(&self, period: Duration) {
+        Owned::stay_in_progress(Rc::downgrade(&self.0), self.0.client.port(), period);
+    }
+
+    /// Takes the right to answer, for somebody who knows how.
+    pub(super) fn take_subject(&self) -> Result<Box<str>, Error> {
+        match self.0.is_open.replace(false) {
+            true => Ok(self.0.subject.clone()),
+            false => Err(Error::AlreadyAnswered),
+        }
+    }
+
     fn answer(&self, ack: Ack<'_>) -> Result<(), Error> {
         if self.is_answered() {
             return Err(Error::AlreadyAnswered);
@@ -172,6 +211,20 @@ impl<S: 'static> Acker<S> {
         ack::send(self.0.client.port(), &self.0.subject, ack)?;
         self.0.is_open.set(!ack.is_final());
         Ok(())
+    }
+}
+
+impl<S: 'static> Owned<S> {
+    fn stay_in_progress(owned: Weak<Self>, port: &Port, period: Duration) {
+        let tell = move |_: &mut State| {
+            if let Some(acker) = owned.upgrade().map(Acker).filter(|acker| !acker.is_answered()) {
+                // if there is no room for it, there will be for the next one
+                let _ = acker.in_progress();
+                Self::stay_in_progress(owned, acker.0.client.port(), period);
+            }
+            Ok(())
+        };
+        port.set_timer(period.max(SHORTEST_PERIOD), Box::new(tell));
     }
 }
 

@@ -57,7 +57,10 @@ pub(super) enum Told<'a> {
 /// that the program has not taken.
 pub(super) trait Machine: 'static {
     /// How it ends.
-    type End: 'static;
+    type End: Clone + 'static;
+
+    /// The error that it has ended with, if it has.
+    fn failure(end: &Self::End) -> Option<&Error>;
 
     /// The next thing to do. While the connection is lost, there is nothing to send.
     fn poll_action(&mut self) -> Option<Action<Self::End>>;

@@ -2,21 +2,35 @@
 //! that carry them out.
 
 mod ack;
+mod closures;
 mod consumer_error;
+mod consumption;
 mod delivery;
 mod delivery_info;
+mod driver;
+mod fetching;
 mod machine;
+mod messages;
+mod next_error;
 mod ordered;
 mod outcome;
+mod pins;
 mod pull;
 mod reader;
 mod status;
 
+pub use closures::{
+    DeliveryCallback, DeliveryCallbackReturns, DeliveryHandler, DeliveryHandlerReturns,
+};
 pub use consumer_error::ConsumerError;
+pub use consumption::Consumption;
 pub use delivery::{Acker, Delivery};
 pub use delivery_info::DeliveryInfo;
+pub use messages::Messages;
+pub use next_error::NextError;
 pub(crate) use ordered::OrderedConfig;
 pub use outcome::{ConsumeEnd, ConsumeEvent};
+pub(super) use pins::Pins;
 pub use pull::{
     ConsumeOptions, FetchEnd, FetchError, FetchOptions, PullOptionError, Silence, SilenceCause,
 };

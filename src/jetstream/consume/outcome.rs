@@ -3,6 +3,7 @@
 use super::pull::Silence;
 use super::status::RequestLimit;
 use crate::jetstream::error::Error;
+use std::fmt;
 
 /// What a program may want to know of a consumption, which goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,24 @@ pub enum ConsumeEvent {
     },
 }
 
+impl fmt::Display for ConsumeEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent(silence) => {
+                write!(f, "nothing has come for {:?}: {}", silence.lasted, silence.cause)
+            }
+            Self::Limited(limit) => write!(f, "less is asked for from now on: {limit}"),
+            Self::MaxWaiting => f.write_str("as many requests wait as max_waiting permits"),
+            Self::MessageTooLarge { max_bytes } => {
+                write!(f, "the next message is larger than max_bytes of {max_bytes}")
+            }
+            Self::Pinned { id } => write!(f, "this client is pinned, as {id}"),
+            Self::Unpinned => f.write_str("this client is not pinned any more"),
+            Self::Unknown { code, text } => write!(f, "the server says {code} {text:?}"),
+        }
+    }
+}
+
 /// Why a consumption has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,4 +69,15 @@ pub enum ConsumeEnd {
     Complete,
     /// It has failed: asking again cannot help, or there is nobody to ask.
     Failed(Error),
+}
+
+impl ConsumeEnd {
+    /// The error that it has ended with, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Error> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Stopped | Self::Drained | Self::Complete => None,
+        }
+    }
 }

@@ -12,6 +12,10 @@ use std::time::Instant;
 impl Machine for Pull {
     type End = ConsumeEnd;
 
+    fn failure(end: &ConsumeEnd) -> Option<&Error> {
+        end.failure()
+    }
+
     #[inline]
     fn poll_action(&mut self) -> Option<Action<ConsumeEnd>> {
         self.poll_action()
@@ -84,6 +88,10 @@ impl Machine for Pull {
 /// One request: nothing is asked for again, so there is nothing to pause.
 impl Machine for Fetch {
     type End = Result<FetchEnd, Error>;
+
+    fn failure(end: &Self::End) -> Option<&Error> {
+        end.as_ref().err()
+    }
 
     fn poll_action(&mut self) -> Option<Action<Self::End>> {
         let request = self.poll_request().map(|request| Action::Pull { number: 1, request });

@@ -108,7 +108,9 @@ impl FetchOptions {
     }
 
     /// Returns the level that the options need, or what is wrong with them.
-    pub(super) fn check(&self) -> Result<Option<Requirement>, PullOptionError> {
+    pub(in crate::jetstream::consume) fn check(
+        &self,
+    ) -> Result<Option<Requirement>, PullOptionError> {
         check_not_zero("max_messages", self.max_messages)?;
         check_not_zero("max_bytes", self.max_bytes)?;
         if self.expires.is_some_and(|expires| expires.is_zero()) {

@@ -55,6 +55,16 @@ pub struct ConsumeOptions {
     pub min_ack_pending: Option<u64>,
     /// Whether missing reports of the server are told. Default: yes.
     pub report_silence: bool,
+    /// Acknowledges each message when its callback returns without an error, unless the callback has
+    /// answered it or taken the right to. After an error or a panic it is not acknowledged. Default: no.
+    pub auto_ack: bool,
+    /// With [`auto_ack`](Self::auto_ack): a message whose callback returns an error or panics is
+    /// delivered again as soon as can be, and not when the consumer's `ack_wait` is over. Default: no.
+    pub nak_on_error: bool,
+    /// How often the server is told that a message is being worked on that the callback has taken an
+    /// [`Acker`](crate::jetstream::Acker) of, until it is answered: half of the consumer's `ack_wait` is
+    /// a good period. Default: never.
+    pub in_progress_every: Option<Duration>,
 }
 
 impl ConsumeOptions {
@@ -79,7 +89,9 @@ impl ConsumeOptions {
     }
 
     /// Returns the level that the options need, or what is wrong with them.
-    pub(super) fn check(&self) -> Result<Option<Requirement>, PullOptionError> {
+    pub(in crate::jetstream::consume) fn check(
+        &self,
+    ) -> Result<Option<Requirement>, PullOptionError> {
         check_not_zero("max_messages", self.max_messages)?;
         check_not_zero("max_bytes", self.max_bytes)?;
         check_not_zero("stop_after", self.stop_after)?;
@@ -129,6 +141,9 @@ impl Default for ConsumeOptions {
             min_pending: None,
             min_ack_pending: None,
             report_silence: true,
+            auto_ack: false,
+            nak_on_error: false,
+            in_progress_every: None,
         }
     }
 }
@@ -146,6 +161,9 @@ setters!(ConsumeOptions {
     some min_pending: u64,
     some min_ack_pending: u64,
     value report_silence: bool,
+    value auto_ack: bool,
+    value nak_on_error: bool,
+    some in_progress_every: Duration,
 });
 
 pub(super) fn check_not_zero(

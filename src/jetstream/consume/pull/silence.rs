@@ -2,6 +2,7 @@
 
 use crate::jetstream::error::Error;
 use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo};
+use std::fmt;
 use std::time::Duration;
 
 /// Nothing has come of what was asked for, not even a report that there is nothing. The consumption
@@ -40,6 +41,27 @@ pub enum SilenceCause {
     Unknown,
     /// The consumer's information could not be had.
     InfoFailed(Error),
+}
+
+impl fmt::Display for SilenceCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Paused(Some(remaining)) => write!(f, "the consumer is paused for {remaining:?}"),
+            Self::Paused(None) => f.write_str("the consumer is paused"),
+            Self::NoLeader => f.write_str("the consumer has no leader at the moment"),
+            Self::MaxAckPending(max) => {
+                write!(f, "max_ack_pending of {max} messages wait for an acknowledgement")
+            }
+            Self::PinnedElsewhere(id) => write!(f, "another client is pinned, as {id}"),
+            Self::MaxWaiting(max) => write!(f, "max_waiting of {max} requests wait already"),
+            Self::RequestsLost => f.write_str("the server knows no request"),
+            Self::NothingPending => {
+                f.write_str("there is no message, and the server's reports are lost")
+            }
+            Self::Unknown => f.write_str("the server says nothing that would explain it"),
+            Self::InfoFailed(error) => write!(f, "the consumer's state is unknown: {error}"),
+        }
+    }
 }
 
 impl SilenceCause {

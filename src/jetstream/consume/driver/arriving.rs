@@ -1,0 +1,138 @@
+//! What a read hears: messages and statuses, what becomes of the connection, and the time.
+
+use super::shared::{Driver, Phase};
+use crate::callback::{Ran, State};
+use crate::client::Observed;
+use crate::jetstream::consume::ack;
+use crate::jetstream::consume::machine::{Machine, Verdict};
+use crate::jetstream::error::Error;
+use evnats_protocol::Message;
+use std::rc::Rc;
+use std::time::Duration;
+
+impl<M: Machine> Driver<M> {
+    pub(super) fn listen(self: &Rc<Self>) -> Result<(), Error> {
+        let driver = self.clone();
+        let subject = format!("{}.*", self.inbox_subject);
+        let listening = self.inbox.listen(&subject, move |state, heard| match heard {
+            Ok(message) => driver.receive(state, message),
+            Err(error) => {
+                driver.give_up(error);
+                driver.go_on(state)
+            }
+        });
+        Ok(listening.map_err(evnats_protocol::RequestError::Command)?)
+    }
+
+    pub(super) fn observe(self: &Rc<Self>) {
+        let observed_by = WhileObserved(self.clone());
+        self.inbox.observe(move |state, observed| {
+            let driver = &observed_by.0;
+            match observed {
+                Observed::Writable => driver.send_again(),
+                Observed::Disconnected => {
+                    driver.held.borrow_mut().unsent.clear();
+                    driver.machine.borrow_mut().handle_disconnected(driver.port().turn_time());
+                }
+                Observed::Connected | Observed::Reconnected => {
+                    driver.held.borrow_mut().unsent.clear();
+                    driver.machine.borrow_mut().handle_reconnected(driver.port().turn_time());
+                }
+                Observed::Ended => driver.give_up(Error::Closed),
+            }
+            driver.act();
+            driver.go_on(state)
+        });
+    }
+
+    /// A message of a consumer can be answered, and a status cannot.
+    #[inline]
+    fn receive(self: &Rc<Self>, state: &mut State, message: &Message) -> Ran {
+        if ack::is_delivery(message) {
+            return self.receive_delivery(state, message);
+        }
+        if message.control_status().is_none() {
+            log::debug!("{}: not a consumer's: {}", self.inbox_subject, message.subject());
+            return Ok(());
+        }
+        let number = self.number_of(message);
+        self.machine.borrow_mut().handle_status(number, message, self.port().turn_time());
+        self.act();
+        self.go_on(state)
+    }
+
+    #[inline]
+    fn receive_delivery(self: &Rc<Self>, state: &mut State, message: &Message) -> Ran {
+        let verdict = self.machine.borrow_mut().handle_message(message, self.port().turn_time());
+        match verdict {
+            Verdict::Deliver if self.takes_at_once() => {
+                let ran = self.hand_over(state, message);
+                if ran.is_ok() && self.has_something() { self.go_on(state) } else { ran }
+            }
+            Verdict::Deliver => {
+                self.held.borrow_mut().untaken.push_back(message.clone());
+                self.act();
+                self.go_on(state)
+            }
+            Verdict::HandBack => {
+                self.hand_back(message);
+                Ok(())
+            }
+            Verdict::Skip => {
+                self.act();
+                self.go_on(state)
+            }
+        }
+    }
+
+    /// The number of the request that a status is about: the last part of its subject.
+    fn number_of(&self, message: &Message) -> u64 {
+        let number = message.subject_bytes().strip_prefix(self.inbox_subject.as_bytes());
+        let number = number.and_then(|rest| std::str::from_utf8(rest.get(1..)?).ok());
+        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    /// Has the timer fire no later than the machine's deadline. Most messages move the deadline
+    /// further away: then the timer stays, and asks again when it fires.
+    pub(super) fn arm_timer(self: &Rc<Self>) {
+        let deadline = self.machine.borrow().next_deadline();
+        let Some(deadline) = deadline.filter(|_| self.phase.get() != Phase::Checking) else {
+            return;
+        };
+        if self.armed.get().is_some_and(|armed| armed <= deadline) {
+            return;
+        }
+        self.armed.set(Some(deadline));
+        let driver = self.clone();
+        let delay = deadline.saturating_duration_since(self.port().now());
+        self.inbox.look_after(delay, move |state| driver.look(state));
+    }
+
+    fn look(self: &Rc<Self>, state: &mut State) -> Ran {
+        let now = self.port().turn_time();
+        self.armed.set(None);
+        let is_due = self.machine.borrow().next_deadline().is_some_and(|due| due <= now);
+        if is_due && !self.looks_again.replace(true) {
+            // a program that was busy has heard nothing: what has come meanwhile is heard first
+            self.armed.set(Some(now));
+            let driver = self.clone();
+            self.inbox.look_after(Duration::ZERO, move |state| driver.look(state));
+            return Ok(());
+        }
+        self.looks_again.set(false);
+        self.machine.borrow_mut().handle_timeout(now);
+        self.act();
+        self.go_on(state)
+    }
+}
+
+/// The observer of a read, without which it would never hear of the end.
+struct WhileObserved<M: Machine>(Rc<Driver<M>>);
+
+impl<M: Machine> Drop for WhileObserved<M> {
+    fn drop(&mut self) {
+        if self.0.phase.get() != Phase::Ended {
+            self.0.abandon();
+        }
+    }
+}
