@@ -1,7 +1,7 @@
 //! Why there is no next message.
 
 use super::pull::Silence;
-use crate::error::{LayerError, sealed};
+use crate::error::{self, LayerError, sealed};
 use crate::jetstream::error::Error;
 use evnats_protocol::RequestError;
 use std::error::Error as StdError;
@@ -21,6 +21,12 @@ pub enum NextError {
     /// The consumption has failed.
     #[error(transparent)]
     Failed(#[from] Error),
+}
+
+impl From<NextError> for error::Error {
+    fn from(error: NextError) -> Self {
+        Self::Layer(Box::new(error))
+    }
 }
 
 impl sealed::Sealed for NextError {}

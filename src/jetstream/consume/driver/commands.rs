@@ -38,9 +38,10 @@ pub(in crate::jetstream::consume) type OnControlEnd =
 impl<M: Machine<End = ConsumeEnd>> Control for Driver<M> {
     fn stop(self: Rc<Self>) {
         let untaken = std::mem::take(&mut self.held.borrow_mut().untaken);
-        untaken.iter().for_each(|message| self.hand_back(message));
         self.machine.borrow_mut().stop(self.port().now());
         self.act();
+        // only now, as the server would deliver it to a request that waits
+        untaken.iter().for_each(|message| self.hand_back(message));
         self.go_on_soon();
     }
 

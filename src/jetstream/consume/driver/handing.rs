@@ -210,10 +210,10 @@ impl<M: Machine> Driver<M> {
         if delivered.is_open() {
             self.answer_for_program(message, is_well);
         }
-        self.machine.borrow_mut().release(counted(message), self.port().turn_time());
         if let Program::Asked(_) = self.program {
             self.follow_demand();
         }
+        self.machine.borrow_mut().release(counted(message), self.port().turn_time());
         self.act_on_message();
     }
 
