@@ -12,8 +12,8 @@
 mod raw;
 
 use evnats::jetstream::{
-    FastIngest, IngestOptions, JetStream, PublishOptions, PublishWindow, Storage, StreamConfig,
-    WindowOptions,
+    AckPolicy, ConsumeOptions, Consumer, ConsumerConfig, FastIngest, FetchOptions, IngestOptions,
+    JetStream, PublishOptions, PublishWindow, Storage, StreamConfig, WindowOptions,
 };
 use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, CommandError, Error, EventLoop, Options};
@@ -100,6 +100,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 false => in_turn(&nats, get),
             }
         }
+        "consume-ack" => with_consumer(&nats, AckPolicy::Explicit, consume),
+        "consume-none" => with_consumer(&nats, AckPolicy::None, consume),
+        "fetch" => with_consumer(&nats, AckPolicy::Explicit, fetch),
         _ => std::process::exit(3),
     }
     event_loop.run(&mut bench)?;
@@ -132,11 +135,8 @@ fn run_raw(workload: &str, mut bench: Bench, url: &str) -> Result<(), Box<dyn st
 fn publish(nats: &Client<Bench>) {
     let publish_more = |bench: &mut Bench, nats: &Client<Bench>| {
         if send_all(bench, nats, "bench.pub") {
-            nats.flush(|bench: &mut Bench, nats, flushed| {
-                flushed.expect("the flush");
-                bench.done = bench.count;
-                bench.finish(nats);
-            });
+            bench.done = bench.count;
+            bench.finish_flushed(nats);
         }
     };
     nats.on_connect(move |bench, nats, _| {
@@ -319,6 +319,59 @@ fn ingest(nats: &Client<Bench>, ingest: &FastIngest<Bench>) {
     with_stream(nats, config, move |bench| add_more(bench, &ingest));
 }
 
+/// Creates a consumer of the stream `BCON`, and begins.
+fn with_consumer(
+    nats: &Client<Bench>,
+    ack_policy: AckPolicy,
+    begin: fn(&mut Bench, &Consumer<Bench>),
+) {
+    let config = ConsumerConfig::new("ours").ack_policy(ack_policy).max_ack_pending(-1);
+    nats.jetstream().stream("BCON").create_consumer(&config, move |bench: &mut Bench, _, made| {
+        let consumer = made.expect("a consumer");
+        bench.start = Some(Usage::now());
+        begin(bench, &consumer);
+    });
+}
+
+/// Consumes messages, and acknowledges them if the consumer wants that.
+fn consume(bench: &mut Bench, consumer: &Consumer<Bench>) {
+    let options = match bench.window {
+        0 => ConsumeOptions::new(),
+        window => ConsumeOptions::new().max_messages(window),
+    };
+    let has_answers = bench.workload == "consume-ack";
+    consumer.consume(options, move |bench: &mut Bench, messages, message| {
+        if has_answers {
+            message.ack()?;
+        }
+        bench.done += 1;
+        if bench.done == bench.count {
+            messages.stop();
+            bench.finish_flushed(&messages.client());
+        }
+        Ok(())
+    });
+}
+
+/// Fetches messages, WINDOW at once.
+fn fetch(bench: &mut Bench, consumer: &Consumer<Bench>) {
+    let batch = if bench.window == 0 { 500 } else { bench.window };
+    consumer.fetch(
+        FetchOptions::messages(batch.min(bench.count - bench.done)),
+        |bench: &mut Bench, _, message| {
+            bench.done += 1;
+            Ok(message.ack()?)
+        },
+        |bench, consumer, end| {
+            end.expect("messages");
+            match bench.done == bench.count {
+                true => bench.finish_flushed(consumer.client()),
+                false => fetch(bench, consumer),
+            }
+        },
+    );
+}
+
 fn put(bench: &mut Bench, kv: &KeyValue<Bench>) {
     let key = &bench.keys[bench.sent as usize % bench.keys.len()];
     bench.sent += 1;
@@ -364,6 +417,14 @@ impl Bench {
     fn finish(&mut self, nats: &Client<Bench>) {
         self.print();
         nats.close();
+    }
+
+    /// Finishes when the server has read everything.
+    fn finish_flushed(&mut self, nats: &Client<Bench>) {
+        nats.flush(|bench: &mut Bench, nats, flushed| {
+            flushed.expect("the flush");
+            bench.finish(nats);
+        });
     }
 
     fn print(&mut self) {

@@ -69,8 +69,8 @@ pub struct Decoder<Op = ServerOp> {
     wanted: usize,
     /// The largest message that is read the fast way, or 0 if the limits leave no room for that.
     max_fast: usize,
-    /// Where in the buffer the last line is that was read the fast way, up to its sizes, until more is
-    /// read.
+    /// Where in the buffer the last line is that was read the fast way, as far as it is the same for
+    /// every message on its subject and for its subscription, until more is read.
     last: Range<usize>,
     state: State,
     limits: Limits,
@@ -253,7 +253,7 @@ impl<Op: Operation> Decoder<Op> {
     fn take_whole(&mut self, line: &Line, place: &mut Message) {
         let (memory, start) = self.buffer.memory();
         place.place((memory, start), &line.head, line.len);
-        self.last = start..start + line.sizes_at;
+        self.last = start..start + line.route_end;
         self.buffer.consume(line.len + line.head.total_len + TRAILER.len());
     }
 
@@ -268,12 +268,12 @@ impl<Op: Operation> Decoder<Op> {
         let Some(beginning) = memory.get(last..end) else { return false };
         if !beginning.is_empty()
             && place.is_at((memory, last), sid)
-            && let Some((line_len, header_len, total_len)) = repeated_line(window, beginning)
-            && self.is_whole(line_len, total_len)
+            && let Some(head) = repeated_line(window, beginning, place.has_reply())
+            && self.is_whole(head.line_len, head.total_len)
         {
-            place.place_again(start, line_len, header_len, total_len);
+            place.place_again(start, &head);
             self.last = start..start + (end - last);
-            self.buffer.consume(line_len + total_len + TRAILER.len());
+            self.buffer.consume(head.line_len + head.total_len + TRAILER.len());
             return true;
         }
         false

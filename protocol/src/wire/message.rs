@@ -109,18 +109,27 @@ impl Message {
         self.sid = head.sid;
         self.subject = span(head.subject);
         self.reply = head.reply.map_or(Span::default(), span);
-        self.place_again(start, line_len, head.header_len, head.total_len);
+        self.place_parts(start, line_len, head.header_len, head.total_len);
     }
 
-    /// Makes this the message that differs from the last one here in where it is and in its sizes.
+    /// Makes this the message that is for the same subscription and on the same subject as the last one
+    /// here.
     #[inline(always)]
-    pub(crate) fn place_again(
-        &mut self,
-        start: usize,
-        line_len: usize,
-        header_len: usize,
-        total_len: usize,
-    ) {
+    pub(crate) fn place_again(&mut self, start: usize, head: &RepeatedHead) {
+        if let Some((start, end)) = head.reply {
+            self.reply = Span { start, end };
+        }
+        self.place_parts(start, head.line_len, head.header_len, head.total_len);
+    }
+
+    /// Whether there is a reply subject.
+    #[inline(always)]
+    pub(crate) fn has_reply(&self) -> bool {
+        self.reply.start < self.reply.end
+    }
+
+    #[inline(always)]
+    fn place_parts(&mut self, start: usize, line_len: usize, header_len: usize, total_len: usize) {
         self.start = start;
         self.payload = (line_len + header_len) as u32;
         self.headers = Span { start: line_len as u32, end: self.payload };
@@ -292,6 +301,17 @@ impl fmt::Debug for Message {
 pub(crate) struct MessageHead {
     pub(crate) sid: u64,
     pub(crate) subject: (u32, u32),
+    pub(crate) reply: Option<(u32, u32)>,
+    pub(crate) header_len: usize,
+    pub(crate) total_len: usize,
+}
+
+/// What the control line of a message has that is for the same subscription and on the same subject as
+/// the one before it, and has a reply subject if that has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RepeatedHead {
+    /// With its end.
+    pub(crate) line_len: usize,
     pub(crate) reply: Option<(u32, u32)>,
     pub(crate) header_len: usize,
     pub(crate) total_len: usize,

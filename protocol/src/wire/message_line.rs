@@ -9,11 +9,11 @@
 //! It may assume nothing about the window: the bytes behind what has arrived can be anything. The
 //! caller has to see that the line ends within what has arrived.
 
-use super::message::MessageHead;
+use super::message::{MessageHead, RepeatedHead};
 use super::words::{Chunk, less_than};
 
 /// The longest line that is read the fast way, its end included.
-pub(super) const LINE: usize = 128;
+pub(super) const LINE: usize = 256;
 /// So that a word can be read at every position of the line.
 pub(super) const WINDOW: usize = LINE + size_of::<Chunk>();
 
@@ -23,8 +23,8 @@ pub(super) struct Line {
     pub(super) head: MessageHead,
     /// With its end.
     pub(super) len: usize,
-    /// Where the sizes begin.
-    pub(super) sizes_at: usize,
+    /// Where what follows the sid begins: the reply subject, or else the sizes.
+    pub(super) route_end: usize,
 }
 
 /// `MSG <subject> <sid> [reply] <#total>` or `HMSG <subject> <sid> [reply] <#headers> <#total>`.
@@ -35,34 +35,36 @@ pub(super) fn message_line(window: &[u8; WINDOW]) -> Option<Line> {
     let subject = line.argument()?;
     let sid = line.number()?;
     line.blank()?;
-    let mut sizes_at = line.at;
+    let route_end = line.at;
     let (reply, (header_len, total_len)) = match line.sizes(has_headers) {
         Some(sizes) => (None, sizes),
         None => {
-            line.at = sizes_at;
-            let reply = line.argument()?;
-            sizes_at = line.at;
-            (Some(reply), line.sizes(has_headers)?)
+            line.at = route_end;
+            (Some(line.argument()?), line.sizes(has_headers)?)
         }
     };
     // the cursor only moves forward: if it is in the window now, it always was
     let is_read = line.at <= LINE && header_len <= total_len;
     let head = MessageHead { sid, subject, reply, header_len, total_len };
-    is_read.then_some(Line { head, len: line.at, sizes_at })
+    is_read.then_some(Line { head, len: line.at, route_end })
 }
 
-/// A line that begins like the one before it, with the same subject, sid and reply subject, which are
-/// what most of a line costs. `last` is the beginning of the last one, up to its sizes. Returns the
-/// length of the line, and the sizes.
+/// A line that begins like the one before it, with the same subject and sid, and has a reply subject
+/// or none as that one. `last` is the beginning of the last one, up to its `route_end`.
 #[inline(always)]
-pub(super) fn repeated_line(window: &[u8; WINDOW], last: &[u8]) -> Option<(usize, usize, usize)> {
+pub(super) fn repeated_line(
+    window: &[u8; WINDOW],
+    last: &[u8],
+    has_reply: bool,
+) -> Option<RepeatedHead> {
     if window.get(..last.len())? != last {
         return None;
     }
     let mut cursor = Cursor { window, at: last.len() };
+    let reply = if has_reply { Some(cursor.argument()?) } else { None };
     let (header_len, total_len) = cursor.sizes(window[0] == b'H')?;
     let is_read = cursor.at <= LINE && header_len <= total_len;
-    is_read.then_some((cursor.at, header_len, total_len))
+    is_read.then_some(RepeatedHead { line_len: cursor.at, reply, header_len, total_len })
 }
 
 /// `MSG <start><N bytes> <sid> <#total>`, or the same with headers: the line of a message on a subject
@@ -98,13 +100,13 @@ fn expected_arguments<'w, const N: usize, const AT: usize>(
         return None;
     }
     let subject_end = AT + start.len() + N;
-    let sizes_at = subject_end + 3;
-    let mut line = Cursor { window, at: sizes_at };
+    let route_end = subject_end + 3;
+    let mut line = Cursor { window, at: route_end };
     let (header_len, total_len) = line.sizes(AT == 1)?;
     let subject = ((AT + VERB) as u32, subject_end as u32);
     let head = MessageHead { sid, subject, reply: None, header_len, total_len };
     let is_read = line.at <= LINE && header_len <= total_len;
-    is_read.then_some((Line { head, len: line.at, sizes_at }, end))
+    is_read.then_some((Line { head, len: line.at, route_end }, end))
 }
 
 const VERB: usize = b"MSG ".len();
@@ -356,6 +358,12 @@ mod tests {
                         format!("MSG {subject} {sid} {second}\r\n"),
                     )
                 ),
+                (subject(), 1..1000_u64, subject(), subject(), 0..200_u64).prop_map(
+                    |(subject, sid, first, second, total)| (
+                        format!("MSG {subject} {sid} {first} {total}\r\n"),
+                        format!("MSG {subject} {sid} {second} {total}\r\n"),
+                    )
+                ),
                 (subject(), 1..1000_u64, 0..200_u64, 200..300_u64).prop_map(
                     |(subject, sid, headers, total)| (
                         format!("HMSG {subject} {sid} reply {headers} {total}\r\n"),
@@ -366,12 +374,14 @@ mod tests {
         ) {
             let Some(line) = message_line(&window(first.as_bytes(), b'7')) else { return Ok(()) };
             let second = second.as_bytes();
-            let beginning = &first.as_bytes()[..line.sizes_at];
-            if let Some((len, header_len, total_len)) = repeated_line(&window(second, b'7'), beginning)
-                && len <= second.len()
+            let beginning = &first.as_bytes()[..line.route_end];
+            let has_reply = line.head.reply.is_some();
+            if let Some(read) = repeated_line(&window(second, b'7'), beginning, has_reply)
+                && read.line_len <= second.len()
             {
-                let head = MessageHead { header_len, total_len, ..line.head };
-                prop_assert_eq!(Some((head, len)), slow(second));
+                let RepeatedHead { line_len, reply, header_len, total_len } = read;
+                let head = MessageHead { reply, header_len, total_len, ..line.head };
+                prop_assert_eq!(Some((head, line_len)), slow(second));
             }
         }
 
