@@ -114,14 +114,26 @@ impl Driver {
     /// command, but at a fraction of the cost. Returns whether it was.
     #[inline(never)]
     pub(super) fn publish_again(&self, subject: &str, payload: &[u8]) -> bool {
+        self.try_command(|session| session.publish_again(subject, payload))
+    }
+
+    /// Answers to the reply subject of a message, if nothing speaks against it. Returns whether it did.
+    #[inline(never)]
+    pub(super) fn answer(&self, message: &Message, payload: &[u8]) -> bool {
+        self.try_command(|session| session.answer(message, payload))
+    }
+
+    /// As [`command`](Self::command), for one that may do nothing. Returns whether it did something.
+    #[inline(always)]
+    fn try_command(&self, command: impl FnOnce(&mut ClientSession) -> bool) -> bool {
         let mut connection = self.connection.borrow_mut();
-        let is_published = connection.session.publish_again(subject, payload);
-        if is_published {
+        let is_done = command(&mut connection.session);
+        if is_done {
             connection.write_if_much();
             drop(connection);
             self.slot.wake();
         }
-        is_published
+        is_done
     }
 
     /// Writes what the stream takes, now.

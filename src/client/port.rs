@@ -9,7 +9,7 @@ use super::hooks::{OnDelivery, OnFence, OnObserved, OnReply, Reply};
 use crate::callback::{Ran, State};
 use crate::error::Result;
 use crate::event_loop::{Shared, TimerId, TimerTask};
-use evnats_protocol::{CommandError, OutgoingMessage, Phase, ServerInfo, SubscriptionId};
+use evnats_protocol::{CommandError, Message, OutgoingMessage, Phase, ServerInfo, SubscriptionId};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,12 @@ impl Port {
     #[inline]
     pub(crate) fn publish_again(&self, subject: &str, payload: &[u8]) -> bool {
         self.driver.publish_again(subject, payload)
+    }
+
+    /// Answers to the reply subject of a message, if nothing speaks against it. Returns whether it did.
+    #[inline]
+    pub(crate) fn answer(&self, message: &Message, payload: &[u8]) -> bool {
+        self.driver.answer(message, payload)
     }
 
     /// Whether there is room for a message of this size. If not, observers will hear of room.

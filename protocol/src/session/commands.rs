@@ -14,10 +14,13 @@ use crate::tables::fences::Purpose;
 use crate::tables::requests::fingerprint;
 use crate::tables::subscriptions::SubscriptionId;
 use crate::wire::encode;
-use crate::wire::headers::HeaderMap;
+use crate::wire::message::Message;
 use crate::wire::payload::Payload;
 use crate::wire::subject;
 use std::time::{Duration, Instant};
+
+/// Verb, blanks and two sizes take at most so many bytes.
+const LINE_WITHOUT_SUBJECTS: usize = 40;
 
 impl<S, R, F> Session<S, R, F> {
     /// Sends a message. Before the handshake it waits in the buffer.
@@ -39,7 +42,7 @@ impl<S, R, F> Session<S, R, F> {
             self.outgoing.keep_message(message.subject, fingerprint(message.subject.as_bytes()));
         }
         let reply = message.reply.map(|reply| (reply.as_bytes(), &b""[..]));
-        let headers = message.headers.unwrap_or(NO_HEADERS);
+        let headers = message.headers.unwrap_or(encode::NO_HEADERS);
         let size = self.outgoing.publish(message.subject, reply, headers, message.payload);
         self.count_sent(size);
         Ok(())
@@ -54,6 +57,23 @@ impl<S, R, F> Session<S, R, F> {
             self.outgoing.is_another(subject, payload.len()) && self.has_usual_size(payload.len());
         if is_usual {
             self.outgoing.publish_again(payload);
+            self.count_sent(payload.len());
+        }
+        is_usual
+    }
+
+    /// As [`publish`](Self::publish), but only for the usual case: an answer to the reply subject of a
+    /// message, as it came, on an open connection with room for it. Returns whether that was the case;
+    /// if not, nothing has happened.
+    #[inline(always)]
+    pub fn answer(&mut self, message: &Message, payload: &[u8]) -> bool {
+        let Some(reply) = message.reply_bytes() else { return false };
+        let is_usual = self.has_usual_size(payload.len())
+            && reply.len() + LINE_WITHOUT_SUBJECTS <= self.config.max_control_line
+            // what was an argument of a line can be one again
+            && (message.is_lent() || subject::is_plain_text(reply));
+        if is_usual {
+            self.outgoing.answer(reply, payload);
             self.count_sent(payload.len());
         }
         is_usual
@@ -110,7 +130,7 @@ impl<S, R, F> Session<S, R, F> {
         if message.is_plain() {
             self.outgoing.keep_request(message.subject, reply, subject);
         }
-        let headers = message.headers.unwrap_or(NO_HEADERS);
+        let headers = message.headers.unwrap_or(encode::NO_HEADERS);
         self.outgoing.publish(message.subject, Some(reply), headers, message.payload)
     }
 
@@ -287,8 +307,8 @@ impl<S, R, F> Session<S, R, F> {
         if size > limit {
             return Err(CommandError::PayloadTooLarge { size, limit });
         }
-        // verb, blanks and two sizes take at most 40 bytes
-        let (line, limit) = (message.subject.len() + reply_len + 40, self.config.max_control_line);
+        let line = message.subject.len() + reply_len + LINE_WITHOUT_SUBJECTS;
+        let limit = self.config.max_control_line;
         if line > limit {
             return Err(CommandError::ControlLineTooLong { size: line, limit });
         }
@@ -333,7 +353,7 @@ impl<S, R, F> Session<S, R, F> {
             subject::check_queue_group(queue).map_err(CommandError::QueueGroup)?;
         }
         let limit = self.config.max_control_line;
-        match subject.len() + queue.map_or(0, str::len) + 40 {
+        match subject.len() + queue.map_or(0, str::len) + LINE_WITHOUT_SUBJECTS {
             size if size > limit => Err(CommandError::ControlLineTooLong { size, limit }),
             _ if self.is_open() => self.check_room(),
             _ => Ok(()),
@@ -451,5 +471,3 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 }
-
-const NO_HEADERS: &HeaderMap = &HeaderMap::new();

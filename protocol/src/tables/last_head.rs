@@ -6,7 +6,6 @@
 //! lives. What a server allows does not: sizes are checked every time, elsewhere.
 
 use crate::wire::encode;
-use crate::wire::headers::HeaderMap;
 
 /// `PUB <subject> [reply] <#total>` with its line end.
 #[derive(Debug, Default)]
@@ -76,13 +75,11 @@ impl LastHead {
     #[inline(never)]
     fn keep(&mut self, subject: &str, reply: Option<(&[u8], &[u8])>) {
         self.line.clear();
-        encode::publish_head(&mut self.line, subject.as_bytes(), reply, NO_HEADERS, 0);
+        encode::publish_head(&mut self.line, subject.as_bytes(), reply, encode::NO_HEADERS, 0);
         self.size_at = self.line.len() - b"0\r\n".len();
         (self.subject_len, self.payload_len) = (subject.len(), 0);
     }
 }
-
-const NO_HEADERS: &HeaderMap = &HeaderMap::new();
 
 #[cfg(test)]
 mod tests {
@@ -106,7 +103,7 @@ mod tests {
             for size in sizes {
                 let mut expected = Vec::new();
                 let reply: Option<(&[u8], &[u8])> = has_reply.then_some((b"_INBOX.x.", &token));
-                encode::publish_head(&mut expected, subject.as_bytes(), reply, NO_HEADERS, size);
+                encode::publish_head(&mut expected, subject.as_bytes(), reply, encode::NO_HEADERS, size);
                 let line = if has_reply { head.line(&token, size) } else { head.line(&[], size) };
                 prop_assert_eq!(line, expected);
             }

@@ -141,6 +141,14 @@ impl Outgoing {
         self.buffer.extend_from_slice(LINE_END);
     }
 
+    /// Appends a message on a subject that nothing is kept of.
+    #[inline(always)]
+    pub(crate) fn answer(&mut self, subject: &[u8], payload: &[u8]) {
+        encode::publish_head(&mut self.buffer, subject, None, encode::NO_HEADERS, payload.len());
+        self.buffer.extend_from_slice(payload);
+        self.buffer.extend_from_slice(LINE_END);
+    }
+
     /// The next messages may have this subject, too. It has been checked.
     pub(crate) fn keep_message(&mut self, subject: &str, fingerprint: u64) {
         self.last_message.keep_if_again(subject, None, fingerprint);

@@ -10,6 +10,8 @@ use super::message::Message;
 use super::op::{ClientOp, ServerOp};
 use serde::Serialize;
 
+pub(crate) const NO_HEADERS: &HeaderMap = &HeaderMap::new();
+
 /// Writes the control line and the headers of a `PUB` or `HPUB`. The payload and its CRLF follow.
 /// `reply` is given in two parts, so that a request need not join its inbox and its token.
 #[inline(always)]

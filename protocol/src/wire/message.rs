@@ -147,6 +147,12 @@ impl Message {
         matches!(&self.memory, Memory::Lent(lent) if Arc::ptr_eq(lent, memory))
     }
 
+    /// Whether it is a view of the read buffer, and so was read from a line.
+    #[inline(always)]
+    pub(crate) fn is_lent(&self) -> bool {
+        matches!(self.memory, Memory::Lent(_))
+    }
+
     /// Empties the place, so that the read buffer is nobody else's and is filled again instead of
     /// being replaced. A driver does so before it reads.
     #[inline]

@@ -201,6 +201,13 @@ fn check(subject: &str, wildcards: Wildcards) -> Result<(), SubjectError> {
     Ok(())
 }
 
+/// As [`check_literal`] of a text, at a glance, for a subject that a peer has named. `false` says
+/// nothing about it.
+#[inline(always)]
+pub(crate) fn is_plain_text(subject: &[u8]) -> bool {
+    subject.is_ascii() && is_plain(subject)
+}
+
 /// Whether a subject is valid and literal at a glance, which every publish takes: it has no blank,
 /// control character or wildcard, also none that would be in order, and no empty token. A subject
 /// of less than eight bytes is not worth a glance.

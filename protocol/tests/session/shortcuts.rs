@@ -1,7 +1,9 @@
 //! The shortcuts for messages on the subject of the last one: nobody can tell that they were taken.
 
 use crate::support::{Driver, INFO, SECOND, config};
-use evnats_protocol::{CommandError, HeaderMap, OutgoingMessage, Payload, Security, Which};
+use evnats_protocol::{
+    CommandError, HeaderMap, Message, OutgoingMessage, Payload, Security, Which,
+};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -16,6 +18,10 @@ enum Step {
         subject: &'static str,
         size: usize,
     },
+    Answer {
+        reply: &'static str,
+        size: usize,
+    },
     /// So many bytes are written.
     Write(usize),
     Reconnect,
@@ -24,6 +30,14 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let subject = prop::sample::select(vec!["a", "a", "a", "a.b", "b", "a b", "*", ""]);
+    let reply = prop::sample::select(vec![
+        "$JS.ACK.a.1.2",
+        "a",
+        "a b",
+        "a.b.c.d.*",
+        "a..b.c.d.e",
+        "a.b.c.ü",
+    ]);
     let size = prop_oneof![0..20_usize, 90..130_usize, Just(70_000)];
     prop_oneof![
         6 => (subject.clone(), size.clone(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
@@ -31,7 +45,8 @@ fn step() -> impl Strategy<Value = Step> {
                 Step::Publish { subject, size, is_owned, has_headers }
             }
         ),
-        4 => (subject, size).prop_map(|(subject, size)| Step::Request { subject, size }),
+        4 => (subject, size.clone()).prop_map(|(subject, size)| Step::Request { subject, size }),
+        4 => (reply, size).prop_map(|(reply, size)| Step::Answer { reply, size }),
         2 => (0..400_usize).prop_map(Step::Write),
         1 => Just(Step::Reconnect),
         1 => Just(Step::Drain),
@@ -67,6 +82,14 @@ fn perform(driver: &mut Driver, step: &Step, takes_shortcuts: bool) -> String {
                 message = message.allow_wildcards();
             }
             driver.session.request(message, SECOND, "request");
+        }
+        Step::Answer { reply, size } => {
+            let (bytes, message) = (vec![b'z'; size], Message::new("s", 1, Some(reply), None, b""));
+            let answered = match takes_shortcuts && driver.session.answer(&message, &bytes) {
+                true => Ok(()),
+                false => driver.session.publish(OutgoingMessage::new(reply, &bytes)),
+            };
+            outcome = format!("{answered:?}");
         }
         Step::Write(count) => {
             let mut leg = driver.session.leg(Which::Current);
@@ -128,4 +151,19 @@ fn the_third_message_on_a_subject_takes_the_shortcut() {
     driver.publish("b", "4");
     assert!(driver.session.publish_again("a", b"5"), "one in between changes nothing");
     assert_eq!(driver.written(), ["PUB a 1", "PUB a 2", "PUB a 33", "PUB b 4", "PUB a 5"]);
+}
+
+/// What was an argument of the server's line can be one of ours.
+#[test]
+fn a_message_in_the_read_buffer_is_answered_as_it_came() {
+    let mut driver = Driver::ready();
+    let mut place = Message::default();
+    let id = driver.session.subscribe("a", None, "sub").expect("a subscription");
+    let now = driver.now;
+    let frame = format!("MSG a {} $JS.ACK.a.b.c 1\r\nx\r\n", id.sid());
+    driver.session.leg(Which::Current).handle_bytes(frame.as_bytes(), now);
+    assert!(driver.session.poll_event(&mut place).is_some());
+    assert!(driver.session.answer(&place, b"-NAK"));
+    assert!(!driver.session.answer(&Message::new("a", 1, None, None, b""), b""), "to nobody");
+    assert_eq!(driver.written().last().map(String::as_str), Some("PUB $JS.ACK.a.b.c -NAK"));
 }

@@ -74,6 +74,12 @@ pub(super) fn subject(message: &Message) -> Option<&str> {
     std::str::from_utf8(reply).ok()
 }
 
+/// Acknowledges a delivery, if nothing speaks against it. Returns whether it did.
+#[inline]
+pub(super) fn acknowledge(port: &Port, delivery: &Message) -> bool {
+    port.answer(delivery, b"")
+}
+
 /// Writes an answer.
 pub(super) fn send(port: &Port, subject: &str, ack: Ack<'_>) -> Result<(), Error> {
     Ok(port.publish(OutgoingMessage::new(subject, ack.payload(port)))?)

@@ -51,6 +51,15 @@ impl<'a> Delivered<'a> {
 
     #[inline]
     pub(super) fn answer(&self, ack: Ack<'_>) -> Result<(), Error> {
+        if ack == Ack::Done && self.is_open() && ack::acknowledge(self.port, self.message) {
+            self.is_open.set(false);
+            return Ok(());
+        }
+        self.answer_slowly(ack)
+    }
+
+    #[inline(never)]
+    fn answer_slowly(&self, ack: Ack<'_>) -> Result<(), Error> {
         ack::send(self.port, self.subject()?, ack)?;
         self.is_open.set(!ack.is_final());
         Ok(())

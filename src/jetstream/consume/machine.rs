@@ -68,6 +68,12 @@ pub(super) trait Machine: 'static {
     /// A message has come that can be answered: it has a reply subject of JetStream's.
     fn handle_message(&mut self, message: &Message, now: Instant) -> Verdict;
 
+    /// As `handle_message` and `release` for a message that the program takes at once, if it is to be
+    /// delivered and nothing follows from it. Returns whether that is so; if not, nothing has happened.
+    fn pass(&mut self, _message: &Message, _now: Instant) -> bool {
+        false
+    }
+
     /// The program has taken a message that was to be delivered, of so many bytes as [`counted`]: its
     /// callback has returned.
     fn release(&mut self, bytes: u64, now: Instant);

@@ -1,5 +1,6 @@
 //! What a read hears: messages and statuses, what becomes of the connection, and the time.
 
+use super::handing::Release;
 use super::shared::{Driver, Phase};
 use crate::callback::{Ran, State};
 use crate::client::Observed;
@@ -63,11 +64,26 @@ impl<M: Machine> Driver<M> {
 
     #[inline]
     fn receive_delivery(self: &Rc<Self>, state: &mut State, message: &Message) -> Ran {
+        let (now, takes_at_once) = (self.port().turn_time(), self.takes_at_once());
+        if takes_at_once && self.machine.borrow_mut().pass(message, now) {
+            let ran = self.hand_over(state, message, Release::Done);
+            return if ran.is_ok() && self.has_something() { self.go_on(state) } else { ran };
+        }
+        self.receive_carefully(state, message, takes_at_once)
+    }
+
+    #[inline(never)]
+    fn receive_carefully(
+        self: &Rc<Self>,
+        state: &mut State,
+        message: &Message,
+        takes_at_once: bool,
+    ) -> Ran {
         let verdict = self.machine.borrow_mut().handle_message(message, self.port().turn_time());
         match verdict {
-            Verdict::Deliver if self.takes_at_once() => {
-                let ran = self.hand_over(state, message);
-                if ran.is_ok() && self.has_something() { self.go_on(state) } else { ran }
+            Verdict::Deliver if takes_at_once => {
+                self.hand_over(state, message, Release::Due)?;
+                self.go_on(state)
             }
             Verdict::Deliver => {
                 self.held.borrow_mut().untaken.push_back(message.clone());

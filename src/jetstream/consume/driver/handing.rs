@@ -54,6 +54,14 @@ pub(in crate::jetstream::consume) struct Answers {
     pub(in crate::jetstream::consume) in_progress_every: Option<Duration>,
 }
 
+/// Whether the machine is to be told that the program has taken a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Release {
+    Due,
+    /// It knows.
+    Done,
+}
+
 impl<M: Machine> Driver<M> {
     /// Whether a message that comes now is for the program at once.
     #[inline]
@@ -120,7 +128,9 @@ impl<M: Machine> Driver<M> {
                     self.log(&event);
                     self.guarded(|| self.on_event.run(|hook| hook(state, self, &event)))?;
                 }
-                Some(Notice::Message(message)) => self.hand_over(state, &message)?,
+                Some(Notice::Message(message)) => {
+                    self.hand_over(state, &message, Release::Due)?;
+                }
                 Some(Notice::TooLate(asker, end)) => {
                     self.guarded(|| asker(state, self, Answer::Ended(&end)))?;
                 }
@@ -167,9 +177,14 @@ impl<M: Machine> Driver<M> {
 
     /// Runs the program's callback for one message.
     #[inline]
-    pub(super) fn hand_over(self: &Rc<Self>, state: &mut State, message: &Message) -> Ran {
+    pub(super) fn hand_over(
+        self: &Rc<Self>,
+        state: &mut State,
+        message: &Message,
+        release: Release,
+    ) -> Ran {
         let delivered = Delivered::new(message, self.port(), self.answers.in_progress_every);
-        let mut telling = Telling::new(self, Some(&delivered));
+        let mut telling = Telling::new(self, Some((&delivered, release)));
         let ran = match &self.program {
             Program::Each(slot) => slot.run(|take| take(state, self, &delivered)),
             Program::Asked(asked) => {
@@ -205,11 +220,18 @@ impl<M: Machine> Driver<M> {
 
     /// What follows when the callback has run for a message.
     #[inline]
-    fn settle(self: &Rc<Self>, delivered: &Delivered<'_>, is_well: bool) {
+    fn settle(self: &Rc<Self>, delivered: &Delivered<'_>, release: Release, is_well: bool) {
         let message = delivered.message();
-        if delivered.is_open() {
+        if self.answers.acknowledge && delivered.is_open() {
             self.answer_for_program(message, is_well);
         }
+        if release == Release::Due {
+            self.release_message(message);
+        }
+    }
+
+    #[inline(never)]
+    fn release_message(self: &Rc<Self>, message: &Message) {
         if let Program::Asked(_) = self.program {
             self.follow_demand();
         }
@@ -219,12 +241,16 @@ impl<M: Machine> Driver<M> {
 
     #[inline]
     fn answer_for_program(&self, message: &Message, is_well: bool) {
-        let answers = self.answers;
-        if is_well && answers.acknowledge {
+        if is_well {
+            if self.held.borrow().unacknowledged.is_empty()
+                && ack::acknowledge(self.port(), message)
+            {
+                return;
+            }
             if let Some(subject) = ack::subject(message) {
                 self.send_empty(subject);
             }
-        } else if !is_well && answers.hand_back_after_error {
+        } else if self.answers.hand_back_after_error {
             self.hand_back(message);
         }
     }
@@ -273,7 +299,7 @@ enum Notice<M: Machine> {
 /// A callback of the program's is running. What has to follow, follows also if it panics.
 struct Telling<'a, M: Machine> {
     driver: &'a Rc<Driver<M>>,
-    delivered: Option<&'a Delivered<'a>>,
+    delivered: Option<(&'a Delivered<'a>, Release)>,
     /// It has returned without an error.
     is_well: bool,
     /// Whether a turn of its own was set for what is to be told.
@@ -282,7 +308,7 @@ struct Telling<'a, M: Machine> {
 
 impl<'a, M: Machine> Telling<'a, M> {
     #[inline]
-    fn new(driver: &'a Rc<Driver<M>>, delivered: Option<&'a Delivered<'a>>) -> Self {
+    fn new(driver: &'a Rc<Driver<M>>, delivered: Option<(&'a Delivered<'a>, Release)>) -> Self {
         // whoever runs the callback goes on after it
         let had_notice = driver.has_notice.replace(true);
         Self { driver, delivered, is_well: false, had_notice }
@@ -293,8 +319,8 @@ impl<M: Machine> Drop for Telling<'_, M> {
     #[inline]
     fn drop(&mut self) {
         self.driver.has_notice.set(self.had_notice);
-        if let Some(delivered) = self.delivered {
-            self.driver.settle(delivered, self.is_well);
+        if let Some((delivered, release)) = self.delivered {
+            self.driver.settle(delivered, release, self.is_well);
         }
         if !self.is_well {
             self.driver.go_on_soon();

@@ -32,6 +32,12 @@ impl Backoff {
         self.until
     }
 
+    /// Whether the last request brought something, and the next one need not wait.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.pause.is_zero() && self.until.is_none()
+    }
+
     /// Whatever was refused before was refused by somebody else, or for another reason.
     pub(super) fn reset(&mut self) {
         self.pause = Duration::ZERO;

@@ -34,6 +34,11 @@ impl Machine for Pull {
     }
 
     #[inline]
+    fn pass(&mut self, _: &Message, now: Instant) -> bool {
+        self.pass(now)
+    }
+
+    #[inline]
     fn release(&mut self, bytes: u64, now: Instant) {
         self.release(bytes, now);
     }

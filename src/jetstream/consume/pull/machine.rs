@@ -54,6 +54,8 @@ pub(crate) struct Pull {
     received: u64,
     /// What has come and was not taken yet.
     untaken: Amount,
+    /// So many messages may come before anything follows from one, if each is taken at once.
+    calm: u64,
     /// When the server gave a sign last, or was asked last.
     heard: Instant,
     /// A message did not fit into what was left: everything has to be free for the next request.
@@ -102,6 +104,7 @@ impl Pull {
             last_number: 0,
             received: 0,
             untaken: Amount::default(),
+            calm: 0,
             heard: now,
             needs_whole: false,
             pin: None,
@@ -148,6 +151,20 @@ impl Pull {
             _ => self.settle(now),
         }
         Verdict::Deliver
+    }
+
+    /// A message has come that the program takes at once. Returns whether nothing follows from it; if
+    /// something may, nothing has happened.
+    #[inline]
+    pub(crate) fn pass(&mut self, now: Instant) -> bool {
+        let is_calm = self.calm > 0;
+        if is_calm {
+            self.calm -= 1;
+            self.window.pass();
+            self.received += 1;
+            self.heard = now;
+        }
+        is_calm
     }
 
     /// The program has taken a message of so many bytes.
@@ -337,6 +354,7 @@ impl Pull {
     fn end(&mut self, end: ConsumeEnd) {
         if self.phase != Phase::Ended {
             self.phase = Phase::Ended;
+            self.calm = 0;
             self.window.void();
             self.actions.retain(|action| matches!(action, Action::Tell(_)));
             self.actions.push_back(Action::End(end));

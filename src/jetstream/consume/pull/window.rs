@@ -97,6 +97,12 @@ impl Window {
         }
     }
 
+    /// A message has come that is not the last one that was asked for, and bytes are not counted.
+    #[inline]
+    pub(super) fn pass(&mut self) {
+        self.outstanding.messages -= 1;
+    }
+
     /// A message has come, for whichever request.
     #[inline]
     pub(super) fn take(&mut self, bytes: u64) {

@@ -13,8 +13,35 @@ use std::time::Instant;
 
 impl Pull {
     /// Does what has become due: after every input.
-    #[inline]
     pub(super) fn settle(&mut self, now: Instant) {
+        self.calm = 0;
+        self.do_what_is_due(now);
+        self.calm = self.messages_until_something_follows();
+    }
+
+    /// How many messages may come before anything follows from one, if each is taken at once: until
+    /// more is to be asked for. None, as long as anything is out of the ordinary.
+    fn messages_until_something_follows(&self) -> u64 {
+        let is_ordinary = self.phase == Phase::Running
+            && self.connected
+            && !self.paused
+            && self.untaken.messages == 0
+            && !self.is_grouped()
+            && self.options.max_bytes.is_none()
+            && self.options.stop_after.is_none()
+            && self.backoff.is_idle()
+            && self.told.is_none()
+            && self.told_cause.is_none();
+        match self.limits.messages(&self.options).filter(|_| is_ordinary) {
+            Some(limit) => {
+                let least = least(limit, self.options.threshold_messages).max(1);
+                self.window.outstanding().messages.saturating_sub(least)
+            }
+            None => 0,
+        }
+    }
+
+    fn do_what_is_due(&mut self, now: Instant) {
         match self.phase {
             Phase::Ended => return,
             Phase::Draining if self.window.is_empty() => return self.end(ConsumeEnd::Drained),
@@ -109,7 +136,11 @@ impl Pull {
 }
 
 /// Whether so little is under way that more is to be asked for.
-#[inline]
 fn is_below(held: u64, limit: Option<u64>, threshold: Option<u64>) -> bool {
-    limit.is_some_and(|limit| held < threshold.map_or(limit.div_ceil(2), |t| t.min(limit)))
+    limit.is_some_and(|limit| held < least(limit, threshold))
+}
+
+/// How much is to be under way at least.
+fn least(limit: u64, threshold: Option<u64>) -> u64 {
+    threshold.map_or(limit.div_ceil(2), |threshold| threshold.min(limit))
 }

@@ -55,8 +55,70 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
+impl Input {
+    fn apply(self, bench: &mut Bench) {
+        let (pull, now) = (&mut bench.pull, bench.now);
+        match self {
+            Self::Message(len, id) => _ = pull.handle_message(len, id.as_deref(), now),
+            Self::Release(len) => pull.release(len, now),
+            Self::Status(back, kind, pending) => {
+                let number = pull.last_number.saturating_sub(back);
+                pull.handle_status(number, &PullStatus { kind, pending }, now);
+            }
+            Self::Pass(millis) => bench.pass(millis as u32 * MS),
+            Self::Disconnected => pull.handle_disconnected(now),
+            Self::Reconnected => pull.handle_reconnected(now),
+            Self::Pause => pull.pause(now),
+            Self::Resume => pull.resume(now),
+            Self::Info => pull.handle_consumer_info(Ok(&ConsumerInfo::default()), now),
+            Self::NoInfo => pull.handle_consumer_info(Err(&Error::Closed), now),
+        }
+        bench.obey();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// The short way of messages that are taken at once leads where the long one does.
+    #[test]
+    fn a_message_that_passes_leaves_what_one_leaves_that_was_handled_and_released(
+        options in some_options(),
+        group in prop::option::of("g"),
+        inputs in prop::collection::vec((input(), 0..20_u64), 0..60),
+    ) {
+        let options = ConsumeOptions { group, ..options };
+        let (mut short, mut long) = (Bench::new(options.clone()), Bench::new(options));
+        long.now = short.now;
+        long.pull.handle_reconnected(long.now);
+        short.pull.handle_reconnected(short.now);
+        (short.obey(), long.obey());
+        let mut untaken = 0_u64;
+        for (input, messages) in inputs {
+            for _ in 0..messages {
+                long.come(1, 0);
+                long.release(1, 0);
+                if untaken > 0 || !short.pull.pass(short.now) {
+                    short.come(1, 0);
+                    short.release(1, 0);
+                }
+                prop_assert_eq!(short.pull.poll_action(), None);
+            }
+            match input {
+                Input::Message(..) => untaken += 1,
+                Input::Release(_) if untaken == 0 => continue,
+                Input::Release(_) => untaken -= 1,
+                _ => {}
+            }
+            input.clone().apply(&mut short);
+            input.apply(&mut long);
+            prop_assert_eq!(&short.pulls, &long.pulls);
+            prop_assert_eq!(short.told(), long.told());
+            prop_assert_eq!((short.asked, &short.ends), (long.asked, &long.ends));
+            prop_assert_eq!(short.pull.next_deadline(), long.pull.next_deadline());
+            prop_assert_eq!(short.pull.received, long.pull.received);
+        }
+    }
 
     #[test]
     fn whatever_is_said_requests_are_bounded_and_there_is_always_a_next_one(
@@ -67,35 +129,14 @@ proptest! {
         let mut bench = Bench::new(ConsumeOptions { group, ..options });
         let (mut causes, mut untaken, start) = (10_u64, 0_u64, bench.now);
         for input in inputs {
-            match input {
-                Input::Message(len, id) => {
-                    bench.pull.handle_message(len, id.as_deref(), bench.now);
-                    (causes, untaken) = (causes + 3, untaken + 1);
-                }
-                Input::Release(len) if untaken > 0 => {
-                    bench.pull.release(len, bench.now);
-                    untaken -= 1;
-                }
-                Input::Release(_) => {}
-                Input::Status(back, kind, pending) => {
-                    let number = bench.pull.last_number.saturating_sub(back);
-                    bench.pull.handle_status(number, &PullStatus { kind, pending }, bench.now);
-                }
-                Input::Pass(millis) => bench.pass(millis as u32 * MS),
-                Input::Disconnected => bench.pull.handle_disconnected(bench.now),
-                Input::Reconnected => {
-                    bench.pull.handle_reconnected(bench.now);
-                    causes += 1;
-                }
-                Input::Pause => bench.pull.pause(bench.now),
-                Input::Resume => bench.pull.resume(bench.now),
-                Input::Info => {
-                    let info = ConsumerInfo::default();
-                    bench.pull.handle_consumer_info(Ok(&info), bench.now);
-                }
-                Input::NoInfo => bench.pull.handle_consumer_info(Err(&Error::Closed), bench.now),
+            match &input {
+                Input::Message(..) => (causes, untaken) = (causes + 3, untaken + 1),
+                Input::Reconnected => causes += 1,
+                Input::Release(_) if untaken == 0 => continue,
+                Input::Release(_) => untaken -= 1,
+                _ => {}
             }
-            bench.obey();
+            input.apply(&mut bench);
             let bound = causes + 6 * (bench.now - start).as_secs();
             prop_assert!(bench.pulls.len() as u64 <= bound, "{} > {bound}", bench.pulls.len());
         }
