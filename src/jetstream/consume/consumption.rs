@@ -46,7 +46,7 @@ impl<S: 'static> Consumer<S> {
     /// # let js = event_loop.connect("nats://127.0.0.1:4222")?.jetstream();
     /// use evnats::jetstream::{ConsumeOptions, ConsumerConfig};
     ///
-    /// let config = ConsumerConfig::new("worker");
+    /// let config = ConsumerConfig::new("worker").durable_name("worker");
     /// js.stream("ORDERS").create_or_update_consumer(&config, |_, _, worker| {
     ///     let orders = worker?.consume(ConsumeOptions::new(), |done: &mut u64, orders, order| {
     ///         println!("{}: {}", order.subject(), order.text());
