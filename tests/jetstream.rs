@@ -4,6 +4,8 @@
 mod advisories;
 #[path = "jetstream/backup.rs"]
 mod backup;
+#[path = "jetstream/dead_letters.rs"]
+mod dead_letters;
 #[path = "jetstream/handles.rs"]
 mod handles;
 #[path = "jetstream/levels.rs"]

@@ -4,7 +4,8 @@
 mod support;
 
 use evnats::jetstream::{
-    self, Listed, Listing, MessageQuery, MessagesQuery, PublishOptions, ReadFrom, StreamConfig,
+    self, DeadLetter, DeadLetterOptions, Listed, Listing, MessageQuery, MessagesQuery,
+    PublishOptions, ReadFrom, StreamConfig,
 };
 use evnats::kv::{Config, Error, KeyValue, Reads, Update, WatchOptions};
 use evnats::{Client, ConnectionState, EventLoop, Options};
@@ -612,6 +613,77 @@ fn a_watch_whose_deliveries_go_nowhere_says_so() {
     );
     assert!(app.outcomes.is_empty());
     guest.close();
+    admin.close();
+    support::finish_with(&event_loop, &mut app);
+}
+
+/// Notes a dead letter: its message, or why there is none.
+fn note_letter(app: &mut App, _: &Listing<App>, listed: Listed<DeadLetter>) {
+    app.outcomes.push(match listed {
+        Listed::Item(letter) => letter
+            .message
+            .map(|message| String::from_utf8_lossy(message.payload()).into_owned())
+            .map_err(Error::JetStream),
+        Listed::Ended(end) => end.map(|()| "over".into()).map_err(Error::JetStream),
+    });
+}
+
+#[test]
+fn dead_letters_need_two_subscriptions_and_to_read_the_message() {
+    const EVENTS: &str = "$JS.EVENT.ADVISORY.CONSUMER";
+    let events = |kind: &str| format!("{EVENTS}.{kind}.S.C");
+    let (exceeded, terminated) = (events("MAX_DELIVERIES"), events("MSG_TERMINATED"));
+    let user = |name: &str, publish: &str, subscribe: &[&str]| {
+        let subscribe = [&["_INBOX.*.*"], subscribe].concat();
+        format!(
+            "{{ user: {name}, password: p, permissions: {{ publish: {{ allow: [{publish:?}] }}, \
+             subscribe: {{ allow: {subscribe:?} }} }} }}"
+        )
+    };
+    let get = "$JS.API.STREAM.MSG.GET.S";
+    let config = format!(
+        "authorization {{ users: [ {{ user: admin, password: p }}, {}, {}, {}, {} ] }}",
+        user("exact", get, &[&exceeded, &terminated]),
+        user("blind", "nothing", &[&exceeded, &terminated]),
+        user("deaf", get, &[&exceeded]),
+        user("deaf_as_well", get, &[&terminated]),
+    );
+    let server = Server::builder().config(config).start().expect("a server");
+    let event_loop = EventLoop::new().expect("an event loop");
+    let mut app = App::default();
+    let admin = client(&event_loop, &server, "admin");
+    admin.jetstream().create_stream(&StreamConfig::new("S").subjects(["s"]), |_, js, created| {
+        created.expect("a stream");
+        js.publish("s", "the message", |app: &mut App, _, stored| {
+            app.outcomes.push(Ok(stored.expect("stored").sequence.to_string()));
+        });
+    });
+    turn_until(&event_loop, &mut app, "a message", |app| !app.outcomes.is_empty());
+    app.outcomes.clear();
+    // what a server says when a delivery is terminated
+    let advisory = r#"{"type":"io.nats.jetstream.advisory.v1.terminated","stream":"S",
+        "consumer":"C","stream_seq":1}"#;
+    for (user, is_told) in
+        [("exact", true), ("blind", true), ("deaf", false), ("deaf_as_well", false)]
+    {
+        let nats = client(&event_loop, &server, user);
+        let consumer = nats.jetstream().stream("S").consumer("C");
+        consumer.dead_letters(&DeadLetterOptions::new(), note_letter);
+        support::flush(&event_loop, &mut app, &nats);
+        admin.publish(&terminated, advisory).expect("sent");
+        turn_until(&event_loop, &mut app, user, |app| !app.outcomes.is_empty());
+        match (user, app.outcomes.remove(0)) {
+            ("exact", outcome) => assert_eq!(outcome.as_deref(), Ok("the message")),
+            (_, outcome) => assert!(outcome.expect_err(user).is_denied(), "{user}"),
+        }
+        assert_eq!(app.outcomes, [], "{user}");
+        nats.close();
+        turn_until(&event_loop, &mut app, user, |_| nats.state() == ConnectionState::Closed);
+        // the end of whoever was not told of theirs
+        support::flush(&event_loop, &mut app, &admin);
+        let ends = app.outcomes.drain(..).filter(|end| end.is_err()).count();
+        assert_eq!(ends, usize::from(is_told), "{user}");
+    }
     admin.close();
     support::finish_with(&event_loop, &mut app);
 }

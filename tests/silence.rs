@@ -179,6 +179,13 @@ const JETSTREAM: &[(&str, &[&str])] = &[
     ("a program sends nothing to a restore", &["a_restore_that_the_server_knows_no_more_ends"]),
     ("nothing happens of which an advisory tells", &[]),
     (
+        "a message that nobody could process",
+        &[
+            "a_message_that_is_gone_is_told_as_such",
+            "what_cannot_be_read_in_time_is_told_with_the_error",
+        ],
+    ),
+    (
         "the client is over",
         &[
             "a_window_outlives_its_client_and_tells_every_outcome",

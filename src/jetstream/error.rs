@@ -203,6 +203,13 @@ pub enum Error {
     /// JetStream's.
     #[error("the message has no subject for answers")]
     NotAckable,
+    /// Too many dead letters wait for their messages, and this one was told at once, without its
+    /// message, which was not read.
+    #[error("its message was not read: {waiting} other dead letters wait for theirs")]
+    TooManyDeadLetters {
+        /// How many wait.
+        waiting: usize,
+    },
     /// The restore has not asked for a chunk since the last one, or it is over. Nothing was sent.
     #[error("the restore has not asked for a chunk")]
     NothingWanted,

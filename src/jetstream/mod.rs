@@ -38,6 +38,10 @@
 //! [`advisories`](JetStream::advisories) publishes nothing, and needs to subscribe to `$JS.EVENT.>`, or to
 //! what of it the filter says.
 //!
+//! `dead_letters` needs to subscribe to `$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.C` and
+//! `…MSG_TERMINATED.S.C` (for all consumers of a stream, with `*` for `C`), and to publish to
+//! `$JS.API.STREAM.MSG.GET.S`, without which dead letters are told without their messages.
+//!
 //! The methods of [`Stream`] and [`Consumer`] need what these calls need. When a stream's handle that
 //! knows its stream makes or changes a consumer, it also asks `$JS.API.STREAM.INFO.S`, and goes on
 //! without an answer if that is not permitted. With another prefix or a
@@ -66,6 +70,7 @@
 //! | no chunk of a snapshot comes | after the timeout: a timeout; what has come is of no use |
 //! | a program sends nothing to a restore | after five seconds the server gives it up: [`Error::RestoreGivenUp`] with the next chunk |
 //! | nothing happens of which an advisory tells | nothing; after a lost connection what happened meanwhile is not told |
+//! | a message that nobody could process was removed, or cannot be read | its [dead letter](Consumer::dead_letters) with the reason, after its [patience](DeadLetterOptions::patience) at the latest |
 //! | the client is over | an error for every callback that waits |
 //!
 //! # API levels
@@ -96,6 +101,7 @@ mod batch_error;
 mod consume;
 mod consumer;
 mod creation;
+mod dead_letters;
 mod envelope;
 mod error;
 mod error_code;
@@ -124,6 +130,7 @@ pub use consume::{
     RequestLimit, Silence, SilenceCause,
 };
 pub use consumer::Consumer;
+pub use dead_letters::{DeadLetter, DeadLetterCause, DeadLetterOptions};
 pub use error::{Error, OrderedError, Stall};
 pub use exchange::ApiExchange;
 pub use handle::JetStream;

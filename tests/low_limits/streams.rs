@@ -3,8 +3,9 @@
 use super::Outcome::{ControlLineTooLong, Done, NameTooLong, PayloadTooLarge, Refused};
 use super::{App, Js, Row, large, long, note, note_end, row, text};
 use evnats::jetstream::{
-    Consumer, ConsumerConfig, ErrorCode, MessageQuery, MessagesQuery, PurgeOptions, ReadFrom,
-    Restoring, SnapshotOptions, Stream, StreamBackup, StreamConfig, StreamDetails,
+    Consumer, ConsumerConfig, DeadLetterOptions, ErrorCode, MessageQuery, MessagesQuery,
+    PurgeOptions, ReadFrom, Restoring, SnapshotOptions, Stream, StreamBackup, StreamConfig,
+    StreamDetails,
 };
 use std::time::SystemTime;
 
@@ -298,6 +299,22 @@ fn messages() -> Vec<Row> {
             "JetStream::advisories",
             |js| drop(js.advisories(Some(&large()), note_end)),
             ControlLineTooLong,
+        ),
+        row(
+            "Stream::dead_letters",
+            |js| {
+                let options = DeadLetterOptions::new().queue_group(large());
+                drop(js.stream("S").dead_letters(&options, note_end));
+            },
+            ControlLineTooLong,
+        ),
+        row(
+            "Consumer::dead_letters",
+            |js| {
+                let consumer = js.stream("S").consumer(&long());
+                drop(consumer.dead_letters(&DeadLetterOptions::new(), note_end));
+            },
+            NameTooLong,
         ),
         row(
             "JetStream::snapshot_stream",

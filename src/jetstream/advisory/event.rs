@@ -141,7 +141,7 @@ events! {
 }
 
 impl Advisory {
-    pub(super) fn read(subject: &str, body: Bytes) -> Self {
+    pub(in crate::jetstream) fn read(subject: &str, body: Bytes) -> Self {
         let head: Head = read(&body).unwrap_or_default();
         let event = Event::parse(&head, &body)
             .unwrap_or_else(|| Event::Unknown { of_type: head.of_type.clone() });

@@ -30,3 +30,4 @@ pub use payload::{
     MetaRescue, QuorumLoss, RestoreCompleted, RestoreStarted, ServerOutOfStorage, ServerRemoved,
     SnapshotCompleted, SnapshotStarted, StreamAction, Termination,
 };
+pub(super) use subscribe::EVENTS;

@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 /// What all subjects of events begin with, whatever the prefix of the API is.
-const EVENTS: &str = "$JS.EVENT";
+pub(in crate::jetstream) const EVENTS: &str = "$JS.EVENT";
 
 impl<S: 'static> JetStream<S> {
     /// Listens to what the servers tell of JetStream of their own accord: advisories, and the metrics of
