@@ -113,6 +113,23 @@ fn the_example_of_fast_ingest_loads_a_day() {
 }
 
 #[test]
+fn the_example_of_dead_letters_shows_them_with_their_reasons() {
+    let server = Server::start();
+    // older servers do not know that a termination may have a reason
+    requires!(server, 2, 10);
+    shows(
+        &server,
+        "dead_letters",
+        &[
+            "4 orders are stored",
+            "example.orders.bob: \"a dragon\": not a number of cups",
+            "example.orders.eve: \"500\": MaxDeliver after 3 deliveries",
+            "2 orders are packed, 5 cups are left",
+        ],
+    );
+}
+
+#[test]
 fn the_example_of_schedules_shows_them() {
     let server = Server::start();
     evnats_harness::requires!(server, 2, 14);
