@@ -4,6 +4,8 @@
 #[path = "cli/jetstream.rs"]
 mod jetstream;
 mod process;
+#[path = "cli/terminal.rs"]
+mod terminal;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -48,13 +50,17 @@ impl Tool {
     }
 
     fn start(&self, arguments: &[&str], stdin: &[u8]) -> Running {
+        Running::start(self.command(arguments), stdin)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_evnats"));
         // whoever runs the tests may have some of his own
         for name in ["USER", "PASSWORD", "TOKEN", "CREDS", "NKEY", "CERT", "KEY", "CA"] {
             command.env_remove(format!("NATS_{name}"));
         }
         command.args(arguments).args(&self.options).envs(self.variables.iter().cloned());
-        Running::start(command, stdin)
+        command
     }
 
     /// Starts a verb that listens, and waits until the server knows of it.

@@ -158,6 +158,99 @@ fn messages_are_stored_shown_deleted_and_purged() {
 }
 
 #[test]
+fn the_messages_of_a_stream_are_viewed() {
+    let server = Server::start();
+    let tool = Tool::at(&server);
+    tool.text(&["stream", "add", "S", "--subjects", "s.>"]);
+    let none = tool.run(&["stream", "view", "S"]);
+    assert_eq!(
+        (none.code, none.text(), none.stderr.as_str()),
+        (Some(0), "", "No messages found\n")
+    );
+    tool.text(&["pub", "s.a", "no {{Count}}", "-J", "--count", "12", "-H", "a:b"]);
+    tool.text(&["pub", "s.b", "no {{Count}}", "-J", "--count", "12"]);
+    for sequence in ["3", "11", "12", "20"] {
+        tool.text(&["stream", "rmm", "S", sequence, "-f"]);
+    }
+    let view = |arguments: &[&str]| {
+        let arguments = [&["stream", "view", "S"], arguments, &["--json"]].concat();
+        let viewed = objects(&tool.run(&arguments), 0);
+        viewed.iter().map(|message| message["sequence"].as_u64().expect("one")).collect::<Vec<_>>()
+    };
+    // without a terminal, nobody is asked after the first ten
+    let all: Vec<u64> = (1..=24).filter(|sequence| ![3, 11, 12, 20].contains(sequence)).collect();
+    assert_eq!(view(&[]), all);
+    assert_eq!(view(&["--count", "3"]), all[..3]);
+    assert_eq!(view(&["--id", "3", "--count", "2"]), [4, 5]);
+    assert!(view(&["--id", "25"]).is_empty());
+    assert_eq!(view(&["--last", "5"]), all[15..]);
+    assert_eq!(view(&["--last", "5", "--count", "1"]), [19]);
+    assert_eq!(view(&["--last", "99"]), all);
+    // behind the others, so that more and more has to be looked at
+    assert_eq!(view(&["--last", "2", "--subject", "s.a"]), [9, 10]);
+    assert_eq!(view(&["--subject", "*.b", "--id", "1", "--count", "2"]), [13, 14]);
+    assert!(view(&["--subject", "s.c"]).is_empty());
+    assert_eq!(view(&["--since", "1h"]), all);
+    assert!(view(&["--since", "0s"]).is_empty());
+
+    let message = tool.json(&["stream", "view", "S", "--id", "2", "--count", "1"]);
+    assert_eq!((&message["subject"], &message["stream"]), (&json!("s.a"), &json!("S")));
+    assert_eq!(decoded(&message["payload_base64"]), b"no 2");
+    let message = tool.json(&["stream", "view", "S", "--count", "1", "--headers-only"]);
+    assert_eq!(
+        (&message["headers"], &message["payload_base64"]),
+        (&json!({"a":["b"]}), &json!(null))
+    );
+    assert_eq!(tool.text(&["stream", "view", "S", "--raw", "--count", "2"]), "no 1\nno 2\n");
+    let shown = tool.text(&["stream", "view", "S", "--last", "1"]);
+    assert!(shown.starts_with("Item: S#24 received 2"), "{shown}");
+    assert!(shown.ends_with(" on Subject s.b\n\nno 12\n\n"), "{shown}");
+    assert_eq!(tool.error(&["stream", "view", "NONE"])["err_code"], 10059);
+    assert_eq!(tool.error_kind(&["stream", "view", "S", "--id", "1", "--last", "1"]), "usage");
+}
+
+#[test]
+fn what_was_stored_since_a_time_is_found_by_its_time() {
+    let server = Server::start();
+    let tool = Tool::at(&server);
+    tool.text(&["stream", "add", "S", "--subjects", "s"]);
+    tool.text(&["pub", "s", "x", "-J", "--count", "6", "--sleep", "200ms"]);
+    let viewed = objects(&tool.run(&["stream", "view", "S", "--json"]), 0);
+    let time = |message: &Value| {
+        let text = message["time"].as_str().expect("a time");
+        humantime::parse_rfc3339(text).expect("a time")
+    };
+    let between = time(&viewed[2]) + std::time::Duration::from_millis(100);
+    let ago = std::time::SystemTime::now().duration_since(between).expect("it is over");
+    let since = format!("{}ms", ago.as_millis());
+    let since = tool.json(&["stream", "view", "S", "--since", &since, "--count", "1"]);
+    assert!(since["sequence"] == 4 || since["sequence"] == 5, "{since}");
+}
+
+#[test]
+fn on_a_terminal_each_page_is_asked_for() {
+    use super::terminal::Terminal;
+    let server = Server::start();
+    let tool = Tool::at(&server);
+    tool.text(&["stream", "add", "S", "--subjects", "s"]);
+    tool.text(&["pub", "s", "no {{Count}}", "-J", "--count", "5"]);
+    let view = |arguments: &[&str], answers: &str| {
+        let arguments = [&["stream", "view", "S"], arguments].concat();
+        Terminal::run(&tool, &arguments, answers)
+    };
+    let items = |text: &str| text.matches("Item: S#").count();
+    let all = view(&["2"], "\ny\n");
+    assert_eq!((items(&all), all.matches("Next page? (Y/n)").count()), (5, 2), "{all}");
+    assert!(all.contains("That was the last message in Stream S"), "{all}");
+    let two = view(&["2"], "n\n");
+    assert_eq!(items(&two), 2, "{two}");
+    let four = view(&["2", "--id", "2"], "y\n");
+    assert_eq!((items(&four), four.matches("Next page?").count()), (4, 1), "{four}");
+    let without = view(&["2", "--json"], "");
+    assert_eq!((without.matches("\"sequence\"").count(), items(&without)), (5, 0), "{without}");
+}
+
+#[test]
 fn many_messages_go_through_the_window() {
     let server = Server::start();
     let tool = Tool::at(&server);

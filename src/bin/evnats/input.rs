@@ -259,6 +259,17 @@ pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal()
 }
 
+/// Whether somebody reads what is shown, and can be asked for more.
+pub(crate) fn can_turn_pages() -> bool {
+    can_ask() && io::stdout().is_terminal()
+}
+
+/// Asks whether to go on. Without a word, the answer is yes; an input that has ended says no.
+pub(crate) fn wants_to_go_on(question: &str) -> bool {
+    eprint!("{question} (Y/n) ");
+    answer().is_ok_and(|answer| matches!(answer.as_deref(), Some("" | "y" | "yes")))
+}
+
 /// Asks before something is lost, unless it is forced.
 ///
 /// # Errors
@@ -284,11 +295,16 @@ pub(crate) fn confirm_if_possible(question: &str, force: bool) -> Result<(), Fai
 
 fn ask(question: &str) -> Result<(), Failure> {
     eprint!("{question} (y/N) ");
-    io::stderr().flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    match answer.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
+    match answer()?.as_deref() {
+        Some("y" | "yes") => Ok(()),
         _ => Err(Failure::new("not_confirmed", "nothing was done")),
     }
+}
+
+/// Reads an answer in small letters, unless the input has ended.
+fn answer() -> io::Result<Option<String>> {
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    let len = io::stdin().read_line(&mut answer)?;
+    Ok((len > 0).then(|| answer.trim().to_ascii_lowercase()))
 }

@@ -12,7 +12,8 @@ use crate::progress::Progress;
 use clap::Args;
 use evnats::jetstream::JetStream;
 use evnats::{
-    Client, ConnectionError, ConnectionState, EventLoop, FlushError, Options, ServerErrorKind,
+    Client, ConnectionError, ConnectionState, EventLoop, FlushError, Handle, Options,
+    ServerErrorKind,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -97,6 +98,8 @@ pub(crate) struct App {
     stop: Option<Box<dyn FnOnce()>>,
     js_api_prefix: Option<String>,
     begin: Option<Begin>,
+    /// What waits for an answer of the person at the terminal.
+    question: Option<OnAnswer>,
     listening_time: Option<Duration>,
     /// Whether another connection is made when one is lost.
     lives_on: bool,
@@ -109,6 +112,7 @@ pub(crate) struct App {
 }
 
 type Begin = Box<dyn FnOnce(&mut App, &Client<App>)>;
+type OnAnswer = Box<dyn FnOnce(&mut App, bool)>;
 
 impl Session {
     pub(crate) fn new(global: Global) -> Self {
@@ -123,6 +127,11 @@ impl Session {
     /// Where what is said before the loop runs is written.
     pub(crate) fn output(&self) -> Output {
         Output::new(self.global.json)
+    }
+
+    /// Whether results are written for people.
+    pub(crate) fn is_for_people(&self) -> bool {
+        !self.global.json
     }
 
     /// A bar of bytes, if one is to be shown.
@@ -151,6 +160,7 @@ impl Session {
             stop: None,
             js_api_prefix: self.global.js_api_prefix(),
             begin: None,
+            question: None,
             listening_time: self.global.timeout,
             lives_on: self.lives_on,
             finished: false,
@@ -285,6 +295,27 @@ impl App {
         outcome: Result<T, impl Into<Failure>>,
     ) -> Option<T> {
         outcome.map_err(|error| self.fail(client, error)).ok()
+    }
+
+    /// Asks the person at the terminal, and goes on with whether the answer is yes. The connection is
+    /// kept alive meanwhile: a thread waits for the answer.
+    pub(crate) fn ask(
+        &mut self,
+        client: &Client<App>,
+        question: &'static str,
+        on_answer: impl FnOnce(&mut App, bool) + 'static,
+    ) {
+        self.question = Some(Box::new(on_answer));
+        let remote = client.handle().remote();
+        std::thread::spawn(move || {
+            let is_yes = input::wants_to_go_on(question);
+            // if the loop is gone, nobody wants to know
+            let _ = remote.post(move |app: &mut App, _: &Handle<App>| {
+                if let Some(on_answer) = app.question.take() {
+                    on_answer(app, is_yes);
+                }
+            });
+        });
     }
 
     /// For verbs that listen until they are stopped: tells when the server knows of it, and ends

@@ -73,14 +73,17 @@ impl Output {
     /// A message that is stored.
     pub(crate) fn stored(self, stream: &str, message: &StoredMessage, style: Style) {
         if self.json {
-            return write_json(&json!({
+            let mut object = json!({
                 "stream": stream,
                 "subject": message.subject(),
                 "sequence": message.sequence(),
                 "time": time_json(message.time()),
                 "headers": headers_json(message.headers()),
-                "payload_base64": STANDARD.encode(message.payload()),
-            }));
+            });
+            if style != Style::HeadersOnly {
+                object["payload_base64"] = STANDARD.encode(message.payload()).into();
+            }
+            return write_json(&object);
         }
         if style == Style::Raw {
             return write(message.payload());
@@ -91,6 +94,14 @@ impl Output {
             format!("Item: {stream}#{sequence} received {received} on Subject {subject}\n\n");
         let body = body_text(message.headers(), message.payload(), style);
         write(&[heading.as_bytes(), &body].concat());
+    }
+
+    /// One of many stored messages. Raw, it is a line.
+    pub(crate) fn viewed(self, stream: &str, message: &StoredMessage, style: Style) {
+        if style == Style::Raw && !self.json {
+            return write(&[message.payload(), b"\n"].concat());
+        }
+        self.stored(stream, message, style);
     }
 
     /// Something that was done to a stream. People know what they have asked for.

@@ -6,6 +6,7 @@ mod config;
 mod making;
 mod messages;
 mod showing;
+mod view;
 
 use crate::failure::Failure;
 pub(crate) use showing::{collect, note_end};
@@ -34,6 +35,8 @@ pub(crate) enum Verb {
     Rm(making::Remove),
     /// Shows a stored message.
     Get(messages::Get),
+    /// Shows the stored messages, page by page on a terminal.
+    View(view::View),
     /// Deletes a stored message, and overwrites what it held.
     Rmm(messages::Remove),
     /// Lists the subjects that have messages, with their number.
@@ -57,6 +60,7 @@ pub(crate) fn run(verb: Verb, session: Session) -> Result<(), Failure> {
         Verb::Purge(arguments) => making::purge(arguments, session),
         Verb::Rm(arguments) => making::remove(arguments, session),
         Verb::Get(arguments) => messages::get(arguments, session),
+        Verb::View(arguments) => view::view(arguments, session),
         Verb::Rmm(arguments) => messages::remove(arguments, session),
         Verb::Subjects(arguments) => showing::subjects(arguments, session),
         Verb::Cluster(verb) => cluster::run(verb, session),
