@@ -106,6 +106,7 @@ mod envelope;
 mod error;
 mod error_code;
 mod exchange;
+mod groups;
 mod handle;
 mod inbox;
 mod joined;
