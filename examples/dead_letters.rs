@@ -6,10 +6,11 @@
 //! dead_letters` starts a server of its own; with `NATS_URL` it uses that one.
 
 use evnats::jetstream::{
-    Consumer, ConsumerConfig, DeadLetter, DeadLetterCause, DeadLetterOptions, Error, JetStream,
-    Listed, MessageQuery, PublishOptions, ReadFrom, StoredMessage, StreamConfig, WindowOptions,
+    ConsumeOptions, Consumer, ConsumerConfig, Consumption, DeadLetter, DeadLetterCause,
+    DeadLetterOptions, Delivery, Error, JetStream, Listed, MessageQuery, PublishOptions, ReadFrom,
+    StoredMessage, StreamConfig, WindowOptions,
 };
-use evnats::{EventLoop, HeaderMap, Message, OutgoingMessage, Result, Subscription};
+use evnats::{EventLoop, HeaderMap, Result};
 
 const ORDERS: &str = "EXAMPLE_ORDERS";
 const DEAD: &str = "EXAMPLE_DEAD";
@@ -19,6 +20,7 @@ struct Shop {
     cups: u32,
     packed: usize,
     buried: usize,
+    work: Option<Consumption<Shop>>,
 }
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
@@ -34,18 +36,19 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
             created?;
             // an order is tried three times
             let config = ConsumerConfig::new("packer").durable_name("packer").max_deliver(3);
-            js.stream(ORDERS).create_consumer(&config, |_, _, packer| open(&packer?));
+            js.stream(ORDERS)
+                .create_consumer(&config, |shop: &mut Shop, _, packer| open(shop, &packer?));
             Ok(())
         });
         Ok(())
     });
-    let mut shop = Shop { cups: 10, packed: 0, buried: 0 };
+    let mut shop = Shop { cups: 10, packed: 0, buried: 0, work: None };
     event_loop.run(&mut shop)?;
     println!("{} orders are packed, {} cups are left", shop.packed, shop.cups);
     Ok(())
 }
 
-fn open(packer: &Consumer<Shop>) -> Result {
+fn open(shop: &mut Shop, packer: &Consumer<Shop>) -> Result {
     let js = packer.stream().jetstream();
     // who listens late is told nothing of what was before, so this comes first
     let options = DeadLetterOptions::new().queue_group("undertakers");
@@ -56,7 +59,7 @@ fn open(packer: &Consumer<Shop>) -> Result {
             end.or_else(|error| if error.is_closed() { Ok(()) } else { Err(error.into()) })
         }
     });
-    work(packer)?;
+    shop.work = Some(packer.consume(ConsumeOptions::new(), pack));
     let window = js.publish_window(WindowOptions::new());
     for (customer, order) in [("ada", "3"), ("bob", "a dragon"), ("eve", "500"), ("ada", "2")] {
         window.enqueue(&format!("example.orders.{customer}"), order)?;
@@ -66,32 +69,19 @@ fn open(packer: &Consumer<Shop>) -> Result {
 }
 
 /// Packs what the consumer delivers.
-fn work(packer: &Consumer<Shop>) -> Result {
-    let (client, inbox) = (packer.client(), packer.client().new_inbox());
-    client.subscribe(&inbox, pack)?;
-    let stream = packer.stream().name();
-    let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", packer.name());
-    let request = r#"{"batch":100,"expires":60000000000}"#;
-    client.send(OutgoingMessage::new(&subject, request).reply(&inbox))
-}
-
-fn pack(shop: &mut Shop, deliveries: &Subscription<Shop>, order: &Message) -> Result {
-    if order.reply().is_none() {
-        return Ok(());
-    }
-    let cups = std::str::from_utf8(order.payload()).ok().and_then(|text| text.parse().ok());
-    let answer = match cups.map(|cups: u32| shop.cups.checked_sub(cups)) {
-        Some(Some(left)) => {
+fn pack(shop: &mut Shop, _: &Consumption<Shop>, order: &Delivery<'_, Shop>) -> Result {
+    match order.text().parse().map(|cups: u32| shop.cups.checked_sub(cups)) {
+        Ok(Some(left)) => {
             shop.cups = left;
             shop.packed += 1;
-            "+ACK"
+            order.ack()?;
         }
         // there may be more of them later
-        Some(None) => "-NAK",
+        Ok(None) => order.nak()?,
         // this will not get any better
-        None => "+TERM not a number of cups",
-    };
-    deliveries.client().respond(order, answer)
+        Err(_) => order.terminate_with("not a number of cups")?,
+    }
+    Ok(())
 }
 
 /// Stores a dead letter, with what is known of it.
@@ -118,6 +108,10 @@ fn bury(js: &JetStream<Shop>, letter: &DeadLetter) -> Result {
         stored?;
         shop.buried += 1;
         if shop.buried == 2 {
+            // that was the last order
+            if let Some(work) = shop.work.take() {
+                work.stop();
+            }
             show(js, 1);
         }
         Ok(())

@@ -308,6 +308,56 @@ fn what_cannot_be_read_in_time_is_told_with_the_error() {
     room.end();
 }
 
+/// Stores so many messages, and has all of them told as dead letters at once.
+fn storm(options: &DeadLetterOptions, count: u64) -> Vec<DeadLetter> {
+    let mut room = Room::new();
+    let subject = format!("{}.a", room.stream);
+    room.ask(count as usize, |js| {
+        for number in 1..=count {
+            js.publish(&subject, number.to_string(), answered);
+        }
+    });
+    room.nats.jetstream().stream(&room.stream).dead_letters(options, note);
+    let subject = format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{}.C", room.stream);
+    for sequence in 1..=count {
+        let advisory = format!(
+            r#"{{"type":"io.nats.jetstream.advisory.v1.max_deliver","stream":{:?},"consumer":"C",
+            "stream_seq":{sequence},"deliveries":2}}"#,
+            room.stream
+        );
+        room.nats.publish(&subject, advisory).expect("sent");
+    }
+    room.letters(count as usize);
+    room.end().letters
+}
+
+#[test]
+fn of_a_storm_all_are_told_in_their_order() {
+    const COUNT: u64 = 2_000;
+    let letters = storm(&DeadLetterOptions::new(), COUNT);
+    for (letter, sequence) in letters.iter().zip(1..) {
+        let message = letter.message.as_ref().expect("the message");
+        assert_eq!((letter.delivery.stream_sequence, message.sequence()), (sequence, sequence));
+        assert_eq!(message.payload(), sequence.to_string().as_bytes());
+    }
+    assert_eq!(letters.len() as u64, COUNT);
+}
+
+#[test]
+fn a_storm_beyond_the_limit_is_told_in_part_without_messages() {
+    const COUNT: u64 = 2_000;
+    let letters = storm(&DeadLetterOptions::new().max_waiting(100), COUNT);
+    let (told, untold): (Vec<_>, Vec<_>) =
+        letters.iter().partition(|letter| letter.message.is_ok());
+    assert!(told.len() >= 100 && !untold.is_empty(), "{} of {COUNT}", told.len());
+    assert!(told.is_sorted_by_key(|letter| letter.delivery.stream_sequence));
+    let too_many = Err(Error::TooManyDeadLetters { waiting: 100 });
+    assert!(untold.iter().all(|letter| letter.message == too_many));
+    let mut all: Vec<_> = letters.iter().map(|letter| letter.delivery.stream_sequence).collect();
+    all.sort_unstable();
+    assert_eq!(all, (1..=COUNT).collect::<Vec<_>>());
+}
+
 #[test]
 fn what_there_is_no_room_for_is_told_without_its_message() {
     let mut room = Room::new();

@@ -69,6 +69,9 @@ impl<S: 'static> Consumer<S> {
     /// may notice that the deliveries of a message are used up when it would deliver it again, and not
     /// before: when somebody asks for messages.
     ///
+    /// The subjects of the advisories are the same with another prefix of the API or a domain: an account
+    /// that imports the API has to import them, too.
+    ///
     /// They are told to whoever listens at that moment. What is given up while there is no connection is
     /// not told again, and nothing in the consumer's info counts it. Where acknowledged messages are
     /// removed, as by a work queue, what is still stored and has no sequence above
