@@ -5,7 +5,8 @@ use crate::support::turn_until;
 use evnats::EventLoop;
 use evnats::jetstream::advisory::Event;
 use evnats::jetstream::{
-    ConsumerConfig, Error, Listed, Restoring, SnapshotOptions, Stream, StreamBackup,
+    ConsumerConfig, DeadLetterOptions, Error, Listed, Restoring, SnapshotOptions, Stream,
+    StreamBackup,
 };
 use evnats_harness::Cluster;
 use std::cell::RefCell;
@@ -56,6 +57,55 @@ fn elections_are_told() {
         }
         _ => false,
     });
+    stream.client().close();
+    crate::support::finish_with(&event_loop, &mut ());
+}
+
+#[test]
+fn a_dead_letter_is_told_by_the_next_leader_if_the_one_that_was_asked_is_killed() {
+    let cluster = Rc::new(RefCell::new(Cluster::start()));
+    let event_loop = EventLoop::new().expect("an event loop");
+    let stream = stream(&event_loop, &cluster.borrow(), 3);
+    outcome(&event_loop, "a message", |given| {
+        let js = stream.jetstream();
+        js.publish(stream.name(), "the message", move |(), _, stored| given.set(Some(stored)));
+    })
+    .expect("stored");
+    // the client is connected to the first node
+    let place = |name: &str| cluster.borrow().index_by_name(name).expect("a node");
+    let leader = loop {
+        let info =
+            stream_when(&event_loop, &stream, "a leader", |cluster| cluster.leader.is_some());
+        let leader = place(info.leader.as_deref().expect("a leader"));
+        if leader != 0 {
+            break leader;
+        }
+        let _ = outcome(&event_loop, "a step-down", |given| {
+            stream.step_down(None, move |(), _, done| given.set(Some(done)));
+        });
+    };
+    let subject = format!("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.{}.C", stream.name());
+    let killing = cluster.clone();
+    let kill = move |(): &mut (), _: &evnats::Subscription, _: &evnats::Message| {
+        killing.borrow_mut().server_mut(leader).kill9();
+    };
+    stream.client().subscribe(&subject, kill).expect("a subscription");
+    let letters = Rc::<RefCell<Vec<_>>>::default();
+    let noted = letters.clone();
+    stream.dead_letters(&DeadLetterOptions::new(), move |(), _, listed| {
+        if let Listed::Item(letter) = listed {
+            noted.borrow_mut().push(letter);
+        }
+    });
+    let advisory = format!(
+        r#"{{"type":"io.nats.jetstream.advisory.v1.terminated","stream":{:?},"consumer":"C",
+        "stream_seq":1}}"#,
+        stream.name()
+    );
+    stream.client().publish(&subject, advisory).expect("sent");
+    turn_until(&event_loop, &mut (), "a dead letter", |()| !letters.borrow().is_empty());
+    let message = letters.borrow()[0].message.clone().expect("the message");
+    assert_eq!(message.payload(), b"the message");
     stream.client().close();
     crate::support::finish_with(&event_loop, &mut ());
 }
