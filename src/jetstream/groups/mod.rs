@@ -12,6 +12,7 @@ mod config;
 mod consumer;
 mod group;
 mod member;
+mod membership;
 mod names;
 mod partitions;
 #[cfg(test)]
