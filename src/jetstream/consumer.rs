@@ -4,7 +4,7 @@
 //! all else is done by the calls of [`JetStream`](super::JetStream).
 
 use super::api::Api;
-use super::consume::Pins;
+use super::consume::pins::Pins;
 use super::error::Error;
 use super::manage::{ConsumerConfig, ConsumerInfo, ConsumerPause, ConsumerReset, OnConsumer};
 use super::seen::{Seen, Told};

@@ -2,7 +2,9 @@
 
 use super::api_error::{ApiError, ErrorCode};
 use super::batch_error::BatchError;
-use super::consume::{ConsumerError, FetchError, PullOptionError};
+use super::consume::consumer_error::ConsumerError;
+use super::consume::pull::fetch_error::FetchError;
+use super::consume::pull::option_error::PullOptionError;
 use super::envelope::ResponseError;
 use super::publish::option_error::OptionError;
 use crate::error::{self, LayerError, sealed};

@@ -2,7 +2,7 @@
 //! of everything that happens, and says what is to be done.
 
 use super::outcome::ConsumeEvent;
-use super::pull::PullRequest;
+use super::pull::request::PullRequest;
 use crate::jetstream::error::Error;
 use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo, StreamInfo};
 use evnats_protocol::Message;

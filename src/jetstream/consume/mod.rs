@@ -3,7 +3,7 @@
 
 mod ack;
 mod closures;
-mod consumer_error;
+pub(super) mod consumer_error;
 mod consumption;
 mod delivery;
 mod delivery_info;
@@ -14,8 +14,8 @@ mod messages;
 mod next_error;
 mod ordered;
 mod outcome;
-mod pins;
-mod pull;
+pub(super) mod pins;
+pub(super) mod pull;
 mod reader;
 mod status;
 
@@ -30,7 +30,6 @@ pub use messages::Messages;
 pub use next_error::NextError;
 pub(crate) use ordered::OrderedConfig;
 pub use outcome::{ConsumeEnd, ConsumeEvent};
-pub(super) use pins::Pins;
 pub use pull::{
     ConsumeOptions, FetchEnd, FetchError, FetchOptions, PullOptionError, Silence, SilenceCause,
 };

@@ -1,6 +1,6 @@
 //! Why there is no next message.
 
-use super::pull::Silence;
+use super::pull::silence::Silence;
 use crate::error::{self, LayerError, sealed};
 use crate::jetstream::error::Error;
 use evnats_protocol::RequestError;

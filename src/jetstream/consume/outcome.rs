@@ -1,6 +1,6 @@
 //! What the program is told of a consumption, and why it has ended.
 
-use super::pull::Silence;
+use super::pull::silence::Silence;
 use super::status::RequestLimit;
 use crate::jetstream::error::Error;
 use std::fmt;

@@ -6,7 +6,7 @@ use crate::callback::{Ran, State};
 use crate::jetstream::api::ApiRequest;
 use crate::jetstream::consume::ack::{self, Ack};
 use crate::jetstream::consume::machine::{Action, Machine, Told};
-use crate::jetstream::consume::pull::PullRequest;
+use crate::jetstream::consume::pull::request::PullRequest;
 use crate::jetstream::error::Error;
 use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo, StreamInfo};
 use evnats_protocol::{CommandError, Message, OutgoingMessage};

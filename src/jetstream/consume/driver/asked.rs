@@ -1,33 +1,31 @@
 //! Those who have asked for a message, each for one, in the order in which they have asked.
 
-use super::handing::Asker;
 use crate::client::Port;
 use crate::event_loop::TimerId;
-use crate::jetstream::consume::machine::Machine;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-pub(in crate::jetstream::consume) struct Asked<M: Machine> {
-    waiting: RefCell<VecDeque<Waiting<M>>>,
+pub(in crate::jetstream::consume) struct Asked<A> {
+    waiting: RefCell<VecDeque<Waiting<A>>>,
     last_number: Cell<u64>,
     /// The consumer is asked for a message only when somebody has asked for it.
     is_one_by_one: bool,
 }
 
-struct Waiting<M: Machine> {
+struct Waiting<A> {
     number: u64,
-    asker: Asker<M>,
+    asker: A,
     /// Ends the wait.
     timer: Option<TimerId>,
 }
 
-impl<M: Machine> Asked<M> {
+impl<A> Asked<A> {
     pub(in crate::jetstream::consume) fn new(is_one_by_one: bool) -> Self {
         Self { waiting: RefCell::default(), last_number: Cell::new(0), is_one_by_one }
     }
 
     /// Somebody waits, until the timer that is made with its number.
-    pub(super) fn add(&self, asker: Asker<M>, timer: impl FnOnce(u64) -> Option<TimerId>) {
+    pub(super) fn add(&self, asker: A, timer: impl FnOnce(u64) -> Option<TimerId>) {
         let number = self.last_number.get() + 1;
         self.last_number.set(number);
         let waiting = Waiting { number, asker, timer: timer(number) };
@@ -44,26 +42,26 @@ impl<M: Machine> Asked<M> {
     }
 
     /// Takes whoever has waited longest.
-    pub(super) fn next(&self, port: &Port) -> Option<Asker<M>> {
+    pub(super) fn next(&self, port: &Port) -> Option<A> {
         let waiting = self.waiting.borrow_mut().pop_front()?;
         Some(waiting.done(port))
     }
 
-    pub(super) fn take_all(&self, port: &Port) -> impl Iterator<Item = Asker<M>> {
+    pub(super) fn take_all(&self, port: &Port) -> impl Iterator<Item = A> {
         let all = self.waiting.take();
         all.into_iter().map(|waiting| waiting.done(port))
     }
 
     /// Takes the one with this number, whose time is over.
-    pub(super) fn take_lapsed(&self, number: u64) -> Option<Asker<M>> {
+    pub(super) fn take_lapsed(&self, number: u64) -> Option<A> {
         let mut waiting = self.waiting.borrow_mut();
         let place = waiting.iter().position(|waiting| waiting.number == number)?;
         waiting.remove(place).map(|waiting| waiting.asker)
     }
 }
 
-impl<M: Machine> Waiting<M> {
-    fn done(self, port: &Port) -> Asker<M> {
+impl<A> Waiting<A> {
+    fn done(self, port: &Port) -> A {
         if let Some(timer) = self.timer {
             port.cancel_timer(timer);
         }

@@ -1,7 +1,6 @@
 //! What a program has a read do.
 
-use super::handing::{Answer, Program};
-use super::shared::Driver;
+use super::shared::{Answer, Driver, Program};
 use crate::callback::{Ran, State};
 use crate::client::Port;
 use crate::jetstream::consume::machine::Machine;

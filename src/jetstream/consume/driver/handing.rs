@@ -1,9 +1,8 @@
 //! How messages, events and the end get to the program, one at a time, and what is done when its
 //! callback returns, or does not.
 
-use super::asked::Asked;
-use super::shared::{Driver, Phase};
-use crate::callback::{CallbackSlot, Ran, State};
+use super::shared::{Answer, Asker, Driver, Phase, Program};
+use crate::callback::{Ran, State};
 use crate::jetstream::consume::ack;
 use crate::jetstream::consume::delivery::Delivered;
 use crate::jetstream::consume::machine::{Machine, counted};
@@ -11,48 +10,9 @@ use crate::jetstream::consume::outcome::ConsumeEvent;
 use evnats_protocol::Message;
 use std::mem;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// How many messages that waited are handed over in one turn, so that other work has its turn, too.
 const BUDGET: usize = 256;
-
-/// Takes every message.
-pub(in crate::jetstream::consume) type OnDelivery<M> =
-    Box<dyn FnMut(&mut State, &Rc<Driver<M>>, &Delivered<'_>) -> Ran>;
-
-/// Has asked for one message. `None`: it will not get one.
-pub(in crate::jetstream::consume) type Asker<M> =
-    Box<dyn FnOnce(&mut State, &Rc<Driver<M>>, Answer<'_, <M as Machine>::End>) -> Ran>;
-
-/// What somebody who has asked for a message is answered.
-pub(in crate::jetstream::consume) enum Answer<'a, E> {
-    Message(&'a Delivered<'a>),
-    /// Nothing comes at the moment.
-    Event(&'a ConsumeEvent),
-    /// Nothing has come in the time that it was to wait.
-    TimedOut,
-    /// Nothing comes any more.
-    Ended(&'a E),
-}
-
-/// How the program takes messages.
-pub(in crate::jetstream::consume) enum Program<M: Machine> {
-    /// Each one as it comes.
-    Each(CallbackSlot<OnDelivery<M>>),
-    /// As many as it has asked for.
-    Asked(Asked<M>),
-}
-
-/// What is answered for the program.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::jetstream::consume) struct Answers {
-    /// Acknowledges what the callback has not answered, if it returned without an error.
-    pub(in crate::jetstream::consume) acknowledge: bool,
-    /// And if it did not, has the message delivered again.
-    pub(in crate::jetstream::consume) hand_back_after_error: bool,
-    /// Tells the server so often that a message is being worked on, until it is answered.
-    pub(in crate::jetstream::consume) in_progress_every: Option<Duration>,
-}
 
 /// Whether the machine is to be told that the program has taken a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,5 @@ mod target;
 
 pub(super) use asked::Asked;
 pub(super) use commands::Control;
-pub(super) use handing::{Answer, Answers, OnDelivery, Program};
-pub(super) use shared::Driver;
+pub(super) use shared::{Answer, Answers, Driver, OnDelivery, Program};
 pub(super) use target::Target;

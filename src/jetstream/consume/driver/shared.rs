@@ -1,13 +1,14 @@
 //! What a read is made of, and how it begins. What it does is in the files beside this one.
 
-use super::handing::{Answers, Asker, Program};
+use super::asked::Asked;
 use super::target::Target;
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::client::Port;
 use crate::jetstream::api::Api;
+use crate::jetstream::consume::delivery::Delivered;
 use crate::jetstream::consume::machine::Machine;
 use crate::jetstream::consume::outcome::ConsumeEvent;
-use crate::jetstream::consume::pull::PullRequest;
+use crate::jetstream::consume::pull::request::PullRequest;
 use crate::jetstream::error::Error;
 use crate::jetstream::inbox::Inbox;
 use crate::jetstream::level::Requirement;
@@ -15,7 +16,45 @@ use evnats_protocol::Message;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Takes every message.
+pub(in crate::jetstream::consume) type OnDelivery<M> =
+    Box<dyn FnMut(&mut State, &Rc<Driver<M>>, &Delivered<'_>) -> Ran>;
+
+/// Has asked for one message. `None`: it will not get one.
+pub(in crate::jetstream::consume) type Asker<M> =
+    Box<dyn FnOnce(&mut State, &Rc<Driver<M>>, Answer<'_, <M as Machine>::End>) -> Ran>;
+
+/// What somebody who has asked for a message is answered.
+pub(in crate::jetstream::consume) enum Answer<'a, E> {
+    Message(&'a Delivered<'a>),
+    /// Nothing comes at the moment.
+    Event(&'a ConsumeEvent),
+    /// Nothing has come in the time that it was to wait.
+    TimedOut,
+    /// Nothing comes any more.
+    Ended(&'a E),
+}
+
+/// How the program takes messages.
+pub(in crate::jetstream::consume) enum Program<M: Machine> {
+    /// Each one as it comes.
+    Each(CallbackSlot<OnDelivery<M>>),
+    /// As many as it has asked for.
+    Asked(Asked<Asker<M>>),
+}
+
+/// What is answered for the program.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::jetstream::consume) struct Answers {
+    /// Acknowledges what the callback has not answered, if it returned without an error.
+    pub(in crate::jetstream::consume) acknowledge: bool,
+    /// And if it did not, has the message delivered again.
+    pub(in crate::jetstream::consume) hand_back_after_error: bool,
+    /// Tells the server so often that a message is being worked on, until it is answered.
+    pub(in crate::jetstream::consume) in_progress_every: Option<Duration>,
+}
 
 /// What the program has asked to be told.
 pub(in crate::jetstream::consume) type OnEvent<M> =

@@ -8,15 +8,15 @@
 mod backoff;
 mod driven;
 mod fetch;
-mod fetch_error;
+pub(in crate::jetstream) mod fetch_error;
 mod fetch_options;
 mod keep_alive;
 mod limits;
 mod machine;
-mod option_error;
+pub(in crate::jetstream) mod option_error;
 mod options;
-mod request;
-mod silence;
+pub(super) mod request;
+pub(super) mod silence;
 mod window;
 
 pub(crate) use fetch::Fetch;
@@ -26,5 +26,4 @@ pub use fetch_options::FetchOptions;
 pub(crate) use machine::Pull;
 pub use option_error::PullOptionError;
 pub use options::ConsumeOptions;
-pub(crate) use request::PullRequest;
 pub use silence::{Silence, SilenceCause};
