@@ -118,15 +118,19 @@ impl Port {
         let _ = self.driver.unsubscribe(id);
     }
 
-    /// Ends a subscription after everything that the server has sent for it. If that cannot be asked
-    /// for, it is ended at once.
-    pub(crate) fn drain_subscription(&self, id: SubscriptionId) {
+    /// Ends a subscription after everything that the server has sent for it, and runs the callback then.
+    /// If that cannot be asked for, it is ended at once.
+    pub(crate) fn drain_subscription(
+        &self,
+        id: SubscriptionId,
+        on_drained: impl FnOnce(&mut State) -> Ran + 'static,
+    ) {
         let timeout = self.driver.request_timeout;
-        let on_fence: OnFence = Box::new(move |_, port, drained| {
+        let on_fence: OnFence = Box::new(move |state, port, drained| {
             if drained.is_err() {
                 port.unsubscribe(id);
             }
-            Ok(())
+            on_drained(state)
         });
         self.driver.command(|session| session.drain_subscription(id, timeout, on_fence));
     }

@@ -9,7 +9,7 @@ use crate::callback::{Ran, State};
 use crate::client::{Delivery, Observed, ObserverId, Port};
 use crate::event_loop::TimerId;
 use crate::jetstream::error::Error;
-use evnats_protocol::{CommandError, Message, SubscriptionId};
+use evnats_protocol::{CommandError, EndReason, Message, SubscriptionId};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -38,14 +38,26 @@ impl Inbox {
     pub(super) fn listen(
         &self,
         subject: &str,
+        callback: impl FnMut(&mut State, Result<&Message, Error>) -> Ran + 'static,
+    ) -> Result<(), CommandError> {
+        self.listen_as(subject, None, callback)
+    }
+
+    /// As [`listen`](Self::listen), perhaps as a member of a queue group.
+    pub(super) fn listen_as(
+        &self,
+        subject: &str,
+        queue_group: Option<&str>,
         mut callback: impl FnMut(&mut State, Result<&Message, Error>) -> Ran + 'static,
     ) -> Result<(), CommandError> {
         self.stop_listening();
         let on_delivery = move |state: &mut State, delivery: Delivery<'_>| match delivery {
             Delivery::Message(message) => callback(state, Ok(message)),
+            // the client that drains tells the end
+            Delivery::Ended(EndReason::Drained) => Ok(()),
             Delivery::Ended(reason) => callback(state, Err(Error::from_inbox_end(reason))),
         };
-        let subscription = self.port.subscribe(subject, None, Box::new(on_delivery))?;
+        let subscription = self.port.subscribe(subject, queue_group, Box::new(on_delivery))?;
         self.subscription.set(Some(subscription));
         Ok(())
     }
@@ -76,10 +88,10 @@ impl Inbox {
         self.port.turn_time().saturating_duration_since(self.heard.get())
     }
 
-    /// Listens until everything has come that the server has sent. Nothing is heard of the end.
-    pub(super) fn drain(&self) {
+    /// Listens until everything has come that the server has sent, and runs the callback then.
+    pub(super) fn drain(&self, on_drained: impl FnOnce(&mut State) -> Ran + 'static) {
         if let Some(subscription) = self.subscription.take() {
-            self.port.drain_subscription(subscription);
+            self.port.drain_subscription(subscription, on_drained);
         }
     }
 

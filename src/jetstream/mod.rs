@@ -128,7 +128,7 @@ pub use consume::{
     Acker, ConsumeEnd, ConsumeEvent, ConsumeOptions, ConsumerError, Consumption, Delivery,
     DeliveryCallback, DeliveryCallbackReturns, DeliveryHandler, DeliveryHandlerReturns,
     DeliveryInfo, FetchEnd, FetchError, FetchOptions, Messages, NextError, PullOptionError,
-    RequestLimit, Silence, SilenceCause,
+    PushOptions, RequestLimit, Silence, SilenceCause,
 };
 pub use consumer::Consumer;
 pub use dead_letters::{DeadLetter, DeadLetterCause, DeadLetterOptions};

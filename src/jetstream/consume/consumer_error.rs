@@ -17,6 +17,9 @@ pub enum ConsumerError {
     /// It is a push consumer.
     #[error("the consumer has a deliver_subject, so that it cannot be asked for messages")]
     PushBased,
+    /// It is a pull consumer.
+    #[error("the consumer has no deliver_subject: it has to be asked for messages")]
+    PullBased,
     /// The server takes the request for a wrong one, and says why.
     #[error("the server refuses such a request: {0}")]
     BadRequest(String),

@@ -10,11 +10,15 @@ use std::time::Instant;
 
 /// Something that the driver has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Action<E> {
+pub(crate) enum Action<E> {
     /// Send the request to the consumer, with a reply subject that ends in its number.
     Pull { number: u64, request: PullRequest },
     /// Send an empty message to this subject.
     Reply { subject: Vec<u8> },
+    /// Listen on this subject.
+    Listen { subject: String, queue_group: Option<String> },
+    /// Listen no longer, and tell when everything has come.
+    StopListening,
     /// Ask for the consumer's information, and tell it exactly once.
     AskConsumer,
     /// Ask for the stream's information, and tell it exactly once.
@@ -31,7 +35,7 @@ pub(super) enum Action<E> {
 
 /// What to do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is for the program.
     Deliver,
     /// It has come too late: it is for somebody else to have.
@@ -42,7 +46,7 @@ pub(super) enum Verdict {
 
 /// The answer to something that the machine has asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Told<'a> {
+pub(crate) enum Told<'a> {
     /// To [`Action::AskConsumer`].
     Consumer(Result<&'a ConsumerInfo, &'a Error>),
     /// To [`Action::AskStream`].
@@ -51,16 +55,23 @@ pub(super) enum Told<'a> {
     Created { incarnation: u64, made: Result<&'a ConsumerInfo, &'a Error> },
     /// To [`Action::Delete`].
     Deleted { incarnation: u64, deleted: Result<(), &'a Error> },
+    /// To [`Action::StopListening`].
+    Drained,
 }
 
 /// A way to read a consumer. The driver empties `poll_action` after every input, and keeps the messages
 /// that the program has not taken.
-pub(super) trait Machine: 'static {
+pub(crate) trait Machine: 'static {
     /// How it ends.
     type End: Clone + 'static;
 
     /// The error that it has ended with, if it has.
     fn failure(end: &Self::End) -> Option<&Error>;
+
+    /// Whether everything comes to the driver's own inbox. If not, `Action::Listen` says where to.
+    fn listens_to_inbox(&self) -> bool {
+        true
+    }
 
     /// The next thing to do. While the connection is lost, there is nothing to send.
     fn poll_action(&mut self) -> Option<Action<Self::End>>;

@@ -16,8 +16,12 @@ mod ordered;
 mod outcome;
 pub(super) mod pins;
 pub(super) mod pull;
+mod push;
+mod push_options;
+mod push_status;
 mod reader;
 mod status;
+mod subscribing;
 
 pub use closures::{
     DeliveryCallback, DeliveryCallbackReturns, DeliveryHandler, DeliveryHandlerReturns,
@@ -33,5 +37,6 @@ pub use outcome::{ConsumeEnd, ConsumeEvent};
 pub use pull::{
     ConsumeOptions, FetchEnd, FetchError, FetchOptions, PullOptionError, Silence, SilenceCause,
 };
+pub use push_options::PushOptions;
 pub(crate) use reader::{Reader, ReaderEvent};
 pub use status::RequestLimit;

@@ -23,6 +23,12 @@ pub enum ConsumeEvent {
         /// The limit.
         max_bytes: u64,
     },
+    /// Messages of a push consumer were lost on their way. They are delivered again if the consumer
+    /// wants an acknowledgement for them, and otherwise not.
+    Lost {
+        /// How many.
+        count: u64,
+    },
     /// This client is the one in its group that is served, under this id.
     Pinned {
         /// The id, which the server has made.
@@ -50,6 +56,7 @@ impl fmt::Display for ConsumeEvent {
             Self::MessageTooLarge { max_bytes } => {
                 write!(f, "the next message is larger than max_bytes of {max_bytes}")
             }
+            Self::Lost { count } => write!(f, "{count} messages were lost on their way"),
             Self::Pinned { id } => write!(f, "this client is pinned, as {id}"),
             Self::Unpinned => f.write_str("this client is not pinned any more"),
             Self::Unknown { code, text } => write!(f, "the server says {code} {text:?}"),

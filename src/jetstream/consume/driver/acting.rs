@@ -46,6 +46,15 @@ impl<M: Machine> Driver<M> {
         match action {
             Action::Pull { number, request } => self.pull(number, request),
             Action::Reply { subject } => self.reply(&subject),
+            Action::Listen { subject, queue_group } => {
+                if let Err(error) = self.listen(&subject, queue_group.as_deref()) {
+                    self.machine.borrow_mut().fail(error);
+                }
+            }
+            Action::StopListening => {
+                let driver = self.clone();
+                self.inbox.drain(move |state| driver.hear(state, Told::Drained));
+            }
             Action::AskConsumer => self.ask_consumer(),
             Action::AskStream => self.ask_stream(),
             Action::Create { incarnation, config } => self.create(incarnation, &config),
@@ -55,7 +64,7 @@ impl<M: Machine> Driver<M> {
                 self.phase.set(Phase::Ending);
                 self.held.borrow_mut().end = Some(end);
                 // what is on its way is handed back
-                self.inbox.drain();
+                self.inbox.drain(|_| Ok(()));
             }
         }
     }

@@ -7,22 +7,32 @@ use crate::client::Observed;
 use crate::jetstream::consume::ack;
 use crate::jetstream::consume::machine::{Machine, Verdict};
 use crate::jetstream::error::Error;
-use evnats_protocol::Message;
+use evnats_protocol::{Message, RequestError};
 use std::rc::Rc;
 use std::time::Duration;
 
 impl<M: Machine> Driver<M> {
-    pub(super) fn listen(self: &Rc<Self>) -> Result<(), Error> {
+    pub(super) fn listen(
+        self: &Rc<Self>,
+        subject: &str,
+        queue_group: Option<&str>,
+    ) -> Result<(), Error> {
         let driver = self.clone();
-        let subject = format!("{}.*", self.inbox_subject);
-        let listening = self.inbox.listen(&subject, move |state, heard| match heard {
-            Ok(message) => driver.receive(state, message),
-            Err(error) => {
-                driver.give_up(error);
-                driver.go_on(state)
-            }
-        });
-        Ok(listening.map_err(evnats_protocol::RequestError::Command)?)
+        let denied = Error::SubscriptionDenied { subject: subject.to_owned() };
+        let listening =
+            self.inbox.listen_as(subject, queue_group, move |state, heard| match heard {
+                Ok(message) => driver.receive(state, message),
+                Err(error) => {
+                    let is_own = driver.machine.borrow().listens_to_inbox();
+                    driver.give_up(if error.is_denied() && !is_own {
+                        denied.clone()
+                    } else {
+                        error
+                    });
+                    driver.go_on(state)
+                }
+            });
+        Ok(listening.map_err(RequestError::Command)?)
     }
 
     pub(super) fn observe(self: &Rc<Self>) {

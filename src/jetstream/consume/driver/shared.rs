@@ -181,7 +181,9 @@ impl<M: Machine> Driver<M> {
             return;
         }
         self.phase.set(Phase::Running);
-        if let Err(error) = self.listen() {
+        if self.machine.borrow().listens_to_inbox()
+            && let Err(error) = self.listen(&format!("{}.*", self.inbox_subject), None)
+        {
             return self.fail(error);
         }
         if !self.port().is_connected() {

@@ -66,7 +66,7 @@ impl fmt::Display for SilenceCause {
 
 impl SilenceCause {
     /// The cause, for a client of this group that has been given this pin.
-    pub(super) fn new(
+    pub(in crate::jetstream::consume) fn new(
         info: Result<&ConsumerInfo, &Error>,
         group: Option<&str>,
         pin: Option<&str>,
