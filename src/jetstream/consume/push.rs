@@ -8,10 +8,12 @@
 
 use super::consumer_error::ConsumerError;
 use super::delivery_info::DeliveryInfo;
-use super::machine::{Action, Machine, Told, Verdict};
+use super::machine::{Action, Machine, Told, Verdict, counted};
 use super::outcome::{ConsumeEnd, ConsumeEvent};
 use super::pull::silence::{Silence, SilenceCause};
+use super::push_options::PushOptions;
 use super::push_status::PushStatus;
+use super::status::Amount;
 use crate::event_loop::after;
 use crate::jetstream::error::Error;
 use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo};
@@ -29,7 +31,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// What is heard of a push consumer.
 #[derive(Debug)]
 pub(super) struct Push {
-    stop_after: Option<u64>,
+    options: PushOptions,
     phase: Phase,
     connected: bool,
     paused: bool,
@@ -44,8 +46,10 @@ pub(super) struct Push {
     /// The consumer's number of the last message here.
     last: Option<u64>,
     received: u64,
-    /// How many messages the program has not taken.
-    untaken: u64,
+    /// What has come and the program has not taken.
+    untaken: Amount,
+    /// How many messages there was no room for meanwhile.
+    refused: u64,
     /// What the server waits for, when the program has taken what came before.
     replies: VecDeque<Vec<u8>>,
     told_cause: Option<SilenceCause>,
@@ -63,9 +67,9 @@ enum Phase {
 
 impl Push {
     /// A consumer about which the server is asked at once.
-    pub(super) fn new(stop_after: Option<u64>, now: Instant) -> Self {
+    pub(super) fn new(options: PushOptions, now: Instant) -> Self {
         Self {
-            stop_after,
+            options,
             phase: Phase::Asking,
             connected: true,
             paused: false,
@@ -76,33 +80,45 @@ impl Push {
             heard: now,
             last: None,
             received: 0,
-            untaken: 0,
+            untaken: Amount::default(),
+            refused: 0,
             replies: VecDeque::new(),
             told_cause: None,
             actions: VecDeque::from([Action::AskConsumer]),
         }
     }
 
-    fn receive(&mut self, reply: &[u8], now: Instant) -> Verdict {
+    fn receive(&mut self, reply: &[u8], bytes: u64, now: Instant) -> Verdict {
         if matches!(self.phase, Phase::Asking | Phase::Ended) {
             return Verdict::HandBack;
         }
         self.hear(now);
         self.last = DeliveryInfo::parse(reply).map(|info| info.consumer_sequence);
+        let untaken = self.untaken.plus(Amount { messages: 1, bytes });
+        let has_waiting = self.untaken.messages > 0;
+        if has_waiting
+            && (untaken.messages > self.options.max_untaken
+                || untaken.bytes > self.options.max_untaken_bytes)
+        {
+            self.refused += 1;
+            return Verdict::HandBack;
+        }
+        self.untaken = untaken;
         self.received += 1;
-        self.untaken += 1;
-        if self.stop_after.is_some_and(|count| self.received >= count) {
+        if self.options.stop_after.is_some_and(|count| self.received >= count) {
             self.end(ConsumeEnd::Complete);
         }
         Verdict::Deliver
     }
 
-    fn take(&mut self, now: Instant) {
-        self.untaken = self.untaken.saturating_sub(1);
-        if self.untaken == 0 {
+    fn take(&mut self, bytes: u64, now: Instant) {
+        self.untaken = self.untaken.minus(Amount { messages: 1, bytes });
+        if self.untaken.messages == 0 {
             // while the program was busy, nobody listened
             self.heard = now;
             self.answer();
+            let refused = std::mem::take(&mut self.refused);
+            self.tell_lost(refused);
         }
     }
 
@@ -116,7 +132,7 @@ impl Push {
         }
         self.note_losses(status.last_consumer_sequence);
         self.replies.extend(status.wants_replies().map(<[u8]>::to_vec));
-        if self.untaken == 0 {
+        if self.untaken.messages == 0 {
             self.answer();
         }
     }
@@ -127,8 +143,12 @@ impl Push {
         let Some(delivered) = delivered.filter(|_| self.is_alone) else { return };
         // it says less after the consumer was set back
         let before = self.last.replace(delivered).unwrap_or(delivered);
-        if delivered > before {
-            self.actions.push_back(Action::Tell(ConsumeEvent::Lost { count: delivered - before }));
+        self.tell_lost(delivered.saturating_sub(before));
+    }
+
+    fn tell_lost(&mut self, count: u64) {
+        if count > 0 && self.phase != Phase::Ended {
+            self.actions.push_back(Action::Tell(ConsumeEvent::Lost { count }));
         }
     }
 
@@ -232,11 +252,11 @@ impl Machine for Push {
     }
 
     fn handle_message(&mut self, message: &Message, now: Instant) -> Verdict {
-        self.receive(message.reply_bytes().unwrap_or_default(), now)
+        self.receive(message.reply_bytes().unwrap_or_default(), counted(message), now)
     }
 
-    fn release(&mut self, _: u64, now: Instant) {
-        self.take(now);
+    fn release(&mut self, bytes: u64, now: Instant) {
+        self.take(bytes, now);
     }
 
     fn handle_status(&mut self, _: u64, message: &Message, now: Instant) {
@@ -259,7 +279,7 @@ impl Machine for Push {
 
     /// While the program is slow, nobody listens.
     fn next_deadline(&self) -> Option<Instant> {
-        let is_idle = self.asking || !self.connected || self.paused || self.untaken > 0;
+        let is_idle = self.asking || !self.connected || self.paused || self.untaken.messages > 0;
         match self.phase {
             Phase::Asking if !self.asking => self.ask_again.filter(|_| self.connected),
             Phase::Listening if !is_idle => {

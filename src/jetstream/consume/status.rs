@@ -21,6 +21,30 @@ pub(crate) struct Amount {
     pub(crate) bytes: u64,
 }
 
+impl Amount {
+    /// Both together, at most the largest number.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            messages: self.messages.saturating_add(other.messages),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+
+    /// What is left without the other one, at least nothing.
+    #[inline]
+    pub(super) fn minus(self, other: Self) -> Self {
+        Self {
+            messages: self.messages.saturating_sub(other.messages),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+
+    /// The lesser of both, of messages and of bytes.
+    pub(super) fn min(self, other: Self) -> Self {
+        Self { messages: self.messages.min(other.messages), bytes: self.bytes.min(other.bytes) }
+    }
+}
+
 /// A status about a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PullStatus<'a> {

@@ -16,7 +16,7 @@ impl<S: 'static> Consumer<S> {
     /// one of those that have subscribed. Heartbeats and flow control are seen to, if the consumer has
     /// them: what the server waits for is answered when the program has taken what came before, so that
     /// a consumption that is [paused](Consumption::pause) slows the server down. Without flow control,
-    /// everything that comes meanwhile is kept here. What was lost on its way is told as
+    /// what comes meanwhile is kept here, up to [a limit](PushOptions::max_untaken). What was lost on its way is told as
     /// [`ConsumeEvent::Lost`](super::ConsumeEvent::Lost), if the consumer has heartbeats.
     ///
     /// # Errors
@@ -55,9 +55,10 @@ impl<S: 'static> Consumer<S> {
             hand_back_after_error: options.auto_ack && options.nak_on_error,
             in_progress_every: options.in_progress_every,
         };
-        let machine = Push::new(options.stop_after, self.api().port().now());
+        let checked = options.check();
+        let machine = Push::new(options, self.api().port().now());
         let driver = Driver::new(self.api(), self.target(), machine, answers, each(callback));
-        driver.start(options.check().map_err(Into::into).map(|()| None));
+        driver.start(checked.map_err(Into::into).map(|()| None));
         Consumption::new(driver)
     }
 }

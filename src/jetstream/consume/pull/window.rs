@@ -203,27 +203,6 @@ impl Left {
     }
 }
 
-impl Amount {
-    pub(super) fn plus(self, other: Self) -> Self {
-        Self {
-            messages: self.messages.saturating_add(other.messages),
-            bytes: self.bytes.saturating_add(other.bytes),
-        }
-    }
-
-    #[inline]
-    pub(super) fn minus(self, other: Self) -> Self {
-        Self {
-            messages: self.messages.saturating_sub(other.messages),
-            bytes: self.bytes.saturating_sub(other.bytes),
-        }
-    }
-
-    fn min(self, other: Self) -> Self {
-        Self { messages: self.messages.min(other.messages), bytes: self.bytes.min(other.bytes) }
-    }
-}
-
 fn earlier(one: Option<Instant>, other: Instant) -> Instant {
     one.map_or(other, |one| one.min(other))
 }

@@ -13,7 +13,7 @@ fn info(adjust: impl FnOnce(ConsumerConfig) -> ConsumerConfig) -> ConsumerInfo {
 /// A machine that has been told of its consumer, and listens.
 fn listening() -> (Push, Instant) {
     let now = Instant::now();
-    let mut push = Push::new(None, now);
+    let mut push = Push::new(PushOptions::new(), now);
     assert_eq!(push.poll_action(), Some(Action::AskConsumer));
     push.handle_told(Told::Consumer(Ok(&info(|config| config))), now);
     let listen = Action::Listen { subject: "to".into(), queue_group: None };
@@ -22,7 +22,7 @@ fn listening() -> (Push, Instant) {
 }
 
 fn deliver(push: &mut Push, sequence: u64, now: Instant) -> Verdict {
-    push.receive(format!("$JS.ACK.S.C.1.9.{sequence}.1700000000000000000.0").as_bytes(), now)
+    push.receive(format!("$JS.ACK.S.C.1.9.{sequence}.1700000000000000000.0").as_bytes(), 1, now)
 }
 
 fn heartbeat(push: &mut Push, last: u64, stalled: Option<&'static str>, now: Instant) {
@@ -57,9 +57,9 @@ fn flow_control_is_answered_when_the_program_has_taken_what_came_before() {
     assert_eq!(deliver(&mut push, 1, now), Verdict::Deliver);
     assert_eq!(deliver(&mut push, 2, now), Verdict::Deliver);
     flow_control(&mut push, now);
-    push.release(0, now);
+    push.release(1, now);
     assert_eq!(push.poll_action(), None, "one is left");
-    push.release(0, now);
+    push.release(1, now);
     assert_eq!(push.poll_action(), reply("$JS.FC.S.C.x"));
 }
 
@@ -93,7 +93,7 @@ fn what_the_server_has_delivered_and_has_not_come_was_lost() {
 #[test]
 fn what_others_of_a_group_have_got_was_not_lost() {
     let now = Instant::now();
-    let mut push = Push::new(None, now);
+    let mut push = Push::new(PushOptions::new(), now);
     push.poll_action();
     push.handle_told(Told::Consumer(Ok(&info(|config| config.deliver_group("g")))), now);
     let listen = Action::Listen { subject: "to".into(), queue_group: Some("g".into()) };
@@ -135,14 +135,14 @@ fn a_slow_program_is_no_silence() {
     let (mut push, now) = listening();
     deliver(&mut push, 1, now);
     assert_eq!(push.next_deadline(), None);
-    push.release(0, now + 60 * SECOND);
+    push.release(1, now + 60 * SECOND);
     assert_eq!(push.next_deadline(), Some(now + 62 * SECOND));
 }
 
 #[test]
 fn a_consumer_without_heartbeats_is_looked_for_now_and_then() {
     let now = Instant::now();
-    let mut push = Push::new(None, now);
+    let mut push = Push::new(PushOptions::new(), now);
     push.poll_action();
     let info = info(|config| config.idle_heartbeat(Duration::ZERO));
     push.handle_told(Told::Consumer(Ok(&info)), now);
@@ -182,7 +182,7 @@ fn a_consumer_that_is_gone_ends_it() {
 #[test]
 fn a_pull_consumer_is_none() {
     let now = Instant::now();
-    let mut push = Push::new(None, now);
+    let mut push = Push::new(PushOptions::new(), now);
     push.poll_action();
     let config = ConsumerConfig::new("C");
     let info = ConsumerInfo { config: Some(config), ..ConsumerInfo::default() };
@@ -194,7 +194,7 @@ fn a_pull_consumer_is_none() {
 #[test]
 fn a_question_that_is_not_answered_is_asked_again() {
     let now = Instant::now();
-    let mut push = Push::new(None, now);
+    let mut push = Push::new(PushOptions::new(), now);
     push.poll_action();
     push.handle_told(Told::Consumer(Err(&Error::NotAvailable)), now);
     assert_eq!(push.next_deadline(), Some(now + ASK_AGAIN));
@@ -216,10 +216,26 @@ fn a_drain_waits_for_what_is_on_its_way() {
     assert_eq!(deliver(&mut push, 1, now), Verdict::Deliver);
     push.handle_told(Told::Drained, now);
     assert_eq!(push.poll_action(), Some(Action::End(ConsumeEnd::Drained)));
-    let mut push = Push::new(Some(1), now);
+    let mut push = Push::new(PushOptions::new().stop_after(1), now);
     push.poll_action();
     push.handle_told(Told::Consumer(Ok(&info(|config| config))), now);
     push.poll_action();
     deliver(&mut push, 1, now);
     assert_eq!(push.poll_action(), Some(Action::End(ConsumeEnd::Complete)));
+}
+
+#[test]
+fn what_there_is_no_room_for_is_handed_back_and_told() {
+    let (mut push, now) = listening();
+    push.options = PushOptions::new().max_untaken(2);
+    let verdicts = (1..=5).map(|sequence| deliver(&mut push, sequence, now)).collect::<Vec<_>>();
+    assert_eq!(verdicts[..2], [Verdict::Deliver; 2]);
+    assert_eq!(verdicts[2..], [Verdict::HandBack; 3]);
+    push.release(1, now);
+    assert_eq!(told(&mut push), None);
+    push.release(1, now);
+    assert_eq!(told(&mut push), Some(ConsumeEvent::Lost { count: 3 }));
+    push.options = PushOptions::new().max_untaken_bytes(1);
+    assert_eq!(deliver(&mut push, 6, now), Verdict::Deliver, "one has room");
+    assert_eq!(deliver(&mut push, 7, now), Verdict::HandBack);
 }
