@@ -4,8 +4,9 @@
 mod support;
 
 use evnats::jetstream::{
-    self, DeadLetter, DeadLetterOptions, Listed, Listing, MessageQuery, MessagesQuery,
-    PublishOptions, ReadFrom, StreamConfig,
+    self, ConsumeOptions, Consumer, ConsumerConfig, DeadLetter, DeadLetterOptions, FetchOptions,
+    Listed, Listing, MessageQuery, MessagesQuery, NextError, PublishOptions, ReadFrom,
+    StreamConfig,
 };
 use evnats::kv::{Config, Error, KeyValue, Reads, Update, WatchOptions};
 use evnats::{Client, ConnectionState, EventLoop, Options};
@@ -684,6 +685,113 @@ fn dead_letters_need_two_subscriptions_and_to_read_the_message() {
         let ends = app.outcomes.drain(..).filter(|end| end.is_err()).count();
         assert_eq!(ends, usize::from(is_told), "{user}");
     }
+    admin.close();
+    support::finish_with(&event_loop, &mut app);
+}
+
+/// Takes one message in each way, and acknowledges it.
+fn read(nats: &Client<App>, app: &mut App, event_loop: &EventLoop<App>) -> Vec<String> {
+    let consumer = nats.jetstream().stream("S").consumer("C");
+    let ways: [fn(&Consumer<App>); 4] = [fetch_one, take_next, consume_one, take_one];
+    for (number, way) in ways.into_iter().enumerate() {
+        way(&consumer);
+        turn_until(event_loop, app, "an outcome", |app| app.outcomes.len() > number);
+    }
+    let outcomes = app.outcomes.drain(..);
+    outcomes.map(|outcome| outcome.unwrap_or_else(|error| error.to_string())).collect()
+}
+
+fn note_way(app: &mut App, outcome: Result<&str, jetstream::Error>) {
+    app.outcomes.push(outcome.map(str::to_owned).map_err(Error::JetStream));
+}
+
+fn fetch_one(consumer: &Consumer<App>) {
+    consumer.fetch(
+        FetchOptions::new(),
+        |_: &mut App, _, message| Ok(message.ack()?),
+        |app, _, end| note_way(app, end.map(|_| "fetched")),
+    );
+}
+
+fn take_next(consumer: &Consumer<App>) {
+    consumer.next(FetchOptions::new(), |app: &mut App, _, next| match next {
+        Ok(message) => {
+            note_way(app, Ok("next"));
+            Ok::<_, evnats::Error>(message.expect("a message").ack()?)
+        }
+        Err(error) => Ok(note_way(app, Err(error))),
+    });
+}
+
+fn consume_one(consumer: &Consumer<App>) {
+    let options = ConsumeOptions::new().stop_after(1);
+    let consumption = consumer.consume(options, |_: &mut App, _, message| Ok(message.ack()?));
+    consumption.on_end(|app, _, end| {
+        note_way(app, end.failure().map_or(Ok("consumed"), |error| Err(error.clone())));
+    });
+}
+
+fn take_one(consumer: &Consumer<App>) {
+    let messages = consumer.messages(ConsumeOptions::new().max_messages(1));
+    messages.next(|app: &mut App, messages, next| {
+        match next {
+            Ok(message) => {
+                note_way(app, Ok("taken"));
+                message.expect("a message").ack()?;
+            }
+            Err(NextError::Failed(error)) => note_way(app, Err(error)),
+            Err(error) => support::fail(error),
+        }
+        messages.stop();
+        Ok::<_, evnats::Error>(())
+    });
+}
+
+#[test]
+fn reading_a_consumer_needs_the_rights_that_the_table_says_and_is_told_what_it_lacks() {
+    const PULL: &str = "$JS.API.CONSUMER.MSG.NEXT.S.C";
+    const ACK: &str = "$JS.ACK.S.C.>";
+    let user = |name: &str, publish: &[&str], subscribe: &str| {
+        format!(
+            "{{ user: {name}, password: p, permissions: {{ publish: {{ allow: {publish:?} }}, \
+             subscribe: {{ allow: [{subscribe:?}] }} }} }}"
+        )
+    };
+    let config = format!(
+        "authorization {{ users: [ {{ user: admin, password: p }}, {}, {}, {} ] }}",
+        user("exact", &[PULL, ACK], "_INBOX.*.*"),
+        user("mute", &[ACK], "_INBOX.*.*"),
+        user("deaf", &[PULL, ACK], "other"),
+    );
+    let server = Server::builder().config(config).start().expect("a server");
+    let event_loop = EventLoop::new().expect("an event loop");
+    let mut app = App::default();
+    let admin = client(&event_loop, &server, "admin");
+    admin.jetstream().create_stream(&StreamConfig::new("S").subjects(["s"]), |_, js, created| {
+        created.expect("a stream");
+        (0..20).for_each(|_| js.client().publish("s", "x").expect("room"));
+        let config = ConsumerConfig::new("C").durable_name("C");
+        js.create_consumer("S", &config, |app: &mut App, _, made| {
+            made.expect("a consumer");
+            app.outcomes.push(Ok("made".into()));
+        });
+    });
+    turn_until(&event_loop, &mut app, "a consumer", |app| app.outcomes.len() == 1);
+    app.outcomes.clear();
+    let mut read_as = |user: &str| {
+        let nats = client(&event_loop, &server, user);
+        let outcomes = read(&nats, &mut app, &event_loop);
+        nats.close();
+        (outcomes, std::mem::take(&mut app.reported))
+    };
+    let (outcomes, reported) = read_as("exact");
+    assert_eq!(outcomes, ["fetched", "next", "consumed", "taken"]);
+    assert_eq!(reported, [""; 0]);
+    let (outcomes, _) = read_as("mute");
+    assert!(outcomes.iter().all(|outcome| outcome.contains(PULL)), "{outcomes:?}");
+    let (outcomes, _) = read_as("deaf");
+    let denied = "the server does not permit the inbox for deliveries; see the client's on_error";
+    assert_eq!(outcomes, [denied; 4]);
     admin.close();
     support::finish_with(&event_loop, &mut app);
 }

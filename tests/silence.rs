@@ -166,6 +166,24 @@ const JETSTREAM: &[(&str, &[&str])] = &[
         &["every_refusal_of_a_batch_says_what_is_wrong_with_it"],
     ),
     (
+        "nobody answers a consumption",
+        &["a_frozen_server_is_reported_and_everything_comes_when_it_goes_on"],
+    ),
+    (
+        "a consumer is paused",
+        &[
+            "a_consumer_that_is_paused_on_the_server_is_waited_for",
+            "what_is_answered_later_makes_room_for_more",
+        ],
+    ),
+    (
+        "as many requests wait as a consumer permits",
+        &["whoever_waits_in_vain_is_told_that_too_many_wait"],
+    ),
+    ("a consumer is deleted", &["a_deleted_consumer_ends_what_reads_it"]),
+    ("a fetch is not answered", &["a_fetch_does_not_hang_on_an_orphaned_pull"]),
+    ("a delivery is not answered", &["what_is_stored_is_consumed_while_the_server_restarts_twice"]),
+    (
         "a page of a listing",
         &[
             "a_listing_ends_whatever_the_server_counts",

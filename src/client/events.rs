@@ -12,7 +12,10 @@ use super::hooks::{
 use super::port::Port;
 use super::route::Budget;
 use crate::callback::{Ran, State};
-use evnats_protocol::{DisconnectReason, EndReason, Event, ServerInfo, SubscriptionId, printable};
+use evnats_protocol::{
+    DisconnectReason, EndReason, Event, ServerErrorKind, ServerInfo, SubscriptionId, printable,
+};
+use std::rc::Rc;
 use std::time::Instant;
 
 impl Driver {
@@ -29,6 +32,10 @@ impl Driver {
             Event::Fence { context, outcome } => context(state, port, outcome),
             Event::SubscriptionEnded { subscription, context, reason } => {
                 self.end_subscription(state, subscription, &context, reason)
+            }
+            Event::ServerError(error) if error.kind() == ServerErrorKind::PermissionsViolation => {
+                let error = Rc::new(error);
+                self.notify(state, port, Observed::Denied(error.clone()), Notice::Denied(error))
             }
             Event::ServerError(error) => self.report(state, port, ConnectionError::Server(error)),
             Event::SubscriptionDenied { subscription, error } => {
@@ -196,7 +203,7 @@ impl Driver {
         Ok(())
     }
 
-    fn report(&self, state: &mut State, port: &Port, error: ConnectionError) -> Ran {
+    pub(super) fn report(&self, state: &mut State, port: &Port, error: ConnectionError) -> Ran {
         log::warn!("{}: {error}", self.connection.borrow().server());
         self.run_hook(state, port, |hooks| &hooks.error, &error)
     }

@@ -7,9 +7,10 @@ use super::port::Port;
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::Result;
 use evnats_protocol::{
-    DisconnectReason, EndReason, Event, FlushError, Message, RequestError, ServerInfo, Session,
-    SubscriptionId,
+    DisconnectReason, EndReason, Event, FlushError, Message, RequestError, ServerError, ServerInfo,
+    Session, SubscriptionId,
 };
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What a subscription's callback is given.
@@ -20,7 +21,7 @@ pub(crate) enum Delivery<'a> {
 }
 
 /// What a layer above learns about the connection as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Observed {
     /// The connection was lost. Whatever the server was about to send is lost with it.
     Disconnected,
@@ -30,6 +31,8 @@ pub(crate) enum Observed {
     Reconnected,
     /// A command was refused because the outgoing buffer was full, and it has emptied.
     Writable,
+    /// The server does not permit something that was no request and no subscription of ours.
+    Denied(Rc<ServerError>),
     /// The client is over: there will be no other connection.
     Ended,
 }
@@ -67,6 +70,7 @@ pub(super) enum Notice {
     Observed(CallbackSlot<OnObserved>, Observed),
     /// For the user.
     Writable,
+    Denied(Rc<ServerError>),
     Connected(Box<ServerInfo>),
     Reconnected(Box<ServerInfo>),
     Disconnected(DisconnectReason),

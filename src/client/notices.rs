@@ -4,6 +4,7 @@
 //! costs the others nothing: they have their turn in the next one, before anything new.
 
 use super::driver::Driver;
+use super::error::ConnectionError;
 use super::hooks::{Notice, Observed};
 use super::port::Port;
 use crate::callback::{Ran, State};
@@ -22,7 +23,7 @@ impl Driver {
         let mut connection = self.connection.borrow_mut();
         let observers = connection.observers.iter();
         let mut notices: Vec<_> =
-            observers.map(|(_, slot)| Notice::Observed(slot.share(), observed)).collect();
+            observers.map(|(_, slot)| Notice::Observed(slot.share(), observed.clone())).collect();
         notices.push(last);
         connection.notices.extend(notices);
         drop(connection);
@@ -42,6 +43,9 @@ impl Driver {
         match notice {
             Notice::Observed(slot, observed) => slot.run(|callback| callback(state, observed)),
             Notice::Writable => self.run_hook(state, port, |hooks| &hooks.writable, &()),
+            Notice::Denied(error) => {
+                self.report(state, port, ConnectionError::Server((*error).clone()))
+            }
             Notice::Connected(info) => self.run_hook(state, port, |hooks| &hooks.connect, &*info),
             Notice::Reconnected(info) => {
                 self.run_hook(state, port, |hooks| &hooks.reconnect, &*info)

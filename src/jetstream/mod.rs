@@ -27,6 +27,8 @@
 //! | `delete_message`, `secure_delete_message` | `$JS.API.STREAM.MSG.DELETE.S` |
 //! | `create_consumer`, `update_consumer`, `create_or_update_consumer` | `$JS.API.CONSUMER.CREATE.S.C`; with one filter: `$JS.API.CONSUMER.CREATE.S.C.<filter>` |
 //! | `consumer_info`, `delete_consumer`, `reset_consumer` | `$JS.API.CONSUMER.INFO.S.C`, `…DELETE.S.C`, `…RESET.S.C` |
+//! | `consume`, `messages`, `fetch`, `next` | `$JS.API.CONSUMER.MSG.NEXT.S.C`; answers: `$JS.ACK.S.C.>`; to say why nothing comes: `$JS.API.CONSUMER.INFO.S.C` |
+//! | `subscribe` | `$JS.API.CONSUMER.INFO.S.C`; answers: `$JS.ACK.S.C.>`; flow control: `$JS.FC.S.C.>`; and to subscribe to the `deliver_subject` |
 //! | `snapshot_stream`; `restore_stream` | `$JS.API.STREAM.SNAPSHOT.S` and `$JS.SNAPSHOT.ACK.S.>`; `$JS.API.STREAM.RESTORE.S` and `$JS.SNAPSHOT.RESTORE.S.*` |
 //! | `step_down_stream`, `remove_stream_peer`, `evacuate_stream_peer`, `cancel_stream_move` | `$JS.API.STREAM.LEADER.STEPDOWN.S`, `…PEER.REMOVE.S`, `…PEER.EVACUATE.S`, `…CANCEL_MOVE.S` |
 //! | `step_down_consumer`, `remove_consumer_peer`, `evacuate_consumer_peer` | `$JS.API.CONSUMER.LEADER.STEPDOWN.S.C`, `…PEER.REMOVE.S.C`, `…PEER.EVACUATE.S.C` |
@@ -66,6 +68,12 @@
 //! | a program adds nothing to an ingest | nothing: it is kept alive |
 //! | a program adds nothing to an atomic batch | the server gives it up, and the next message or the commit says so: [`BatchError::Incomplete`] |
 //! | a message of an atomic batch is refused | the outcome of the commit; [`on_failed`](AtomicBatch::on_failed) before it |
+//! | nobody answers a consumption, not even with heartbeats | [`ConsumeEvent::Silent`] with the cause, to [`on_event`](Consumption::on_event), and to [`Messages::next`] as [`NextError::Silent`]; it goes on |
+//! | a consumer is paused, or has as many unanswered messages as may be | nothing, as long as the server reports; else the same |
+//! | as many requests wait as a consumer permits | [`ConsumeEvent::MaxWaiting`] or [`Silent`](ConsumeEvent::Silent); of a fetch [`FetchError`] |
+//! | a consumer is deleted while it is read | the end: [`ConsumerError`] |
+//! | a fetch is not answered | a second after its time, or after two heartbeats: [`FetchError`] |
+//! | a delivery is not answered | nothing: it is delivered again |
 //! | a page of a listing, or what is read, does not come | a timeout, the listing's end |
 //! | no chunk of a snapshot comes | after the timeout: a timeout; what has come is of no use |
 //! | a program sends nothing to a restore | after five seconds the server gives it up: [`Error::RestoreGivenUp`] with the next chunk |

@@ -1,11 +1,11 @@
 //! The rows about streams, their messages, and consumers.
 
 use super::Outcome::{ControlLineTooLong, Done, NameTooLong, PayloadTooLarge, Refused};
-use super::{App, Js, Row, large, long, note, note_end, row, text};
+use super::{App, Js, Row, large, long, note, note_end, row, support, text};
 use evnats::jetstream::{
-    Consumer, ConsumerConfig, DeadLetterOptions, ErrorCode, MessageQuery, MessagesQuery,
-    PurgeOptions, ReadFrom, Restoring, SnapshotOptions, Stream, StreamBackup, StreamConfig,
-    StreamDetails,
+    ConsumeEnd, ConsumeOptions, Consumer, ConsumerConfig, DeadLetterOptions, Error, ErrorCode,
+    FetchOptions, MessageQuery, MessagesQuery, PurgeOptions, ReadFrom, Restoring, SnapshotOptions,
+    Stream, StreamBackup, StreamConfig, StreamDetails,
 };
 use std::time::SystemTime;
 
@@ -47,6 +47,38 @@ fn s(js: &Js) -> Stream<App> {
 
 fn c(js: &Js) -> Consumer<App> {
     s(js).consumer("C")
+}
+
+fn fetch_by_long_names(js: &Js) {
+    let consumer = js.stream(&longest()).consumer(&longest());
+    consumer.fetch(FetchOptions::new(), |_, _, _| support::fail("a message"), note);
+}
+
+fn consume_by_long_name(js: &Js) {
+    let consumption = s(js).consumer(&long()).consume(ConsumeOptions::new(), |_, _, _| {});
+    consumption.on_end(|app, consumption, end| note(app, consumption, outcome(end)));
+}
+
+fn read_by_long_name(js: &Js) {
+    let messages = s(js).consumer(&long()).messages(ConsumeOptions::new());
+    messages.on_end(|app, messages, end| note(app, messages, outcome(end)));
+}
+
+fn outcome(end: ConsumeEnd) -> Result<(), Error> {
+    end.failure().map_or(Ok(()), |error| Err(error.clone()))
+}
+
+/// Stores a message, and has its acknowledgement confirmed.
+fn confirm(js: &Js) {
+    let consumer = c(js);
+    js.publish("s.confirmed", "x", move |_, _, stored| {
+        stored.expect("room");
+        consumer.next(FetchOptions::new(), |_, _, message| {
+            let acker = message?.expect("a message").to_acker()?;
+            acker.ack_confirmed(note);
+            Ok::<_, evnats::Error>(())
+        });
+    });
 }
 
 /// Restores a stream whose configuration is larger than a payload.
@@ -256,6 +288,10 @@ fn consumers() -> Vec<Row> {
         row("Consumer::resume", |js| c(js).resume(note), Done),
         row("Consumer::unpin", |js| c(js).unpin(&large(), note), PayloadTooLarge),
         row("Consumer::reset", |js| c(js).reset(None, note), Done),
+        row("Consumer::fetch", fetch_by_long_names, ControlLineTooLong),
+        row("Consumption::on_end", consume_by_long_name, NameTooLong),
+        row("Messages::on_end", read_by_long_name, NameTooLong),
+        row("Acker::ack_confirmed", confirm, Done),
     ]
 }
 

@@ -198,7 +198,8 @@ impl Shared {
             Observed::Connected
             | Observed::Disconnected
             | Observed::Reconnected
-            | Observed::Writable => Ok(()),
+            | Observed::Writable
+            | Observed::Denied(_) => Ok(()),
         }));
         self.observer.set(Some(observer));
     }

@@ -210,7 +210,7 @@ impl Snapshot {
     fn observe(&self) {
         let snapshot = self.clone();
         self.0.inbox.observe(move |state, observed| match observed {
-            Observed::Connected => Ok(()),
+            Observed::Connected | Observed::Denied(_) => Ok(()),
             Observed::Writable => {
                 // if there is no room for the rest again, there will be later
                 let _ = snapshot.acknowledge();

@@ -200,7 +200,7 @@ impl Reader {
         let observer = self.port().observe(Box::new(move |state, observed| {
             let mut progress = reader.0.progress.borrow_mut();
             match observed {
-                Observed::Writable | Observed::Connected => return Ok(()),
+                Observed::Writable | Observed::Connected | Observed::Denied(_) => return Ok(()),
                 Observed::Disconnected => progress.machine.handle_disconnected(),
                 Observed::Reconnected => progress.machine.handle_reconnected(),
                 Observed::Ended => {

@@ -168,7 +168,10 @@ impl Reading {
     fn observe(&self) {
         let reading = self.clone();
         self.0.inbox.observe(move |state, observed| match observed {
-            Observed::Connected | Observed::Disconnected | Observed::Writable => Ok(()),
+            Observed::Connected
+            | Observed::Disconnected
+            | Observed::Writable
+            | Observed::Denied(_) => Ok(()),
             // what was on its way is lost
             Observed::Reconnected => match reading.ask() {
                 Ok(()) => Ok(()),

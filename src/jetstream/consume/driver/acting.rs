@@ -9,7 +9,7 @@ use crate::jetstream::consume::machine::{Action, Machine, Told};
 use crate::jetstream::consume::pull::request::PullRequest;
 use crate::jetstream::error::Error;
 use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo, StreamInfo};
-use evnats_protocol::{CommandError, Message, OutgoingMessage};
+use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError};
 use std::rc::Rc;
 
 impl<M: Machine> Driver<M> {
@@ -76,8 +76,7 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Returns whether there was room for it. If it cannot be sent at all, the machine misses its
-    /// answer.
+    /// Returns whether there was room for it.
     fn send_pull(&self, number: u64, request: &PullRequest) -> bool {
         let body = match serde_json::to_vec(request) {
             Ok(body) => body,
@@ -95,11 +94,15 @@ impl<M: Machine> Driver<M> {
                 self.port().publish(OutgoingMessage::new(subject, body).reply(&reply))
             }
         };
-        let has_room = has_room(sent, &target.pulls);
-        if has_room {
-            target.first = None;
+        match sent {
+            Err(CommandError::BufferFull { .. }) => return false,
+            // the next one would not be sent, either
+            Err(error) if !error.is_temporary() => {
+                self.machine.borrow_mut().fail(RequestError::Command(error).into());
+            }
+            _ => target.first = None,
         }
-        has_room
+        true
     }
 
     fn reply(&self, subject: &[u8]) {

@@ -7,7 +7,7 @@ use crate::client::Observed;
 use crate::jetstream::consume::ack;
 use crate::jetstream::consume::machine::{Machine, Verdict};
 use crate::jetstream::error::Error;
-use evnats_protocol::{Message, RequestError};
+use evnats_protocol::{Message, RequestError, ServerError};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -49,11 +49,23 @@ impl<M: Machine> Driver<M> {
                     driver.held.borrow_mut().unsent.clear();
                     driver.machine.borrow_mut().handle_reconnected(driver.port().turn_time());
                 }
+                Observed::Denied(error) if driver.is_about_pulls(&error) => {
+                    let denied = RequestError::Denied((*error).clone());
+                    driver.machine.borrow_mut().fail(denied.into());
+                }
+                Observed::Denied(_) => {}
                 Observed::Ended => driver.give_up(Error::Closed),
             }
             driver.act();
             driver.go_on(state)
         });
+    }
+
+    /// Whether the server does not permit the requests, or that they are answered here.
+    fn is_about_pulls(&self, error: &ServerError) -> bool {
+        let pulls = &self.target.borrow().pulls;
+        let subject = error.subject().unwrap_or_default();
+        subject == pulls || subject.starts_with(&self.inbox_subject)
     }
 
     /// A message of a consumer can be answered, and a status cannot.

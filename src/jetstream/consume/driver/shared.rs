@@ -191,6 +191,7 @@ impl<M: Machine> Driver<M> {
         }
         self.follow_demand();
         self.act();
+        self.go_on_soon();
     }
 
     /// Ends with an error that is not the consumer's. The program is told in a turn of its own.

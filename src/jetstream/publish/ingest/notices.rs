@@ -44,7 +44,7 @@ impl Ingest {
 impl Observer for Ingest {
     fn observe(self: Rc<Self>, observed: Observed) {
         match observed {
-            Observed::Connected | Observed::Disconnected => {}
+            Observed::Connected | Observed::Disconnected | Observed::Denied(_) => {}
             Observed::Writable => self.notify_soon(),
             Observed::Reconnected => {
                 if let Way::Fast(batch) = &mut self.progress.borrow_mut().way {

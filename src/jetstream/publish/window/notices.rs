@@ -70,7 +70,7 @@ impl Window {
 impl Observer for Window {
     fn observe(self: Rc<Self>, observed: Observed) {
         match observed {
-            Observed::Connected | Observed::Disconnected => {}
+            Observed::Connected | Observed::Disconnected | Observed::Denied(_) => {}
             Observed::Reconnected | Observed::Writable => {
                 if self.progress.borrow().wants_room {
                     self.notify_soon();
