@@ -3,6 +3,8 @@
 use super::api_error::{ApiError, ErrorCode};
 use super::batch_error::BatchError;
 use super::consume::consumer_error::ConsumerError;
+use super::consume::ordered_pull::cause::ResetCause;
+use super::consume::ordered_pull::option_error::OrderedOptionError;
 use super::consume::pull::fetch_error::FetchError;
 use super::consume::pull::option_error::PullOptionError;
 use super::envelope::ResponseError;
@@ -192,6 +194,9 @@ pub enum Error {
     /// Options of a read that are not possible. Nothing was sent.
     #[error(transparent)]
     InvalidRead(#[from] PullOptionError),
+    /// Options of an ordered consumer that are not possible. Nothing was sent.
+    #[error(transparent)]
+    InvalidOrdered(#[from] OrderedOptionError),
     /// The consumer gives no messages any more.
     #[error(transparent)]
     Consumer(#[from] ConsumerError),
@@ -256,6 +261,19 @@ pub enum OrderedError {
     /// The reply to a create request could not be decoded.
     #[error("malformed reply to the create request: {0}")]
     Malformed(String),
+    /// As many resets in a row as [`max_resets`](super::OrderedOptions::max_resets) permits have brought
+    /// nothing, and there would have been one more.
+    #[error("{resets} resets in a row have brought nothing, and now: {cause}")]
+    TooManyResets {
+        /// How many there were.
+        resets: u32,
+        /// Why there would have been another one.
+        #[source]
+        cause: ResetCause,
+    },
+    /// The ordered consumer is being read already: one read at a time.
+    #[error("the ordered consumer is being read already")]
+    Busy,
 }
 
 /// Why an ordered consumer is fed nothing at the moment. It goes on trying.

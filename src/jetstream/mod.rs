@@ -135,8 +135,8 @@ pub use batch_error::BatchError;
 pub use consume::{
     Acker, ConsumeEnd, ConsumeEvent, ConsumeOptions, ConsumerError, Consumption, Delivery,
     DeliveryCallback, DeliveryCallbackReturns, DeliveryHandler, DeliveryHandlerReturns,
-    DeliveryInfo, FetchEnd, FetchError, FetchOptions, Messages, NextError, PullOptionError,
-    PushOptions, RequestLimit, Silence, SilenceCause,
+    DeliveryInfo, FetchEnd, FetchError, FetchOptions, Messages, NextError, OrderedOptionError,
+    OrderedOptions, PullOptionError, PushOptions, RequestLimit, ResetCause, Silence, SilenceCause,
 };
 pub use consumer::Consumer;
 pub use dead_letters::{DeadLetter, DeadLetterCause, DeadLetterOptions};

@@ -117,6 +117,13 @@ pub(crate) trait Machine: 'static {
     /// Asks for no more, and ends when everything has come that was asked for.
     fn drain(&mut self, now: Instant);
 
+    /// The program will not take the last messages that were to be delivered, which are so many. Returns
+    /// whether they are for somebody else to have.
+    fn forgo(&mut self, count: usize, now: Instant) -> bool {
+        let _ = (count, now);
+        true
+    }
+
     /// Ends it: what comes later is not for the program.
     fn stop(&mut self, now: Instant);
 

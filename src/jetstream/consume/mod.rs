@@ -9,12 +9,15 @@ mod delivery;
 mod delivery_info;
 mod driver;
 mod fetching;
+mod filters;
 mod machine;
 mod messages;
 mod next_error;
 mod ordered;
+pub(super) mod ordered_pull;
 mod outcome;
 pub(super) mod pins;
+mod position;
 pub(super) mod pull;
 mod push;
 mod push_options;
@@ -33,6 +36,7 @@ pub use delivery_info::DeliveryInfo;
 pub use messages::Messages;
 pub use next_error::NextError;
 pub(crate) use ordered::OrderedConfig;
+pub use ordered_pull::{OrderedOptionError, OrderedOptions, ResetCause};
 pub use outcome::{ConsumeEnd, ConsumeEvent};
 pub use pull::{
     ConsumeOptions, FetchEnd, FetchError, FetchOptions, PullOptionError, Silence, SilenceCause,

@@ -10,11 +10,13 @@
 //! between two of them no matching message is missing, apart from those removed from the stream.
 //! What is heard of any incarnation but the current one changes nothing.
 //!
-//! `Position` holds the sequences and knows nothing of push or pull. The push side is
+//! [`Position`] holds the sequences and knows nothing of push or pull. The push side is
 //! `Ordered::handle_status` and the configuration it asks for. The driver owns request timeouts
 //! and subscriptions, and empties `Ordered::poll_action` after every input.
 
 use super::delivery_info::DeliveryInfo;
+use super::filters;
+use super::position::{Position, Step};
 use crate::jetstream::api_error::{ApiError, ErrorCode};
 use crate::jetstream::creation::Creation;
 use crate::jetstream::envelope::ResponseError;
@@ -269,7 +271,9 @@ impl Ordered {
             return;
         }
         match result {
-            Ok(info) if self.ignored_filters(info) => self.fail(OrderedError::FiltersUnsupported),
+            Ok(info) if filters::are_ignored(&self.config.filter_subjects, info) => {
+                self.fail(OrderedError::FiltersUnsupported);
+            }
             Ok(info) => {
                 self.phase = Phase::Running { heard: now };
                 self.actions.push_back(Action::Created {
@@ -575,13 +579,8 @@ impl Ordered {
     fn consumer_config(&self) -> ConsumerConfig {
         let config = &self.config;
         let deliver_policy = self.position.deliver_policy(&config.deliver_policy);
-        let (filter_subject, filter_subjects) = match config.filter_subjects.as_slice() {
-            // the server refuses this policy without a filter (10094)
-            [] if deliver_policy == DeliverPolicy::LastPerSubject => (Some(">".into()), vec![]),
-            [] => (None, vec![]),
-            [subject] => (Some(subject.clone()), vec![]),
-            subjects => (None, subjects.to_vec()),
-        };
+        let (filter_subject, filter_subjects) =
+            filters::configured(&config.filter_subjects, &deliver_policy);
         ConsumerConfig {
             name: Some(self.name(self.incarnation)),
             deliver_policy,
@@ -599,12 +598,6 @@ impl Ordered {
             flow_control: true,
             ..ConsumerConfig::default()
         }
-    }
-
-    /// Whether the server dropped the filters without a word, as 2.9 does.
-    fn ignored_filters(&self, info: &ConsumerInfo) -> bool {
-        self.config.filter_subjects.len() > 1
-            && info.config.as_ref().is_some_and(|config| config.filter_subjects.is_empty())
     }
 }
 
@@ -630,91 +623,6 @@ enum Leave {
     Delete,
     /// Its consumer is gone already.
     Gone,
-}
-
-/// Where the reader is, in the current incarnation and in the stream. Serves push and pull alike.
-#[derive(Debug, Default)]
-struct Position {
-    /// The last delivery of the current incarnation; 0 before the first.
-    consumer_sequence: u64,
-    /// The last message delivered in any incarnation; 0 before the first.
-    stream_sequence: u64,
-    /// The latest time at which a delivered message was stored.
-    timestamp_nanos: u64,
-    /// The sequence before the first incarnation's start, as the reply to its creation reported.
-    origin: Option<u64>,
-}
-
-/// What a delivery is to the reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// The next message.
-    Next,
-    /// The next delivery, of a message that an earlier incarnation brought.
-    Seen,
-    /// A delivery that was here before.
-    Repeated,
-    /// Deliveries before this one are missing.
-    Gap,
-    /// A message newer than all, under a number that has been used: this is another stream.
-    Recreated,
-}
-
-impl Position {
-    fn advance(&mut self, delivery: &DeliveryInfo<'_>) -> Step {
-        let next = self.consumer_sequence.saturating_add(1);
-        if delivery.consumer_sequence > next {
-            return Step::Gap;
-        }
-        if delivery.consumer_sequence < next {
-            return Step::Repeated;
-        }
-        if delivery.stream_sequence <= self.stream_sequence {
-            // a consumer placed on a replica that lags behind may begin before the requested
-            // start. Its messages have been seen, and so have their times.
-            if delivery.timestamp_nanos > self.timestamp_nanos {
-                return Step::Recreated;
-            }
-            self.consumer_sequence = next;
-            return Step::Seen;
-        }
-        self.consumer_sequence = next;
-        self.stream_sequence = delivery.stream_sequence;
-        self.timestamp_nanos = self.timestamp_nanos.max(delivery.timestamp_nanos);
-        Step::Next
-    }
-
-    /// Whether a consumer that says it has delivered up to `last` agrees. One that says less was
-    /// set back, and what it sends next would be taken for repetitions.
-    fn is_at(&self, last: u64) -> bool {
-        last == self.consumer_sequence
-    }
-
-    fn record_origin(&mut self, info: &ConsumerInfo) {
-        // deliveries made by then have moved on the stream sequence by one each, or more if other
-        // messages lie between; servers mostly report the state before any.
-        let delivered = &info.delivered;
-        let origin = delivered.stream_sequence.saturating_sub(delivered.consumer_sequence);
-        self.origin.get_or_insert(origin);
-    }
-
-    fn restart(&mut self) {
-        self.consumer_sequence = 0;
-    }
-
-    /// Where the next incarnation has to start.
-    fn deliver_policy(&self, original: &DeliverPolicy) -> DeliverPolicy {
-        if self.stream_sequence > 0 {
-            return DeliverPolicy::ByStartSequence(self.stream_sequence.saturating_add(1));
-        }
-        match (original, self.origin) {
-            // these mean another place each time: stay with the first one
-            (DeliverPolicy::New | DeliverPolicy::Last, Some(origin)) => {
-                DeliverPolicy::ByStartSequence(origin.saturating_add(1))
-            }
-            _ => original.clone(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the program is told of a consumption, and why it has ended.
 
+use super::ordered_pull::cause::ResetCause;
 use super::pull::silence::Silence;
 use super::status::RequestLimit;
 use crate::jetstream::error::Error;
@@ -36,6 +37,11 @@ pub enum ConsumeEvent {
     },
     /// This client is not the one in its group that is served any more.
     Unpinned,
+    /// An ordered consumer goes on with another server-side consumer. Nothing is lost or comes twice.
+    Reset {
+        /// Why the one before was left.
+        cause: ResetCause,
+    },
     /// The server says what this version does not know.
     Unknown {
         /// The number.
@@ -59,6 +65,7 @@ impl fmt::Display for ConsumeEvent {
             Self::Lost { count } => write!(f, "{count} messages were lost on their way"),
             Self::Pinned { id } => write!(f, "this client is pinned, as {id}"),
             Self::Unpinned => f.write_str("this client is not pinned any more"),
+            Self::Reset { cause } => write!(f, "goes on with another consumer: {cause}"),
             Self::Unknown { code, text } => write!(f, "the server says {code} {text:?}"),
         }
     }

@@ -5,6 +5,7 @@ use crate::callback::{Ran, State};
 use crate::client::Port;
 use crate::jetstream::consume::machine::Machine;
 use crate::jetstream::consume::outcome::{ConsumeEnd, ConsumeEvent};
+use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -36,11 +37,14 @@ pub(in crate::jetstream::consume) type OnControlEnd =
 
 impl<M: Machine<End = ConsumeEnd>> Control for Driver<M> {
     fn stop(self: Rc<Self>) {
-        let untaken = std::mem::take(&mut self.held.borrow_mut().untaken);
-        self.machine.borrow_mut().stop(self.port().now());
+        let (untaken, now) = (mem::take(&mut self.held.borrow_mut().untaken), self.port().now());
+        let is_for_others = self.machine.borrow_mut().forgo(untaken.len(), now);
+        self.machine.borrow_mut().stop(now);
         self.act();
-        // only now, as the server would deliver it to a request that waits
-        untaken.iter().for_each(|message| self.hand_back(message));
+        if is_for_others {
+            // only now, as the server would deliver it to a request that waits
+            untaken.iter().for_each(|message| self.hand_back(message));
+        }
         self.go_on_soon();
     }
 

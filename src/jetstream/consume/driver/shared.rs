@@ -205,8 +205,11 @@ impl<M: Machine> Driver<M> {
         if self.phase.get() == Phase::Checking {
             self.phase.set(Phase::Running);
         }
-        self.held.borrow_mut().untaken.clear();
-        self.machine.borrow_mut().fail(error);
+        let untaken = std::mem::take(&mut self.held.borrow_mut().untaken);
+        let mut machine = self.machine.borrow_mut();
+        machine.forgo(untaken.len(), self.port().now());
+        machine.fail(error);
+        drop(machine);
         self.act();
     }
 

@@ -5,15 +5,18 @@
 //! bound that follows: without progress there are no more than a few requests in the first seconds,
 //! and then one in eight to ten seconds.
 
+use crate::event_loop::after;
 use std::time::{Duration, Instant};
 
 /// The pause after the first request of which nothing came …
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
+pub(in crate::jetstream::consume) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// … and the longest one.
-pub(super) const LAST_PAUSE: Duration = Duration::from_secs(10);
+pub(in crate::jetstream::consume) const LAST_PAUSE: Duration = Duration::from_secs(10);
 
-#[derive(Debug)]
-pub(super) struct Backoff {
+#[derive(Debug, Clone)]
+pub(in crate::jetstream::consume) struct Backoff {
+    first: Duration,
+    last: Duration,
     /// The last pause, without jitter. Zero: there was progress.
     pause: Duration,
     until: Option<Instant>,
@@ -23,12 +26,22 @@ pub(super) struct Backoff {
 impl Backoff {
     /// The seed spreads the pauses of many clients that hear the same at once.
     pub(super) fn new(seed: u64) -> Self {
-        Self { pause: Duration::ZERO, until: None, random: fastrand::Rng::with_seed(seed) }
+        Self::between(FIRST_PAUSE, LAST_PAUSE, seed)
+    }
+
+    /// As [`new`](Self::new), with another first pause and another longest one.
+    pub(in crate::jetstream::consume) fn between(
+        first: Duration,
+        last: Duration,
+        seed: u64,
+    ) -> Self {
+        let random = fastrand::Rng::with_seed(seed);
+        Self { first, last, pause: Duration::ZERO, until: None, random }
     }
 
     /// When the server may be asked again. `None`: at once.
     #[inline]
-    pub(super) fn until(&self) -> Option<Instant> {
+    pub(in crate::jetstream::consume) fn until(&self) -> Option<Instant> {
         self.until
     }
 
@@ -39,7 +52,7 @@ impl Backoff {
     }
 
     /// Whatever was refused before was refused by somebody else, or for another reason.
-    pub(super) fn reset(&mut self) {
+    pub(in crate::jetstream::consume) fn reset(&mut self) {
         self.pause = Duration::ZERO;
         self.until = None;
     }
@@ -50,14 +63,14 @@ impl Backoff {
     pub(super) fn note_progress(&mut self, now: Instant) {
         self.pause = Duration::ZERO;
         if let Some(until) = &mut self.until {
-            *until = (*until).min(now + FIRST_PAUSE);
+            *until = (*until).min(now + self.first);
         }
     }
 
     /// Nothing came of a request. Of several that end during a pause, only the first one counts.
-    pub(super) fn fail(&mut self, now: Instant) {
+    pub(in crate::jetstream::consume) fn fail(&mut self, now: Instant) {
         if self.until.is_none() {
-            self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
+            self.pause = self.pause.saturating_mul(2).clamp(self.first, self.last);
             self.wait(self.pause, now);
         }
     }
@@ -65,18 +78,18 @@ impl Backoff {
     /// A request has lived as long as it may, which is so short that others are to follow slowly.
     pub(super) fn slow_down(&mut self, now: Instant) {
         if self.until.is_none() {
-            self.wait(FIRST_PAUSE, now);
+            self.wait(self.first, now);
         }
     }
 
     /// Ends a pause that is over.
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    pub(in crate::jetstream::consume) fn handle_timeout(&mut self, now: Instant) {
         self.until = self.until.filter(|until| now < *until);
     }
 
     fn wait(&mut self, pause: Duration, now: Instant) {
         // up to a fifth less, so that clients do not come back all at once
-        self.until = Some(now + pause.mul_f64(1.0 - 0.2 * self.random.f64()));
+        self.until = Some(after(now, pause.mul_f64(1.0 - 0.2 * self.random.f64())));
     }
 }
 

@@ -147,7 +147,8 @@ impl Machine for Fetch {
     }
 }
 
-fn status_of(message: &Message) -> PullStatus<'_> {
+/// The status that a message without payload is.
+pub(in crate::jetstream::consume) fn status_of(message: &Message) -> PullStatus<'_> {
     let headers = message.headers();
     let (code, description) = headers.status().map_or((0, &[][..]), |s| (s.code, s.description));
     PullStatus::new(code, description, headers)

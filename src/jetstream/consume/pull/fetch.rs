@@ -16,7 +16,7 @@ use crate::jetstream::error::Error;
 use std::time::{Duration, Instant};
 
 /// How long the end of a request is waited for that is not to wait.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(in crate::jetstream::consume) const PATIENCE: Duration = Duration::from_secs(5);
 /// After so many heartbeats without a sign of the server, the fetch has failed.
 const MISSED_HEARTBEATS: u32 = 2;
 

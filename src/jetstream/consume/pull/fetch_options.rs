@@ -3,6 +3,7 @@
 use super::option_error::PullOptionError;
 use super::options::{check_group, check_heartbeat, check_not_zero};
 use super::request::PullRequest;
+use crate::jetstream::consume::status::Amount;
 use crate::jetstream::level::Requirement;
 use crate::jetstream::wire::setters;
 use std::time::Duration;
@@ -69,7 +70,7 @@ impl FetchOptions {
     }
 
     /// The limit of messages that holds, if there is one.
-    pub(super) fn message_limit(&self) -> Option<u64> {
+    pub(in crate::jetstream::consume) fn message_limit(&self) -> Option<u64> {
         match (self.max_messages, self.max_bytes) {
             (None, None) => Some(1),
             (max_messages, _) => max_messages,
@@ -77,7 +78,7 @@ impl FetchOptions {
     }
 
     /// How long it waits. `None`: not at all.
-    pub(super) fn wait(&self) -> Option<Duration> {
+    pub(in crate::jetstream::consume) fn wait(&self) -> Option<Duration> {
         match self.no_wait {
             true => self.expires,
             false => Some(self.expires.unwrap_or(DEFAULT_EXPIRES)),
@@ -88,6 +89,30 @@ impl FetchOptions {
     pub(super) fn reports(&self) -> Option<Duration> {
         let by_default = self.wait().filter(|wait| *wait >= LONG).map(|_| DEFAULT_HEARTBEAT);
         self.heartbeat.or(by_default).filter(|heartbeat| !heartbeat.is_zero())
+    }
+
+    /// What is left to ask for when so much has come in so much time. `None`: its time is over.
+    pub(in crate::jetstream::consume) fn rest(
+        &self,
+        received: Amount,
+        elapsed: Duration,
+    ) -> Option<Self> {
+        let takes_what_there_is = self.no_wait && received.messages > 0;
+        let expires = match self.wait().filter(|_| !takes_what_there_is) {
+            Some(wait) => Some(wait.checked_sub(elapsed).filter(|left| !left.is_zero())?),
+            None => None,
+        };
+        let fits = |heartbeat: Duration| expires.is_some_and(|expires| heartbeat <= expires / 2);
+        Some(Self {
+            max_messages: self.message_limit().map(|max| max.saturating_sub(received.messages)),
+            max_bytes: self.max_bytes.map(|max| max.saturating_sub(received.bytes).max(1)),
+            expires,
+            heartbeat: self.heartbeat.map(|heartbeat| match fits(heartbeat) {
+                true => heartbeat,
+                false => Duration::ZERO,
+            }),
+            ..self.clone()
+        })
     }
 
     /// The request, as the client with this pin.

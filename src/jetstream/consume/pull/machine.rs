@@ -29,7 +29,7 @@ use crate::jetstream::consume::machine::{Action, Verdict};
 use crate::jetstream::consume::outcome::{ConsumeEnd, ConsumeEvent};
 use crate::jetstream::consume::status::{Amount, PullStatus, StatusKind};
 use crate::jetstream::error::Error;
-use crate::jetstream::manage::ConsumerInfo;
+use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -74,6 +74,17 @@ pub(crate) struct Pull {
     actions: VecDeque<Action<ConsumeEnd>>,
 }
 
+/// What a consumption begins with.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PullStart<'a> {
+    /// What has come from elsewhere, and the program will take.
+    pub(crate) untaken: Amount,
+    /// Asks for nothing until it is resumed.
+    pub(crate) paused: bool,
+    /// The consumer's configuration, if it is known.
+    pub(crate) config: Option<&'a ConsumerConfig>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
@@ -92,6 +103,16 @@ impl Pull {
     /// A consumption whose first request is waiting already. The seed spreads the pauses of many
     /// clients.
     pub(crate) fn new(options: ConsumeOptions, seed: u64, now: Instant) -> Self {
+        Self::starting(options, PullStart::default(), seed, now)
+    }
+
+    /// As [`new`](Self::new), with what is known already.
+    pub(crate) fn starting(
+        options: ConsumeOptions,
+        start: PullStart<'_>,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
         let mut pull = Self {
             options,
             limits: Limits::default(),
@@ -100,10 +121,10 @@ impl Pull {
             keep_alive: KeepAlive::new(now),
             phase: Phase::Running,
             connected: true,
-            paused: false,
+            paused: start.paused,
             last_number: 0,
             received: 0,
-            untaken: Amount::default(),
+            untaken: start.untaken,
             calm: 0,
             heard: now,
             needs_whole: false,
@@ -115,6 +136,9 @@ impl Pull {
             told: None,
             actions: VecDeque::new(),
         };
+        if let Some(config) = start.config {
+            pull.learn(config);
+        }
         pull.settle(now);
         pull
     }
@@ -167,6 +191,16 @@ impl Pull {
         is_calm
     }
 
+    /// A message has come, of so many bytes, that the program has had already: it is none of those that
+    /// are wanted, and it was given to a request all the same.
+    pub(crate) fn spend(&mut self, bytes: u64, now: Instant) {
+        if self.phase != Phase::Ended {
+            self.window.take(bytes);
+            self.heard = now;
+            self.settle(now);
+        }
+    }
+
     /// The program has taken a message of so many bytes.
     #[inline]
     pub(crate) fn release(&mut self, bytes: u64, now: Instant) {
@@ -216,8 +250,7 @@ impl Pull {
         match info {
             Ok(info) => {
                 if let Some(config) = &info.config {
-                    self.limits.learn(config);
-                    self.keep_alive.learn(config);
+                    self.learn(config);
                 }
             }
             Err(error) => {
@@ -323,6 +356,11 @@ impl Pull {
     /// Whether it is one of a group, so that messages may have a pin.
     pub(crate) fn is_grouped(&self) -> bool {
         self.options.group.is_some()
+    }
+
+    fn learn(&mut self, config: &ConsumerConfig) {
+        self.limits.learn(config);
+        self.keep_alive.learn(config);
     }
 
     /// One answer at a time is waited for, and it is for everything that waits for one.

@@ -19,11 +19,17 @@ pub(super) mod request;
 pub(super) mod silence;
 mod window;
 
+pub(super) use backoff::{Backoff, FIRST_PAUSE, LAST_PAUSE};
+pub(super) use driven::status_of;
 pub(crate) use fetch::Fetch;
+pub(super) use fetch::PATIENCE;
+
 pub use fetch::FetchEnd;
 pub use fetch_error::FetchError;
 pub use fetch_options::FetchOptions;
 pub(crate) use machine::Pull;
+pub(super) use machine::PullStart;
 pub use option_error::PullOptionError;
 pub use options::ConsumeOptions;
 pub use silence::{Silence, SilenceCause};
+pub(super) use window::GRACE;

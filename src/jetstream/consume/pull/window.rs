@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// For so much longer than a request may wait its end is waited for.
-pub(super) const GRACE: Duration = Duration::from_secs(1);
+pub(in crate::jetstream::consume) const GRACE: Duration = Duration::from_secs(1);
 /// So many requests are told apart. With more, the server is serving the later ones already.
 const MAX_OPEN: usize = 32;
 
