@@ -108,6 +108,20 @@ fn the_example_of_streams_shows_and_erases_what_is_stored() {
 }
 
 #[test]
+fn the_example_of_an_ordered_replay_loses_nothing_with_its_consumer() {
+    shows_by_itself(
+        "ordered_replay",
+        &[
+            r#"rebuilt from 4 entries: {"ada": 70, "bob": 55}"#,
+            "ada: +7",
+            "bob: -55",
+            "eve: +1",
+            r#"7 entries, {"ada": 77, "bob": 0, "eve": 1}: Stopped"#,
+        ],
+    );
+}
+
+#[test]
 fn the_example_of_fast_ingest_loads_a_day() {
     shows_by_itself("fast_ingest", &["86400 readings, 86400 of them stored"]);
 }

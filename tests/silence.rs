@@ -204,6 +204,14 @@ const JETSTREAM: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "an ordered consumer is not fed, whatever the reason",
+        &[
+            "each_message_comes_once_and_in_order_through_twenty_resets",
+            "every_reason_to_leave_a_consumer_is_told",
+            "failed_starts_are_told_once_for_each_reason_and_tried_again",
+        ],
+    ),
+    (
         "the client is over",
         &[
             "a_window_outlives_its_client_and_tells_every_outcome",

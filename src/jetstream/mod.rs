@@ -29,6 +29,7 @@
 //! | `consumer_info`, `delete_consumer`, `reset_consumer` | `$JS.API.CONSUMER.INFO.S.C`, `…DELETE.S.C`, `…RESET.S.C` |
 //! | `consume`, `messages`, `fetch`, `next` | `$JS.API.CONSUMER.MSG.NEXT.S.C`; answers: `$JS.ACK.S.C.>`; to say why nothing comes: `$JS.API.CONSUMER.INFO.S.C` |
 //! | `subscribe` | `$JS.API.CONSUMER.INFO.S.C`; answers: `$JS.ACK.S.C.>`; flow control: `$JS.FC.S.C.>`; and to subscribe to the `deliver_subject` |
+//! | reads of an `ordered_consumer` | `$JS.API.CONSUMER.CREATE.S.*`, with one filter: `…CREATE.S.*.<filter>`; `$JS.API.CONSUMER.MSG.NEXT.S.*` |
 //! | `snapshot_stream`; `restore_stream` | `$JS.API.STREAM.SNAPSHOT.S` and `$JS.SNAPSHOT.ACK.S.>`; `$JS.API.STREAM.RESTORE.S` and `$JS.SNAPSHOT.RESTORE.S.*` |
 //! | `step_down_stream`, `remove_stream_peer`, `evacuate_stream_peer`, `cancel_stream_move` | `$JS.API.STREAM.LEADER.STEPDOWN.S`, `…PEER.REMOVE.S`, `…PEER.EVACUATE.S`, `…CANCEL_MOVE.S` |
 //! | `step_down_consumer`, `remove_consumer_peer`, `evacuate_consumer_peer` | `$JS.API.CONSUMER.LEADER.STEPDOWN.S.C`, `…PEER.REMOVE.S.C`, `…PEER.EVACUATE.S.C` |
@@ -43,6 +44,10 @@
 //! `dead_letters` needs to subscribe to `$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.S.C` and
 //! `…MSG_TERMINATED.S.C` (for all consumers of a stream, with `*` for `C`), and to publish to
 //! `$JS.API.STREAM.MSG.GET.S`, without which dead letters are told without their messages.
+//!
+//! An [`OrderedConsumer`] also asks `$JS.API.STREAM.INFO.S` and `$JS.API.CONSUMER.DELETE.S.*`. Without the
+//! one, it knows another stream of the same name by the times of its messages alone; without the other, its
+//! consumers are left to [`inactive_threshold`](OrderedOptions::inactive_threshold).
 //!
 //! The methods of [`Stream`] and [`Consumer`] need what these calls need. When a stream's handle that
 //! knows its stream makes or changes a consumer, it also asks `$JS.API.STREAM.INFO.S`, and goes on
@@ -79,6 +84,7 @@
 //! | a program sends nothing to a restore | after five seconds the server gives it up: [`Error::RestoreGivenUp`] with the next chunk |
 //! | nothing happens of which an advisory tells | nothing; after a lost connection what happened meanwhile is not told |
 //! | a message that nobody could process was removed, or cannot be read | its [dead letter](Consumer::dead_letters) with the reason, after its [patience](DeadLetterOptions::patience) at the latest |
+//! | an ordered consumer is not fed, whatever the reason | [`ConsumeEvent::Reset`] with the reason, and it goes on |
 //! | the client is over | an error for every callback that waits |
 //!
 //! # API levels
@@ -124,6 +130,7 @@ mod name;
 mod publish;
 mod scan;
 mod seen;
+mod stall;
 mod stream;
 pub(crate) mod time;
 pub(crate) mod wire;
@@ -135,12 +142,13 @@ pub use batch_error::BatchError;
 pub use consume::{
     Acker, ConsumeEnd, ConsumeEvent, ConsumeOptions, ConsumerError, Consumption, Delivery,
     DeliveryCallback, DeliveryCallbackReturns, DeliveryHandler, DeliveryHandlerReturns,
-    DeliveryInfo, FetchEnd, FetchError, FetchOptions, Messages, NextError, OrderedOptionError,
-    OrderedOptions, PullOptionError, PushOptions, RequestLimit, ResetCause, Silence, SilenceCause,
+    DeliveryInfo, FetchEnd, FetchError, FetchOptions, Messages, NextError, OrderedConsumer,
+    OrderedOptionError, OrderedOptions, PullOptionError, PushOptions, RequestLimit, ResetCause,
+    Silence, SilenceCause,
 };
 pub use consumer::Consumer;
 pub use dead_letters::{DeadLetter, DeadLetterCause, DeadLetterOptions};
-pub use error::{Error, OrderedError, Stall};
+pub use error::{Error, OrderedError};
 pub use exchange::ApiExchange;
 pub use handle::JetStream;
 pub use level::Requirement;
@@ -151,6 +159,7 @@ pub use publish::{
     Integer, OptionError, PubAck, PublishFailure, PublishOptions, PublishWindow, Schedule,
     ScheduleError, Scheduled, Stalled, Timing, Ttl, Unanswered, WindowOptions, WindowReport,
 };
+pub use stall::Stall;
 pub use stream::Stream;
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};

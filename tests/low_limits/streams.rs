@@ -4,8 +4,8 @@ use super::Outcome::{ControlLineTooLong, Done, NameTooLong, PayloadTooLarge, Ref
 use super::{App, Js, Row, large, long, note, note_end, row, support, text};
 use evnats::jetstream::{
     ConsumeEnd, ConsumeOptions, Consumer, ConsumerConfig, DeadLetterOptions, Error, ErrorCode,
-    FetchOptions, MessageQuery, MessagesQuery, PurgeOptions, ReadFrom, Restoring, SnapshotOptions,
-    Stream, StreamBackup, StreamConfig, StreamDetails,
+    FetchOptions, MessageQuery, MessagesQuery, OrderedOptions, PurgeOptions, ReadFrom, Restoring,
+    SnapshotOptions, Stream, StreamBackup, StreamConfig, StreamDetails,
 };
 use std::time::SystemTime;
 
@@ -260,6 +260,14 @@ fn consumers() -> Vec<Row> {
             NameTooLong,
         ),
         row("JetStream::consumer_names", |js| js.consumer_names(&long(), note), NameTooLong),
+        row(
+            "OrderedConsumer::fetch",
+            |js| {
+                let ordered = js.stream(&long()).ordered_consumer(OrderedOptions::new());
+                ordered.fetch(FetchOptions::new(), |_, _, _| {}, note);
+            },
+            NameTooLong,
+        ),
         row(
             "Stream::create_consumer",
             |js| s(js).create_consumer(&another(), note),

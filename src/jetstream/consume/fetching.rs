@@ -5,14 +5,14 @@ use super::delivery::{Acker, Delivered, Delivery};
 use super::driver::{Answers, Driver, Program, Target};
 use super::pins::Pins;
 use super::pull::{Fetch, FetchEnd, FetchError, FetchOptions};
-use crate::callback::{Callback, CallbackSlot, Outcome, Ran, State, lend};
+use crate::callback::{Callback, CallbackSlot, Outcome, Ran, State, answer, lend};
 use crate::jetstream::consumer::Consumer;
 use crate::jetstream::error::Error;
 use std::cell::Cell;
 use std::rc::Rc;
 
-type OnMessage = Box<dyn FnMut(&mut State, &Delivered<'_>) -> Ran>;
-type OnEnd = Box<dyn FnOnce(&mut State, Result<FetchEnd, Error>) -> Ran>;
+pub(super) type OnMessage = Box<dyn FnMut(&mut State, &Delivered<'_>) -> Ran>;
+pub(super) type OnEnd = Box<dyn FnOnce(&mut State, Result<FetchEnd, Error>) -> Ran>;
 
 impl<S: 'static> Consumer<S> {
     /// Asks once for messages: the first callback runs for each one, and after the last one the second
@@ -50,18 +50,11 @@ impl<S: 'static> Consumer<S> {
     pub fn fetch(
         &self,
         options: FetchOptions,
-        mut on_delivery: impl DeliveryHandler<S, Consumer<S>>,
+        on_delivery: impl DeliveryHandler<S, Consumer<S>>,
         on_end: impl Callback<S, Consumer<S>, Result<FetchEnd, Error>>,
     ) {
-        let (consumer, ending) = (self.clone(), self.clone());
-        let on_message = move |state: &mut State, delivered: &Delivered<'_>| {
-            on_delivery(lend(state), &consumer, &Delivery::new(delivered)).into_ran()
-        };
-        let on_end = |state: &mut State, end| {
-            let ending = ending;
-            on_end(lend(state), &ending, end).into_ran()
-        };
-        self.fetch_from(self.target(), options, Box::new(on_message), Box::new(on_end));
+        let on_message = on_each(self, on_delivery);
+        self.fetch_from(self.target(), options, on_message, answer(self, on_end));
     }
 
     /// Asks for one message: a [`fetch`](Self::fetch) of one, whatever the options say of how many. The
@@ -83,22 +76,8 @@ impl<S: 'static> Consumer<S> {
         options: FetchOptions,
         callback: impl DeliveryCallback<S, Consumer<S>, Error>,
     ) {
-        let (consumer, ending) = (self.clone(), self.clone());
-        let callback = Rc::new(Cell::new(Some(callback)));
-        let waiting = callback.clone();
-        let on_message = move |state: &mut State, delivered: &Delivered<'_>| match callback.take() {
-            Some(callback) => {
-                let delivery = Delivery::new(delivered);
-                callback(lend(state), &consumer, Ok(Some(&delivery))).into_ran()
-            }
-            None => Ok(()),
-        };
-        let on_end = move |state: &mut State, end: Result<FetchEnd, Error>| match waiting.take() {
-            Some(callback) => callback(lend(state), &ending, end.map(|_| None)).into_ran(),
-            None => Ok(()),
-        };
-        let options = options.max_messages(1);
-        self.fetch_from(target, options, Box::new(on_message), Box::new(on_end));
+        let (on_message, on_end) = on_one(self, callback);
+        self.fetch_from(target, options.max_messages(1), on_message, on_end);
     }
 
     /// Fetches as the client with the pin that it was given.
@@ -128,6 +107,39 @@ impl<S: 'static> Consumer<S> {
         }));
         driver.start(checked.map_err(Into::into));
     }
+}
+
+/// Has a program take each message of a fetch, which it has asked for with this handle.
+pub(super) fn on_each<S: 'static, H: Clone + 'static>(
+    handle: &H,
+    mut on_delivery: impl DeliveryHandler<S, H>,
+) -> OnMessage {
+    let handle = handle.clone();
+    Box::new(move |state, delivered| {
+        on_delivery(lend(state), &handle, &Delivery::new(delivered)).into_ran()
+    })
+}
+
+/// Has a program take the one message of a fetch, or be told that there is none.
+pub(super) fn on_one<S: 'static, H: Clone + 'static>(
+    handle: &H,
+    callback: impl DeliveryCallback<S, H, Error>,
+) -> (OnMessage, OnEnd) {
+    let (handle, ending) = (handle.clone(), handle.clone());
+    let callback = Rc::new(Cell::new(Some(callback)));
+    let waiting = callback.clone();
+    let on_message = move |state: &mut State, delivered: &Delivered<'_>| match callback.take() {
+        Some(callback) => {
+            let delivery = Delivery::new(delivered);
+            callback(lend(state), &handle, Ok(Some(&delivery))).into_ran()
+        }
+        None => Ok(()),
+    };
+    let on_end = move |state: &mut State, end: Result<FetchEnd, Error>| match waiting.take() {
+        Some(callback) => callback(lend(state), &ending, end.map(|_| None)).into_ran(),
+        None => Ok(()),
+    };
+    (Box::new(on_message), Box::new(on_end))
 }
 
 /// The pins of a handle, if the fetch is for a priority group.

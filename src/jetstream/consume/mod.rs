@@ -14,6 +14,7 @@ mod machine;
 mod messages;
 mod next_error;
 mod ordered;
+mod ordered_consumer;
 pub(super) mod ordered_pull;
 mod outcome;
 pub(super) mod pins;
@@ -36,6 +37,7 @@ pub use delivery_info::DeliveryInfo;
 pub use messages::Messages;
 pub use next_error::NextError;
 pub(crate) use ordered::OrderedConfig;
+pub use ordered_consumer::OrderedConsumer;
 pub use ordered_pull::{OrderedOptionError, OrderedOptions, ResetCause};
 pub use outcome::{ConsumeEnd, ConsumeEvent};
 pub use pull::{

@@ -20,10 +20,11 @@ use super::position::{Position, Step};
 use crate::jetstream::api_error::{ApiError, ErrorCode};
 use crate::jetstream::creation::Creation;
 use crate::jetstream::envelope::ResponseError;
-use crate::jetstream::error::{OrderedError, Stall};
+use crate::jetstream::error::OrderedError;
 use crate::jetstream::manage::{
     AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, ReplayPolicy,
 };
+use crate::jetstream::stall::Stall;
 use std::collections::VecDeque;
 use std::mem;
 use std::time::{Duration, Instant, SystemTime};

@@ -42,6 +42,13 @@ pub(super) enum Step {
 }
 
 impl Position {
+    /// Whether a delivery is the next one, of a new message.
+    #[inline]
+    pub(super) fn is_next(&self, delivery: &DeliveryInfo<'_>) -> bool {
+        delivery.consumer_sequence == self.consumer_sequence.saturating_add(1)
+            && delivery.stream_sequence > self.stream_sequence
+    }
+
     /// Takes a delivery of the current incarnation.
     pub(super) fn advance(&mut self, delivery: &DeliveryInfo<'_>) -> Step {
         let next = self.consumer_sequence.saturating_add(1);

@@ -1,6 +1,6 @@
 //! Why an ordered consumer has left its server-side consumer for another one.
 
-use crate::jetstream::error::Stall;
+use crate::jetstream::stall::Stall;
 use thiserror::Error;
 
 /// Why an ordered consumer goes on with another server-side consumer. No message is lost by it, nor

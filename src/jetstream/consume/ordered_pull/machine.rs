@@ -24,7 +24,8 @@ use crate::jetstream::consume::position::{Mark, Step};
 use crate::jetstream::consume::pull::request::PullRequest;
 use crate::jetstream::consume::pull::status_of;
 use crate::jetstream::consume::status::{Amount, StatusKind};
-use crate::jetstream::error::{Error, OrderedError, Stall};
+use crate::jetstream::error::{Error, OrderedError};
+use crate::jetstream::stall::Stall;
 use evnats_protocol::Message;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -54,7 +55,7 @@ pub(crate) struct OrderedPull<M: Reading> {
     end: Option<M::End>,
     /// The time of the last input.
     now: Instant,
-    random: fastrand::Rng,
+    seed: u64,
 }
 
 #[derive(Debug)]
@@ -138,7 +139,7 @@ impl<M: Reading> OrderedPull<M> {
             told: None,
             end: None,
             now,
-            random: fastrand::Rng::with_seed(seed),
+            seed,
         };
         ordered.state.backoff.handle_timeout(now);
         if ordered.state.consumer.is_some() {
@@ -156,7 +157,7 @@ impl<M: Reading> OrderedPull<M> {
             untaken: self.untaken.amount,
             paused: self.paused,
             config: self.state.consumer.as_deref(),
-            seed: self.random.u64(..),
+            seed: self.seed.wrapping_add(self.state.serial),
             now,
         };
         match M::begin(&self.wanted, start) {
@@ -303,6 +304,26 @@ where
             Step::Recreated => self.fail_with(OrderedError::StreamRecreated, now),
         }
         Verdict::Skip
+    }
+
+    #[inline]
+    fn pass(&mut self, message: &Message, now: Instant) -> bool {
+        let Phase::Reading(inner) = &mut self.phase else { return false };
+        let delivery = message.reply_bytes().and_then(DeliveryInfo::parse);
+        let Some(delivery) = delivery.filter(|delivery| {
+            delivery.consumer == self.state.name && self.state.position.is_next(delivery)
+        }) else {
+            return false;
+        };
+        if !self.untaken.marks.is_empty() || !inner.machine.pass(message, now) {
+            return false;
+        }
+        self.now = now;
+        self.state.position.advance(&delivery);
+        self.untaken.taken = self.state.position.mark();
+        self.received = self.received.plus(Amount { messages: 1, bytes: counted(message) });
+        self.note_progress();
+        true
     }
 
     #[inline]
