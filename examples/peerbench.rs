@@ -6,14 +6,15 @@
 //! outstanding; `jsatomic` stores batches of 100, WINDOW of them at once; `jsfast` ingests at the
 //! server's pace; `reqlat`, `jssync`, `kvput`, `kvget` and `kvgetleader` do one at a time, and their
 //! line has the latencies, too. Reads are direct, as the peers' are, unless the name ends in
-//! `leader`. The streams of `jspub`, `jsatomic` and `jsfast` are created. `raw:jsfast` and
-//! `raw:jsatomic` are bare loops over a socket, as the measure. Exit status 3: no such workload.
+//! `leader`. The streams of `jspub`, `jsatomic` and `jsfast` are created. `consume-ack`, `consume-none`,
+//! `ordered` and `fetch` read the stream `BCON`, which has to hold COUNT messages, with WINDOW of them
+//! under way. `raw:jsfast`, `raw:jsatomic` and `raw:fetch` are bare loops over a socket, as the measure. Exit status 3: no such workload.
 
 mod raw;
 
 use evnats::jetstream::{
     AckPolicy, ConsumeOptions, Consumer, ConsumerConfig, FastIngest, FetchOptions, IngestOptions,
-    JetStream, PublishOptions, PublishWindow, Storage, StreamConfig, WindowOptions,
+    JetStream, OrderedOptions, PublishOptions, PublishWindow, Storage, StreamConfig, WindowOptions,
 };
 use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, CommandError, Error, EventLoop, Options};
@@ -103,6 +104,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "consume-ack" => with_consumer(&nats, AckPolicy::Explicit, consume),
         "consume-none" => with_consumer(&nats, AckPolicy::None, consume),
         "fetch" => with_consumer(&nats, AckPolicy::Explicit, fetch),
+        "ordered" => read_in_order(&nats),
         _ => std::process::exit(3),
     }
     event_loop.run(&mut bench)?;
@@ -112,19 +114,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Runs a workload without a client.
 fn run_raw(workload: &str, mut bench: Bench, url: &str) -> Result<(), Box<dyn std::error::Error>> {
     let mut raw = Raw::connect(url, &bench.payload)?;
-    let run = match workload {
-        "jsfast" => {
-            raw.create_stream("BFAST", "bfast.>", "\"allow_batched\":true")?;
-            Raw::ingest
-        }
-        "jsatomic" => {
-            raw.create_stream("BATOMIC", "batomic.>", "\"allow_atomic\":true")?;
-            Raw::batches
-        }
-        _ => std::process::exit(3),
-    };
+    match workload {
+        "jsfast" => raw.create_stream("BFAST", "bfast.>", "\"allow_batched\":true")?,
+        "jsatomic" => raw.create_stream("BATOMIC", "batomic.>", "\"allow_atomic\":true")?,
+        _ => {}
+    }
     let start = Usage::now();
-    run(&mut raw, bench.count)?;
+    match workload {
+        "jsfast" => raw.ingest(bench.count)?,
+        "jsatomic" => raw.batches(bench.count)?,
+        "fetch" => raw.fetch(bench.count, bench.batch())?,
+        _ => std::process::exit(3),
+    }
     bench.start = Some(start);
     bench.done = bench.count;
     bench.print();
@@ -335,12 +336,8 @@ fn with_consumer(
 
 /// Consumes messages, and acknowledges them if the consumer wants that.
 fn consume(bench: &mut Bench, consumer: &Consumer<Bench>) {
-    let options = match bench.window {
-        0 => ConsumeOptions::new(),
-        window => ConsumeOptions::new().max_messages(window),
-    };
     let has_answers = bench.workload == "consume-ack";
-    consumer.consume(options, move |bench: &mut Bench, messages, message| {
+    consumer.consume(consume_options(bench), move |bench: &mut Bench, messages, message| {
         if has_answers {
             message.ack()?;
         }
@@ -353,11 +350,28 @@ fn consume(bench: &mut Bench, consumer: &Consumer<Bench>) {
     });
 }
 
+/// Reads the stream `BCON` by an ordered consumer.
+fn read_in_order(nats: &Client<Bench>) {
+    let consumer = nats.jetstream().stream("BCON").ordered_consumer(OrderedOptions::new());
+    nats.on_connect(move |bench, _, _| {
+        bench.start = Some(Usage::now());
+        consumer.consume(consume_options(bench), |bench: &mut Bench, messages, _| {
+            bench.count_one(&messages.client());
+        });
+    });
+}
+
+fn consume_options(bench: &Bench) -> ConsumeOptions {
+    match bench.window {
+        0 => ConsumeOptions::new(),
+        window => ConsumeOptions::new().max_messages(window),
+    }
+}
+
 /// Fetches messages, WINDOW at once.
 fn fetch(bench: &mut Bench, consumer: &Consumer<Bench>) {
-    let batch = if bench.window == 0 { 500 } else { bench.window };
     consumer.fetch(
-        FetchOptions::messages(batch.min(bench.count - bench.done)),
+        FetchOptions::messages(bench.batch().min(bench.count - bench.done)),
         |bench: &mut Bench, _, message| {
             bench.done += 1;
             Ok(message.ack()?)
@@ -405,6 +419,11 @@ impl Bench {
         }
         self.count_one(nats);
         self.sent < self.count
+    }
+
+    /// How many messages are fetched at once.
+    fn batch(&self) -> u64 {
+        if self.window == 0 { 500 } else { self.window }
     }
 
     fn count_one(&mut self, nats: &Client<Bench>) {

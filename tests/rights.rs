@@ -719,7 +719,10 @@ fn take_next(consumer: &Consumer<App>) {
             note_way(app, Ok("next"));
             Ok::<_, evnats::Error>(message.expect("a message").ack()?)
         }
-        Err(error) => Ok(note_way(app, Err(error))),
+        Err(error) => {
+            note_way(app, Err(error));
+            Ok(())
+        }
     });
 }
 

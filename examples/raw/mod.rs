@@ -1,6 +1,6 @@
 //! The measure for workloads: bare loops over a blocking socket, whose frames are put together
-//! beforehand as far as that is possible. `peerbench raw:NAME` runs one, with NAME `jsfast` or
-//! `jsatomic`.
+//! beforehand as far as that is possible. `peerbench raw:NAME` runs one, with NAME `jsfast`, `jsatomic`
+//! or `fetch`.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -141,6 +141,52 @@ impl Raw {
         ] {
             self.frames.extend_from_slice(part);
         }
+    }
+
+    /// Creates a consumer of the stream `BCON`, and fetches messages from it, so many at once, each of
+    /// which it acknowledges.
+    pub(crate) fn fetch(&mut self, count: u64, batch: u64) -> io::Result<()> {
+        let body = "{\"stream_name\":\"BCON\",\"config\":{\"name\":\"raw\",\
+            \"ack_policy\":\"explicit\",\"max_ack_pending\":-1}}";
+        let subject = "$JS.API.CONSUMER.CREATE.BCON.raw";
+        write!(self.frames, "PUB {subject} _INBOX.raw.create {}\r\n{body}\r\n", body.len())?;
+        self.flush()?;
+        self.message()?;
+        let mut left = count;
+        while left > 0 {
+            let asked = batch.min(left);
+            let body = format!("{{\"batch\":{asked},\"expires\":30000000000}}");
+            let subject = "$JS.API.CONSUMER.MSG.NEXT.BCON.raw";
+            write!(self.frames, "PUB {subject} _INBOX.raw.next {}\r\n{body}\r\n", body.len())?;
+            self.flush()?;
+            for _ in 0..asked {
+                self.acknowledge_next()?;
+            }
+            left -= asked;
+        }
+        self.frames.extend_from_slice(b"PING\r\n");
+        self.flush()?;
+        while !self.line()?.starts_with(b"PONG") {}
+        Ok(())
+    }
+
+    /// Reads the next message, and appends its acknowledgement.
+    fn acknowledge_next(&mut self) -> io::Result<()> {
+        let line = loop {
+            match self.line()? {
+                line if line.starts_with(b"MSG") => break line,
+                line if line.starts_with(b"PING") => self.writer.write_all(b"PONG\r\n")?,
+                line => return Err(io::Error::other(String::from_utf8_lossy(&line).into_owned())),
+            }
+        };
+        let mut arguments = line.trim_ascii_end().rsplit(|byte| *byte == b' ');
+        let size = arguments.next().map_or(0, |digits| number(digits, b""));
+        let reply = arguments.next().unwrap_or_default();
+        for part in [&b"PUB "[..], reply, b" 0\r\n\r\n"] {
+            self.frames.extend_from_slice(part);
+        }
+        io::copy(&mut (&mut self.reader).take(size + 2), &mut io::sink())?;
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {

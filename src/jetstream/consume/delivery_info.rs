@@ -5,6 +5,7 @@
 //! other number of tokens, or with a number that is none, is not JetStream's. Nothing is allocated,
 //! and nothing is acknowledged here: the whole subject, verbatim, is the address to acknowledge to.
 
+use crate::jetstream::words::each_place;
 use std::time::{Duration, SystemTime};
 
 /// What JetStream says about one delivery of one message.
@@ -31,39 +32,45 @@ pub struct DeliveryInfo<'a> {
 
 impl<'a> DeliveryInfo<'a> {
     /// Reads a reply subject; `None` if it is not an acknowledgement subject of JetStream.
+    #[must_use]
     pub fn parse(reply: &'a [u8]) -> Option<Self> {
-        let rest = reply.strip_prefix(b"$JS.ACK.")?;
+        let rest = str::from_utf8(reply.strip_prefix(b"$JS.ACK.")?).ok()?;
         // after the prefix: 7 tokens, or 9 and any number of tokens that later servers add
-        let mut tokens = [&[][..]; 9];
-        let mut count = 0;
-        for token in rest.split(|byte| *byte == b'.') {
-            if token.is_empty() {
-                return None;
+        let mut ends = [rest.len(); 9];
+        let (mut dots, mut begin, mut has_empty) = (0, 0, false);
+        each_place(rest.as_bytes(), b'.', |at| {
+            if let Some(end) = ends.get_mut(dots) {
+                *end = at;
             }
-            if let Some(slot) = tokens.get_mut(count) {
-                *slot = token;
-            }
-            count += 1;
+            dots += 1;
+            has_empty |= at == begin;
+            begin = at + 1;
+        });
+        if has_empty || begin == rest.len() {
+            return None;
         }
-        let (domain, fields) = match count {
-            7 => (None, &tokens[..7]),
-            8 => return None,
-            9.. => (Some(tokens[0]).filter(|domain| *domain != b"_"), &tokens[2..]),
+        let (has_domain, mut start) = match dots {
+            6 => (false, 0),
+            8.. => (true, ends[1] + 1),
             _ => return None,
         };
-        let domain = match domain {
-            Some(domain) => Some(str::from_utf8(domain).ok()?),
-            None => None,
-        };
+        let mut fields = ends[if has_domain { 2 } else { 0 }..].iter().map(|end| {
+            let field = &rest[start..*end];
+            start = end + 1;
+            field
+        });
+        let names = [fields.next()?, fields.next()?];
+        let domain = if has_domain { Some(&rest[..ends[0]]) } else { None };
+        let mut next = || number(fields.next()?);
         Some(Self {
-            domain,
-            stream: str::from_utf8(fields[0]).ok()?,
-            consumer: str::from_utf8(fields[1]).ok()?,
-            delivered: number(fields[2])?,
-            stream_sequence: number(fields[3])?,
-            consumer_sequence: number(fields[4])?,
-            timestamp_nanos: number(fields[5])?,
-            pending: number(fields[6])?,
+            domain: domain.filter(|domain| *domain != "_"),
+            stream: names[0],
+            consumer: names[1],
+            delivered: next()?,
+            stream_sequence: next()?,
+            consumer_sequence: next()?,
+            timestamp_nanos: next()?,
+            pending: next()?,
         })
     }
 
@@ -74,12 +81,28 @@ impl<'a> DeliveryInfo<'a> {
     }
 }
 
-/// Digits only: no sign, no space, no overflow.
-fn number(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0_u64, |number, digit| match digit {
-        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
-        _ => None,
-    })
+/// Digits only: no sign, no space, no overflow. There is one at least.
+#[inline]
+fn number(digits: &str) -> Option<u64> {
+    /// So many cannot overflow.
+    const SAFE: usize = 19;
+    let (safe, rest) = digits.as_bytes().split_at(digits.len().min(SAFE));
+    let (mut number, mut worst) = (0_u64, 0);
+    for digit in safe {
+        let value = digit.wrapping_sub(b'0');
+        worst = value.max(worst);
+        number = number.wrapping_mul(10).wrapping_add(u64::from(value));
+    }
+    if safe.is_empty() || worst > 9 || rest.len() > 1 {
+        return None;
+    }
+    match rest {
+        [] => Some(number),
+        [digit, ..] => {
+            let value = char::from(*digit).to_digit(10)?;
+            number.checked_mul(10)?.checked_add(u64::from(value))
+        }
+    }
 }
 
 #[cfg(test)]

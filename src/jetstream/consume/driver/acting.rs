@@ -184,7 +184,7 @@ impl<M: Machine> Driver<M> {
     fn delete(self: &Rc<Self>, incarnation: u64, name: &str) {
         let driver = self.clone();
         let on_deleted = move |state: &mut State, deleted: Result<(), Error>| {
-            let deleted = deleted.as_ref().map(|()| ());
+            let deleted = deleted.as_ref().copied();
             driver.hear(state, Told::Deleted { incarnation, deleted })
         };
         let stream = &self.target.borrow().stream;

@@ -92,7 +92,8 @@ proptest! {
         long.now = short.now;
         long.pull.handle_reconnected(long.now);
         short.pull.handle_reconnected(short.now);
-        (short.obey(), long.obey());
+        short.obey();
+        long.obey();
         let mut untaken = 0_u64;
         for (input, messages) in inputs {
             for _ in 0..messages {
