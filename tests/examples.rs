@@ -122,6 +122,15 @@ fn the_example_of_an_ordered_replay_loses_nothing_with_its_consumer() {
 }
 
 #[test]
+fn the_example_of_a_push_consumer_sends_every_mail_once() {
+    let command = example("push_consumer");
+    let finished = Running::start(command, b"").finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let last = finished.text().lines().last().expect("a line").to_owned();
+    assert!(last.starts_with("sent to ada, bob, carol, dave, eve, frank; "), "{last}");
+}
+
+#[test]
 fn the_example_of_fast_ingest_loads_a_day() {
     shows_by_itself("fast_ingest", &["86400 readings, 86400 of them stored"]);
 }
