@@ -7,10 +7,10 @@ use evnats::jetstream::{
     AckPolicy, ConsumeEnd, ConsumeEvent, ConsumeOptions, Consumer, ConsumerConfig, ConsumerError,
     Delivery, Error, FetchEnd, FetchOptions, JetStream, Messages, NextError,
 };
-use evnats_harness::requires;
+use evnats_harness::{Server, requires};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
-use support::{Log, fail, server, with_stream, with_stream_on};
+use support::{Log, fail, run_with, server, with_stream, with_stream_on};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -668,4 +668,38 @@ fn a_limit_of_the_consumer_is_learned() {
     let mut expected = vec!["less is asked for from now on: max_batch is 4".to_owned()];
     expected.extend(numbers(0..20));
     assert_eq!(log, expected);
+}
+
+/// Servers from 2.14 on can be told to name domain and account in the subject for answers.
+#[test]
+fn what_jetstream_says_of_a_delivery_is_read_in_its_longer_form_too() {
+    requires!(server(), 2, 14);
+    let config = "feature_flags { js_ack_fc_v2: true }\njetstream { domain: hub }";
+    let server = Server::builder().config(config).start().expect("a server");
+    let log: Log = run_with(server.url().as_str(), |nats| {
+        with_stream_on(
+            nats,
+            |config| config,
+            |_, js, name| {
+                fill(js, name, 2, ConsumerConfig::new("worker"), |_, consumer| {
+                    consumer.fetch(
+                        FetchOptions::messages(2),
+                        |log: &mut Log, consumer, message| {
+                            let reply =
+                                message.reply().expect("a subject for answers").into_owned();
+                            assert_eq!(reply.split('.').count(), 11, "{reply}");
+                            let info = message.info()?;
+                            assert_eq!(info.domain, Some("hub"));
+                            assert_eq!(info.stream, consumer.stream().name());
+                            assert_eq!((info.consumer, info.delivered), ("worker", 1));
+                            log.push(format!("{} {}", info.stream_sequence, info.pending));
+                            Ok(message.ack()?)
+                        },
+                        |_, consumer, _| note_state(consumer),
+                    );
+                });
+            },
+        );
+    });
+    assert_eq!(log, ["1 1", "2 0", "0 unanswered, 0 pending"]);
 }

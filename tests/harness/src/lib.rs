@@ -26,6 +26,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `EVNATS_TEST_SERVER` | the release to test against: `2.15` (default), `2.10` or `2.9` |
+//! | `EVNATS_TEST_FEATURE_FLAGS` | feature flags of servers from 2.14 on, such as `js_ack_fc_v2` |
 //! | `NATS_SERVER_BIN` | the binary of the newest release, used as it is |
 //! | `NATS_SERVER_BIN_2_10`, `NATS_SERVER_BIN_2_9` | the same for the older ones |
 //! | `EVNATS_SKIP_LOG` | a file to which [`requires!`] appends one line for each skipped test |

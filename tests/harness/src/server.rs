@@ -11,6 +11,7 @@ use crate::{
     process::{Process, Signal},
     provision,
 };
+use std::env;
 use std::{
     fs,
     io::{self, Read as _, Seek as _, SeekFrom},
@@ -30,6 +31,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How often a free port is looked for, where a free port cannot be kept free (see `port.rs`).
 const PORT_ATTEMPTS: u32 = 5;
+
+/// Names feature flags of servers from 2.14 on that every server is started with, divided by commas.
+const FLAGS_VARIABLE: &str = "EVNATS_TEST_FEATURE_FLAGS";
 
 /// Limits of its own, so that a test means the same on every machine: the defaults depend on its
 /// memory and free disk space. The path is relative to the server's directory.
@@ -562,6 +566,10 @@ impl Builder {
         let mut text = format!("server_name: \"{name}\"\nhost: \"{host}\"\nport: {port}\n");
         if self.jetstream {
             text.push_str(JETSTREAM_CONFIG);
+        }
+        if let Ok(flags) = env::var(FLAGS_VARIABLE) {
+            let flags = flags.split(',').map(|flag| format!("{flag}: true")).collect::<Vec<_>>();
+            text.push_str(&format!("feature_flags {{ {} }}\n", flags.join(", ")));
         }
         if let (Some(config), Some(listener)) = (&self.websocket, websocket) {
             let tls = config.tls.as_deref().unwrap_or("no_tls: true");
