@@ -1,6 +1,8 @@
 //! The command-line tool, as a user runs it: every verb for people and for programs, its errors,
 //! and how it ends.
 
+#[path = "cli/consuming.rs"]
+mod consuming;
 #[path = "cli/jetstream.rs"]
 mod jetstream;
 mod process;

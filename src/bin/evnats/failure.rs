@@ -246,6 +246,9 @@ impl From<jetstream::Error> for Failure {
             }
             jetstream::Error::Malformed(_) => Self::new("malformed_reply", message),
             jetstream::Error::Closed => Self::new(NOT_CONNECTED, message),
+            jetstream::Error::InvalidRead(_) => Self::new("invalid_options", message),
+            jetstream::Error::Consumer(_) => Self::new("consumer", message),
+            jetstream::Error::Fetch(_) => Self::new("fetch_failed", message),
             _ => Self::new("jetstream", message),
         }
     }

@@ -13,6 +13,7 @@ mod events;
 mod failure;
 mod identity;
 mod input;
+mod interrupt;
 mod kv;
 mod output;
 mod progress;
@@ -34,7 +35,7 @@ use std::process::ExitCode;
 
 /// Talks to NATS: publish, subscribe, request, reply, streams, consumers, and Key-Value buckets.
 ///
-/// What listens (sub, reply, events, kv watch) lives through the loss of its connection, and says so on the
+/// What listens (sub, reply, events, consumer sub, kv watch) lives through the loss of its connection, and says so on the
 /// standard error. Everything else fails then, with the reason.
 #[derive(Debug, Parser)]
 #[command(name = "evnats", version)]

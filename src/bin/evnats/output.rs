@@ -7,6 +7,7 @@
 mod advisories;
 mod codes;
 mod consumers;
+mod deliveries;
 mod streams;
 
 use crate::failure::Failure;

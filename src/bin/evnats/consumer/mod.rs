@@ -3,6 +3,7 @@
 mod config;
 mod control;
 mod making;
+mod reading;
 
 use crate::failure::Failure;
 use crate::session::{App, Session};
@@ -35,6 +36,11 @@ pub(crate) enum Verb {
     Reset(control::Reset),
     /// Takes the pin of a priority group from the client that has it.
     Unpin(control::Unpin),
+    /// Takes the next messages of a consumer.
+    Next(reading::Next),
+    /// Shows the messages of a consumer as they come, or all of a stream.
+    #[command(alias = "consume")]
+    Sub(reading::Subscribe),
 }
 
 /// Which consumer is meant.
@@ -63,5 +69,7 @@ pub(crate) fn run(verb: Verb, session: Session) -> Result<(), Failure> {
         Verb::Resume(which) => control::resume(which, session),
         Verb::Reset(arguments) => control::reset(arguments, session),
         Verb::Unpin(arguments) => control::unpin(arguments, session),
+        Verb::Next(arguments) => reading::next(arguments, session),
+        Verb::Sub(arguments) => reading::subscribe(arguments, session),
     }
 }
