@@ -153,6 +153,37 @@ fn the_example_of_dead_letters_shows_them_with_their_reasons() {
 }
 
 #[test]
+fn the_example_of_a_worker_settles_every_order_or_leaves_it() {
+    let server = Server::start();
+    shows(
+        &server,
+        "pull_worker",
+        &[
+            "less is asked for from now on: max_batch is 20",
+            "5 put off for a while",
+            "50 orders: 49 packed, 1 refused, 0 left",
+        ],
+    );
+    let mut command = example("pull_worker");
+    command.env("NATS_URL", server.url()).arg("--terminate");
+    let finished = Running::start(command, b"").finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let counts = finished.text().lines().last().expect("a line").replace(" orders:", ",");
+    let counts: Vec<u64> = counts
+        .split(", ")
+        .map(|count| count.split(' ').next().and_then(|count| count.parse().ok()).expect("a count"))
+        .collect();
+    let [orders, packed, refused, left] = counts[..] else { panic!("{finished:?}") };
+    assert_eq!((orders, packed + refused + left), (50, 50), "{finished:?}");
+    assert!(packed + refused >= 20 && left > 0, "{finished:?}");
+}
+
+#[test]
+fn the_example_of_a_work_queue_does_each_job_once() {
+    shows_by_itself("work_queue", &["12 jobs, 12 of them done once by 3 workers, 0 left"]);
+}
+
+#[test]
 fn the_example_of_schedules_shows_them() {
     let server = Server::start();
     evnats_harness::requires!(server, 2, 14);
