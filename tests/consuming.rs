@@ -703,3 +703,26 @@ fn what_jetstream_says_of_a_delivery_is_read_in_its_longer_form_too() {
     });
     assert_eq!(log, ["1 1", "2 0", "0 unanswered, 0 pending"]);
 }
+
+#[test]
+fn what_callbacks_have_captured_is_let_go_of_with_the_loop() {
+    let event_loop = EventLoop::<()>::new().expect("a loop");
+    let nats = event_loop.connect("nats://127.0.0.1:1").expect("a client");
+    let captured = std::rc::Rc::new(());
+    let consumer = nats.jetstream().stream("S").consumer("C");
+    let held = captured.clone();
+    let consumption = consumer.consume(ConsumeOptions::new(), move |_, _, _| drop(held.clone()));
+    let (held, itself) = (captured.clone(), consumption.clone());
+    consumption.on_event(move |_, _, _| drop((held.clone(), itself.clone())));
+    let (held, itself) = (captured.clone(), consumption.clone());
+    consumption.on_end(move |_, _, _| drop((held, itself)));
+    let messages = consumer.messages(ConsumeOptions::new());
+    let (held, itself) = (captured.clone(), messages.clone());
+    messages.next(move |_, _, _| drop((held, itself)));
+    let held = captured.clone();
+    consumer.fetch(FetchOptions::new(), move |_, _, _| drop(held.clone()), |_, _, _| ());
+    assert_eq!(std::rc::Rc::strong_count(&captured), 6);
+    drop(event_loop);
+    assert_eq!(std::rc::Rc::strong_count(&captured), 1);
+    drop((consumption, messages, nats));
+}

@@ -1,8 +1,19 @@
-//! JetStream: streams, acknowledged publishing, reading of stored messages, and the ordered
-//! consumer under the layers above.
+//! JetStream: streams, acknowledged publishing, consumers, and reading of stored messages.
 //!
-//! Everything is a request, and every callback runs exactly once, with a result or a typed
+//! What is asked for once is a request, and its callback runs exactly once, with a result or a typed
 //! [`Error`] that keeps the server's codes.
+//!
+//! # Reading a stream
+//!
+//! | what is wanted | the call |
+//! |---|---|
+//! | every message, as it comes, to be acknowledged | [`Consumer::consume`] |
+//! | one message after the other, when there is time for it | [`Consumer::messages`] |
+//! | as many as there are, or one, now | [`Consumer::fetch`], [`Consumer::next`] |
+//! | all of a stream in order, without acknowledgements and without a consumer of one's own | [`Stream::ordered_consumer`] |
+//! | what the server pushes to a subject | [`Consumer::subscribe`] |
+//! | what nobody could process | [`Consumer::dead_letters`] |
+//! | single messages by their sequence or subject | [`JetStream::stored_message`], [`stored_messages`](JetStream::stored_messages) |
 //!
 //! # Rights
 //!

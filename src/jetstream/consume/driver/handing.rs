@@ -238,7 +238,8 @@ impl<M: Machine> Driver<M> {
     pub(super) fn abandon(&self) {
         self.release();
         drop(self.on_end.take());
-        drop(mem::take(&mut self.held.borrow_mut().refused));
+        let refused = mem::take(&mut self.held.borrow_mut().refused);
+        drop(refused);
         if let Program::Asked(asked) = &self.program {
             drop(asked.take_all(self.port()));
         }
