@@ -1,11 +1,11 @@
-//! What operations cost in allocations: none for a publish, a delivery and a request whose callback
-//! captures nothing, one small one for an acknowledged write, and two for a read, whose second one is
+//! What operations cost in allocations: none for a publish, a delivery, also one of a consumer with its
+//! acknowledgement, and a request whose callback captures nothing, one small one for an acknowledged write, and two for a read, whose second one is
 //! the copy of what was read. Buffers grow to their sizes in a first round, which does not count.
 
 mod support;
 
 use allocation_counter::{measure, opt_out};
-use evnats::jetstream::{PubAck, PublishWindow, WindowOptions};
+use evnats::jetstream::{ConsumeOptions, PubAck, PublishWindow, WindowOptions};
 use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, EventLoop, Options, Readiness, SetReadiness};
 use evnats_protocol::{
@@ -162,6 +162,24 @@ fn a_delivery_does_not_allocate() {
     let frames = b"MSG some.subject 2 16\r\nsixteen bytes xx\r\n".repeat(COUNT as usize);
     let allocations = second_round(|| {
         fixture.server.say(&frames);
+        assert_eq!(fixture.turn(), COUNT);
+    });
+    assert!(allocations <= SLACK, "{allocations}");
+}
+
+#[test]
+fn a_delivery_of_a_consumer_and_its_acknowledgement_do_not_allocate() {
+    let fixture = Fixture::new();
+    let consumer = fixture.nats.jetstream().stream("S").consumer("C");
+    let options = ConsumeOptions::new().max_messages(1_000_000);
+    consumer.consume(options, |count: &mut u64, _, message| {
+        *count += 1;
+        Ok(message.ack()?)
+    });
+    let frame = |n| format!("MSG s 2 $JS.ACK.S.C.1.{n}.{n}.1700000000000000000.9 5\r\nhello\r\n");
+    let frames: String = (1..=COUNT).map(frame).collect();
+    let allocations = second_round(|| {
+        fixture.server.say(frames.as_bytes());
         assert_eq!(fixture.turn(), COUNT);
     });
     assert!(allocations <= SLACK, "{allocations}");
