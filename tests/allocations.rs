@@ -34,6 +34,8 @@ struct Words {
     answer: Option<Answer>,
     /// What was written after the last whole line.
     heard: Vec<u8>,
+    /// How often something was written.
+    writes: u64,
 }
 
 #[derive(Clone)]
@@ -89,6 +91,7 @@ impl Read for Canned {
 
 impl Write for Canned {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().writes += 1;
         opt_out(|| self.hear(bytes));
         Ok(bytes.len())
     }
@@ -183,6 +186,9 @@ fn a_delivery_of_a_consumer_and_its_acknowledgement_do_not_allocate() {
         assert_eq!(fixture.turn(), COUNT);
     });
     assert!(allocations <= SLACK, "{allocations}");
+    // those of a turn leave together
+    let writes = fixture.server.0.borrow().writes;
+    assert!(writes < 2 * COUNT / 100, "{writes} writes");
 }
 
 #[test]

@@ -339,3 +339,24 @@ fn what_is_answered_later_makes_room_for_more() {
     setting.until_distinct(10);
     setting.check(10, 0);
 }
+
+/// A server deletes an ephemeral consumer that nobody asks for messages.
+#[test]
+fn a_pause_longer_than_inactive_threshold_costs_no_consumer() {
+    let server = Server::start();
+    let config = ConsumerConfig::new("brief").inactive_threshold(SECOND);
+    let mut setting = setting(quick(&server.url()), 1, 1_000, config);
+    let consumption = setting.consume(ConsumeOptions::new().max_messages(10).expires(SECOND));
+    setting.until_distinct(20);
+    consumption.pause();
+    let paused = setting.app.distinct;
+    consumption.set_timer(SECOND * 4, |app: &mut App, consumption| {
+        app.is_done = true;
+        consumption.resume();
+    });
+    setting.until("the end of the pause", |app| app.is_done);
+    assert!(setting.app.distinct <= paused + 10, "{} of {paused}", setting.app.distinct);
+    setting.until_distinct(1_000);
+    setting.check(1_000, 0);
+    assert_eq!(setting.app.events, []);
+}
