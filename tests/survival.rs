@@ -4,8 +4,8 @@
 mod support;
 
 use evnats::jetstream::{
-    ConsumeEvent, ConsumeOptions, Consumer, ConsumerConfig, Consumption, SilenceCause,
-    StreamConfig, WindowOptions,
+    ConsumeEvent, ConsumeOptions, Consumer, ConsumerConfig, Consumption, Listed, OrderedOptions,
+    SilenceCause, StreamConfig, WindowOptions,
 };
 use evnats::{Client, EventLoop, Options};
 use evnats_harness::{Cluster, Server, requires};
@@ -240,6 +240,44 @@ fn what_is_stored_is_consumed_while_the_leader_is_killed() {
 #[ignore = "takes minutes; the short form is above"]
 fn a_million_messages_are_consumed_while_the_leader_is_killed() {
     everything_is_consumed_while_leaders_are_killed(1_000_000);
+}
+
+/// The consumer of an ordered read is on one node, in its memory.
+#[test]
+fn an_ordered_read_goes_on_when_the_node_of_its_consumer_is_killed() {
+    const MESSAGES: usize = 8_000;
+    let mut cluster = Cluster::start();
+    let mut setting = setting(quick(&cluster.urls().join(",")), 3, MESSAGES, worker());
+    setting.consumer.delete(|app: &mut App, _, deleted| {
+        deleted.expect("it is there");
+        app.is_done = true;
+    });
+    setting.until("no consumer", |app| std::mem::take(&mut app.is_done));
+    let stream = setting.consumer.stream().clone();
+    let options = OrderedOptions::new().name_prefix("reader");
+    let ordered = stream.ordered_consumer(options);
+    let options = ConsumeOptions::new().max_messages(100).expires(2 * SECOND);
+    let read = ordered.consume(options, |app: &mut App, read, message| {
+        app.count(&message.text());
+        if app.distinct == MESSAGES / 3 {
+            read.pause();
+        }
+    });
+    read.on_event(|app, _, event| app.events.push(event.clone()));
+    setting.until_distinct(MESSAGES / 3);
+    stream.list_consumers(|app: &mut App, _, listed| match listed {
+        Listed::Item(info) => app.leader = info.cluster.and_then(|cluster| cluster.leader),
+        Listed::Ended(end) => app.is_done = end.map(|_| true).expect("a list"),
+    });
+    setting.until("a list", |app| std::mem::take(&mut app.is_done));
+    let leader = setting.app.leader.take().expect("the node of the consumer");
+    let node = cluster.index_by_name(&leader).expect("a node");
+    cluster.server_mut(node).kill9();
+    read.resume();
+    setting.until_distinct(MESSAGES);
+    setting.check(MESSAGES, 0);
+    let is_reset = |event: &ConsumeEvent| matches!(event, ConsumeEvent::Reset { .. });
+    assert!(setting.app.events.iter().any(is_reset), "{:?}", setting.app.events);
 }
 
 /// Once a bug of a peer: it waited for messages that it had asked the old connection for.
