@@ -126,6 +126,15 @@ fn who_is_served_of_a_priority_group_is_noted() {
 }
 
 #[test]
+fn what_a_server_pushes_is_shown() {
+    let server = Server::start();
+    let tool = with_consumer(&server, 3);
+    tool.text(&["consumer", "add", "S", "P", "--target", "pushed"]);
+    let read = tool.text(&["consumer", "sub", "S", "P", "--raw", "--count", "3"]);
+    assert_eq!(read, "no 1\nno 2\nno 3\n");
+}
+
+#[test]
 fn consumers_that_cannot_be_read_are_errors() {
     let server = Server::start();
     let tool = with_consumer(&server, 1);
@@ -133,9 +142,9 @@ fn consumers_that_cannot_be_read_are_errors() {
     for verb in ["next", "sub"] {
         assert_eq!(tool.error(&["consumer", verb, "S", "none"])["err_code"], 10014);
         assert_eq!(tool.error(&["consumer", verb, "NONE", "C"])["err_code"], 10059);
-        assert_eq!(tool.error_kind(&["consumer", verb, "S", "P"]), "push_consumer");
         assert_eq!(tool.error_kind(&["consumer", verb, "S", "a.b"]), "invalid_name");
     }
+    assert_eq!(tool.error_kind(&["consumer", "next", "S", "P"]), "push_consumer");
     assert_eq!(tool.error(&["consumer", "sub", "NONE"])["err_code"], 10059);
     assert_eq!(tool.error_kind(&["consumer", "next", "S", "C", "--wait", "0s"]), "invalid_options");
     let mut reading =

@@ -12,15 +12,12 @@ use crate::session::{App, Session};
 use clap::Args;
 use evnats::Client;
 use evnats::jetstream::{
-    AckPolicy, ConsumeEnd, ConsumeOptions, Consumer, ConsumerConfig, ConsumerInfo, Delivery, Error,
-    FetchEnd, FetchOptions, Stream,
+    ConsumeEnd, ConsumeOptions, Consumer, ConsumerConfig, ConsumerInfo, Consumption, Delivery,
+    Error, FetchEnd, FetchOptions, OrderedOptions, PushOptions,
 };
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// For so long the consumer of a `sub` that has none lives through the loss of its connection.
-const EPHEMERAL_LIFE: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Args)]
 pub(crate) struct Next {
@@ -46,8 +43,8 @@ pub(crate) struct Next {
 pub(crate) struct Subscribe {
     /// Name of the stream.
     stream: String,
-    /// Name of the consumer; if absent, all messages of the stream are shown, by a consumer for the time
-    /// being.
+    /// Name of the consumer; if absent, all messages of the stream are shown, in order and without
+    /// answers.
     consumer: Option<String>,
     /// Ends after this many messages.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
@@ -164,17 +161,17 @@ pub(crate) fn subscribe(arguments: Subscribe, session: Session) -> Result<(), Fa
         match &arguments.consumer {
             Some(name) => {
                 stream.consumer(name).info(move |app: &mut App, consumer: &Consumer<App>, info| {
-                    if is_pulled(app, consumer, info) {
-                        consume(app, consumer, &arguments, Lifetime::ItsOwn);
+                    let info = app.check(consumer.client(), info);
+                    if let Some(config) = info.and_then(|info| info.config) {
+                        let consumption = arguments.read(consumer, &config);
+                        see_through(app, consumption);
                     }
                 });
             }
             None => {
-                let made = move |app: &mut App, stream: &Stream<App>, made| {
-                    let Some(consumer) = app.check(stream.client(), made) else { return };
-                    consume(app, &consumer, &arguments, Lifetime::OfTheVerb);
-                };
-                stream.create_consumer(&for_the_time_being(), made);
+                let ordered = stream.ordered_consumer(OrderedOptions::new());
+                let shown = arguments.shown(Answer::Nothing);
+                see_through(app, ordered.consume(arguments.options(), shown));
             }
         }
         app.listen(client, note);
@@ -182,48 +179,49 @@ pub(crate) fn subscribe(arguments: Subscribe, session: Session) -> Result<(), Fa
     })
 }
 
-/// A consumer of all messages, which wants no answers.
-fn for_the_time_being() -> ConsumerConfig {
-    ConsumerConfig::default()
-        .ack_policy(AckPolicy::None)
-        .num_replicas(1)
-        .mem_storage(true)
-        .inactive_threshold(EPHEMERAL_LIFE)
+impl Subscribe {
+    /// Reads a consumer in the way that it is made for.
+    fn read(&self, consumer: &Consumer<App>, config: &ConsumerConfig) -> Consumption<App> {
+        let shown = self.shown(self.reading.answer());
+        if config.deliver_subject.is_none() {
+            return consumer.consume(self.options(), shown);
+        }
+        let mut options = PushOptions::new();
+        options.stop_after = self.count;
+        consumer.subscribe(options, shown)
+    }
+
+    fn options(&self) -> ConsumeOptions {
+        let mut options = ConsumeOptions::new();
+        (options.stop_after, options.group) = (self.count, self.reading.group.clone());
+        options
+    }
+
+    /// Shows a message and answers it.
+    fn shown(
+        &self,
+        answer: Answer,
+    ) -> impl FnMut(&mut App, &Consumption<App>, &Delivery<'_, App>) + 'static {
+        let style = self.reading.style();
+        move |app, consumption, delivery| {
+            show(app, &consumption.client(), delivery, style, answer);
+        }
+    }
 }
 
-/// Whether a consumer is deleted when it is not read any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lifetime {
-    OfTheVerb,
-    ItsOwn,
-}
-
-fn consume(app: &mut App, consumer: &Consumer<App>, arguments: &Subscribe, lifetime: Lifetime) {
-    let (style, answer) = (arguments.reading.style(), arguments.reading.answer());
-    let mut options = ConsumeOptions::new();
-    (options.stop_after, options.group) = (arguments.count, arguments.reading.group.clone());
-    let consumption = consumer.consume(options, move |app: &mut App, consumption, delivery| {
-        show(app, &consumption.client(), delivery, style, answer);
-    });
+/// Reads until the end, or until the verb is interrupted.
+fn see_through(app: &mut App, consumption: Consumption<App>) {
     consumption.on_event(|app: &mut App, _, event| app.output.consume_event(event));
     consumption.on_end(|app: &mut App, consumption, end| match end {
         ConsumeEnd::Failed(error) => app.fail(&consumption.client(), error),
         _ => app.finish(&consumption.client()),
     });
-    let interrupted = consumption.clone();
+    let (client, interrupted) = (consumption.client(), consumption.clone());
     // what has come and was not shown is handed back before the end is told
-    let stopped = on_interrupt(consumer.client(), move |_| interrupted.stop());
-    if app.check(consumer.client(), stopped).is_none() {
-        return;
+    let stopped = on_interrupt(&client, move |_| interrupted.stop());
+    if app.check(&client, stopped).is_some() {
+        app.stop_at_the_end(move || consumption.stop());
     }
-    let consumer = consumer.clone();
-    app.stop_at_the_end(move || {
-        consumption.stop();
-        if lifetime == Lifetime::OfTheVerb {
-            // the server deletes it in any case, only later
-            consumer.delete(|_: &mut App, _: &Consumer<App>, _| {});
-        }
-    });
 }
 
 /// Returns whether messages can be asked for; if not, the verb fails.
@@ -231,7 +229,7 @@ fn is_pulled(app: &mut App, consumer: &Consumer<App>, info: Result<ConsumerInfo,
     let Some(info) = app.check(consumer.client(), info) else { return false };
     let Some(target) = info.config.and_then(|config| config.deliver_subject) else { return true };
     let text = format!(
-        "consumer {} pushes its messages to {target}: subscribe to that subject",
+        "consumer {} pushes its messages to {target}: they cannot be asked for, only subscribed to (sub)",
         consumer.name()
     );
     app.fail(consumer.client(), Failure::new("push_consumer", text));
