@@ -5,73 +5,27 @@ mod support;
 use evnats::EventLoop;
 use evnats::jetstream::{
     AckPolicy, ConsumeEnd, ConsumeEvent, ConsumeOptions, Consumer, ConsumerConfig, ConsumerError,
-    Delivery, Error, FetchEnd, FetchOptions, JetStream, Messages, NextError,
+    Delivery, Error, FetchEnd, FetchOptions, Messages, NextError,
 };
 use evnats_harness::{Server, requires};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
-use support::{Log, fail, run_with, server, with_stream, with_stream_on};
+use support::filled::{fill, note_state, numbers, with_filled};
+use support::{Log, fail, run_with, server, with_stream_on};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Fills a stream with so many messages, `0`, `1`, and so on, and goes on with a consumer of it.
-fn fill(
-    js: &JetStream<Log>,
-    name: &str,
-    messages: usize,
-    config: ConsumerConfig,
-    go_on: impl FnOnce(&mut Log, Consumer<Log>) + 'static,
-) {
-    for number in 0..messages {
-        js.client().publish(&format!("{name}.n"), number.to_string()).expect("room");
-    }
-    let stream = js.stream(name);
-    js.client().flush(move |_, _, flushed| {
-        flushed.expect("a flush");
-        stream.create_consumer(&config, |log: &mut Log, _, made| {
-            go_on(log, made.expect("a consumer"));
-        });
-    });
-}
-
-/// As [`fill`], with a stream of its own.
+/// A stream with so many messages, and a consumer of it.
 fn with_consumer(
     messages: usize,
-    adjust: impl FnOnce(ConsumerConfig) -> ConsumerConfig + 'static,
+    adjust: impl FnOnce(ConsumerConfig) -> ConsumerConfig,
     go_on: impl FnOnce(&mut Log, Consumer<Log>) + 'static,
 ) -> Log {
-    with_stream(
-        |config| config,
-        move |_, js, name| fill(js, name, messages, adjust(ConsumerConfig::new("worker")), go_on),
-    )
+    with_filled(messages, adjust(ConsumerConfig::new("worker")), go_on)
 }
 
 fn text(delivery: &Delivery<'_, Log>) -> String {
     delivery.text().into_owned()
-}
-
-fn numbers(range: std::ops::Range<usize>) -> Log {
-    range.map(|number| number.to_string()).collect()
-}
-
-/// Writes down what waits for an answer, when the server has read those that were given, and what has
-/// not been delivered, and closes.
-fn note_state(consumer: &Consumer<Log>) {
-    note_state_within(consumer, 50);
-}
-
-fn note_state_within(consumer: &Consumer<Log>, attempts: u32) {
-    consumer.info(move |log: &mut Log, consumer, info| {
-        let info = info.expect("the consumer");
-        if info.num_ack_pending > 0 && attempts > 0 {
-            consumer.set_timer(Duration::from_millis(20), move |_, consumer| {
-                note_state_within(consumer, attempts - 1);
-            });
-            return;
-        }
-        log.push(format!("{} unanswered, {} pending", info.num_ack_pending, info.num_pending));
-        consumer.client().close();
-    });
 }
 
 #[test]

@@ -3,13 +3,13 @@
 mod support;
 
 use evnats::jetstream::{
-    AckPolicy, ConsumeEnd, ConsumeEvent, Consumer, ConsumerConfig, ConsumerError, Error, JetStream,
-    PushOptions,
+    AckPolicy, ConsumeEnd, ConsumeEvent, ConsumerConfig, ConsumerError, Error, PushOptions,
 };
 use evnats::{Client, EventLoop};
 use evnats_harness::Server;
 use std::time::Duration;
-use support::{Log, fail, run_with, server, turn_until, unique, with_stream, with_stream_on};
+use support::filled::{fill, note_state, numbers, with_filled};
+use support::{Log, fail, run_with, server, turn_until, unique, with_stream_on};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -18,41 +18,9 @@ fn config() -> ConsumerConfig {
     ConsumerConfig::new("pushed").durable_name("pushed").deliver_subject(unique("to"))
 }
 
-/// Fills a stream with numbers, and goes on with a consumer of it.
-fn fill(
-    js: &JetStream<Log>,
-    name: &str,
-    messages: usize,
-    config: ConsumerConfig,
-    go_on: impl FnOnce(&mut Log, Consumer<Log>) + 'static,
-) {
-    for number in 0..messages {
-        js.client().publish(&format!("{name}.n"), number.to_string()).expect("room");
-    }
-    let stream = js.stream(name);
-    js.client().flush(move |_, _, flushed| {
-        flushed.expect("a flush");
-        stream.create_consumer(&config, |log: &mut Log, _, made| {
-            go_on(log, made.expect("a consumer"));
-        });
-    });
-}
-
-fn with_consumer(
-    messages: usize,
-    config: ConsumerConfig,
-    go_on: impl FnOnce(&mut Log, Consumer<Log>) + 'static,
-) -> Log {
-    with_stream(|config| config, move |_, js, name| fill(js, name, messages, config, go_on))
-}
-
-fn numbers(range: std::ops::Range<usize>) -> Log {
-    range.map(|number| number.to_string()).collect()
-}
-
 #[test]
 fn messages_come_in_order_and_are_acknowledged() {
-    let log = with_consumer(1_000, config(), |_, consumer| {
+    let log = with_filled(1_000, config(), |_, consumer| {
         let options = PushOptions::new().stop_after(1_000);
         let consumption = consumer.subscribe(options, |log: &mut Log, _, message| {
             log.push(message.text().into_owned());
@@ -60,31 +28,12 @@ fn messages_come_in_order_and_are_acknowledged() {
         });
         consumption.on_end(move |_, _, end| {
             assert_eq!(end, ConsumeEnd::Complete);
-            consumer.flush_and_note();
+            note_state(&consumer);
         });
     });
     let mut expected = numbers(0..1_000);
-    expected.push("0 unanswered".into());
+    expected.push("0 unanswered, 0 pending".into());
     assert_eq!(log, expected);
-}
-
-trait Noting {
-    fn flush_and_note(&self);
-}
-
-impl Noting for Consumer<Log> {
-    /// Writes down how many messages wait for an answer, when the server has read those that were given.
-    fn flush_and_note(&self) {
-        self.info(|log: &mut Log, consumer, info| {
-            match info.expect("the consumer").num_ack_pending {
-                0 => {
-                    log.push("0 unanswered".into());
-                    consumer.client().close();
-                }
-                _ => _ = consumer.set_timer(SECOND / 50, |_, consumer| consumer.flush_and_note()),
-            }
-        });
-    }
 }
 
 /// What comes meanwhile is kept, and with flow control the server waits.
@@ -92,7 +41,7 @@ impl Noting for Consumer<Log> {
 fn a_pause_slows_the_server_down_and_nothing_is_lost() {
     let flowing =
         config().ack_policy(AckPolicy::None).idle_heartbeat(SECOND / 2).flow_control(true);
-    let log = with_consumer(20_000, flowing, |_, consumer| {
+    let log = with_filled(20_000, flowing, |_, consumer| {
         let options = PushOptions::new().stop_after(20_000);
         let consumption = consumer.subscribe(options, |log: &mut Log, messages, message| {
             log.push(message.text().into_owned());
@@ -155,7 +104,7 @@ fn the_members_of_a_group_share_the_messages() {
 
 #[test]
 fn a_drain_delivers_what_is_on_its_way() {
-    let log = with_consumer(50, config().ack_policy(AckPolicy::None), |_, consumer| {
+    let log = with_filled(50, config().ack_policy(AckPolicy::None), |_, consumer| {
         let consumption =
             consumer.subscribe(PushOptions::new(), |log: &mut Log, messages, message| {
                 log.push(message.text().into_owned());
@@ -175,7 +124,7 @@ fn a_drain_delivers_what_is_on_its_way() {
 
 #[test]
 fn what_cannot_be_subscribed_to_is_told() {
-    let log = with_consumer(0, ConsumerConfig::new("pulled"), |_, consumer| {
+    let log = with_filled(0, ConsumerConfig::new("pulled"), |_, consumer| {
         let consumption =
             consumer.subscribe(PushOptions::new(), |_: &mut Log, _, _| fail("a message"));
         let nobody = consumer.stream().consumer("nobody");
@@ -198,7 +147,7 @@ fn what_cannot_be_subscribed_to_is_told() {
 #[test]
 fn a_deleted_push_consumer_ends_its_consumption() {
     let heartbeat = SECOND / 4;
-    let log = with_consumer(0, config().idle_heartbeat(heartbeat), |_, consumer| {
+    let log = with_filled(0, config().idle_heartbeat(heartbeat), |_, consumer| {
         let consumption =
             consumer.subscribe(PushOptions::new(), |_: &mut Log, _, _| fail("a message"));
         consumption.on_end(|log, messages, end| {

@@ -431,13 +431,16 @@ const ROWS_OF_2_12: &[Row] = &[
 
 /// The rights of a user without one of those that a row names.
 fn user(name: &str, publish: &[&str]) -> String {
+    user_with(name, publish, &["_INBOX.*.*"])
+}
+
+/// A user that may publish to and subscribe to these subjects.
+fn user_with(name: &str, publish: &[&str], subscribe: &[&str]) -> String {
     // an empty list would permit everything
-    let publish = publish.iter().chain(&["nothing"]);
-    let subjects: Vec<String> = publish.map(|subject| format!("{subject:?}")).collect();
+    let publish = [publish, &["nothing"]].concat();
     format!(
-        "{{ user: {name}, password: p, permissions: {{ publish: {{ allow: [{}] }}, \
-         subscribe: {{ allow: [\"_INBOX.*.*\"] }} }} }}",
-        subjects.join(", ")
+        "{{ user: {name}, password: p, permissions: {{ publish: {{ allow: {publish:?} }}, \
+         subscribe: {{ allow: {subscribe:?} }} }} }}"
     )
 }
 
@@ -635,11 +638,7 @@ fn dead_letters_need_two_subscriptions_and_to_read_the_message() {
     let events = |kind: &str| format!("{EVENTS}.{kind}.S.C");
     let (exceeded, terminated) = (events("MAX_DELIVERIES"), events("MSG_TERMINATED"));
     let user = |name: &str, publish: &str, subscribe: &[&str]| {
-        let subscribe = [&["_INBOX.*.*"], subscribe].concat();
-        format!(
-            "{{ user: {name}, password: p, permissions: {{ publish: {{ allow: [{publish:?}] }}, \
-             subscribe: {{ allow: {subscribe:?} }} }} }}"
-        )
+        user_with(name, &[publish], &[&["_INBOX.*.*"], subscribe].concat())
     };
     let get = "$JS.API.STREAM.MSG.GET.S";
     let config = format!(
@@ -754,17 +753,11 @@ fn take_one(consumer: &Consumer<App>) {
 fn reading_a_consumer_needs_the_rights_that_the_table_says_and_is_told_what_it_lacks() {
     const PULL: &str = "$JS.API.CONSUMER.MSG.NEXT.S.C";
     const ACK: &str = "$JS.ACK.S.C.>";
-    let user = |name: &str, publish: &[&str], subscribe: &str| {
-        format!(
-            "{{ user: {name}, password: p, permissions: {{ publish: {{ allow: {publish:?} }}, \
-             subscribe: {{ allow: [{subscribe:?}] }} }} }}"
-        )
-    };
     let config = format!(
         "authorization {{ users: [ {{ user: admin, password: p }}, {}, {}, {} ] }}",
-        user("exact", &[PULL, ACK], "_INBOX.*.*"),
-        user("mute", &[ACK], "_INBOX.*.*"),
-        user("deaf", &[PULL, ACK], "other"),
+        user("exact", &[PULL, ACK]),
+        user("mute", &[ACK]),
+        user_with("deaf", &[PULL, ACK], &["other"]),
     );
     let server = Server::builder().config(config).start().expect("a server");
     let event_loop = EventLoop::new().expect("an event loop");
