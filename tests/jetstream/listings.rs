@@ -216,6 +216,28 @@ fn a_listing_ends_whatever_the_server_counts() {
     assert_eq!(ends, expected);
 }
 
+/// Seen on server 2.9.
+#[test]
+fn a_consumer_that_is_deleted_while_it_is_listed_leaves_a_null_that_is_no_consumer() {
+    let log: Log = run(|nats| {
+        let prefix = unique("fake");
+        play_listing(nats, &format!("{prefix}.CONSUMER.LIST.S"), |n| match n {
+            1 => r#"{"total":3,"consumers":[null,{"name":"A"}]}"#.into(),
+            _ => r#"{"total":3,"consumers":[{"name":"B"}]}"#.into(),
+        });
+        nats.jetstream().with_prefix(&prefix).list_consumers("S", |log: &mut Log, list, listed| {
+            match listed {
+                Listed::Item(info) => log.push(info.name),
+                Listed::Ended(end) => {
+                    end.expect("a list");
+                    list.jetstream().client().close();
+                }
+            }
+        });
+    });
+    assert_eq!(log, ["A", "B"]);
+}
+
 #[test]
 fn what_could_not_be_told_is_in_the_end() {
     let prefix = unique("fake");

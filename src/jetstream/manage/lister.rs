@@ -55,7 +55,8 @@ pub(super) struct Page<T: Default> {
         deserialize_with = "null_as_default",
         bound(deserialize = "T: Deserialize<'de>")
     )]
-    items: Vec<T>,
+    /// Server 2.9 has `null` in the place of a consumer that is deleted meanwhile.
+    items: Vec<Option<T>>,
     #[serde(deserialize_with = "null_as_default")]
     missing: Vec<String>,
     #[serde(deserialize_with = "null_as_default")]
@@ -160,9 +161,10 @@ where
             Ok(page) => page,
             Err(error) => return progress.outcome = Some(Err(error)),
         };
-        let first = page.items.first().map(Item::name);
+        let first = page.items.iter().flatten().next().map(Item::name);
         // a place on the page is also that of one of which nothing is told
-        let is_listed = |name: &&String| page.items.iter().any(|item| item.name() == *name);
+        let is_listed =
+            |name: &&String| page.items.iter().flatten().any(|item| item.name() == *name);
         let count = page.items.len() + page.missing.iter().filter(|name| !is_listed(name)).count();
         let is_last = progress.paging.handle_page(count, first, page.total);
         progress.outcome = match is_last {
@@ -170,7 +172,7 @@ where
             Ok(false) => None,
             Err(error) => Some(Err(error)),
         };
-        progress.waiting.extend(page.items);
+        progress.waiting.extend(page.items.into_iter().flatten());
         progress.end.missing.extend(page.missing);
         progress.end.offline.extend(page.offline);
     }
