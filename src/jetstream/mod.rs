@@ -151,7 +151,7 @@ pub use api_error::{ApiError, ErrorCode};
 pub use backup::{Restore, Restoring, SnapshotChunk, SnapshotOptions, StreamBackup};
 pub use batch_error::BatchError;
 pub use consume::{
-    Acker, ConsumeEnd, ConsumeEvent, ConsumeOptions, ConsumerError, Consumption, Delivery,
+    Acker, ByKey, ConsumeEnd, ConsumeEvent, ConsumeOptions, ConsumerError, Consumption, Delivery,
     DeliveryCallback, DeliveryCallbackReturns, DeliveryHandler, DeliveryHandlerReturns,
     DeliveryInfo, FetchEnd, FetchError, FetchOptions, Messages, NextError, OrderedConsumer,
     OrderedOptionError, OrderedOptions, PullOptionError, PushOptions, RequestLimit, ResetCause,

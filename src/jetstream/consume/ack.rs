@@ -30,11 +30,6 @@ pub(super) enum Ack<'a> {
 }
 
 impl Ack<'_> {
-    /// Whether the delivery is answered with it.
-    pub(super) fn is_final(self) -> bool {
-        self != Self::InProgress
-    }
-
     /// What is published.
     fn payload(self, port: &Port) -> Payload<'static> {
         match self {

@@ -20,6 +20,12 @@ pub enum ConsumerError {
     /// It is a pull consumer.
     #[error("the consumer has no deliver_subject: it has to be asked for messages")]
     PullBased,
+    /// An acknowledgement covers every earlier message, of other keys as well.
+    #[error(
+        "the consumer's ack_policy is all, so that an acknowledgement would cover messages of other \
+         keys: set it to explicit"
+    )]
+    AcksAll,
     /// The server takes the request for a wrong one, and says why.
     #[error("the server refuses such a request: {0}")]
     BadRequest(String),

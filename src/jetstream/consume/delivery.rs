@@ -7,6 +7,7 @@
 
 use super::ack::{self, Ack};
 use super::delivery_info::DeliveryInfo;
+use super::settling::{Settled, Tracker};
 use crate::callback::{Callback, Outcome, State, lend};
 use crate::client::{Client, Port, Reply};
 use crate::jetstream::error::Error;
@@ -27,7 +28,19 @@ pub(super) struct Delivered<'a> {
     port: &'a Port,
     /// How often the server is told that the message is being worked on, when the callback is over.
     in_progress_every: Option<Duration>,
-    is_open: Cell<bool>,
+    /// Who wants to know what becomes of it.
+    tracker: Option<&'a Tracker>,
+    standing: Cell<Standing>,
+}
+
+/// What has become of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nobody has answered it, nor taken the right to.
+    Open,
+    /// Somebody has taken the right to answer it.
+    Taken,
+    Settled(Settled),
 }
 
 impl<'a> Delivered<'a> {
@@ -36,23 +49,35 @@ impl<'a> Delivered<'a> {
         message: &'a Message,
         port: &'a Port,
         in_progress_every: Option<Duration>,
+        tracker: Option<&'a Tracker>,
     ) -> Self {
-        Self { message, port, in_progress_every, is_open: Cell::new(true) }
+        Self { message, port, in_progress_every, tracker, standing: Cell::new(Standing::Open) }
     }
 
     pub(super) fn message(&self) -> &'a Message {
         self.message
     }
 
+    /// Who wants to know what becomes of it.
+    pub(super) fn tracker(&self) -> Option<&'a Tracker> {
+        self.tracker
+    }
+
+    #[inline]
+    pub(super) fn standing(&self) -> Standing {
+        self.standing.get()
+    }
+
     /// Whether nobody has answered it, nor taken the right to.
+    #[inline]
     pub(super) fn is_open(&self) -> bool {
-        self.is_open.get()
+        self.standing() == Standing::Open
     }
 
     #[inline]
     pub(super) fn answer(&self, ack: Ack<'_>) -> Result<(), Error> {
         if ack == Ack::Done && self.is_open() && ack::acknowledge(self.port, self.message) {
-            self.is_open.set(false);
+            self.standing.set(Standing::Settled(Settled::Done));
             return Ok(());
         }
         self.answer_slowly(ack)
@@ -61,7 +86,9 @@ impl<'a> Delivered<'a> {
     #[inline(never)]
     fn answer_slowly(&self, ack: Ack<'_>) -> Result<(), Error> {
         ack::send(self.port, self.subject()?, ack)?;
-        self.is_open.set(!ack.is_final());
+        if let Some(settled) = Settled::by(ack) {
+            self.standing.set(Standing::Settled(settled));
+        }
         Ok(())
     }
 
@@ -114,10 +141,10 @@ impl<'a, S: 'static> Delivery<'a, S> {
         self.delivered.answer(ack)
     }
 
-    /// Takes the right to answer, for somebody who knows how.
+    /// Takes the right to answer, for somebody who acknowledges it at once.
     pub(super) fn take_subject(&self) -> Result<Box<str>, Error> {
         let subject = self.delivered.subject()?.into();
-        self.delivered.is_open.set(false);
+        self.delivered.standing.set(Standing::Settled(Settled::Done));
         Ok(subject)
     }
 
@@ -126,10 +153,13 @@ impl<'a, S: 'static> Delivery<'a, S> {
     /// # Errors
     /// [`Error::AlreadyAnswered`], [`Error::NotAckable`].
     pub fn to_acker(&self) -> Result<Acker<S>, Error> {
-        let subject = self.take_subject()?;
-        let client = Client::new(self.delivered.port.clone());
-        let acker = Acker(Rc::new(Owned { subject, client, is_open: Cell::new(true) }));
-        if let Some(period) = self.delivered.in_progress_every {
+        let delivered = self.delivered;
+        let subject = delivered.subject()?.into();
+        delivered.standing.set(Standing::Taken);
+        let client = Client::new(delivered.port.clone());
+        let tracker = delivered.tracker.cloned();
+        let acker = Acker(Rc::new(Owned { subject, client, tracker, is_open: Cell::new(true) }));
+        if let Some(period) = delivered.in_progress_every {
             acker.in_progress_every(period);
         }
         Ok(acker)
@@ -159,6 +189,8 @@ pub struct Acker<S: 'static = ()>(Rc<Owned<S>>);
 struct Owned<S: 'static> {
     subject: Box<str>,
     client: Client<S>,
+    /// Who wants to know what becomes of the delivery.
+    tracker: Option<Tracker>,
     is_open: Cell<bool>,
 }
 
@@ -192,7 +224,10 @@ impl<S: 'static> Acker<S> {
         }
         let on_reply = move |state: &mut State, _: &Port, reply: Reply<'_>| {
             let confirmed = reply.map(drop).map_err(Error::Request);
-            acker.0.is_open.set(confirmed.is_err());
+            match &confirmed {
+                Ok(()) => acker.0.tell(Settled::Done),
+                Err(_) => acker.0.is_open.set(true),
+            }
             callback(lend(state), &acker, confirmed).into_ran()
         };
         ack::request(port, &self.0.subject, on_reply);
@@ -205,12 +240,13 @@ impl<S: 'static> Acker<S> {
         Owned::stay_in_progress(Rc::downgrade(&self.0), self.0.client.port(), period);
     }
 
-    /// Takes the right to answer, for somebody who knows how.
+    /// Takes the right to answer, for somebody who acknowledges it at once.
     pub(super) fn take_subject(&self) -> Result<Box<str>, Error> {
-        match self.0.is_open.replace(false) {
-            true => Ok(self.0.subject.clone()),
-            false => Err(Error::AlreadyAnswered),
+        if !self.0.is_open.replace(false) {
+            return Err(Error::AlreadyAnswered);
         }
+        self.0.tell(Settled::Done);
+        Ok(self.0.subject.clone())
     }
 
     fn answer(&self, ack: Ack<'_>) -> Result<(), Error> {
@@ -218,12 +254,21 @@ impl<S: 'static> Acker<S> {
             return Err(Error::AlreadyAnswered);
         }
         ack::send(self.0.client.port(), &self.0.subject, ack)?;
-        self.0.is_open.set(!ack.is_final());
+        if let Some(settled) = Settled::by(ack) {
+            self.0.is_open.set(false);
+            self.0.tell(settled);
+        }
         Ok(())
     }
 }
 
 impl<S: 'static> Owned<S> {
+    fn tell(&self, settled: Settled) {
+        if let Some(tracker) = &self.tracker {
+            tracker.settle(settled);
+        }
+    }
+
     fn stay_in_progress(owned: Weak<Self>, port: &Port, period: Duration) {
         let tell = move |_: &mut State| {
             if let Some(acker) = owned.upgrade().map(Acker).filter(|acker| !acker.is_answered()) {
@@ -234,6 +279,14 @@ impl<S: 'static> Owned<S> {
             Ok(())
         };
         port.set_timer(period.max(SHORTEST_PERIOD), Box::new(tell));
+    }
+}
+
+impl<S: 'static> Drop for Owned<S> {
+    fn drop(&mut self) {
+        if self.is_open.get() {
+            self.tell(Settled::Unanswered);
+        }
     }
 }
 

@@ -3,10 +3,15 @@
 
 use super::outcome::ConsumeEvent;
 use super::pull::request::PullRequest;
+use super::settling::Settled;
 use crate::jetstream::error::Error;
 use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo, StreamInfo};
 use evnats_protocol::Message;
+use std::rc::Rc;
 use std::time::Instant;
+
+/// Tells the key of a message. It is the program's.
+pub(super) type KeyOf = Rc<dyn Fn(&Message) -> Vec<u8>>;
 
 /// Something that the driver has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +32,12 @@ pub(crate) enum Action<E> {
     Create { incarnation: u64, config: Box<ConsumerConfig> },
     /// Delete the consumer that was made in this incarnation, and tell what came of it exactly once.
     Delete { incarnation: u64, name: String },
+    /// Have the program take a message that the machine has kept, after those that it has not taken.
+    HandOver(Message),
+    /// Have the server deliver a message to somebody else.
+    HandBack(Message),
+    /// Tell the server that a message is being worked on.
+    Prolong(Message),
     /// Tell the program.
     Tell(ConsumeEvent),
     /// The end. Nothing is told after it. Messages that the program has not taken are still for it.
@@ -42,6 +53,8 @@ pub(crate) enum Verdict {
     HandBack,
     /// It is of no use to anybody.
     Skip,
+    /// The machine has it, until it is to be handed over.
+    Kept,
 }
 
 /// The answer to something that the machine has asked for.
@@ -65,6 +78,9 @@ pub(crate) trait Machine: 'static {
     /// How it ends.
     type End: Clone + 'static;
 
+    /// Whether it is to be told how the program's deliveries are settled.
+    const FOLLOWS_ANSWERS: bool = false;
+
     /// The error that it has ended with, if it has.
     fn failure(end: &Self::End) -> Option<&Error>;
 
@@ -78,6 +94,20 @@ pub(crate) trait Machine: 'static {
 
     /// A message has come that can be answered: it has a reply subject of JetStream's.
     fn handle_message(&mut self, message: &Message, now: Instant) -> Verdict;
+
+    /// What tells the keys of messages, if the machine wants to know them. It is to be run while nothing
+    /// is borrowed.
+    fn key_of(&self) -> Option<KeyOf> {
+        None
+    }
+
+    /// As `handle_message`, with the key of the message.
+    fn handle_keyed(&mut self, _key: Vec<u8>, message: &Message, now: Instant) -> Verdict {
+        self.handle_message(message, now)
+    }
+
+    /// The delivery of the message with this number in the stream is settled.
+    fn handle_settled(&mut self, _stream_sequence: u64, _settled: Settled, _now: Instant) {}
 
     /// As `handle_message` and `release` for a message that the program takes at once, if it is to be
     /// delivered and nothing follows from it. Returns whether that is so; if not, nothing has happened.

@@ -2,6 +2,7 @@
 //! that carry them out.
 
 mod ack;
+mod by_key;
 mod closures;
 pub(super) mod consumer_error;
 mod consumption;
@@ -24,9 +25,11 @@ mod push;
 mod push_options;
 mod push_status;
 mod reader;
+mod settling;
 mod status;
 mod subscribing;
 
+pub use by_key::ByKey;
 pub use closures::{
     DeliveryCallback, DeliveryCallbackReturns, DeliveryHandler, DeliveryHandlerReturns,
 };

@@ -42,6 +42,13 @@ pub enum ConsumeEvent {
         /// Why the one before was left.
         cause: ResetCause,
     },
+    /// A message did not come again that its key has waited for, and the next one of the key goes on:
+    /// it was delivered as often as may be (`max_deliver`), or was removed. Of a consumption
+    /// [by key](super::ByKey).
+    Skipped {
+        /// Its number in the stream.
+        stream_sequence: u64,
+    },
     /// The server says what this version does not know.
     Unknown {
         /// The number.
@@ -66,6 +73,9 @@ impl fmt::Display for ConsumeEvent {
             Self::Pinned { id } => write!(f, "this client is pinned, as {id}"),
             Self::Unpinned => f.write_str("this client is not pinned any more"),
             Self::Reset { cause } => write!(f, "goes on with another consumer: {cause}"),
+            Self::Skipped { stream_sequence } => {
+                write!(f, "message {stream_sequence} does not come again, its key goes on")
+            }
             Self::Unknown { code, text } => write!(f, "the server says {code} {text:?}"),
         }
     }

@@ -59,6 +59,9 @@ impl<M: Machine> Driver<M> {
             Action::AskStream => self.ask_stream(),
             Action::Create { incarnation, config } => self.create(incarnation, &config),
             Action::Delete { incarnation, name } => self.delete(incarnation, &name),
+            Action::HandOver(message) => self.held.borrow_mut().untaken.push_back(message),
+            Action::HandBack(message) => self.hand_back(&message),
+            Action::Prolong(message) => self.prolong(&message),
             Action::Tell(event) => self.held.borrow_mut().events.push_back(event),
             Action::End(end) => {
                 self.phase.set(Phase::Ending);
@@ -127,10 +130,19 @@ impl<M: Machine> Driver<M> {
     /// Has a message delivered to somebody else, as soon as can be. If there is no room for that, it is
     /// delivered again when the time is over that the consumer gives.
     pub(super) fn hand_back(&self, message: &Message) {
-        let sent =
-            ack::subject(message).map(|subject| ack::send(self.port(), subject, Ack::Again(None)));
+        self.try_to_answer(message, Ack::Again(None));
+    }
+
+    /// Tells the server that a message is being worked on. If there is no room for that, there will be
+    /// for the next time.
+    fn prolong(&self, message: &Message) {
+        self.try_to_answer(message, Ack::InProgress);
+    }
+
+    fn try_to_answer(&self, message: &Message, ack: Ack<'_>) {
+        let sent = ack::subject(message).map(|subject| ack::send(self.port(), subject, ack));
         if let Some(Err(error)) = sent {
-            log::debug!("a message was not handed back: {error}");
+            log::debug!("{ack:?} was not sent for a message: {error}");
         }
     }
 

@@ -101,7 +101,7 @@ impl<M: Machine> Driver<M> {
         message: &Message,
         takes_at_once: bool,
     ) -> Ran {
-        let verdict = self.machine.borrow_mut().handle_message(message, self.port().turn_time());
+        let verdict = self.judge(message);
         match verdict {
             Verdict::Deliver if takes_at_once => {
                 self.hand_over(state, message, Release::Due)?;
@@ -116,10 +116,18 @@ impl<M: Machine> Driver<M> {
                 self.hand_back(message);
                 Ok(())
             }
-            Verdict::Skip => {
+            Verdict::Skip | Verdict::Kept => {
                 self.act();
                 self.go_on(state)
             }
+        }
+    }
+
+    fn judge(&self, message: &Message) -> Verdict {
+        let (key_of, now) = (self.machine.borrow().key_of(), self.port().turn_time());
+        match key_of.map(|key_of| key_of(message)) {
+            Some(key) => self.machine.borrow_mut().handle_keyed(key, message, now),
+            None => self.machine.borrow_mut().handle_message(message, now),
         }
     }
 

@@ -143,7 +143,9 @@ impl<M: Machine> Driver<M> {
         message: &Message,
         release: Release,
     ) -> Ran {
-        let delivered = Delivered::new(message, self.port(), self.answers.in_progress_every);
+        let tracker = if M::FOLLOWS_ANSWERS { self.track(message) } else { None };
+        let every = self.answers.in_progress_every;
+        let delivered = Delivered::new(message, self.port(), every, tracker.as_ref());
         let mut telling = Telling::new(self, Some((&delivered, release)));
         let ran = match &self.program {
             Program::Each(slot) => slot.run(|take| take(state, self, &delivered)),
@@ -185,6 +187,9 @@ impl<M: Machine> Driver<M> {
         if self.answers.acknowledge && delivered.is_open() {
             self.answer_for_program(message, is_well);
         }
+        if M::FOLLOWS_ANSWERS {
+            self.follow(delivered, is_well);
+        }
         if release == Release::Due {
             self.release_message(message);
         }
@@ -196,7 +201,10 @@ impl<M: Machine> Driver<M> {
             self.follow_demand();
         }
         self.machine.borrow_mut().release(counted(message), self.port().turn_time());
-        self.act_on_message();
+        match M::FOLLOWS_ANSWERS {
+            true => self.act(),
+            false => self.act_on_message(),
+        }
     }
 
     #[inline]

@@ -9,6 +9,7 @@ mod acting;
 mod arriving;
 mod asked;
 mod commands;
+mod following;
 mod handing;
 mod shared;
 mod target;

@@ -201,7 +201,10 @@ impl<M: Reading> OrderedPull<M> {
                 | Action::StopListening
                 | Action::AskStream
                 | Action::Create { .. }
-                | Action::Delete { .. } => {}
+                | Action::Delete { .. }
+                | Action::HandOver(_)
+                | Action::HandBack(_)
+                | Action::Prolong(_) => {}
             }
         }
     }

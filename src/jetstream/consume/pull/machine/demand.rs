@@ -6,6 +6,7 @@ use crate::event_loop::after;
 use crate::jetstream::consume::machine::Action;
 use crate::jetstream::consume::outcome::ConsumeEnd;
 use crate::jetstream::consume::pull::keep_alive;
+use crate::jetstream::consume::pull::options::UNCOUNTED;
 use crate::jetstream::consume::pull::request::PullRequest;
 use crate::jetstream::consume::pull::window::{GRACE, Open};
 use crate::jetstream::consume::status::Amount;
@@ -83,6 +84,25 @@ impl Pull {
         }
         let has_room = asks.messages > 0 && (bytes.is_none() || asks.bytes > 0);
         has_room.then_some(asks)
+    }
+
+    /// Asks for so many messages although there is no room for them, if none are on their way: the server
+    /// has some to deliver again that what was not taken waits for. There are never twice as many as the
+    /// limit by that.
+    pub(in crate::jetstream::consume) fn ask_beyond(&mut self, count: u64, now: Instant) {
+        let may_ask = self.phase == Phase::Running
+            && self.connected
+            && !self.paused
+            && self.backoff.until().is_none();
+        let (limit, untaken) = (self.limits.messages(&self.options), self.untaken.messages);
+        let most = limit.map_or(UNCOUNTED, |limit| limit.saturating_mul(2));
+        let left = [self.limits.batch(), self.still_wanted(), most.checked_sub(untaken)];
+        let count = left.into_iter().flatten().fold(count, u64::min);
+        if may_ask && count > 0 && self.window.is_empty() {
+            let asks = PullRequest::amount(Some(count), self.limits.bytes(&self.options));
+            self.pull(asks, now);
+        }
+        self.settle(now);
     }
 
     /// How many messages the program wants that were not asked for.
