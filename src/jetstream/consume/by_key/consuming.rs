@@ -32,11 +32,12 @@ impl<S: 'static> Consumer<S> {
     /// many messages at once, let it be larger, and with it the consumer's `max_ack_pending`.
     ///
     /// The order holds within one consumption, so a consumer should be read by one at a time, with
-    /// [`AckPolicy::Explicit`](crate::jetstream::AckPolicy::Explicit); [`stop`](Consumption::stop) hands
-    /// back what was not handed over, in order, for the next one. It holds when connections or servers are
-    /// lost: if messages were lost on their way, newer ones wait until those have come again, for
-    /// `ack_wait` and five seconds at most. A message comes twice only if its acknowledgement was lost. What
-    /// a program had when it was killed comes again after `ack_wait`, and may come behind newer messages.
+    /// [`AckPolicy::Explicit`](crate::jetstream::AckPolicy::Explicit). It holds when connections or servers
+    /// are lost: if messages were lost on their way, newer ones wait until those have come again, for
+    /// `ack_wait` and five seconds at most. A message comes twice only if its acknowledgement was lost.
+    /// [`stop`](Consumption::stop) hands back what was not handed over, and the next consumption by key puts
+    /// in order what comes of that within a quarter of a second. What a program had when it was killed
+    /// comes again after `ack_wait`, and may come behind newer messages.
     ///
     /// The consumer's information is asked for at the beginning, and after each reconnect. If that is not
     /// permitted, an `ack_wait` of 30 s is assumed, and no `max_deliver`.
@@ -58,9 +59,9 @@ impl<S: 'static> Consumer<S> {
     ///     // stands for work that takes its time: the next order of the customer waits for it
     ///     orders.set_timer(Duration::from_secs(1), move |done: &mut u64, _| {
     ///         *done += 1;
-    ///         acker.ack()
+    ///         Ok(acker.ack()?)
     ///     });
-    ///     Ok::<_, evnats::Error>(())
+    ///     Ok(())
     /// });
     /// # Ok::<(), evnats::Error>(())
     /// ```

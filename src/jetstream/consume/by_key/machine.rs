@@ -24,8 +24,12 @@ use crate::jetstream::error::Error;
 use crate::jetstream::manage::{AckPolicy, ConsumerInfo};
 use evnats_protocol::Message;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+/// For so long it is gathered what others have handed back.
+const GATHERING: Duration = Duration::from_millis(250);
+
+/// One consumption by key.
 pub(super) struct KeyedPull {
     pull: Pull,
     key_of: KeyOf,
@@ -36,8 +40,7 @@ pub(super) struct KeyedPull {
     phase: Phase,
     connected: bool,
     paused: bool,
-    /// Whether it was told of the consumer, or that it cannot be.
-    is_told: bool,
+    start: Start,
     /// The consumer's information is to tell whether what has not come can be given up.
     is_confirming: bool,
     /// When a message has come last.
@@ -49,6 +52,16 @@ pub(super) struct KeyedPull {
     actions: VecDeque<Action<ConsumeEnd>>,
     /// The time of the last input.
     now: Instant,
+}
+
+/// How the handing over begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// When it is told of the consumer, or that it cannot be.
+    Told,
+    /// At this time: what others have handed back has no order until it is here.
+    At(Instant),
+    Over,
 }
 
 #[derive(Debug)]
@@ -80,7 +93,7 @@ impl KeyedPull {
             phase: Phase::Running,
             connected: true,
             paused: false,
-            is_told: false,
+            start: Start::Told,
             is_confirming: false,
             heard: None,
             prolongs: None,
@@ -164,7 +177,10 @@ impl KeyedPull {
             self.look_for_what_is_late(now);
         }
         self.lanes.set_barrier(self.losses.barrier());
-        if self.is_told && matches!(self.phase, Phase::Running | Phase::Closing(_)) {
+        if matches!(self.start, Start::At(at) if at <= now) {
+            self.start = Start::Over;
+        }
+        if self.start == Start::Over && matches!(self.phase, Phase::Running | Phase::Closing(_)) {
             while let Some(next) = self.lanes.take() {
                 self.handed.push_back((next.sequence, next.bytes));
                 self.actions.push_back(Action::HandOver(next.message));
@@ -208,6 +224,8 @@ impl KeyedPull {
     fn learn(&mut self, info: &ConsumerInfo) {
         let Some(config) = &info.config else { return };
         self.terms.learn(config);
+        // the period may be another one
+        self.prolongs = None;
         if config.ack_policy == AckPolicy::All && matches!(self.phase, Phase::Running) {
             let held = self.lanes.take_held();
             self.leave(held);
@@ -326,7 +344,11 @@ impl Machine for KeyedPull {
 
     fn handle_told(&mut self, told: Told<'_>, now: Instant) {
         if let Told::Consumer(info) = told {
-            self.is_told = true;
+            if self.start == Start::Told {
+                let has_unanswered = info.is_ok_and(|info| info.num_ack_pending > 0);
+                let wait = if has_unanswered { GATHERING } else { Duration::ZERO };
+                self.start = Start::At(after(now, wait));
+            }
             if let Ok(info) = info {
                 self.learn(info);
             }
@@ -346,7 +368,11 @@ impl Machine for KeyedPull {
     fn next_deadline(&self) -> Option<Instant> {
         let late = [self.waits.next(), self.losses.next(self.now)];
         let late = late.into_iter().flatten().min().filter(|_| self.can_come());
-        [self.pull.next_deadline(), late, self.prolongs].into_iter().flatten().min()
+        let start = match self.start {
+            Start::At(at) => Some(at),
+            Start::Told | Start::Over => None,
+        };
+        [self.pull.next_deadline(), late, self.prolongs, start].into_iter().flatten().min()
     }
 
     fn handle_disconnected(&mut self, now: Instant) {
@@ -414,6 +440,7 @@ impl Machine for KeyedPull {
         if error.is_closed() {
             self.lanes.clear();
             self.prolongs = None;
+            self.start = Start::Over;
         }
         self.pull.fail(error);
     }
