@@ -221,6 +221,11 @@ impl Lanes {
         taken
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.is_empty() && self.ready.is_empty() && self.at_work.is_empty() && self.held == 0
+    }
+
     /// Nothing of it is of use any more.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.max_keys);

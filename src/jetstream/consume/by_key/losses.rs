@@ -5,6 +5,7 @@
 //! somebody else's, and gaps tell nothing any more.
 
 use super::terms::Terms;
+use super::waits::{Look, PROBE};
 use crate::event_loop::after;
 use crate::jetstream::consume::delivery_info::DeliveryInfo;
 use std::time::Instant;
@@ -29,32 +30,42 @@ struct Gap {
     has_come: bool,
     due: Instant,
     gives_up: Instant,
+    /// When there may be something to do.
+    next: Instant,
+}
+
+impl Gap {
+    fn wait(&mut self, terms: &Terms, now: Instant) {
+        self.due = after(now, terms.ack_wait);
+        self.gives_up = after(now, terms.recovery());
+        self.next = self.due;
+    }
 }
 
 impl Losses {
     /// A delivery has come.
     pub(super) fn note(&mut self, info: &DeliveryInfo<'_>, terms: &Terms, now: Instant) {
         let last = self.last.replace(info.consumer_sequence);
+        let expected = last.map_or(info.consumer_sequence, |last| last.saturating_add(1));
+        let missing = info.consumer_sequence.saturating_sub(expected);
+        if missing > 0 && !self.is_shared && terms.wants_answers {
+            self.open(missing, terms, now);
+        }
         if let Some(gap) = self.gap.as_mut().filter(|_| info.delivered > 1) {
             gap.has_come = true;
             // an older one is waited for by its key alone
             gap.missing -= u64::from(info.stream_sequence >= gap.from);
         }
         self.gap.take_if(|gap| gap.missing == 0);
-        let expected = last.map_or(info.consumer_sequence, |last| last.saturating_add(1));
-        let missing = info.consumer_sequence.saturating_sub(expected);
-        if missing > 0 && !self.is_shared && terms.wants_answers {
-            self.open(missing, terms, now);
-        }
         self.newest = self.newest.max(info.stream_sequence);
     }
 
     fn open(&mut self, missing: u64, terms: &Terms, now: Instant) {
-        let (from, due) = (self.newest.saturating_add(1), after(now, terms.ack_wait));
-        let gives_up = after(now, terms.recovery());
-        let gap = self.gap.get_or_insert(Gap { from, missing: 0, has_come: false, due, gives_up });
+        let from = self.newest.saturating_add(1);
+        let new = Gap { from, missing: 0, has_come: false, due: now, gives_up: now, next: now };
+        let gap = self.gap.get_or_insert(new);
         gap.missing = gap.missing.saturating_add(missing);
-        (gap.due, gap.gives_up) = (due, gives_up);
+        gap.wait(terms, now);
     }
 
     /// The first message that may not be handed over.
@@ -62,29 +73,29 @@ impl Losses {
         self.gap.as_ref().map(|gap| gap.from)
     }
 
-    /// How many should have come again, now that the server has had the time for it.
-    pub(super) fn overdue(&self, now: Instant) -> u64 {
-        self.gap.as_ref().filter(|gap| gap.due <= now).map_or(0, |gap| gap.missing)
+    /// When to look.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.gap.as_ref().map(|gap| gap.next)
     }
 
-    /// When there may be something to do, after this time.
-    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
-        let gap = self.gap.as_ref()?;
-        Some(if gap.due > now { gap.due } else { gap.gives_up })
-    }
-
-    /// Gives up what has not come in time.
-    pub(super) fn lapse(&mut self, now: Instant) {
-        if let Some(gap) = self.gap.take_if(|gap| gap.gives_up <= now) {
+    /// Looks for what there is to do, if the time has come. What has not come in time is given up.
+    pub(super) fn look(&mut self, now: Instant) -> Option<Look> {
+        let gap = self.gap.as_mut().filter(|gap| gap.next <= now)?;
+        gap.next = after(now, PROBE).min(gap.gives_up);
+        let is_late = after(gap.due, PROBE) <= now;
+        let (overdue, has_lapsed) = (gap.missing, gap.gives_up <= now);
+        if has_lapsed {
             self.is_shared = !gap.has_come;
+            self.gap = None;
         }
+        Some(Look { overdue, is_late, has_lapsed })
     }
 
     /// Waits anew: nothing could come until now. Perhaps nobody else reads the consumer any more.
     pub(super) fn restart(&mut self, terms: &Terms, now: Instant) {
         self.is_shared = false;
         if let Some(gap) = &mut self.gap {
-            (gap.due, gap.gives_up) = (after(now, terms.ack_wait), after(now, terms.recovery()));
+            gap.wait(terms, now);
         }
     }
 

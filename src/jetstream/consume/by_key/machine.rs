@@ -29,6 +29,9 @@ use std::time::{Duration, Instant};
 /// For so long it is gathered what others have handed back.
 const GATHERING: Duration = Duration::from_millis(250);
 
+/// So many are asked for at least when something is late.
+const LATE_BATCH: u64 = 32;
+
 /// One consumption by key.
 pub(super) struct KeyedPull {
     pull: Pull,
@@ -173,7 +176,6 @@ impl KeyedPull {
     fn follow(&mut self, now: Instant) {
         self.now = now;
         if self.can_come() {
-            self.losses.lapse(now);
             self.look_for_what_is_late(now);
         }
         self.lanes.set_barrier(self.losses.barrier());
@@ -192,12 +194,13 @@ impl KeyedPull {
 
     /// Asks for what should have come, and gives up what does not come.
     fn look_for_what_is_late(&mut self, now: Instant) {
-        let look = self.waits.look(now);
-        let overdue = look.map_or(0, |look| look.overdue).max(self.losses.overdue(now));
-        if overdue > 0 {
-            self.pull.ask_beyond(overdue, now);
+        let (waits, losses) = (self.waits.look(now), self.losses.look(now));
+        for look in [waits, losses].into_iter().flatten().filter(|look| look.overdue > 0) {
+            // others may come before what is late
+            let least = if look.is_late { LATE_BATCH } else { 0 };
+            self.pull.ask_beyond(look.overdue.max(least), look.is_late, now);
         }
-        if look.is_some_and(|look| look.has_lapsed) && !self.is_confirming {
+        if waits.is_some_and(|look| look.has_lapsed) && !self.is_confirming {
             self.is_confirming = true;
             self.actions.push_back(Action::AskConsumer);
         }
@@ -366,7 +369,7 @@ impl Machine for KeyedPull {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let late = [self.waits.next(), self.losses.next(self.now)];
+        let late = [self.waits.next(), self.losses.next()];
         let late = late.into_iter().flatten().min().filter(|_| self.can_come());
         let start = match self.start {
             Start::At(at) => Some(at),

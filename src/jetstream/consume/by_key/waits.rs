@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How often more is asked for because of what should have come.
-const PROBE: Duration = Duration::from_secs(1);
+pub(super) const PROBE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Wait {
@@ -31,6 +31,8 @@ pub(super) struct Waits {
 pub(super) struct Look {
     /// So many should have come.
     pub(super) overdue: u64,
+    /// Some of them should have come long ago.
+    pub(super) is_late: bool,
     /// Some are not waited for any longer.
     pub(super) has_lapsed: bool,
 }
@@ -60,11 +62,12 @@ impl Waits {
     pub(super) fn look(&mut self, now: Instant) -> Option<Look> {
         self.next().filter(|next| *next <= now)?;
         let overdue = self.waits.values().filter(|wait| wait.due <= now).count() as u64;
+        let is_late = self.waits.values().any(|wait| after(wait.due, PROBE) <= now);
         let has_lapsed = self.waits.values().any(|wait| wait.gives_up <= now);
         let times = self.waits.values().flat_map(|wait| [wait.due, wait.gives_up]);
         let probe = (overdue > 0).then(|| after(now, PROBE));
         self.next = times.filter(|time| *time > now).chain(probe).min();
-        Some(Look { overdue, has_lapsed })
+        Some(Look { overdue, is_late, has_lapsed })
     }
 
     /// Takes those that are not waited for any longer.

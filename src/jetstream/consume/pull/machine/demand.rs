@@ -12,6 +12,9 @@ use crate::jetstream::consume::pull::window::{GRACE, Open};
 use crate::jetstream::consume::status::Amount;
 use std::time::Instant;
 
+/// As many messages as the limit says may come beyond it, and so many in any case.
+const LEAST_BEYOND: u64 = 64;
+
 impl Pull {
     /// Does what has become due: after every input.
     pub(super) fn settle(&mut self, now: Instant) {
@@ -86,19 +89,26 @@ impl Pull {
         has_room.then_some(asks)
     }
 
-    /// Asks for so many messages although there is no room for them, if none are on their way: the server
-    /// has some to deliver again that what was not taken waits for. There are never twice as many as the
-    /// limit by that.
-    pub(in crate::jetstream::consume) fn ask_beyond(&mut self, count: u64, now: Instant) {
+    /// Asks for so many messages although there may be no room for them: the server has some to deliver
+    /// again that what was not taken waits for. Nothing is asked for as long as others are on their way,
+    /// unless it is late: then those may be lost.
+    pub(in crate::jetstream::consume) fn ask_beyond(
+        &mut self,
+        count: u64,
+        is_late: bool,
+        now: Instant,
+    ) {
         let may_ask = self.phase == Phase::Running
             && self.connected
             && !self.paused
-            && self.backoff.until().is_none();
-        let (limit, untaken) = (self.limits.messages(&self.options), self.untaken.messages);
-        let most = limit.map_or(UNCOUNTED, |limit| limit.saturating_mul(2));
-        let left = [self.limits.batch(), self.still_wanted(), most.checked_sub(untaken)];
-        let count = left.into_iter().flatten().fold(count, u64::min);
-        if may_ask && count > 0 && self.window.is_empty() {
+            && self.backoff.until().is_none()
+            && (is_late || self.window.is_empty());
+        let limit = self.limits.messages(&self.options).unwrap_or(UNCOUNTED);
+        let held = self.window.outstanding().plus(self.untaken).messages;
+        let most = limit.saturating_add(limit.max(LEAST_BEYOND)).saturating_sub(held);
+        let limits = [self.limits.batch(), self.still_wanted(), Some(most)];
+        let count = limits.into_iter().flatten().fold(count, u64::min);
+        if may_ask && count > 0 {
             let asks = PullRequest::amount(Some(count), self.limits.bytes(&self.options));
             self.pull(asks, now);
         }

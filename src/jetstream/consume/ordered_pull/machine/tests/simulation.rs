@@ -288,7 +288,7 @@ impl Simulation {
                         assert!(self.buffer.len() <= 20, "more is under way than two windows");
                     }
                     Verdict::Skip => {}
-                    Verdict::HandBack => panic!("nothing is acknowledged"),
+                    Verdict::HandBack | Verdict::Kept => panic!("nothing is acknowledged"),
                 }
             }
             Packet::Status { number, text } => {
