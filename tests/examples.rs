@@ -131,6 +131,20 @@ fn the_example_of_a_push_consumer_sends_every_mail_once() {
 }
 
 #[test]
+fn the_example_of_per_key_order_serves_each_customer_in_order() {
+    shows_by_itself(
+        "per_key_order",
+        &[
+            "bob could not pay",
+            "ada has bought tea, milk, a cup, sugar",
+            "bob has bought bread, butter, a knife",
+            "eve has bought honey, a spoon",
+            "9 orders, 2 customers at once: Stopped",
+        ],
+    );
+}
+
+#[test]
 fn the_example_of_fast_ingest_loads_a_day() {
     shows_by_itself("fast_ingest", &["86400 readings, 86400 of them stored"]);
 }

@@ -80,7 +80,7 @@ struct Setting {
 fn setting(server: &Server, config: ConsumerConfig) -> Setting {
     let (event_loop, mut app) = (EventLoop::new().expect("a loop"), App::default());
     app.seed = 0x9e37_79b9_7f4a_7c15;
-    let options = Options::new(&server.url()).reconnect_delay(SHORT).max_reconnect_delay(SHORT);
+    let options = Options::new(server.url()).reconnect_delay(SHORT).max_reconnect_delay(SHORT);
     let nats = event_loop.connect(options).expect("a client");
     nats.on_error(|_, _, _| ());
     let stream = unique("KEYS");
@@ -360,7 +360,7 @@ fn what_is_answered_for_the_program_counts_as_answered() {
     setting.store(20, 2);
     let options = ConsumeOptions::new().auto_ack(true).nak_on_error(true);
     setting.consume(options, ByKey::subject(), |app, _, order| {
-        if order.info()?.delivered == 1 && number_of(order) % 3 == 0 {
+        if order.info()?.delivered == 1 && number_of(order).is_multiple_of(3) {
             return Err(evnats::Error::other("not now"));
         }
         app.succeed(&key_of(order), number_of(order));

@@ -4,9 +4,9 @@
 mod support;
 
 use evnats::jetstream::{
-    self, ConsumeOptions, Consumer, ConsumerConfig, DeadLetter, DeadLetterOptions, FetchOptions,
-    Listed, Listing, MessageQuery, MessagesQuery, NextError, PublishOptions, ReadFrom,
-    StreamConfig,
+    self, ByKey, ConsumeOptions, Consumer, ConsumerConfig, Consumption, DeadLetter,
+    DeadLetterOptions, Delivery, FetchOptions, Listed, Listing, MessageQuery, MessagesQuery,
+    NextError, PublishOptions, ReadFrom, StreamConfig,
 };
 use evnats::kv::{Config, Error, KeyValue, Reads, Update, WatchOptions};
 use evnats::{Client, ConnectionState, EventLoop, Options};
@@ -689,10 +689,14 @@ fn dead_letters_need_two_subscriptions_and_to_read_the_message() {
 }
 
 /// Takes one message in each way, and acknowledges it.
-fn read(nats: &Client<App>, app: &mut App, event_loop: &EventLoop<App>) -> Vec<String> {
+fn read(
+    nats: &Client<App>,
+    app: &mut App,
+    event_loop: &EventLoop<App>,
+    ways: &[fn(&Consumer<App>)],
+) -> Vec<String> {
     let consumer = nats.jetstream().stream("S").consumer("C");
-    let ways: [fn(&Consumer<App>); 4] = [fetch_one, take_next, consume_one, take_one];
-    for (number, way) in ways.into_iter().enumerate() {
+    for (number, way) in ways.iter().enumerate() {
         way(&consumer);
         turn_until(event_loop, app, "an outcome", |app| app.outcomes.len() > number);
     }
@@ -733,6 +737,17 @@ fn consume_one(consumer: &Consumer<App>) {
     });
 }
 
+fn consume_one_by_key(consumer: &Consumer<App>) {
+    let options = ConsumeOptions::new().stop_after(1);
+    let callback = |_: &mut App, _: &Consumption<App>, message: &Delivery<'_, App>| {
+        Ok::<_, evnats::Error>(message.ack()?)
+    };
+    let consumption = consumer.consume_by_key(options, ByKey::subject(), callback);
+    consumption.on_end(|app, _, end| {
+        note_way(app, end.failure().map_or(Ok("consumed by key"), |error| Err(error.clone())));
+    });
+}
+
 fn take_one(consumer: &Consumer<App>) {
     let messages = consumer.messages(ConsumeOptions::new().max_messages(1));
     messages.next(|app: &mut App, messages, next| {
@@ -753,9 +768,12 @@ fn take_one(consumer: &Consumer<App>) {
 fn reading_a_consumer_needs_the_rights_that_the_table_says_and_is_told_what_it_lacks() {
     const PULL: &str = "$JS.API.CONSUMER.MSG.NEXT.S.C";
     const ACK: &str = "$JS.ACK.S.C.>";
+    const INFO: &str = "$JS.API.CONSUMER.INFO.S.C";
+    const WAYS: [fn(&Consumer<App>); 4] = [fetch_one, take_next, consume_one, take_one];
     let config = format!(
-        "authorization {{ users: [ {{ user: admin, password: p }}, {}, {}, {} ] }}",
+        "authorization {{ users: [ {{ user: admin, password: p }}, {}, {}, {}, {} ] }}",
         user("exact", &[PULL, ACK]),
+        user("keyed", &[PULL, ACK, INFO]),
         user("mute", &[ACK]),
         user_with("deaf", &[PULL, ACK], &["other"]),
     );
@@ -774,18 +792,22 @@ fn reading_a_consumer_needs_the_rights_that_the_table_says_and_is_told_what_it_l
     });
     turn_until(&event_loop, &mut app, "a consumer", |app| app.outcomes.len() == 1);
     app.outcomes.clear();
-    let mut read_as = |user: &str| {
+    let mut read_as = |user: &str, ways: &[fn(&Consumer<App>)]| {
         let nats = client(&event_loop, &server, user);
-        let outcomes = read(&nats, &mut app, &event_loop);
+        let outcomes = read(&nats, &mut app, &event_loop, ways);
         nats.close();
         (outcomes, std::mem::take(&mut app.reported))
     };
-    let (outcomes, reported) = read_as("exact");
+    let (outcomes, reported) = read_as("exact", &WAYS);
     assert_eq!(outcomes, ["fetched", "next", "consumed", "taken"]);
     assert_eq!(reported, [""; 0]);
-    let (outcomes, _) = read_as("mute");
+    let (outcomes, _) = read_as("mute", &WAYS);
     assert!(outcomes.iter().all(|outcome| outcome.contains(PULL)), "{outcomes:?}");
-    let (outcomes, _) = read_as("deaf");
+    let (outcomes, reported) = read_as("keyed", &[consume_one_by_key]);
+    assert_eq!((outcomes, reported), (vec!["consumed by key".to_owned()], vec![]));
+    let (outcomes, _) = read_as("exact", &[consume_one_by_key]);
+    assert_eq!(outcomes, ["consumed by key"], "it goes on without the information");
+    let (outcomes, _) = read_as("deaf", &WAYS);
     let denied = "the server does not permit the inbox for deliveries; see the client's on_error";
     assert_eq!(outcomes, [denied; 4]);
     admin.close();

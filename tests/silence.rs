@@ -184,6 +184,14 @@ const JETSTREAM: &[(&str, &[&str])] = &[
     ("a fetch is not answered", &["a_fetch_does_not_hang_on_an_orphaned_pull"]),
     ("a delivery is not answered", &["what_is_stored_is_consumed_while_the_server_restarts_twice"]),
     (
+        "what a key waits for does not come again",
+        &[
+            "a_key_goes_on_without_what_was_delivered_as_often_as_may_be",
+            "a_key_goes_on_without_what_was_removed_from_the_stream",
+            "what_does_not_come_in_time_is_skipped_when_the_consumer_is_not_paused",
+        ],
+    ),
+    (
         "a page of a listing",
         &[
             "a_listing_ends_whatever_the_server_counts",

@@ -39,6 +39,7 @@
 //! | `create_consumer`, `update_consumer`, `create_or_update_consumer` | `$JS.API.CONSUMER.CREATE.S.C`; with one filter: `$JS.API.CONSUMER.CREATE.S.C.<filter>` |
 //! | `consumer_info`, `delete_consumer`, `reset_consumer` | `$JS.API.CONSUMER.INFO.S.C`, `…DELETE.S.C`, `…RESET.S.C` |
 //! | `consume`, `messages`, `fetch`, `next` | `$JS.API.CONSUMER.MSG.NEXT.S.C`; answers: `$JS.ACK.S.C.>`; to say why nothing comes: `$JS.API.CONSUMER.INFO.S.C` |
+//! | `consume_by_key` | the same, and it asks for the information at once |
 //! | `subscribe` | `$JS.API.CONSUMER.INFO.S.C`; answers: `$JS.ACK.S.C.>`; flow control: `$JS.FC.S.C.>`; and to subscribe to the `deliver_subject` |
 //! | reads of an `ordered_consumer` | `$JS.API.CONSUMER.CREATE.S.*`, with one filter: `…CREATE.S.*.<filter>`; `$JS.API.CONSUMER.MSG.NEXT.S.*` |
 //! | `snapshot_stream`; `restore_stream` | `$JS.API.STREAM.SNAPSHOT.S` and `$JS.SNAPSHOT.ACK.S.>`; `$JS.API.STREAM.RESTORE.S` and `$JS.SNAPSHOT.RESTORE.S.*` |
@@ -90,6 +91,7 @@
 //! | a consumer is deleted while it is read | the end: [`ConsumerError`] |
 //! | a fetch is not answered | a second after its time, or after two heartbeats: [`FetchError`] |
 //! | a delivery is not answered | nothing: it is delivered again |
+//! | what a key waits for does not come again | [`ConsumeEvent::Skipped`], and the key goes on: at once after the last delivery, else after twice `ack_wait` or the delay and five seconds |
 //! | a page of a listing, or what is read, does not come | a timeout, the listing's end |
 //! | no chunk of a snapshot comes | after the timeout: a timeout; what has come is of no use |
 //! | a program sends nothing to a restore | after five seconds the server gives it up: [`Error::RestoreGivenUp`] with the next chunk |

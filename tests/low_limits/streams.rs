@@ -3,9 +3,9 @@
 use super::Outcome::{ControlLineTooLong, Done, NameTooLong, PayloadTooLarge, Refused};
 use super::{App, Js, Row, large, long, note, note_end, row, support, text};
 use evnats::jetstream::{
-    ConsumeEnd, ConsumeOptions, Consumer, ConsumerConfig, DeadLetterOptions, Error, ErrorCode,
-    FetchOptions, MessageQuery, MessagesQuery, OrderedOptions, PurgeOptions, ReadFrom, Restoring,
-    SnapshotOptions, Stream, StreamBackup, StreamConfig, StreamDetails,
+    ByKey, ConsumeEnd, ConsumeOptions, Consumer, ConsumerConfig, DeadLetterOptions, Error,
+    ErrorCode, FetchOptions, MessageQuery, MessagesQuery, OrderedOptions, PurgeOptions, ReadFrom,
+    Restoring, SnapshotOptions, Stream, StreamBackup, StreamConfig, StreamDetails,
 };
 use std::time::SystemTime;
 
@@ -56,6 +56,13 @@ fn fetch_by_long_names(js: &Js) {
 
 fn consume_by_long_name(js: &Js) {
     let consumption = s(js).consumer(&long()).consume(ConsumeOptions::new(), |_, _, _| {});
+    consumption.on_end(|app, consumption, end| note(app, consumption, outcome(end)));
+}
+
+fn consume_by_key_by_long_name(js: &Js) {
+    let consumer = s(js).consumer(&long());
+    let consumption =
+        consumer.consume_by_key(ConsumeOptions::new(), ByKey::subject(), |_, _, _| {});
     consumption.on_end(|app, consumption, end| note(app, consumption, outcome(end)));
 }
 
@@ -298,6 +305,7 @@ fn consumers() -> Vec<Row> {
         row("Consumer::reset", |js| c(js).reset(None, note), Done),
         row("Consumer::fetch", fetch_by_long_names, ControlLineTooLong),
         row("Consumption::on_end", consume_by_long_name, NameTooLong),
+        row("Consumption::on_end", consume_by_key_by_long_name, NameTooLong),
         row("Messages::on_end", read_by_long_name, NameTooLong),
         row("Acker::ack_confirmed", confirm, Done),
     ]

@@ -27,7 +27,7 @@ pub(super) struct Delivered<'a> {
     message: &'a Message,
     port: &'a Port,
     /// How often the server is told that the message is being worked on, when the callback is over.
-    in_progress_every: Option<Duration>,
+    in_progress_every: &'a Option<Duration>,
     /// Who wants to know what becomes of it.
     tracker: Option<&'a Tracker>,
     standing: Cell<Standing>,
@@ -48,7 +48,7 @@ impl<'a> Delivered<'a> {
     pub(super) fn new(
         message: &'a Message,
         port: &'a Port,
-        in_progress_every: Option<Duration>,
+        in_progress_every: &'a Option<Duration>,
         tracker: Option<&'a Tracker>,
     ) -> Self {
         Self { message, port, in_progress_every, tracker, standing: Cell::new(Standing::Open) }
@@ -71,7 +71,7 @@ impl<'a> Delivered<'a> {
     /// Whether nobody has answered it, nor taken the right to.
     #[inline]
     pub(super) fn is_open(&self) -> bool {
-        self.standing() == Standing::Open
+        matches!(self.standing(), Standing::Open)
     }
 
     #[inline]
@@ -159,7 +159,7 @@ impl<'a, S: 'static> Delivery<'a, S> {
         let client = Client::new(delivered.port.clone());
         let tracker = delivered.tracker.cloned();
         let acker = Acker(Rc::new(Owned { subject, client, tracker, is_open: Cell::new(true) }));
-        if let Some(period) = delivered.in_progress_every {
+        if let Some(period) = *delivered.in_progress_every {
             acker.in_progress_every(period);
         }
         Ok(acker)

@@ -144,7 +144,7 @@ impl<M: Machine> Driver<M> {
         release: Release,
     ) -> Ran {
         let tracker = if M::FOLLOWS_ANSWERS { self.track(message) } else { None };
-        let every = self.answers.in_progress_every;
+        let every = &self.answers.in_progress_every;
         let delivered = Delivered::new(message, self.port(), every, tracker.as_ref());
         let mut telling = Telling::new(self, Some((&delivered, release)));
         let ran = match &self.program {
