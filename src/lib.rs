@@ -111,6 +111,7 @@ pub mod callback;
 mod client;
 mod error;
 mod event_loop;
+pub mod groups;
 pub mod jetstream;
 pub mod kv;
 pub mod simulation;

@@ -1,5 +1,5 @@
 //! Silence is never the answer: every row of the tables "When nothing comes", in the docs of `Client`,
-//! of `jetstream` and of `kv`, with the tests that show it; and those of them that belong nowhere else.
+//! of `jetstream`, of `kv` and of `groups`, with the tests that show it; and those of them that belong nowhere else.
 
 mod support;
 
@@ -291,6 +291,41 @@ const KEY_VALUE: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The first words of a row, and its tests.
+const GROUPS: &[(&str, &[&str])] = &[
+    (
+        "there is no such group",
+        &[
+            "what_cannot_be_consumed_says_why",
+            "the_members_of_a_static_group_share_its_partitions_and_each_message_comes_once",
+        ],
+    ),
+    (
+        "the member is not in the elastic group",
+        &["a_member_that_is_removed_waits_and_ends_with_the_group"],
+    ),
+    ("others have not let go", &["what_others_have_not_let_go_of_is_told_and_asked_for_again"]),
+    (
+        "another instance of the member",
+        &[
+            "another_instance_of_a_member_takes_over_when_the_first_one_is_gone",
+            "the_instance_that_is_served_steps_down_for_another_one",
+        ],
+    ),
+    ("the consumer is lost", &["a_member_goes_on_without_its_consumer_and_across_a_restart"]),
+    (
+        "the group is deleted",
+        &[
+            "a_member_that_is_removed_waits_and_ends_with_the_group",
+            "what_a_group_may_not_become_is_its_end",
+        ],
+    ),
+    ("the work queue or the stream", &["what_cannot_be_consumed_says_why"]),
+    ("the server is too old", &["older_servers_have_no_groups"]),
+    ("the configuration cannot be watched", &["a_watch_whose_deliveries_go_nowhere_says_so"]),
+    ("the client is over", &["what_cannot_be_consumed_says_why"]),
+];
+
 /// All sources below a directory, one after the other.
 fn sources(directory: &Path) -> String {
     let entries = std::fs::read_dir(directory).expect("a directory");
@@ -315,6 +350,7 @@ fn every_way_to_be_left_waiting_has_its_row_and_its_test() {
         ("src/client/handle.rs", CLIENT),
         ("src/jetstream/mod.rs", JETSTREAM),
         ("src/kv/mod.rs", KEY_VALUE),
+        ("src/groups/mod.rs", GROUPS),
     ];
     for (file, table) in tables {
         let docs = std::fs::read_to_string(root.join(file)).expect("a source");

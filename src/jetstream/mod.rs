@@ -133,7 +133,6 @@ mod envelope;
 mod error;
 mod error_code;
 mod exchange;
-mod groups;
 mod handle;
 mod inbox;
 mod joined;
@@ -176,6 +175,7 @@ pub use stall::Stall;
 pub use stream::Stream;
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};
-pub(crate) use consume::{OrderedConfig, Reader, ReaderEvent};
+pub(crate) use consume::{Consuming, Delivered, OrderedConfig, Reader, ReaderEvent, ack_fence};
 pub(crate) use joined::JoinedSubject;
+pub(crate) use name::check_name;
 pub(crate) use publish::{KnownAck, acknowledged_sequence};

@@ -6,7 +6,7 @@ use super::error::Error;
 pub(super) const DEFAULT_PREFIX: &str = "$JS.API";
 
 /// Checks the name of a stream or a consumer, which becomes a token of a subject.
-pub(super) fn check_name(name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     let forbidden = |c: char| {
         matches!(c, ' ' | '\t' | '\r' | '\n' | '\x0c' | '\0' | '.' | '*' | '>' | '/' | '\\')
     };

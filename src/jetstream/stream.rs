@@ -377,7 +377,7 @@ impl<S: 'static> Stream<S> {
         Ok(())
     }
 
-    pub(super) fn api(&self) -> &Api {
+    pub(crate) fn api(&self) -> &Api {
         self.js.api()
     }
 

@@ -9,7 +9,7 @@ use crate::jetstream::{
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     pub(super) api: Api,
     pub(super) name: Arc<str>,
     /// `KV_<bucket>`.
@@ -34,10 +34,10 @@ pub(super) struct Bucket {
 }
 
 /// The callback of a write: the new revision, or why there is none.
-pub(super) type OnWritten = Answer<Result<u64, Error>>;
+pub(crate) type OnWritten = Answer<Result<u64, Error>>;
 
 impl Bucket {
-    pub(super) fn new(api: &Api, name: &str) -> Self {
+    pub(crate) fn new(api: &Api, name: &str) -> Self {
         let stream = format!("KV_{name}");
         let subjects = format!("$KV.{name}.");
         let put_subjects = match api.has_default_prefix() {

@@ -9,7 +9,7 @@ use crate::callback::{Answer, Callback, answer};
 use crate::jetstream::{ApiRequest, StreamConfig, StreamInfo};
 use std::rc::Rc;
 
-type OnStatus = Answer<Result<Status, Error>>;
+pub(crate) type OnStatus = Answer<Result<Status, Error>>;
 
 impl<S: 'static> KeyValue<S> {
     /// Creates the bucket. One that exists with the same configuration counts as created; one
@@ -50,7 +50,7 @@ impl<S: 'static> KeyValue<S> {
 }
 
 impl Bucket {
-    fn create(self: &Rc<Self>, config: &Config, answer: OnStatus) {
+    pub(crate) fn create(self: &Rc<Self>, config: &Config, answer: OnStatus) {
         let prepared = self.check().and_then(|()| config.to_stream(&self.name));
         let wanted = match prepared {
             Ok(wanted) => wanted,

@@ -50,12 +50,7 @@ impl<S: 'static> KeyValue<S> {
         patterns: &[&str],
         callback: impl Callback<S, KeyValue<S>, Result<Vec<String>, Error>>,
     ) {
-        let answer = answer(self, callback);
-        let on_keys = move |state: &mut State, keys: Result<BTreeSet<String>, Error>| {
-            answer(state, keys.map(|keys| keys.into_iter().collect()))
-        };
-        let options = WatchOptions::new().meta_only();
-        Listing::collect(self, patterns, options, Box::new(on_keys));
+        self.shared_bucket().keys_matching(patterns, self.reads(), answer(self, callback));
     }
 
     /// Reads every revision of a key that the bucket holds, the oldest first, tombstones included.
@@ -73,7 +68,24 @@ impl<S: 'static> KeyValue<S> {
         if let Err(error) = bucket.check_key(key) {
             return bucket.defer(answer, Err(error));
         }
-        Listing::collect(self, &[key], WatchOptions::new().include_history(), answer);
+        let options = WatchOptions::new().include_history();
+        Listing::collect(bucket, self.reads(), &[key], options, answer);
+    }
+}
+
+impl Bucket {
+    /// Lists the keys that have a value and that any of the patterns matches.
+    pub(crate) fn keys_matching(
+        self: &Rc<Self>,
+        patterns: &[&str],
+        reads: Reads,
+        answer: Answer<Result<Vec<String>, Error>>,
+    ) {
+        let on_keys = move |state: &mut State, keys: Result<BTreeSet<String>, Error>| {
+            answer(state, keys.map(|keys| keys.into_iter().collect()))
+        };
+        let options = WatchOptions::new().meta_only();
+        Listing::collect(self, reads, patterns, options, Box::new(on_keys));
     }
 }
 
@@ -188,13 +200,13 @@ struct Listing<C> {
 
 impl<C: Collection> Listing<C> {
     /// Watches until the signal, and answers with what has come.
-    fn collect<S: 'static>(
-        kv: &KeyValue<S>,
+    fn collect(
+        bucket: &Rc<Bucket>,
+        reads: Reads,
         patterns: &[&str],
         options: WatchOptions,
         answer: Answer<Result<C, Error>>,
     ) {
-        let (bucket, reads) = (kv.shared_bucket(), kv.reads());
         let subject = |pattern: &&str| format!("{}{pattern}", bucket.subjects);
         let listing = Rc::new(Self {
             bucket: bucket.clone(),

@@ -67,6 +67,7 @@ mod watch;
 mod watch_initial;
 mod write;
 
+pub(crate) use bucket::Bucket;
 pub use config::Config;
 pub use entry::{Entry, Operation};
 pub use error::Error;

@@ -15,7 +15,7 @@ use smol_str::SmolStr;
 use std::rc::Rc;
 use std::time::Instant;
 
-pub(super) type Found = Result<Option<Entry>, Error>;
+pub(crate) type Found = Result<Option<Entry>, Error>;
 
 type Stored = Result<StoredMessage, jetstream::Error>;
 
@@ -129,6 +129,17 @@ enum DirectReply {
 }
 
 impl Bucket {
+    /// Reads a key's value from the leader, for the layers above.
+    pub(crate) fn get_value(self: &Rc<Self>, key: &str, answer: Answer<Found>) {
+        if let Err(error) = self.check_key(key) {
+            return self.defer(answer, Err(error));
+        }
+        self.get_from_leader(key, |state, found| {
+            let has_value = |entry: &Entry| !entry.operation().is_tombstone();
+            answer(state, found.map(|entry| entry.filter(has_value)))
+        });
+    }
+
     /// Reads a key's last revision from the leader, whatever a handle's own choice is.
     #[inline]
     pub(super) fn get_from_leader(

@@ -215,7 +215,7 @@ impl<S: 'static> KeyValue<S> {
 
 impl Bucket {
     /// Watches, or reports in the next turn why it cannot.
-    pub(super) fn watch(
+    pub(crate) fn watch(
         self: &Rc<Self>,
         patterns: &[&str],
         reads: Reads,

@@ -63,14 +63,7 @@ impl<S: 'static> KeyValue<S> {
         value: impl Into<Payload<'a>>,
         callback: impl Callback<S, KeyValue<S>, Result<u64, Error>>,
     ) {
-        let creation = Creation {
-            bucket: self.shared_bucket().clone(),
-            key: key.into(),
-            value: Payload::Shared(value.into().into_bytes()),
-            expected: 0,
-            attempts: CREATE_ATTEMPTS,
-        };
-        creation.attempt(answer(self, callback));
+        self.shared_bucket().create_key(key, value.into(), answer(self, callback));
     }
 
     /// Gives a key a value if its last revision is `revision` (compare and set); 0: if it was
@@ -86,8 +79,7 @@ impl<S: 'static> KeyValue<S> {
         revision: u64,
         callback: impl Callback<S, KeyValue<S>, Result<u64, Error>>,
     ) {
-        let bucket = self.shared_bucket();
-        bucket.write_at(key, value.into(), HeaderMap::new(), revision, answer(self, callback));
+        self.shared_bucket().update_key(key, value.into(), revision, answer(self, callback));
     }
 
     /// Takes a key's value away; its history stays. A key that has none gets a tombstone too. The
@@ -97,7 +89,7 @@ impl<S: 'static> KeyValue<S> {
     /// As [`put`](Self::put).
     #[doc(alias = "Delete")]
     pub fn delete(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Result<u64, Error>>) {
-        self.shared_bucket().remove(key, delete_headers(), None, answer(self, callback));
+        self.shared_bucket().delete_key(key, answer(self, callback));
     }
 
     /// As [`delete`](Self::delete), if the key's last revision is `revision`.
@@ -139,6 +131,34 @@ impl<S: 'static> KeyValue<S> {
 }
 
 impl Bucket {
+    /// Gives a key a value if it has none.
+    pub(crate) fn create_key(self: &Rc<Self>, key: &str, value: Payload<'_>, answer: OnWritten) {
+        let creation = Creation {
+            bucket: self.clone(),
+            key: key.into(),
+            value: Payload::Shared(value.into_bytes()),
+            expected: 0,
+            attempts: CREATE_ATTEMPTS,
+        };
+        creation.attempt(answer);
+    }
+
+    /// Gives a key a value if its last revision is the expected one.
+    pub(crate) fn update_key(
+        self: &Rc<Self>,
+        key: &str,
+        value: Payload<'_>,
+        revision: u64,
+        answer: OnWritten,
+    ) {
+        self.write_at(key, value, HeaderMap::new(), revision, answer);
+    }
+
+    /// Takes a key's value away.
+    pub(crate) fn delete_key(self: &Rc<Self>, key: &str, answer: OnWritten) {
+        self.remove(key, delete_headers(), None, answer);
+    }
+
     /// Publishes a key's next revision.
     #[inline]
     fn send(

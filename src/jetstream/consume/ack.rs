@@ -80,6 +80,18 @@ pub(super) fn send(port: &Port, subject: &str, ack: Ack<'_>) -> Result<(), Error
     Ok(port.publish(OutgoingMessage::new(subject, ack.payload(port)))?)
 }
 
+/// Asks for a confirmation that the server has read all answers to a consumer's deliveries that were
+/// written before, the one to this subject included. It says no more than that there is work on it.
+pub(crate) fn fence(
+    port: &Port,
+    subject: &str,
+    timeout: Duration,
+    callback: impl FnOnce(&mut State, &Port, Reply<'_>) -> Ran + 'static,
+) {
+    let message = OutgoingMessage::new(subject, Ack::InProgress.payload(port));
+    port.request(message, timeout, callback);
+}
+
 /// Writes an acknowledgement that the server confirms. It would confirm every other text, too.
 pub(super) fn request(
     port: &Port,

@@ -1,14 +1,15 @@
 //! A consumption: messages come to a callback, one after the other, without end.
 
 use super::closures::DeliveryHandler;
-use super::delivery::Delivery;
+use super::delivery::{Delivered, Delivery};
 use super::driver::{Answers, Control, Driver, OnDelivery, Program, Target};
 use super::machine::Machine;
 use super::outcome::{ConsumeEnd, ConsumeEvent};
 use super::pull::{ConsumeOptions, Pull};
-use crate::callback::{Callback, CallbackSlot, Outcome, RefHandler, State, lend};
+use crate::callback::{Callback, CallbackSlot, Outcome, Ran, RefHandler, State, lend};
 use crate::client::Client;
 use crate::event_loop::timers_on;
+use crate::jetstream::api::Api;
 use crate::jetstream::consumer::Consumer;
 use std::fmt;
 use std::marker::PhantomData;
@@ -71,13 +72,62 @@ impl<S: 'static> Consumer<S> {
         options: ConsumeOptions,
         callback: impl DeliveryHandler<S, Consumption<S>>,
     ) -> Consumption<S> {
-        let (checked, answers) = (options.check(), Answers::of(&options));
-        let port = self.api().port();
-        let machine = Pull::new(options, port.random(), port.now());
-        let driver = Driver::new(self.api(), self.target(), machine, answers, each(callback));
-        driver.start(checked.map_err(Into::into));
-        Consumption::new(driver)
+        Consumption::new(begin(self.api(), self.target(), options, each(callback)))
     }
+}
+
+/// A consumption of the layers above, with the type of the state erased.
+pub(crate) struct Consuming(Rc<dyn Control>);
+
+impl Consuming {
+    /// Reads a consumer as [`Consumer::consume`] does.
+    pub(crate) fn start(
+        api: &Api,
+        stream: &str,
+        consumer: &str,
+        options: ConsumeOptions,
+        mut on_delivery: impl FnMut(&mut State, &Delivered<'_>) -> Ran + 'static,
+    ) -> Self {
+        let program = Program::Each(CallbackSlot::new(Box::new(
+            move |state: &mut State, _: &Rc<Driver<Pull>>, delivered: &Delivered<'_>| {
+                on_delivery(state, delivered)
+            },
+        ) as OnDelivery<Pull>));
+        Self(begin(api, Target::new(api, stream, consumer), options, program))
+    }
+
+    /// Ends it now, as [`Consumption::stop`].
+    pub(crate) fn stop(&self) {
+        self.0.clone().stop();
+    }
+
+    pub(crate) fn set_on_event(
+        &self,
+        mut hook: impl FnMut(&mut State, &ConsumeEvent) -> Ran + 'static,
+    ) {
+        self.0.set_on_event(Box::new(move |state, _, event| hook(state, event)));
+    }
+
+    pub(crate) fn set_on_end(
+        &self,
+        callback: impl FnOnce(&mut State, ConsumeEnd) -> Ran + 'static,
+    ) {
+        self.0.clone().set_on_end(Box::new(|state, _, end| callback(state, end)));
+    }
+}
+
+/// Begins to read a consumer, as the options say.
+fn begin(
+    api: &Api,
+    target: Target,
+    options: ConsumeOptions,
+    program: Program<Pull>,
+) -> Rc<dyn Control> {
+    let (checked, answers) = (options.check(), Answers::of(&options));
+    let machine = Pull::new(options, api.port().random(), api.port().now());
+    let driver = Driver::new(api, target, machine, answers, program);
+    driver.start(checked.map_err(Into::into));
+    driver
 }
 
 /// Has a program take every message.

@@ -23,7 +23,7 @@ use std::time::Duration;
 const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
 
 /// A delivery, with the state's type erased.
-pub(super) struct Delivered<'a> {
+pub(crate) struct Delivered<'a> {
     message: &'a Message,
     port: &'a Port,
     /// How often the server is told that the message is being worked on, when the callback is over.
@@ -54,7 +54,7 @@ impl<'a> Delivered<'a> {
         Self { message, port, in_progress_every, tracker, standing: Cell::new(Standing::Open) }
     }
 
-    pub(super) fn message(&self) -> &'a Message {
+    pub(crate) fn message(&self) -> &'a Message {
         self.message
     }
 
@@ -114,7 +114,7 @@ pub struct Delivery<'a, S: 'static = ()> {
 }
 
 impl<'a, S: 'static> Delivery<'a, S> {
-    pub(super) fn new(delivered: &'a Delivered<'a>) -> Self {
+    pub(crate) fn new(delivered: &'a Delivered<'a>) -> Self {
         Self { delivered, _state: PhantomData }
     }
 

@@ -29,12 +29,15 @@ mod settling;
 mod status;
 mod subscribing;
 
+pub(crate) use ack::fence as ack_fence;
 pub use by_key::ByKey;
 pub use closures::{
     DeliveryCallback, DeliveryCallbackReturns, DeliveryHandler, DeliveryHandlerReturns,
 };
 pub use consumer_error::ConsumerError;
+pub(crate) use consumption::Consuming;
 pub use consumption::Consumption;
+pub(crate) use delivery::Delivered;
 pub use delivery::{Acker, Delivery};
 pub use delivery_info::DeliveryInfo;
 pub use messages::Messages;

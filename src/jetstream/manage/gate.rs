@@ -76,6 +76,16 @@ impl Api {
         }
     }
 
+    /// Answers whether the server has a level, as far as that can be known: for what cannot be of use
+    /// without it.
+    pub(crate) fn check_level(&self, requirement: Requirement, answer: Answer<Result<(), Error>>) {
+        let api = self.clone();
+        self.with_level(move |told| {
+            let checked = told.and_then(|told| requirement.check_known(told));
+            api.port().defer(move |state| answer(state, checked));
+        });
+    }
+
     /// Goes on with the level of the server, at once if it is known. `Ok(None)`: it does not tell, and
     /// there is nothing that it can be inferred from.
     pub(in crate::jetstream) fn with_level(

@@ -11,8 +11,8 @@
 
 use super::group::{Group, GroupEnd};
 use crate::event_loop::after;
-use crate::jetstream::api_error::ErrorCode;
-use crate::jetstream::error::Error;
+use crate::jetstream::Error;
+use crate::jetstream::ErrorCode;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -89,6 +89,11 @@ impl Member {
         };
         member.make();
         member
+    }
+
+    /// What the consumer is to have.
+    pub(super) fn filters(&self) -> &[String] {
+        &self.filters
     }
 
     pub(super) fn poll_action(&mut self) -> Option<Action> {
@@ -207,9 +212,13 @@ impl Member {
     }
 
     fn make(&mut self) {
-        if self.filters.is_empty() {
-            self.state = State::Idle;
-            return;
+        match self.filters.is_empty() {
+            true if self.group.is_static() => return self.end(GroupEnd::NotMember),
+            true => {
+                self.state = State::Idle;
+                return;
+            }
+            false => {}
         }
         self.state = State::Making { filters: self.filters.clone() };
         self.actions.push_back(Action::Make(self.filters.clone()));
@@ -242,7 +251,8 @@ impl Member {
         }
         self.stop_consuming();
         // the consumer of an elastic group goes by itself, and one that is refused is somebody else's
-        if self.group.is_static() && !matches!(end, GroupEnd::Refused(_)) {
+        let is_own = !matches!(end, GroupEnd::Refused(_) | GroupEnd::NotMember);
+        if self.group.is_static() && is_own {
             self.actions.push_back(Action::Delete);
         }
         self.state = State::Over;

@@ -22,8 +22,15 @@ pub(super) fn static_consumer(group: &str, member: &str) -> String {
     format!("{group}-{member}")
 }
 
+/// The partition that a message is in, by its subject. `None`: the subject has none.
+#[must_use]
+pub fn partition(subject: &str) -> Option<u32> {
+    subject.split('.').next()?.parse().ok()
+}
+
 /// A message's subject as it was before it had a partition.
-pub(super) fn without_partition(subject: &str) -> &str {
+#[must_use]
+pub fn without_partition(subject: &str) -> &str {
     subject.split_once('.').map_or(subject, |(_, rest)| rest)
 }
 
@@ -38,5 +45,6 @@ mod tests {
         assert_eq!(static_consumer("g", "m"), "g-m");
         assert_eq!(without_partition("3.orders.new"), "orders.new");
         assert_eq!(without_partition("3"), "3");
+        assert_eq!((partition("3.orders.new"), partition("orders.new")), (Some(3), None));
     }
 }

@@ -2,8 +2,19 @@
 
 use super::check::GroupError;
 use super::config::{ElasticGroupConfig, StaticGroupConfig};
+use super::error::Error;
 use super::partitions::Division;
-use crate::jetstream::error::Error;
+use crate::error::{self, LayerError, sealed};
+use crate::jetstream;
+use evnats_protocol::RequestError;
+use std::error::Error as StdError;
+
+/// The two kinds of groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Static,
+    Elastic,
+}
 
 /// The configuration of a group, which is one that members can be made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,36 +33,64 @@ pub enum GroupEnd {
     /// The group was deleted.
     #[error("the group was deleted")]
     Deleted,
-    /// What is stored is no configuration.
-    #[error("the configuration of the group cannot be read: {0}")]
-    Malformed(String),
-    /// The configuration is one that no member can be made of.
-    #[error("the configuration of the group is wrong: {0}")]
-    Invalid(#[from] GroupError),
     /// Something was changed that may not change while there are members: all of a static group.
     #[error("the configuration of the group was changed: {0}")]
     Changed(&'static str),
     /// The server refuses the member's consumer, and asking again will not help.
     #[error("the member's consumer is refused: {0}")]
-    Refused(#[source] Error),
+    Refused(#[source] jetstream::Error),
+    /// There is no such group.
+    #[error("there is no such group")]
+    NotFound,
+    /// The group is static, and does not have the member.
+    #[error("the group does not have the member, and never will")]
+    NotMember,
+    /// The member cannot be one of that name, the group's configuration cannot be watched, or the client
+    /// is over.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl GroupEnd {
+    /// Whether it is nothing that a program has to be concerned about: it was stopped, or the group was
+    /// deleted.
+    #[must_use]
+    pub fn is_orderly(&self) -> bool {
+        matches!(self, Self::Stopped | Self::Deleted)
+    }
 }
 
 impl Group {
+    /// Reads a configuration, and checks that members can be made of it.
+    pub(super) fn read(kind: Kind, body: &[u8]) -> Result<Self, Error> {
+        let malformed = |error: serde_json::Error| Error::Malformed(error.to_string());
+        let group = match kind {
+            Kind::Static => Self::Static(serde_json::from_slice(body).map_err(malformed)?),
+            Kind::Elastic => Self::Elastic(serde_json::from_slice(body).map_err(malformed)?),
+        };
+        group.check()?;
+        Ok(group)
+    }
+
+    /// The configuration as it is stored.
+    pub(super) fn to_json(&self) -> Result<Vec<u8>, Error> {
+        let json = match self {
+            Self::Static(config) => serde_json::to_vec(config),
+            Self::Elastic(config) => serde_json::to_vec(config),
+        };
+        json.map_err(|error| Error::Malformed(error.to_string()))
+    }
+
     /// Reads another configuration of the same group, and checks that members can go on with it.
     pub(super) fn read_next(&self, body: &[u8]) -> Result<Self, GroupEnd> {
-        let malformed = |error: serde_json::Error| GroupEnd::Malformed(error.to_string());
-        let next = match self {
-            Self::Static(_) => Self::Static(serde_json::from_slice(body).map_err(malformed)?),
-            Self::Elastic(_) => Self::Elastic(serde_json::from_slice(body).map_err(malformed)?),
-        };
-        next.check()?;
+        let next = Self::read(self.kind(), body)?;
         match self.changed_in(&next) {
             Some(member) => Err(GroupEnd::Changed(member)),
             None => Ok(next),
         }
     }
 
-    fn check(&self) -> Result<(), GroupError> {
+    pub(super) fn check(&self) -> Result<(), GroupError> {
         match self {
             Self::Static(config) => config.check(),
             Self::Elastic(config) => config.check(),
@@ -59,7 +98,7 @@ impl Group {
     }
 
     /// What is otherwise and may not be, by its name in JSON.
-    fn changed_in(&self, next: &Self) -> Option<&'static str> {
+    pub(super) fn changed_in(&self, next: &Self) -> Option<&'static str> {
         let changed = match (self, next) {
             (Self::Static(one), Self::Static(other)) => [
                 ("max_members", one.max_members != other.max_members),
@@ -101,8 +140,76 @@ impl Group {
         }
     }
 
+    /// The members, in no order, some perhaps more than once.
+    pub(super) fn members(&self) -> Vec<String> {
+        let (members, mappings) = match self {
+            Self::Static(config) => (&config.members, &config.member_mappings),
+            Self::Elastic(config) => (&config.members, &config.member_mappings),
+        };
+        let mapped = mappings.iter().map(|mapping| &mapping.member);
+        members.iter().chain(mapped).cloned().collect()
+    }
+
+    /// The configuration of a group that is known to be static.
+    pub(super) fn into_static(self) -> StaticGroupConfig {
+        match self {
+            Self::Static(config) => config,
+            Self::Elastic(_) => StaticGroupConfig::default(),
+        }
+    }
+
+    /// The configuration of a group that is known to be elastic.
+    pub(super) fn into_elastic(self) -> ElasticGroupConfig {
+        match self {
+            Self::Elastic(config) => config,
+            Self::Static(_) => ElasticGroupConfig::default(),
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Static(_) => Kind::Static,
+            Self::Elastic(_) => Kind::Elastic,
+        }
+    }
+
     pub(super) fn is_static(&self) -> bool {
-        matches!(self, Self::Static(_))
+        self.kind() == Kind::Static
+    }
+}
+
+impl From<GroupEnd> for error::Error {
+    fn from(end: GroupEnd) -> Self {
+        Self::Layer(Box::new(end))
+    }
+}
+
+impl sealed::Sealed for GroupEnd {}
+
+impl LayerError for GroupEnd {
+    fn is_not_found(&self) -> bool {
+        match self {
+            Self::Deleted | Self::NotFound => true,
+            Self::Refused(error) => error.is_not_found(),
+            Self::Failed(error) => error.is_not_found(),
+            _ => false,
+        }
+    }
+
+    fn request_error(&self) -> Option<&RequestError> {
+        match self {
+            Self::Refused(error) => error.request_error(),
+            Self::Failed(error) => error.request_error(),
+            _ => None,
+        }
+    }
+
+    fn is_temporary(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.is_temporary())
+    }
+
+    fn as_std(&self) -> &(dyn StdError + 'static) {
+        self
     }
 }
 
@@ -148,8 +255,10 @@ mod tests {
     #[test]
     fn what_is_no_configuration_is_the_end() {
         let group = Group::Elastic(ElasticGroupConfig::new(4));
-        assert!(matches!(group.read_next(b"{"), Err(GroupEnd::Malformed(_))));
+        let malformed = group.read_next(b"{");
+        assert!(matches!(malformed, Err(GroupEnd::Failed(Error::Malformed(_)))));
         let invalid = next(&group, &ElasticGroupConfig::new(0));
-        assert_eq!(invalid, Err(GroupEnd::Invalid(GroupError::NoPartitions)));
+        let expected = GroupEnd::Failed(Error::InvalidConfig(GroupError::NoPartitions));
+        assert_eq!(invalid, Err(expected));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::config::{ElasticGroupConfig, PartitioningFilter};
 use super::names::work_queue;
-use crate::jetstream::manage::{Discard, Retention, Source, StreamConfig, SubjectTransform};
+use crate::jetstream::{Discard, Retention, Source, StreamConfig, SubjectTransform};
 
 impl ElasticGroupConfig {
     /// The configuration of the work queue, which is stored as the origin is.
@@ -49,7 +49,7 @@ impl PartitioningFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jetstream::manage::Storage;
+    use crate::jetstream::Storage;
 
     fn dest(filter: &str, wildcards: &[u32]) -> String {
         PartitioningFilter::new(filter, wildcards.iter().copied()).transform(4).dest

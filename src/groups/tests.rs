@@ -6,9 +6,9 @@ use super::group::Group;
 use super::names::without_partition;
 use crate::client::Client;
 use crate::event_loop::EventLoop;
-use crate::jetstream::api_error::ErrorCode;
-use crate::jetstream::error::Error;
-use crate::jetstream::manage::{
+use crate::jetstream::Error;
+use crate::jetstream::ErrorCode;
+use crate::jetstream::{
     ConsumerConfig, ConsumerInfo, Listed, MessagesQuery, StoredMessage, StreamConfig,
 };
 use evnats_harness::{Server, requires};
@@ -101,7 +101,7 @@ fn a_server_divides_what_is_stored_and_gives_each_member_its_part() {
     let group = Group::Elastic(config);
     let made = |name| {
         let wanted = ConsumerConfig::default();
-        let consumer = MemberConsumer::new(&group, "g", name, &wanted).expect("a consumer");
+        let consumer = MemberConsumer::new(group.kind(), "g", name, &wanted).expect("a consumer");
         consumer.config(&group.filters_of(name))
     };
     let intruder = made("a").name("c");

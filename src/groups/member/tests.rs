@@ -2,7 +2,7 @@
 
 use super::super::config::{ElasticGroupConfig, StaticGroupConfig};
 use super::*;
-use crate::jetstream::api_error::ApiError;
+use crate::jetstream::ApiError;
 use evnats_protocol::RequestError;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -159,11 +159,11 @@ fn there_is_one_end_and_nothing_behind_it() {
         (|member, _| member.handle_removed(), |end| *end == GroupEnd::Deleted),
         (
             |member, now| member.handle_config(b"{", now),
-            |end| matches!(end, GroupEnd::Malformed(_)),
+            |end| matches!(end, GroupEnd::Failed(super::super::error::Error::Malformed(_))),
         ),
         (
             |member, now| member.handle_config(&json(&ElasticGroupConfig::new(0)), now),
-            |end| matches!(end, GroupEnd::Invalid(_)),
+            |end| matches!(end, GroupEnd::Failed(super::super::error::Error::InvalidConfig(_))),
         ),
         (
             |member, now| member.handle_config(&json(&ElasticGroupConfig::new(7)), now),

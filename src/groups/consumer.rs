@@ -1,10 +1,10 @@
 //! The consumer of a member.
 
-use super::group::Group;
+use super::group::Kind;
 use super::names::{PRIORITY_GROUP, static_consumer};
-use crate::jetstream::error::Error;
-use crate::jetstream::manage::{AckPolicy, ConsumerConfig, PriorityPolicy};
-use crate::jetstream::name::check_name;
+use crate::jetstream::Error;
+use crate::jetstream::check_name;
+use crate::jetstream::{AckPolicy, ConsumerConfig, PriorityPolicy};
 use std::time::Duration;
 
 /// How long a message may be worked on, if nothing is said.
@@ -27,7 +27,7 @@ impl MemberConsumer {
     /// # Errors
     /// [`Error::InvalidName`]: the member or the group cannot be part of a consumer's name.
     pub(super) fn new(
-        group: &Group,
+        kind: Kind,
         group_name: &str,
         member: &str,
         config: &ConsumerConfig,
@@ -40,15 +40,12 @@ impl MemberConsumer {
             .priority_groups([PRIORITY_GROUP])
             .priority_policy(PriorityPolicy::PinnedClient)
             .priority_timeout(ack_wait.max(SHORTEST));
-        let name = match group {
-            Group::Static(_) => static_consumer(group_name, member),
-            Group::Elastic(_) => member.to_owned(),
-        };
+        let name = consumer_name(kind, group_name, member);
         check_name(&name)?;
         let mut config = config.name(name.as_str());
         config.filter_subject = None;
-        config.durable_name = group.is_static().then(|| name.clone());
-        if !group.is_static() {
+        config.durable_name = (kind == Kind::Static).then(|| name.clone());
+        if kind == Kind::Elastic {
             // whoever is gone does not keep others from the partitions
             config.inactive_threshold = Some(ack_wait);
             config.ack_policy = AckPolicy::Explicit;
@@ -75,17 +72,23 @@ impl MemberConsumer {
     }
 }
 
+/// What the consumer of a member is called.
+pub(super) fn consumer_name(kind: Kind, group: &str, member: &str) -> String {
+    match kind {
+        Kind::Static => static_consumer(group, member),
+        Kind::Elastic => member.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::config::{ElasticGroupConfig, StaticGroupConfig};
     use super::*;
 
     #[test]
     fn an_elastic_groups_consumer_is_the_members_and_goes_with_it() {
-        let group = Group::Elastic(ElasticGroupConfig::new(2));
         let wanted = ConsumerConfig::new("mine").durable_name("mine").max_ack_pending(1);
         let wanted = wanted.filter_subject("x").ack_wait(Duration::from_secs(8));
-        let consumer = MemberConsumer::new(&group, "g", "m", &wanted).expect("a consumer");
+        let consumer = MemberConsumer::new(Kind::Elastic, "g", "m", &wanted).expect("a consumer");
         let config = consumer.config(&["0.>".into(), "1.>".into()]);
         assert_eq!((config.name.as_deref(), &config.durable_name), (Some("m"), &None));
         assert_eq!(
@@ -101,24 +104,23 @@ mod tests {
 
     #[test]
     fn a_static_groups_consumer_stays() {
-        let group = Group::Static(StaticGroupConfig::new(2));
         let wanted = ConsumerConfig::default().ack_wait(Duration::from_millis(500));
-        let consumer = MemberConsumer::new(&group, "g", "m", &wanted).expect("a consumer");
+        let consumer = MemberConsumer::new(Kind::Static, "g", "m", &wanted).expect("a consumer");
         assert_eq!(consumer.name(), "g-m");
         let config = consumer.config(&["0.>".into()]);
         assert_eq!(config.durable_name.as_deref(), Some("g-m"));
         assert_eq!((config.inactive_threshold, config.priority_timeout), (None, Some(SHORTEST)));
         assert_eq!((consumer.pull_expires(), config.ack_wait), (SHORTEST, wanted.ack_wait));
-        let consumer = MemberConsumer::new(&group, "g", "m", &ConsumerConfig::default());
+        let consumer = MemberConsumer::new(Kind::Static, "g", "m", &ConsumerConfig::default());
         assert_eq!(consumer.map(|consumer| consumer.ack_wait()), Ok(DEFAULT_ACK_WAIT));
     }
 
     #[test]
     fn names_that_no_consumer_may_have_are_refused() {
-        let group = Group::Static(StaticGroupConfig::new(2));
         let long = "x".repeat(200);
         for (name, member) in [("g", "a.b"), ("g", ""), ("", "m"), (long.as_str(), long.as_str())] {
-            let refused = MemberConsumer::new(&group, name, member, &ConsumerConfig::default());
+            let refused =
+                MemberConsumer::new(Kind::Static, name, member, &ConsumerConfig::default());
             assert!(matches!(refused, Err(Error::InvalidName { .. })), "{name} {member}");
         }
     }

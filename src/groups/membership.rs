@@ -59,6 +59,11 @@ impl ElasticGroupConfig {
         Ok(())
     }
 
+    /// Takes the mappings away. If it had some, it has no members then.
+    pub fn unmap_members(&mut self) {
+        self.member_mappings.clear();
+    }
+
     fn check_unmapped(&self) -> Result<(), GroupError> {
         match self.member_mappings.is_empty() {
             true => Ok(()),
@@ -91,7 +96,7 @@ mod tests {
         assert!(config.has_member("a") && config.members.is_empty());
         assert_eq!(config.add_members(["b"]), Err(GroupError::MembersAndMappings));
         assert_eq!(config.remove_members(["a"]), Err(GroupError::MembersAndMappings));
-        config.map_members([]).expect("no mappings");
+        config.unmap_members();
         config.add_members(["b"]).expect("added");
         assert_eq!(config, before);
     }
