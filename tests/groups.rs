@@ -340,10 +340,16 @@ fn the_instance_that_is_served_steps_down_for_another_one() {
     bench.until_seen(1);
     consume("second");
     bench.until(|world| world.log.iter().any(|line| line.starts_with("second: Assigned")));
-    bench.group().step_down("a", |_: &mut World, _, done| done.expect("done"));
+    bench.group().step_down("a", |world: &mut World, _, done| {
+        done.expect("done");
+        world.log.push("stepped down".into());
+    });
+    bench.until_logged("stepped down");
+    // only now, as the first one might still have it
     bench.publish(1, 1);
-    bench.until_seen(2);
-    bench.until(|world| world.log.iter().any(|line| line == "first: Consumption(Unpinned)"));
+    bench.until_logged("second");
+    bench.until(|world| is_pinned(world, "second"));
+    bench.until_logged("first: Consumption(Unpinned)");
 }
 
 #[test]
