@@ -1,6 +1,9 @@
-//! Users with restricted rights: the tables in the documentation of `kv` and `jetstream` are right.
+//! Users with restricted rights: the tables in the documentation of `kv`, `jetstream` and `groups` are
+//! right.
 //! With the rights that a table names an operation works, and without one of them it says so.
 
+#[path = "rights/groups.rs"]
+mod groups;
 mod support;
 
 use evnats::jetstream::{

@@ -72,7 +72,7 @@
 //! | `step_down` | | `$JS.API.CONSUMER.UNPIN.Q.C` |
 //! | `create` | `create_bucket`, `create` | `$JS.API.STREAM.INFO.<stream>`; elastic: `$JS.API.STREAM.CREATE.Q` |
 //! | `delete` | `get`, `delete` | static: `$JS.API.CONSUMER.DELETE.Q.>`; elastic: `$JS.API.STREAM.DELETE.Q` |
-//! | `consume` | `watch` | `$JS.API.CONSUMER.CREATE.Q.C` (with one filter: `….C.<filter>`), `$JS.API.CONSUMER.MSG.NEXT.Q.C`, `$JS.API.CONSUMER.DELETE.Q.C`, `$JS.ACK.Q.C.>` |
+//! | `consume` | `watch` | `$JS.API.CONSUMER.CREATE.Q.C`, `$JS.API.CONSUMER.MSG.NEXT.Q.C`, `$JS.API.CONSUMER.DELETE.Q.C`, `$JS.ACK.Q.C.>` |
 //!
 //! What needs an API level also asks `$JS.API.INFO`, and `consume` asks `$JS.API.CONSUMER.INFO.Q.C` why
 //! nothing comes; both go on without an answer if that is not permitted.
