@@ -198,6 +198,17 @@ fn the_example_of_a_work_queue_does_each_job_once() {
 }
 
 #[test]
+fn the_example_of_a_group_keeps_the_order_while_members_come_and_go() {
+    let server = Server::start();
+    requires!(server, 2, 11);
+    shows(
+        &server,
+        "consumer_group",
+        &["1200 orders of 24 customers, 0 out of order", "packed by ada, ben, cleo"],
+    );
+}
+
+#[test]
 fn the_example_of_schedules_shows_them() {
     let server = Server::start();
     evnats_harness::requires!(server, 2, 14);

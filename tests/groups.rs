@@ -7,7 +7,7 @@ use evnats::groups::{
     MemberMapping, PartitioningFilter, StaticGroupConfig, partition, without_partition,
 };
 use evnats::jetstream::{
-    self, ConsumerConfig, Delivery, StreamConfig, SubjectTransform, WindowOptions,
+    self, ConsumeEvent, ConsumerConfig, Delivery, StreamConfig, SubjectTransform, WindowOptions,
 };
 use evnats::{Client, EventLoop};
 use evnats_harness::{Server, Version, requires};
@@ -29,6 +29,16 @@ struct World {
 }
 
 type Consumption = GroupConsumption<World>;
+
+impl World {
+    fn see(&mut self, consumption: &Consumption, delivery: &Delivery<'_, World>) {
+        let subject = delivery.subject();
+        assert!(partition(&subject).is_some(), "{subject}");
+        let number = delivery.text().parse().expect("a number");
+        let key = without_partition(&subject).to_owned();
+        self.seen.push((consumption.member().to_owned(), key, number));
+    }
+}
 
 /// A loop with a client of a server, and a stream.
 struct Bench {
@@ -129,11 +139,7 @@ fn note(
     consumption: &Consumption,
     delivery: &Delivery<'_, World>,
 ) -> evnats::Result {
-    let subject = delivery.subject();
-    assert!(partition(&subject).is_some(), "{subject}");
-    let number = delivery.text().parse().expect("a number");
-    let key = without_partition(&subject).to_owned();
-    world.seen.push((consumption.member().to_owned(), key, number));
+    world.see(consumption, delivery);
     Ok(delivery.ack()?)
 }
 
@@ -598,4 +604,38 @@ fn older_servers_have_no_groups() {
     bench.until(|world| world.ends.len() == 1);
     let GroupEnd::Refused(error) = &bench.world.ends[0].1 else { panic!("{:?}", bench.world.ends) };
     assert!(matches!(error, jetstream::Error::Unsupported { .. }), "{error:?}");
+}
+
+#[test]
+fn what_a_dead_instance_has_not_answered_comes_first_where_one_is_on_its_way_at_a_time() {
+    let server = Server::start();
+    requires!(server, 2, 11);
+    let mut bench = Bench::elastic(&server);
+    bench.make(ElasticGroupConfig::new(2).members(["a"]));
+    let one = ConsumerConfig::default().ack_wait(SECOND).max_ack_pending(1);
+    let one = GroupOptions::new().consumer(one);
+    let first = bench.event_loop.connect(server.url().as_str()).expect("a client");
+    let group = first.jetstream().stream(STREAM).elastic_group("g");
+    let dying = group.consume("a", one.clone(), |world: &mut World, member, order| {
+        if world.seen.len() < 199 {
+            return note(world, member, order);
+        }
+        world.see(member, order);
+        world.log.push("dead".into());
+        member.client().close();
+        Ok(())
+    });
+    dying.on_event(|world, _, event| {
+        if let GroupEvent::Consumption(ConsumeEvent::Pinned { .. }) = event {
+            world.log.push("pinned".into());
+        }
+    });
+    bench.publish(500, 10);
+    bench.until_logged("pinned");
+    watch(bench.group().consume("a", one, note));
+    bench.until_logged("dead");
+    bench.until_seen(501);
+    // the last one was not acknowledged
+    assert_eq!(check_seen(&bench.world, 500, 10), 1);
+    assert_eq!(bench.world.seen[199], bench.world.seen[200]);
 }

@@ -378,6 +378,7 @@ impl Instance {
         // the machine may be the one that says so, and has ended; if not, it asks for nothing more
         self.with_member(Member::stop);
         self.with_member(|member| while member.poll_action().is_some() {});
+        self.arm_timer();
         self.end.replace(Some(end));
         self.tell_soon();
     }

@@ -48,8 +48,8 @@
 //!   stops, then waits until the server has read its answers, and only then lets go of the partition.
 //!   What comes again because it was not acknowledged in time, or was handed back, comes behind what was on
 //!   its way already; with [`max_ack_pending`](crate::jetstream::ConsumerConfig::max_ack_pending) of 1 in
-//!   [`GroupOptions::consumer`] nothing is on its way. An instance that is cut off may still be working
-//!   on a message that another one has been given.
+//!   [`GroupOptions::consumer`] nothing is on its way. So it is with what an instance leaves that dies; and
+//!   one that is only cut off may still be working on a message that another one has been given.
 //! * **Each message comes once** as long as it is acknowledged in its callback and nobody dies. What a
 //!   program acknowledges later, with an [`Acker`](crate::jetstream::Acker), comes again if the partition
 //!   has moved meanwhile.
