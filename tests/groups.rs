@@ -9,10 +9,11 @@ use evnats::groups::{
 use evnats::jetstream::{
     self, ConsumeEvent, ConsumerConfig, Delivery, StreamConfig, SubjectTransform, WindowOptions,
 };
-use evnats::{Client, EventLoop};
-use evnats_harness::{Server, Version, requires};
-use std::collections::BTreeMap;
+use evnats::{Client, EventLoop, Options, kv};
+use evnats_harness::{Cluster, Server, Version, requires};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use support::new_cluster::{create_stream, is_for_the_moment};
 use support::{fail, turn_until};
 
 const STREAM: &str = "S";
@@ -101,8 +102,11 @@ impl Bench {
 
     /// Publishes so many messages, in turn to each of the keys, and goes on at once.
     fn publish(&self, count: u64, keys: u64) {
-        let window =
-            self.nats.jetstream().publish_window(WindowOptions::new().max_outstanding(300));
+        self.publish_with(WindowOptions::new().max_outstanding(300), count, keys);
+    }
+
+    fn publish_with(&self, options: WindowOptions, count: u64, keys: u64) {
+        let window = self.nats.jetstream().publish_window(options);
         let mut next = 0;
         let mut send = move |_: &mut World, window: &jetstream::PublishWindow<World>| {
             while next < count {
@@ -638,4 +642,72 @@ fn what_a_dead_instance_has_not_answered_comes_first_where_one_is_on_its_way_at_
     // the last one was not acknowledged
     assert_eq!(check_seen(&bench.world, 500, 10), 1);
     assert_eq!(bench.world.seen[199], bench.world.seen[200]);
+}
+
+/// Makes a group on a new cluster, as often as it takes.
+fn make_on_cluster(group: &ElasticGroup<World>, config: ElasticGroupConfig) {
+    let again = config.clone();
+    group.create(&config, move |world: &mut World, group, made| match made {
+        Ok(_) => world.log.push("group".into()),
+        Err(Error::JetStream(error) | Error::KeyValue(kv::Error::JetStream(error)))
+            if is_for_the_moment(&error) =>
+        {
+            group.set_timer(SECOND / 10, move |_, group| make_on_cluster(group, again));
+        }
+        Err(error) => panic!("{error}"),
+    });
+}
+
+#[test]
+fn members_go_on_when_the_leader_of_their_consumers_is_killed() {
+    const COUNT: u64 = 4_000;
+    let mut cluster = Cluster::start();
+    requires!(cluster.server(0), 2, 11);
+    let event_loop = EventLoop::<World>::new().expect("a loop");
+    let options = Options::new(cluster.urls().join(",")).request_timeout(2 * SECOND);
+    let nats = event_loop.connect(options).expect("a client");
+    let mut bench = Bench { event_loop, nats, world: World::default() };
+    let config = StreamConfig::new(STREAM).subjects(["orders.*"]).num_replicas(3);
+    create_stream(&bench.nats.jetstream(), config, |_: &mut World, js, _| {
+        let group = js.stream(STREAM).elastic_group("g");
+        make_on_cluster(&group, ElasticGroupConfig::new(4).members(["a", "b"]));
+    });
+    bench.until_logged("group");
+    for member in ["a", "b", "c"] {
+        bench.consume(member);
+    }
+    let retrying = WindowOptions::new().retry_for(30 * SECOND).resend_unknown(true);
+    bench.publish_with(retrying.max_outstanding(50), COUNT, 40);
+    bench.until_seen(500);
+    bench.group().member_info("a", |world: &mut World, _, info| {
+        let cluster = info.expect("information").consumer.and_then(|consumer| consumer.cluster);
+        world.log.push(format!("leader: {}", cluster.and_then(|c| c.leader).expect("a leader")));
+    });
+    let leader = |world: &World| {
+        world.log.iter().find_map(|line| line.strip_prefix("leader: ").map(str::to_owned))
+    };
+    bench.until(|world| leader(world).is_some());
+    let leader = leader(&bench.world).expect("a leader");
+    let index = cluster.index_by_name(&leader).expect("a node");
+    cluster.server_mut(index).kill9();
+    let change = bench.group();
+    add_as_often_as_it_takes(&change);
+    let all = |world: &World| {
+        let seen: BTreeSet<_> = world.seen.iter().map(|(_, key, number)| (key, number)).collect();
+        seen.len() as u64 == COUNT
+    };
+    bench.until_so("every message", |world| world.seen.len() as u64 >= COUNT && all(world));
+    bench.until(|world| world.stored == COUNT);
+    assert!(bench.world.ends.is_empty(), "{:?}", bench.world.ends);
+}
+
+/// Adds a member, also in an election.
+fn add_as_often_as_it_takes(group: &ElasticGroup<World>) {
+    group.add_members(&["c"], |world: &mut World, group, changed| match changed {
+        Ok(_) => world.log.push("added".into()),
+        Err(error) if error.is_temporary() => {
+            group.set_timer(SECOND / 10, |_, group| add_as_often_as_it_takes(group));
+        }
+        Err(error) => panic!("{error}"),
+    });
 }
