@@ -65,7 +65,6 @@ impl<S: 'static> Consumer<S> {
     /// });
     /// # Ok::<(), evnats::Error>(())
     /// ```
-    #[expect(clippy::must_use_candidate, reason = "it goes on without its handle")]
     pub fn consume_by_key(
         &self,
         options: ConsumeOptions,
