@@ -136,11 +136,10 @@ fn groups_need_the_rights_that_their_table_says_and_no_others() {
             made.expect("a group");
             // somebody who is served, and may step down
             let served = group.consume("m", GroupOptions::new(), |_: &mut App, _, _| {});
-            served.on_event(|app, _, event| match event {
-                GroupEvent::Consumption(ConsumeEvent::Pinned { .. }) => {
+            served.on_event(|app, _, event| {
+                if let GroupEvent::Consumption(ConsumeEvent::Pinned { .. }) = event {
                     app.outcomes.push(Ok("served".into()));
                 }
-                _ => {}
             });
         });
     });
