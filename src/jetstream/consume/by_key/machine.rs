@@ -454,5 +454,4 @@ impl Machine for KeyedPull {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;
