@@ -26,6 +26,10 @@ use std::time::Duration;
 /// For so long it is waited until the server has read the answers of a consumer that is to go.
 const SETTLING: Duration = Duration::from_secs(1);
 
+/// How often the watch of the configuration is heard of. After three times of silence it is set up again,
+/// and for that long the others may wait for the partitions of whoever has lost it.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
 /// What happens while a member consumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -152,7 +156,7 @@ impl Instance {
         let on_update =
             move |_: &mut State, _: Option<&Reader>, update| instance.handle_update(update);
         let bucket = &self.store.bucket;
-        let options = WatchOptions::new();
+        let options = WatchOptions::new().heartbeat(HEARTBEAT);
         let watch = bucket.watch(&[&self.store.key], Reads::Leader, options, on_update);
         self.watch.replace(watch);
     }
