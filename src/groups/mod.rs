@@ -53,8 +53,10 @@
 //! * **Each message comes once** as long as it is acknowledged in its callback and nobody dies. What a
 //!   program acknowledges later, with an [`Acker`](crate::jetstream::Acker), comes again if the partition
 //!   has moved meanwhile.
-//! * A change of the members moves as many partitions as orbit's rule says, which may be nearly all; while
-//!   one moves, nobody consumes it: for a few round trips, and if its last member is dead for `ack_wait`.
+//! * A change of the members moves as many partitions as orbit's rule says, which may be nearly all. While
+//!   one moves, nobody consumes it: for a few round trips; if its member is dead, for `ack_wait`; and if
+//!   it was cut off from the configuration by the loss of a server, until it has noticed, some seconds
+//!   later.
 //!
 //! # Rights
 //!
