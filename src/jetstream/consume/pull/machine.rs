@@ -95,7 +95,7 @@ enum Phase {
 
 #[derive(Debug)]
 struct Silent {
-    lasted: Duration,
+    since: Instant,
     asked_again: bool,
 }
 
@@ -262,7 +262,8 @@ impl Pull {
         }
         if let Some(silent) = silent.filter(|_| self.options.report_silence) {
             let group = self.options.group.as_deref();
-            self.tell_silence(silent, SilenceCause::new(info, group, self.pin.as_deref()));
+            let cause = SilenceCause::new(info, group, self.pin.as_deref());
+            self.tell_silence(silent, cause, now);
         }
         self.settle(now);
     }
@@ -273,7 +274,7 @@ impl Pull {
             return;
         }
         self.window.lapse(now);
-        let lasted = now.saturating_duration_since(self.heard);
+        let since = self.heard;
         if self.silence_deadline().is_none_or(|deadline| now < deadline) {
             return self.settle(now);
         }
@@ -283,7 +284,7 @@ impl Pull {
         // the server is asked what it knows of the old requests before it is sent a new one
         self.ask_consumer();
         self.settle(now);
-        self.silent = Some(Silent { lasted, asked_again: !self.window.is_empty() });
+        self.silent = Some(Silent { since, asked_again: !self.window.is_empty() });
     }
 
     /// When to call `Pull::handle_timeout`. Later after most messages, so that a driver may let its

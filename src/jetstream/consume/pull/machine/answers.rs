@@ -41,7 +41,7 @@ impl Pull {
                 self.window.void_up_to(request.number);
             }
             StatusKind::NoResponders => {
-                self.silent = Some(Silent { lasted: request.lasted(now), asked_again: false });
+                self.silent = Some(Silent { since: request.sent, asked_again: false });
                 self.ask_consumer();
             }
             // as it should be: what was told before is over
@@ -78,10 +78,11 @@ impl Pull {
         }
     }
 
-    pub(super) fn tell_silence(&mut self, silent: Silent, cause: SilenceCause) {
+    pub(super) fn tell_silence(&mut self, silent: Silent, cause: SilenceCause, now: Instant) {
         if self.told_cause.as_ref() != Some(&cause) {
             self.told_cause = Some(cause.clone());
-            let Silent { lasted, asked_again } = silent;
+            let Silent { since, asked_again } = silent;
+            let lasted = now.saturating_duration_since(since);
             let silence = Silence { lasted, cause, asked_again };
             self.actions.push_back(Action::Tell(ConsumeEvent::Silent(silence)));
         }
