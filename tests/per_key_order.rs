@@ -8,9 +8,10 @@ use evnats::jetstream::{
     ConsumerError, Consumption, Delivery, Error, StreamConfig,
 };
 use evnats::{Client, EventLoop, Options};
-use evnats_harness::{Server, requires};
+use evnats_harness::{Cluster, Server, requires};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use support::new_cluster::create_stream;
 use support::{turn_until, unique};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -34,6 +35,7 @@ struct App {
     end: Option<ConsumeEnd>,
     consumer: Option<Consumer<App>>,
     ackers: Vec<Acker<App>>,
+    leader: Option<String>,
 }
 
 impl App {
@@ -78,17 +80,20 @@ struct Setting {
 }
 
 fn setting(server: &Server, config: ConsumerConfig) -> Setting {
+    setting_at(&server.url(), 1, config)
+}
+
+fn setting_at(urls: &str, replicas: u32, config: ConsumerConfig) -> Setting {
     let (event_loop, mut app) = (EventLoop::new().expect("a loop"), App::default());
     app.seed = 0x9e37_79b9_7f4a_7c15;
-    let options = Options::new(server.url()).reconnect_delay(SHORT).max_reconnect_delay(SHORT);
+    let options = Options::new(urls).reconnect_delay(SHORT).max_reconnect_delay(SHORT);
     let nats = event_loop.connect(options).expect("a client");
     nats.on_error(|_, _, _| ());
     let stream = unique("KEYS");
     let subjects = [format!("{stream}.*")];
-    let stream_config = StreamConfig::new(&stream).subjects(subjects);
-    nats.jetstream().create_stream(&stream_config, move |_, js, made| {
-        let stream = js.stream(&made.expect("a stream").config.name);
-        stream.create_consumer(&config, |app: &mut App, _, made| {
+    let stream_config = StreamConfig::new(&stream).subjects(subjects).num_replicas(replicas);
+    create_stream(&nats.jetstream(), stream_config, move |_, js, made| {
+        js.stream(&made.config.name).create_consumer(&config, |app: &mut App, _, made| {
             app.consumer = Some(made.expect("a consumer"));
         });
     });
@@ -133,6 +138,15 @@ impl Setting {
         consumption.on_event(|app, _, event| app.events.push(event.clone()));
         consumption.on_end(|app, _, end| app.end = Some(end));
         consumption
+    }
+
+    /// The server that has the consumer.
+    fn leader(&mut self) -> String {
+        self.consumer.info(|app: &mut App, _, info| {
+            app.leader = info.ok().and_then(|info| info.cluster?.leader);
+        });
+        self.until("a leader", |app| app.leader.is_some());
+        self.app.leader.take().expect("it was just there")
     }
 
     #[track_caller]
@@ -207,6 +221,25 @@ fn each_key_is_in_order_through_naks_lost_ackers_terminations_and_a_restart() {
     assert!(app.again <= 100, "{} again", app.again);
     assert!(!app.events.iter().any(|event| matches!(event, ConsumeEvent::Skipped { .. })));
     assert_eq!(app.end, None);
+}
+
+#[test]
+fn each_key_is_in_order_while_the_leader_is_killed() {
+    let mut cluster = Cluster::start();
+    let config = worker().max_ack_pending(1_000);
+    let mut setting = setting_at(&cluster.urls().join(","), 3, config);
+    setting.store(2_000, 30);
+    let by_key = ByKey::subject().max_keys(20);
+    setting.consume(ConsumeOptions::new().expires(2 * SECOND), by_key, work_later);
+    setting.until("some of them", |app| app.count >= 500);
+    setting.consumer.step_down(None, |_, _, stepped| stepped.expect("another leader"));
+    setting.until("half of them", |app| app.count >= 1_000);
+    let leader = setting.leader();
+    let node = cluster.index_by_name(&leader).expect("a node");
+    cluster.server_mut(node).kill9();
+    setting.until("all of them", |app| app.count == 2_000);
+    println!("{} again", setting.app.again);
+    assert_eq!(setting.app.done, in_order(2_000, 30));
 }
 
 /// One key has more messages than are held at once, and its first one is always to come again.
