@@ -48,6 +48,8 @@ pub(super) struct KeyedPull {
     is_confirming: bool,
     /// When a message has come last.
     heard: Option<Instant>,
+    /// The server that has the consumer.
+    leader: Option<String>,
     /// When the server is told what is under way.
     prolongs: Option<Instant>,
     /// What the program has been handed and has not taken: the numbers and the bytes.
@@ -99,6 +101,7 @@ impl KeyedPull {
             start: Start::Told,
             is_confirming: false,
             heard: None,
+            leader: None,
             prolongs: None,
             handed: VecDeque::new(),
             actions: VecDeque::from([Action::AskConsumer]),
@@ -206,14 +209,16 @@ impl KeyedPull {
         }
     }
 
-    /// Goes on without what does not come, unless nothing could come.
+    /// Goes on without what does not come, unless nothing could come, or another server has the consumer
+    /// now, where all waits have begun anew.
     fn confirm(&mut self, info: Result<&ConsumerInfo, &Error>, now: Instant) {
         let heard = self.heard;
         let skipped = match info {
-            Ok(info) if info.paused => Vec::new(),
+            Ok(info) if info.paused || self.has_moved(info) => Vec::new(),
             Err(error) if !error.is_denied() => {
                 // what has come meanwhile shows that messages do come
-                self.waits.take_lapsed(now, |wait| heard.is_some_and(|heard| heard > wait.due))
+                let is_heard = |wait: &Wait| heard.is_some_and(|heard| heard > wait.gives_up);
+                self.waits.take_lapsed(now, is_heard)
             }
             _ => self.waits.take_lapsed(now, |_| true),
         };
@@ -222,6 +227,13 @@ impl KeyedPull {
             self.lanes.pass_over(&key, sequence);
         }
         self.waits.postpone_lapsed(now);
+    }
+
+    /// Whether another server has the consumer than when this was asked last.
+    fn has_moved(&mut self, info: &ConsumerInfo) -> bool {
+        let leader = info.cluster.as_ref().and_then(|cluster| cluster.leader.clone());
+        let before = std::mem::replace(&mut self.leader, leader);
+        before != self.leader
     }
 
     fn learn(&mut self, info: &ConsumerInfo) {
@@ -351,6 +363,9 @@ impl Machine for KeyedPull {
                 let has_unanswered = info.is_ok_and(|info| info.num_ack_pending > 0);
                 let wait = if has_unanswered { GATHERING } else { Duration::ZERO };
                 self.start = Start::At(after(now, wait));
+                if let Ok(info) = info {
+                    self.has_moved(info);
+                }
             }
             if let Ok(info) = info {
                 self.learn(info);

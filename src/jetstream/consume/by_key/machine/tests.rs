@@ -3,7 +3,7 @@
 mod simulation;
 
 use super::*;
-use crate::jetstream::manage::ConsumerConfig;
+use crate::jetstream::manage::{ClusterInfo, ConsumerConfig};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -280,6 +280,23 @@ fn what_does_not_come_in_time_is_skipped_when_the_consumer_is_not_paused() {
     assert_eq!(bench.pass(60 * SECOND).skipped, NONE);
 }
 
+/// All waits begin anew at the server that has the consumer now.
+#[test]
+fn nothing_is_skipped_because_another_server_has_the_consumer() {
+    let mut bench = Bench::new(9, same);
+    bench.come("a", 1);
+    bench.come("a", 2);
+    bench.acts();
+    bench.settle(1, Settled::Again(Duration::ZERO));
+    let cluster = ClusterInfo { leader: Some("two".into()), ..ClusterInfo::default() };
+    let info = ConsumerInfo { cluster: Some(cluster), ..info(same) };
+    for skipped in [&[][..], &[1]] {
+        assert_eq!(bench.pass(8 * SECOND).questions, 1);
+        bench.machine.handle_told(Told::Consumer(Ok(&info)), bench.now);
+        assert_eq!(bench.acts().skipped, skipped);
+    }
+}
+
 /// As long as the information fails for another reason, it may be that nobody gets anything.
 #[test]
 fn what_cannot_be_confirmed_is_skipped_only_if_other_messages_come() {
@@ -291,8 +308,8 @@ fn what_cannot_be_confirmed_is_skipped_only_if_other_messages_come() {
     bench.pass(8 * SECOND);
     bench.machine.handle_told(Told::Consumer(Err(&Error::Closed)), bench.now);
     assert_eq!(bench.acts().skipped, NONE);
-    bench.come("b", 3);
     bench.pass(8 * SECOND);
+    bench.come("b", 3);
     bench.machine.handle_told(Told::Consumer(Err(&Error::Closed)), bench.now);
     assert_eq!(bench.acts().skipped, [1]);
 }
