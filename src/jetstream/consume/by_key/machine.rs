@@ -48,8 +48,8 @@ pub(super) struct KeyedPull {
     is_confirming: bool,
     /// When a message has come last.
     heard: Option<Instant>,
-    /// The server that has the consumer.
-    leader: Option<String>,
+    /// The server that has the consumer, as it was told last.
+    leader: Option<Option<String>>,
     /// When the server is told what is under way.
     prolongs: Option<Instant>,
     /// What the program has been handed and has not taken: the numbers and the bytes.
@@ -209,17 +209,16 @@ impl KeyedPull {
         }
     }
 
-    /// Goes on without what does not come, unless nothing could come, or another server has the consumer
-    /// now, where all waits have begun anew.
+    /// Goes on without what does not come, unless nothing could come.
     fn confirm(&mut self, info: Result<&ConsumerInfo, &Error>, now: Instant) {
         let heard = self.heard;
         let skipped = match info {
-            Ok(info) if info.paused || self.has_moved(info) => Vec::new(),
-            Err(error) if !error.is_denied() => {
-                // what has come meanwhile shows that messages do come
-                let is_heard = |wait: &Wait| heard.is_some_and(|heard| heard > wait.gives_up);
-                self.waits.take_lapsed(now, is_heard)
-            }
+            Ok(info) if info.paused => Vec::new(),
+            // what has come meanwhile shows that messages do come
+            Err(error) if !error.is_denied() => self.waits.take_lapsed(now, |wait| {
+                let since = if error.is_timeout() { wait.gives_up } else { wait.due };
+                heard.is_some_and(|heard| heard > since)
+            }),
             _ => self.waits.take_lapsed(now, |_| true),
         };
         for (sequence, key) in skipped {
@@ -229,11 +228,21 @@ impl KeyedPull {
         self.waits.postpone_lapsed(now);
     }
 
-    /// Whether another server has the consumer than when this was asked last.
-    fn has_moved(&mut self, info: &ConsumerInfo) -> bool {
-        let leader = info.cluster.as_ref().and_then(|cluster| cluster.leader.clone());
-        let before = std::mem::replace(&mut self.leader, leader);
-        before != self.leader
+    /// Waits anew if nobody has the consumer at the moment, or another server than before: there all waits
+    /// have begun anew.
+    fn note_leader(&mut self, info: Result<&ConsumerInfo, &Error>, now: Instant) {
+        let has_moved = match info {
+            Ok(info) => {
+                let leader = info.cluster.as_ref().and_then(|cluster| cluster.leader.clone());
+                let before = self.leader.replace(leader.clone());
+                before.is_some_and(|before| before != leader)
+            }
+            Err(error) => error.is_timeout(),
+        };
+        if has_moved {
+            self.waits.restart(now);
+            self.losses.restart(&self.terms, now);
+        }
     }
 
     fn learn(&mut self, info: &ConsumerInfo) {
@@ -363,13 +372,11 @@ impl Machine for KeyedPull {
                 let has_unanswered = info.is_ok_and(|info| info.num_ack_pending > 0);
                 let wait = if has_unanswered { GATHERING } else { Duration::ZERO };
                 self.start = Start::At(after(now, wait));
-                if let Ok(info) = info {
-                    self.has_moved(info);
-                }
             }
             if let Ok(info) = info {
                 self.learn(info);
             }
+            self.note_leader(info, now);
             if std::mem::take(&mut self.is_confirming) {
                 self.confirm(info, now);
             }
