@@ -19,7 +19,7 @@ impl<S: 'static> Consumer<S> {
     /// delivered as often as `max_deliver` permits or was removed from the stream, the key goes on without
     /// it, and [`ConsumeEvent::Skipped`](crate::jetstream::ConsumeEvent::Skipped) tells. The last delivery is
     /// known as such; else it takes twice the consumer's `ack_wait`, or twice the delay, and five seconds.
-    /// As long as the consumer is paused, or there is no connection, nothing is skipped.
+    /// As long as the consumer is paused or has no leader, or there is no connection, nothing is skipped.
     ///
     /// Nothing is delivered again for having waited: until it is answered, the server is told of
     /// everything that is here that it is under way, every half of the consumer's `ack_wait`
