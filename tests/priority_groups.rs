@@ -19,6 +19,7 @@ struct App {
     got: Vec<(usize, usize)>,
     events: Vec<(usize, ConsumeEvent)>,
     consumer: Option<Consumer<App>>,
+    waiting: Option<u64>,
     ends: Vec<Result<(), Error>>,
 }
 
@@ -66,6 +67,22 @@ impl Setting {
         consumption.on_event(move |app, _, event| app.events.push((client, event.clone())));
         consumption.on_end(|_, _, end| support::fail(format!("{end:?}")));
         flush(&self.event_loop, &mut self.app, &self.clients[client]);
+    }
+
+    /// Waits until so many requests wait at the consumer.
+    fn until_waiting(&mut self, count: u64) {
+        let (consumer, mut asked) = (self.consumers[0].clone(), false);
+        turn_until(&self.event_loop, &mut self.app, "waiting requests", |app| {
+            if app.waiting == Some(count) {
+                return true;
+            }
+            if !std::mem::replace(&mut asked, true) || app.waiting.take().is_some() {
+                consumer.info(|app: &mut App, _, info| {
+                    app.waiting = Some(info.expect("the consumer").num_waiting);
+                });
+            }
+            false
+        });
     }
 
     /// Publishes so many more, and waits until each of all has come once.
@@ -140,6 +157,7 @@ fn who_has_the_lower_number_is_served_first() {
     let mut setting = setting(PriorityPolicy::Prioritized, 2);
     setting.consume(0, options().priority(5));
     setting.consume(1, options().priority(1).max_messages(1000));
+    setting.until_waiting(2);
     setting.publish(100);
     setting.until_all_came();
     assert_eq!(setting.served_from(0), [1]);
