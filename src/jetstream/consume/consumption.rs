@@ -169,7 +169,8 @@ impl<S: 'static> Consumption<S> {
     }
 
     /// Ends it now: the callback does not run again. What has come and was not handed to it is given
-    /// back to the server, which delivers it again, to whoever asks.
+    /// back to the server, which delivers it again, to whoever asks (server 2.9 the first of it only when
+    /// `ack_wait` is over, if nobody is asking at the moment).
     pub fn stop(&self) {
         self.control.clone().stop();
     }

@@ -409,9 +409,12 @@ impl Simulation {
         self.buffer.clear();
         self.ordered.stop(self.now);
         self.obey();
+        let origin = self.origin;
         while !self.requests.is_empty() {
             self.answer(Fate::Answered);
         }
+        // a consumer that is made after the end may be too late to say where the next one begins
+        self.origin = origin;
         self.pass(21);
         assert_eq!(self.ends.drain(..).collect::<Vec<_>>(), [ConsumeEnd::Stopped]);
         self.network.clear();
