@@ -2,7 +2,9 @@
 
 mod support;
 
-use evnats::jetstream::{AckPolicy, ConsumerConfig, Republish, Storage, StreamConfig};
+use evnats::jetstream::{
+    AckPolicy, ConsumerConfig, DeliveryInfo, Republish, Storage, StreamConfig,
+};
 use evnats::jetstream::{
     Error, JetStream, OptionError, PubAck, PublishOptions, PublishWindow, Schedule, ScheduleError,
     Stalled, Ttl, Unanswered, WindowOptions, WindowReport,
@@ -779,9 +781,8 @@ impl Proof {
 
 /// The sequence in the stream of a message that a consumer has delivered.
 fn stored_at(message: &Message) -> u64 {
-    let reply = message.reply().expect("a subject for the acknowledgement");
-    let sequence = reply.split('.').nth(5).and_then(|sequence| sequence.parse().ok());
-    sequence.unwrap_or_else(|| panic!("no delivery: {reply}"))
+    let reply = message.reply_bytes().expect("a subject for the acknowledgement");
+    DeliveryInfo::parse(reply).expect("a delivery").stream_sequence
 }
 
 /// Asks until the servers all know that the stream exists.

@@ -771,14 +771,16 @@ fn take_one(consumer: &Consumer<App>) {
 fn reading_a_consumer_needs_the_rights_that_the_table_says_and_is_told_what_it_lacks() {
     const PULL: &str = "$JS.API.CONSUMER.MSG.NEXT.S.C";
     const ACK: &str = "$JS.ACK.S.C.>";
+    // where servers are told to name domain and account
+    const LONGER_ACK: &str = "$JS.ACK.*.*.S.C.>";
     const INFO: &str = "$JS.API.CONSUMER.INFO.S.C";
     const WAYS: [fn(&Consumer<App>); 4] = [fetch_one, take_next, consume_one, take_one];
     let config = format!(
         "authorization {{ users: [ {{ user: admin, password: p }}, {}, {}, {}, {} ] }}",
-        user("exact", &[PULL, ACK]),
-        user("keyed", &[PULL, ACK, INFO]),
-        user("mute", &[ACK]),
-        user_with("deaf", &[PULL, ACK], &["other"]),
+        user("exact", &[PULL, ACK, LONGER_ACK]),
+        user("keyed", &[PULL, ACK, LONGER_ACK, INFO]),
+        user("mute", &[ACK, LONGER_ACK]),
+        user_with("deaf", &[PULL, ACK, LONGER_ACK], &["other"]),
     );
     let server = Server::builder().config(config).start().expect("a server");
     let event_loop = EventLoop::new().expect("an event loop");

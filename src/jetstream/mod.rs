@@ -47,6 +47,9 @@
 //! | `step_down_consumer`, `remove_consumer_peer`, `evacuate_consumer_peer` | `$JS.API.CONSUMER.LEADER.STEPDOWN.S.C`, `…PEER.REMOVE.S.C`, `…PEER.EVACUATE.S.C` |
 //! | `pause_consumer` and `resume_consumer`, `unpin_consumer` | `$JS.API.CONSUMER.PAUSE.S.C`, `…UNPIN.S.C` |
 //!
+//! Servers from 2.14 on can be told to name the domain and the account in the subjects for answers and
+//! flow control (`js_ack_fc_v2`): then they are `$JS.ACK.*.*.S.C.>` and `$JS.FC.*.*.S.C.>`.
+//!
 //! What needs an [API level](#api-levels) also asks `$JS.API.INFO`, and goes on without an answer if
 //! that is not permitted.
 //!
