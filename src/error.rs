@@ -77,6 +77,40 @@ pub trait LayerError: StdError + Send + Sync + sealed::Sealed + 'static {
     fn as_std(&self) -> &(dyn StdError + 'static);
 }
 
+/// Makes an error of a floor above one that `?` converts into [`Error`], by its own methods
+/// `is_not_found`, `request_error` and `is_temporary`.
+macro_rules! layer_error {
+    ($type:ty) => {
+        impl From<$type> for $crate::error::Error {
+            fn from(error: $type) -> Self {
+                Self::Layer(Box::new(error))
+            }
+        }
+
+        impl $crate::error::sealed::Sealed for $type {}
+
+        impl $crate::error::LayerError for $type {
+            fn is_not_found(&self) -> bool {
+                self.is_not_found()
+            }
+
+            fn request_error(&self) -> Option<&evnats_protocol::RequestError> {
+                self.request_error()
+            }
+
+            fn is_temporary(&self) -> bool {
+                self.is_temporary()
+            }
+
+            fn as_std(&self) -> &(dyn std::error::Error + 'static) {
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use layer_error;
+
 pub(crate) mod sealed {
     #[expect(unnameable_types, reason = "that is what seals it")]
     pub trait Sealed {}

@@ -1,11 +1,10 @@
 //! What can go wrong with a group.
 
 use super::check::GroupError;
-use crate::error::{self, LayerError, sealed};
+use crate::error::layer_error;
 use crate::jetstream;
 use crate::kv;
 use evnats_protocol::RequestError;
-use std::error::Error as StdError;
 use thiserror::Error;
 
 /// Why something could not be done with a group.
@@ -104,28 +103,4 @@ impl Error {
     }
 }
 
-impl From<Error> for error::Error {
-    fn from(error: Error) -> Self {
-        Self::Layer(Box::new(error))
-    }
-}
-
-impl sealed::Sealed for Error {}
-
-impl LayerError for Error {
-    fn is_not_found(&self) -> bool {
-        self.is_not_found()
-    }
-
-    fn request_error(&self) -> Option<&RequestError> {
-        self.request_error()
-    }
-
-    fn is_temporary(&self) -> bool {
-        self.is_temporary()
-    }
-
-    fn as_std(&self) -> &(dyn StdError + 'static) {
-        self
-    }
-}
+layer_error!(Error);

@@ -4,10 +4,9 @@ use super::check::GroupError;
 use super::config::{ElasticGroupConfig, StaticGroupConfig};
 use super::error::Error;
 use super::partitions::Division;
-use crate::error::{self, LayerError, sealed};
+use crate::error::layer_error;
 use crate::jetstream;
 use evnats_protocol::RequestError;
-use std::error::Error as StdError;
 
 /// The two kinds of groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,16 +177,8 @@ impl Group {
     }
 }
 
-impl From<GroupEnd> for error::Error {
-    fn from(end: GroupEnd) -> Self {
-        Self::Layer(Box::new(end))
-    }
-}
-
-impl sealed::Sealed for GroupEnd {}
-
-impl LayerError for GroupEnd {
-    fn is_not_found(&self) -> bool {
+impl GroupEnd {
+    pub(crate) fn is_not_found(&self) -> bool {
         match self {
             Self::Deleted | Self::NotFound => true,
             Self::Refused(error) => error.is_not_found(),
@@ -196,7 +187,7 @@ impl LayerError for GroupEnd {
         }
     }
 
-    fn request_error(&self) -> Option<&RequestError> {
+    pub(crate) fn request_error(&self) -> Option<&RequestError> {
         match self {
             Self::Refused(error) => error.request_error(),
             Self::Failed(error) => error.request_error(),
@@ -204,14 +195,12 @@ impl LayerError for GroupEnd {
         }
     }
 
-    fn is_temporary(&self) -> bool {
+    pub(crate) fn is_temporary(&self) -> bool {
         matches!(self, Self::Failed(error) if error.is_temporary())
     }
-
-    fn as_std(&self) -> &(dyn StdError + 'static) {
-        self
-    }
 }
+
+layer_error!(GroupEnd);
 
 #[cfg(test)]
 mod tests {

@@ -9,9 +9,8 @@ use super::consume::pull::fetch_error::FetchError;
 use super::consume::pull::option_error::PullOptionError;
 use super::envelope::ResponseError;
 use super::publish::option_error::OptionError;
-use crate::error::{self, LayerError, sealed};
+use crate::error::{self, layer_error};
 use evnats_protocol::{CommandError, EndReason, Payload, RequestError};
-use std::error::Error as StdError;
 use thiserror::Error;
 
 /// Why a JetStream call failed.
@@ -457,20 +456,9 @@ impl From<CommandError> for Error {
     }
 }
 
-impl From<Error> for error::Error {
-    fn from(error: Error) -> Self {
-        Self::Layer(Box::new(error))
-    }
-}
-
-impl sealed::Sealed for Error {}
-
-impl LayerError for Error {
-    fn is_not_found(&self) -> bool {
-        self.is_not_found()
-    }
-
-    fn request_error(&self) -> Option<&RequestError> {
+impl Error {
+    /// The request that has failed, if that is the reason, or what comes to the same.
+    pub(crate) fn request_error(&self) -> Option<&RequestError> {
         match self {
             Self::Unacknowledged { .. } => Some(&RequestError::Timeout),
             error if error.is_no_responders() => {
@@ -479,12 +467,6 @@ impl LayerError for Error {
             error => error.request(),
         }
     }
-
-    fn is_temporary(&self) -> bool {
-        self.is_temporary()
-    }
-
-    fn as_std(&self) -> &(dyn StdError + 'static) {
-        self
-    }
 }
+
+layer_error!(Error);

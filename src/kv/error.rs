@@ -1,9 +1,8 @@
 //! What can go wrong in Key-Value.
 
-use crate::error::{self, LayerError, sealed};
+use crate::error::layer_error;
 use crate::jetstream::{self, ErrorCode};
 use evnats_protocol::{CommandError, RequestError};
-use std::error::Error as StdError;
 use thiserror::Error;
 
 /// Why a Key-Value operation failed.
@@ -174,32 +173,15 @@ pub(super) fn is_stream_not_found(error: &jetstream::Error) -> bool {
     error.api().is_some_and(|api| api.err_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-impl From<Error> for error::Error {
-    fn from(error: Error) -> Self {
-        Self::Layer(Box::new(error))
-    }
-}
-
-impl sealed::Sealed for Error {}
-
-impl LayerError for Error {
-    fn is_not_found(&self) -> bool {
-        self.is_not_found()
-    }
-
-    fn request_error(&self) -> Option<&RequestError> {
+impl Error {
+    /// The request that has failed, if that is the reason, or what comes to the same.
+    pub(crate) fn request_error(&self) -> Option<&RequestError> {
         match self {
             Self::JetStream(error) => error.request_error(),
             Self::NoLeader { .. } => Some(&RequestError::NoResponders { subject: None }),
             _ => None,
         }
     }
-
-    fn is_temporary(&self) -> bool {
-        self.is_temporary()
-    }
-
-    fn as_std(&self) -> &(dyn StdError + 'static) {
-        self
-    }
 }
+
+layer_error!(Error);

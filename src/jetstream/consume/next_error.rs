@@ -1,10 +1,9 @@
 //! Why there is no next message.
 
 use super::pull::silence::Silence;
-use crate::error::{self, LayerError, sealed};
+use crate::error::layer_error;
 use crate::jetstream::error::Error;
 use evnats_protocol::RequestError;
-use std::error::Error as StdError;
 use std::time::Duration;
 
 /// Why [`Messages::next`](super::Messages::next) has no message. The next call may have one, unless it
@@ -23,31 +22,21 @@ pub enum NextError {
     Failed(#[from] Error),
 }
 
-impl From<NextError> for error::Error {
-    fn from(error: NextError) -> Self {
-        Self::Layer(Box::new(error))
-    }
-}
-
-impl sealed::Sealed for NextError {}
-
-impl LayerError for NextError {
-    fn is_not_found(&self) -> bool {
+impl NextError {
+    pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Failed(error) if error.is_not_found())
     }
 
-    fn request_error(&self) -> Option<&RequestError> {
+    pub(crate) fn request_error(&self) -> Option<&RequestError> {
         match self {
             Self::Failed(error) => error.request_error(),
             Self::Silent(_) | Self::TimedOut(_) => None,
         }
     }
 
-    fn is_temporary(&self) -> bool {
+    pub(crate) fn is_temporary(&self) -> bool {
         !matches!(self, Self::Failed(error) if !error.is_temporary())
     }
-
-    fn as_std(&self) -> &(dyn StdError + 'static) {
-        self
-    }
 }
+
+layer_error!(NextError);
