@@ -86,14 +86,10 @@ impl Consuming {
         stream: &str,
         consumer: &str,
         options: ConsumeOptions,
-        mut on_delivery: impl FnMut(&mut State, &Delivered<'_>) -> Ran + 'static,
+        on_delivery: impl FnMut(&mut State, &Delivered<'_>) -> Ran + 'static,
     ) -> Self {
-        let program = Program::Each(CallbackSlot::new(Box::new(
-            move |state: &mut State, _: &Rc<Driver<Pull>>, delivered: &Delivered<'_>| {
-                on_delivery(state, delivered)
-            },
-        ) as OnDelivery<Pull>));
-        Self(begin(api, Target::new(api, stream, consumer), options, program))
+        let target = Target::new(api, stream, consumer);
+        Self(begin(api, target, options, Program::taking(on_delivery)))
     }
 
     /// Ends it now, as [`Consumption::stop`].
@@ -117,7 +113,7 @@ impl Consuming {
 }
 
 /// Begins to read a consumer, as the options say.
-fn begin(
+pub(super) fn begin(
     api: &Api,
     target: Target,
     options: ConsumeOptions,

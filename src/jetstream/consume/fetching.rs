@@ -5,7 +5,7 @@ use super::delivery::{Acker, Delivered, Delivery};
 use super::driver::{Answers, Driver, Program, Target};
 use super::pins::Pins;
 use super::pull::{Fetch, FetchEnd, FetchError, FetchOptions};
-use crate::callback::{Callback, CallbackSlot, Outcome, Ran, State, answer, lend};
+use crate::callback::{Callback, Outcome, Ran, State, answer, lend};
 use crate::jetstream::consumer::Consumer;
 use crate::jetstream::error::Error;
 use std::cell::Cell;
@@ -93,14 +93,11 @@ impl<S: 'static> Consumer<S> {
         let machine = Fetch::new(options, pin.as_deref(), self.api().port().now());
         let pins = Grouped::new(self.pins(), group);
         let noting = pins.clone();
-        let each = CallbackSlot::new(Box::new(
-            move |state: &mut State, _: &Rc<Driver<Fetch>>, delivered: &Delivered<'_>| {
-                noting.note(delivered);
-                on_message(state, delivered)
-            },
-        ) as _);
-        let driver =
-            Driver::new(self.api(), target, machine, Answers::default(), Program::Each(each));
+        let program = Program::taking(move |state, delivered| {
+            noting.note(delivered);
+            on_message(state, delivered)
+        });
+        let driver = Driver::new(self.api(), target, machine, Answers::default(), program);
         driver.set_on_end(Box::new(move |state, _, end| {
             pins.note_end(&end);
             on_end(state, end)

@@ -1,12 +1,13 @@
 //! Messages on demand: each one is asked for, and comes to the callback that was given with the question.
 
 use super::closures::DeliveryCallback;
+use super::consumption::begin;
 use super::delivery::Delivery;
-use super::driver::{Answer, Answers, Asked, Control, Driver, Program};
+use super::driver::{Answer, Asked, Control, Program};
 use super::machine::Machine;
 use super::next_error::NextError;
 use super::outcome::{ConsumeEnd, ConsumeEvent};
-use super::pull::{ConsumeOptions, Pull};
+use super::pull::ConsumeOptions;
 use crate::callback::{Callback, Outcome, RefHandler, State, lend};
 use crate::client::Client;
 use crate::event_loop::timers_on;
@@ -57,13 +58,8 @@ impl<S: 'static> Consumer<S> {
     /// [`next`](Messages::next) and [`on_end`](Messages::on_end).
     #[must_use]
     pub fn messages(&self, options: ConsumeOptions) -> Messages<S> {
-        let (checked, answers) = (options.check(), Answers::of(&options));
         let program = on_demand(&options);
-        let port = self.api().port();
-        let machine = Pull::new(options, port.random(), port.now());
-        let driver = Driver::new(self.api(), self.target(), machine, answers, program);
-        driver.start(checked.map_err(Into::into));
-        Messages::new(driver)
+        Messages::new(begin(self.api(), self.target(), options, program))
     }
 }
 

@@ -10,7 +10,7 @@ use super::ordered_pull::{
     Reading,
 };
 use super::pull::{ConsumeOptions, Fetch, FetchEnd, FetchOptions, Pull};
-use crate::callback::{Callback, CallbackSlot, State, answer};
+use crate::callback::{Callback, State, answer};
 use crate::client::Client;
 use crate::event_loop::timers_on;
 use crate::jetstream::api::{Api, ApiRequest};
@@ -177,11 +177,10 @@ impl Shared {
         self.read(checked.and(without(group)), program, |_| options)
     }
 
-    fn fetch(&self, options: FetchOptions, mut on_message: OnMessage, on_end: OnEnd) {
+    fn fetch(&self, options: FetchOptions, on_message: OnMessage, on_end: OnEnd) {
         let checked = options.check().map_err(Error::from);
         let group = options.group.is_some();
-        let each: OnFetched = Box::new(move |state, _, delivered| on_message(state, delivered));
-        let program = Program::Each(CallbackSlot::new(each));
+        let program = Program::<OrderedPull<Fetch>>::taking(on_message);
         let wanted = |now| FetchWanted::new(options, now);
         let driver = self.read(checked.and(without(group)), program, wanted);
         driver.set_on_end(Box::new(move |state, _, end| on_end(state, end)));
@@ -212,8 +211,6 @@ impl Shared {
         driver
     }
 }
-
-type OnFetched = super::driver::OnDelivery<OrderedPull<Fetch>>;
 
 /// Whether a read asks for no group, which the consumers do not have.
 fn without(group: bool) -> Result<Option<Requirement>, Error> {

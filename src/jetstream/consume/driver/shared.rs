@@ -45,6 +45,16 @@ pub(in crate::jetstream::consume) enum Program<M: Machine> {
     Asked(Asked<Asker<M>>),
 }
 
+impl<M: Machine> Program<M> {
+    /// One that takes each message, and need not know of what read.
+    pub(in crate::jetstream::consume) fn taking(
+        mut take: impl FnMut(&mut State, &Delivered<'_>) -> Ran + 'static,
+    ) -> Self {
+        let take: OnDelivery<M> = Box::new(move |state, _, delivered| take(state, delivered));
+        Self::Each(CallbackSlot::new(take))
+    }
+}
+
 /// What is answered for the program.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::jetstream::consume) struct Answers {
