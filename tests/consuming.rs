@@ -5,13 +5,13 @@ mod support;
 use evnats::EventLoop;
 use evnats::jetstream::{
     AckPolicy, ConsumeEnd, ConsumeEvent, ConsumeOptions, Consumer, ConsumerConfig, ConsumerError,
-    Delivery, Error, FetchEnd, FetchOptions, Messages, NextError,
+    Delivery, Error, FetchEnd, FetchError, FetchOptions, Messages, NextError,
 };
 use evnats_harness::{Server, requires};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 use support::filled::{fill, note_state, numbers, with_filled};
-use support::{Log, fail, run_with, server, with_stream_on};
+use support::{Log, fail, run_with, server, unique, with_stream_on};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -679,4 +679,33 @@ fn what_callbacks_have_captured_is_let_go_of_with_the_loop() {
     drop(event_loop);
     assert_eq!(std::rc::Rc::strong_count(&captured), 1);
     drop((consumption, messages, nats));
+}
+
+/// Somebody takes the requests, and says nothing.
+#[test]
+fn requests_that_nobody_answers_end_a_fetch_and_are_sent_again_by_a_consumption() {
+    let log: Log = run_with(server().url().as_str(), |nats| {
+        let prefix = unique("mute");
+        let pulls = format!("{prefix}.CONSUMER.MSG.NEXT.S.C");
+        let on_request = |log: &mut Log, _: &_, _: &_| log.push("request".into());
+        nats.subscribe(&pulls, on_request).expect("a subscription");
+        let consumer = nats.jetstream().with_prefix(&prefix).stream("S").consumer("C");
+        consumer.fetch(
+            FetchOptions::messages(1).expires(SECOND / 5),
+            |_, _, _| fail("a message"),
+            |log: &mut Log, consumer, end| {
+                assert_eq!(end, Err(Error::Fetch(FetchError::Unanswered)));
+                log.push("unanswered".into());
+                let options = ConsumeOptions::new().expires(SECOND).heartbeat(SECOND / 2);
+                let consumption = consumer.consume(options, |_, _, _| fail("a message"));
+                consumption.on_event(|log: &mut Log, consumption, event| {
+                    assert!(matches!(event, ConsumeEvent::Silent(_)), "{event:?}");
+                    log.push("silent".into());
+                    // the request that was sent again is on its way
+                    consumption.client().flush(|_, nats, _| nats.close());
+                });
+            },
+        );
+    });
+    assert_eq!(log, ["request", "unanswered", "request", "silent", "request"]);
 }
