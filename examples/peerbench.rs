@@ -92,7 +92,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "kvget" | "kvgetpipe" | "kvgetleader" | "kvgetpipeleader" => {
             let reads = match workload.ends_with("leader") {
                 true => Reads::Leader,
-                false => Reads::Direct,
+                false => Reads::Replica,
             };
             let kv = nats.jetstream().key_value("BENCH").with_reads(reads);
             let get = move |bench: &mut _, _: &_| get(bench, &kv);

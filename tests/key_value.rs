@@ -64,7 +64,7 @@ fn note_entry(
 
 #[test]
 fn put_get_update_delete_purge() {
-    for reads in [Reads::Leader, Reads::Direct] {
+    for reads in [Reads::Leader, Reads::Replica] {
         let log = with_bucket(history(5), move |_, kv| {
             let kv = kv.with_reads(reads);
             kv.get(
@@ -124,7 +124,7 @@ fn put_get_update_delete_purge() {
 
 #[test]
 fn entries_say_what_they_are_however_they_were_read() {
-    for reads in [Reads::Leader, Reads::Direct] {
+    for reads in [Reads::Leader, Reads::Replica] {
         with_bucket(history(1), move |_, kv| {
             let kv = kv.with_reads(reads);
             let before = std::time::SystemTime::now();
@@ -727,7 +727,7 @@ fn operations_on_a_missing_bucket_say_so() {
         kv.put("k", "v", note(|_, _| {}));
         kv.create("k", "v", note(|_, _| {}));
         kv.get("k", note(|_, _| {}));
-        kv.with_reads(Reads::Direct).get("k", note(|_, _| {}));
+        kv.with_reads(Reads::Replica).get("k", note(|_, _| {}));
         kv.get_revision("k", 1, note(|_, _| {}));
         kv.delete("k", note(|_, _| {}));
         kv.status(note(|_, _| {}));
@@ -850,7 +850,7 @@ fn an_old_bucket_is_repaired_and_read_from_the_leader_until_then() {
             .duplicate_window(Duration::from_secs(120))
             .allow_rollup_hdrs(true)
             .deny_delete(true);
-        let kv = nats.jetstream().key_value(&bucket).with_reads(Reads::Direct);
+        let kv = nats.jetstream().key_value(&bucket).with_reads(Reads::Replica);
         nats.jetstream().create_stream(&config, move |_, _, created| {
             created.expect("a stream");
             kv.put(
@@ -884,7 +884,7 @@ fn headers_that_a_publisher_stored_do_not_fool_a_direct_read() {
             .with("Nats-Time-Stamp", "2001-01-01T00:00:00Z");
         let options = PublishOptions::new().headers(&forged);
         let subject = format!("$KV.{}.k", kv.bucket());
-        let kv = kv.with_reads(Reads::Direct);
+        let kv = kv.with_reads(Reads::Replica);
         kv.clone().jetstream().publish_with(&subject, "v", &options, move |_, _, stored| {
             stored.expect("stored");
             kv.get("k", note_entry(|_, kv| end(kv)));
@@ -917,7 +917,7 @@ fn delete_then_get_is_never_stale() {
                 deleted.expect("deleted");
                 // on one replica, a direct read promises the same
                 let even = app.tries.is_multiple_of(2);
-                let reads = if even { Reads::Leader } else { Reads::Direct };
+                let reads = if even { Reads::Leader } else { Reads::Replica };
                 kv.with_reads(reads).get("k", |app: &mut App, kv, found| {
                     app.stale += u32::from(found.expect("an answer").is_some());
                     app.tries += 1;
@@ -986,7 +986,7 @@ fn a_domain_prefix_reaches_the_bucket() {
                     kv.get(
                         "k",
                         note_entry(|_, kv| {
-                            kv.with_reads(Reads::Direct).get(
+                            kv.with_reads(Reads::Replica).get(
                                 "k",
                                 note_entry(|_, kv| {
                                     kv.keys(note(|_, kv| kv.client().close()));
@@ -1034,7 +1034,7 @@ fn a_mirror_of_a_bucket_says_what_it_is_and_reads_as_empty_to_nobody() {
                     let kv = js.key_value(&mirror);
                     // each with a handle that has asked nothing yet
                     kv.get("k", note(|_, _| {}));
-                    js.key_value(&mirror).with_reads(Reads::Direct).get("k", note(|_, _| {}));
+                    js.key_value(&mirror).with_reads(Reads::Replica).get("k", note(|_, _| {}));
                     js.key_value(&mirror).get_revision("k", 9, note(|_, _| {}));
                     js.key_value(&mirror).put("k", "v", note(|_, _| {}));
                     js.key_value(&mirror).create("k", "v", note(|_, _| {}));
@@ -1287,7 +1287,7 @@ fn a_read_that_is_answered_with_a_key_of_another_bucket_is_an_error() {
             sub.client().respond_with_headers(request, &headers, "v").expect("sent");
         })
         .expect("a subscription");
-        let kv = nats.jetstream().key_value(&bucket).with_reads(Reads::Direct);
+        let kv = nats.jetstream().key_value(&bucket).with_reads(Reads::Replica);
         kv.get("key", |log: &mut Log, kv, found| {
             log.push(found.expect_err("not this bucket's").to_string());
             kv.client().close();

@@ -127,14 +127,14 @@ const ROWS: &[Row] = &[
         name: "direct get",
         needs: &[DIRECT],
         uses: &[INFO],
-        run: |kv| kv.with_reads(Reads::Direct).get("a", note_found),
+        run: |kv| kv.with_reads(Reads::Replica).get("a", note_found),
         expected: "1",
     },
     Row {
         name: "direct get of nothing",
         needs: &[DIRECT],
         uses: &[INFO],
-        run: |kv| kv.with_reads(Reads::Direct).get("nothing", note_found),
+        run: |kv| kv.with_reads(Reads::Replica).get("nothing", note_found),
         expected: "none",
     },
     Row {
@@ -155,7 +155,7 @@ const ROWS: &[Row] = &[
         name: "direct get_revision",
         needs: &["$JS.API.DIRECT.GET.KV_b"],
         uses: &[INFO],
-        run: |kv| kv.with_reads(Reads::Direct).get_revision("a", 1, note_found),
+        run: |kv| kv.with_reads(Reads::Replica).get_revision("a", 1, note_found),
         expected: "1",
     },
     Row {
@@ -169,7 +169,7 @@ const ROWS: &[Row] = &[
         name: "direct keys",
         needs: &[CREATE],
         uses: &[INFO, DELETE],
-        run: |kv| kv.with_reads(Reads::Direct).keys_matching(&["a"], note),
+        run: |kv| kv.with_reads(Reads::Replica).keys_matching(&["a"], note),
         expected: r#"["a"]"#,
     },
     Row {

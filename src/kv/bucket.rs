@@ -1,12 +1,16 @@
 //! What all handles of a bucket share: its names, put together once, and the way to its stream.
 
 use super::error::{self, Error};
+use super::fence::Fences;
+use super::mark::Mark;
 use super::name;
+use super::settings::Settings;
 use crate::callback::Answer;
 use crate::jetstream::{
     self, Api, ApiReply, ApiRequest, DirectReads, JoinedSubject, KnownAck, LeaderReads, StreamInfo,
 };
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
 pub(crate) struct Bucket {
@@ -29,8 +33,14 @@ pub(crate) struct Bucket {
     pub(super) has_own_subjects: Cell<bool>,
     /// Number of copies of the stream, as far as that is known: 0 if it is not.
     pub(super) replicas: Cell<u32>,
+    /// What proven reads must not be older than.
+    pub(super) mark: Rc<Mark>,
+    pub(super) fences: Fences,
+    pub(super) settings: Settings,
     /// Why the bucket's name cannot be one.
     invalid: Option<Error>,
+    /// Why nothing can be written.
+    unwritable: Option<Error>,
 }
 
 /// The callback of a write: the new revision, or why there is none.
@@ -44,6 +54,7 @@ impl Bucket {
             true => subjects.clone(),
             false => format!("{}.{subjects}", api.prefix()),
         };
+        let invalid = name::check_bucket(name).err();
         Self {
             name: name.into(),
             put_subject: JoinedSubject::new(put_subjects),
@@ -55,7 +66,11 @@ impl Bucket {
             unstored: RefCell::default(),
             has_own_subjects: Cell::new(false),
             replicas: Cell::new(0),
-            invalid: name::check_bucket(name).err(),
+            mark: Rc::default(),
+            fences: Fences::default(),
+            settings: Settings::default(),
+            unwritable: invalid.clone(),
+            invalid,
             api: api.clone(),
         }
     }
@@ -70,6 +85,29 @@ impl Bucket {
             return Err(error.clone());
         }
         name::check_key(key)
+    }
+
+    /// As [`check_key`](Self::check_key), for a key that is to be written.
+    #[inline]
+    pub(super) fn check_key_to_write(&self, key: &str) -> Result<(), Error> {
+        if let Some(error) = &self.unwritable {
+            return Err(error.clone());
+        }
+        name::check_key(key)
+    }
+
+    pub(super) fn check_writable(&self) -> Result<(), Error> {
+        self.unwritable.clone().map_or(Ok(()), Err)
+    }
+
+    /// The newest revision that the bucket's handles have written or seen.
+    pub(super) fn mark(&self) -> u64 {
+        self.mark.newest()
+    }
+
+    #[inline]
+    pub(super) fn note_revision(&self, revision: u64) {
+        self.mark.note(revision);
     }
 
     /// Gives JetStream's "stream not found" its meaning here.
@@ -104,7 +142,7 @@ impl Bucket {
 
     /// Sends a request to the API, unless it could not be made, and answers in terms of buckets.
     pub(super) fn call<T: ApiReply>(
-        self: &std::rc::Rc<Self>,
+        self: &Rc<Self>,
         request: Result<ApiRequest, jetstream::Error>,
         answer: Answer<Result<T, Error>>,
     ) {
@@ -115,7 +153,7 @@ impl Bucket {
 
     /// As [`call`](Self::call), for what changes nothing: it is sent again within its timeout.
     pub(super) fn read<T: ApiReply>(
-        self: &std::rc::Rc<Self>,
+        self: &Rc<Self>,
         request: Result<ApiRequest, jetstream::Error>,
         answer: Answer<Result<T, Error>>,
     ) {
@@ -127,7 +165,7 @@ impl Bucket {
     /// An answer to JetStream's reply, in terms of buckets. `None` if the bucket's name is not valid,
     /// which has been answered then.
     fn translate<T: 'static>(
-        self: &std::rc::Rc<Self>,
+        self: &Rc<Self>,
         answer: Answer<Result<T, Error>>,
     ) -> Option<Answer<Result<T, jetstream::Error>>> {
         if let Err(error) = self.check() {

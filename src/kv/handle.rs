@@ -52,7 +52,7 @@ pub enum Reads {
     /// Whichever replica is nearest. Cheaper, and on a bucket with replicas it may miss writes
     /// that are complete, even the reader's own. Buckets that do not allow it are read from the
     /// leader.
-    Direct,
+    Replica,
 }
 
 impl<S: 'static> JetStream<S> {

@@ -29,7 +29,7 @@ impl<S: 'static> KeyValue<S> {
     /// Lists the keys that have a value, in alphabetical order.
     ///
     /// The list is at least as fresh as a read from the leader that begins at the same time, also if
-    /// a replica that lags behind serves it. With [`Reads::Direct`], it is as fresh as the replica. A
+    /// a replica that lags behind serves it. With [`Reads::Replica`], it is as fresh as the replica. A
     /// server of version 2.9 skips what it has not delivered yet when a key is purged meanwhile, so
     /// that its lists may lack keys beside purges.
     ///
@@ -231,7 +231,7 @@ impl<C: Collection> Listing<C> {
                     reader.stop();
                 }
                 // without replicas, the consumer is where the leader is
-                let is_fresh = reads == Reads::Direct || collecting.bucket.replicas.get() <= 1;
+                let is_fresh = reads == Reads::Replica || collecting.bucket.replicas.get() <= 1;
                 if is_fresh || collecting.items.borrow().is_empty() {
                     return collecting.succeed(state);
                 }

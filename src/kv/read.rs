@@ -56,7 +56,7 @@ impl<S: 'static> KeyValue<S> {
                     callback(lend(state), &kv, found).into_ran()
                 });
             }
-            Reads::Direct => self.get_direct(key, counts, callback),
+            Reads::Replica => self.get_direct(key, counts, callback),
         }
     }
 
@@ -220,7 +220,7 @@ impl Bucket {
                 };
                 self.read_from_leader(query, Box::new(on_found));
             }
-            Reads::Direct => {
+            Reads::Replica => {
                 let on_stored = move |state: &mut State, stored: Stored| match stored {
                     // the bucket does not allow direct reads
                     Err(jetstream::Error::NotAvailable) => {
@@ -296,6 +296,7 @@ impl Bucket {
     #[inline]
     fn entry(&self, prefix: &str, message: StoredMessage) -> Entry {
         let operation = Operation::of(message.headers());
+        self.note_revision(message.sequence());
         Entry::read(&self.name, prefix, message, operation)
     }
 
@@ -328,6 +329,7 @@ impl Bucket {
             None => self.read_direct_headers(reply, key)?,
         };
         let message = StoredMessage::copy_of(StoredParts { headers: b"", ..parts });
+        self.note_revision(message.sequence());
         Ok(Entry::read(&self.name, "", message, operation))
     }
 

@@ -8,6 +8,7 @@
 use super::bucket::Bucket;
 use super::entry::{Entry, Operation};
 use super::error::Error;
+use super::fence::is_reserved;
 use super::handle::{KeyValue, Reads};
 use super::name;
 use super::patterns::uncovered;
@@ -112,7 +113,7 @@ pub enum Update {
     /// A revision, in the order of the bucket, none twice.
     Entry(Entry),
     /// Everything that there was when the watch began has been reported: everything that the leader
-    /// of the bucket's stream knew of then. Comes exactly once. With [`Reads::Direct`], everything
+    /// of the bucket's stream knew of then. Comes exactly once. With [`Reads::Replica`], everything
     /// that the replica knew of which serves the watch.
     Initialized,
     /// Nothing comes at the moment, for this reason, although the connection is there: consumers
@@ -233,7 +234,7 @@ impl Bucket {
         let config = self.reader_config(patterns, &options);
         let mut initial = Initial::new(options.start.counts(), self.api.port().random());
         let question = Question::new(self, &config.filter_subjects, options.start);
-        if reads == Reads::Direct {
+        if reads == Reads::Replica {
             initial.handle_leader(0);
         }
         let needs_leader = reads == Reads::Leader && options.start != Start::Updates;
@@ -282,6 +283,7 @@ impl Bucket {
             return None;
         }
         let operation = Operation::of(message.headers());
+        self.note_revision(delivery.stream_sequence);
         let stored = StoredMessage::copy_of(StoredParts {
             sequence: delivery.stream_sequence,
             subject: message.subject_bytes(),
@@ -370,7 +372,10 @@ impl<C: FnMut(&mut State, Option<&Reader>, Update) -> Ran> Watch<C> {
                 reader.call_again();
             }
         }
-        let is_shown = |entry: &Entry| !(self.ignore_deletes && entry.operation().is_tombstone());
+        let is_shown = |entry: &Entry| {
+            let is_left_out = self.ignore_deletes && entry.operation().is_tombstone();
+            !is_left_out && !is_reserved(entry.key_bytes())
+        };
         if let Some(entry) = entry.filter(is_shown) {
             (self.on_update)(state, Some(reader), Update::Entry(entry))?;
         }

@@ -36,7 +36,7 @@ impl<S: 'static> KeyValue<S> {
         callback: impl Callback<S, KeyValue<S>, Result<u64, Error>>,
     ) {
         let bucket = self.shared_bucket();
-        if let Err(error) = bucket.check_key(key) {
+        if let Err(error) = bucket.check_key_to_write(key) {
             return bucket.defer(answer(self, callback), Err(error));
         }
         let kv = self.clone();
@@ -180,7 +180,10 @@ impl Bucket {
     /// Reads the revision out of an acknowledgement.
     #[inline]
     fn revision(&self, outcome: Reply<'_>) -> Result<u64, Error> {
-        acknowledged_sequence(outcome, &self.ack).map_err(|error| self.error(error))
+        let revision =
+            acknowledged_sequence(outcome, &self.ack).map_err(|error| self.error(error))?;
+        self.note_revision(revision);
+        Ok(revision)
     }
 
     fn write(
@@ -190,9 +193,20 @@ impl Bucket {
         headers: &HeaderMap,
         answer: OnWritten,
     ) {
-        if let Err(error) = self.check_key(key) {
+        if let Err(error) = self.check_key_to_write(key) {
             return self.defer(answer, Err(error));
         }
+        self.write_known(key, value, headers, answer);
+    }
+
+    /// As [`write`](Self::write), with a key that is known to be one.
+    pub(super) fn write_known(
+        self: &Rc<Self>,
+        key: &str,
+        value: Payload<'_>,
+        headers: &HeaderMap,
+        answer: OnWritten,
+    ) {
         let bucket = self.clone();
         self.send(key, value, Some(headers), move |state, outcome| {
             match bucket.revision(outcome) {
