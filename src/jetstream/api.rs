@@ -202,6 +202,11 @@ impl Api {
         self.0.timeout
     }
 
+    /// How long the first attempt of a read waits for its answer.
+    pub(super) fn first_patience(&self) -> Duration {
+        self.0.first_patience
+    }
+
     /// Reads the acknowledgement of a publish.
     #[inline]
     pub(super) fn read_ack(&self, body: &[u8]) -> Result<PubAck, Error> {

@@ -7,9 +7,10 @@ use super::name;
 use super::settings::Settings;
 use crate::callback::Answer;
 use crate::jetstream::{
-    self, Api, ApiReply, ApiRequest, DirectReads, JoinedSubject, KnownAck, LeaderReads, StreamInfo,
+    self, Api, ApiReply, ApiRequest, DirectReads, JoinedSubject, KnownAck, LastReads, LeaderReads,
+    StreamInfo,
 };
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -27,6 +28,10 @@ pub(crate) struct Bucket {
     pub(super) direct_reads: DirectReads,
     /// Reads from the leader. Neither a bucket's name nor a key has anything in it that JSON escapes.
     pub(super) leader_reads: LeaderReads,
+    /// Reads that tell how fresh they are, from the first of them on.
+    last_reads: OnceCell<LastReads>,
+    /// The bucket that this one is a mirror of, if that is known.
+    pub(super) origin: Option<Origin>,
     /// Writes that nobody has stored, and that wait for the reason: one question serves them all.
     pub(super) unstored: RefCell<Vec<OnWritten>>,
     /// The stream is known to have the bucket's subjects, as a mirror's has not.
@@ -46,33 +51,83 @@ pub(crate) struct Bucket {
 /// The callback of a write: the new revision, or why there is none.
 pub(crate) type OnWritten = Answer<Result<u64, Error>>;
 
+/// Where the keys of a mirror are at home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The stream.
+    pub(super) stream: String,
+    /// What the keys' subjects begin with, in the mirror too.
+    pub(super) subjects: String,
+    /// What they begin with for writing. `None`: it cannot be written to.
+    pub(super) put_subjects: Option<String>,
+}
+
 impl Bucket {
     pub(crate) fn new(api: &Api, name: &str) -> Self {
+        Self::with_origin(api, name, None)
+    }
+
+    /// A bucket whose keys have the subjects of another one, if it is a mirror.
+    pub(super) fn with_origin(api: &Api, name: &str, origin: Option<Origin>) -> Self {
         let stream = format!("KV_{name}");
-        let subjects = format!("$KV.{name}.");
-        let put_subjects = match api.has_default_prefix() {
-            true => subjects.clone(),
-            false => format!("{}.{subjects}", api.prefix()),
+        let subjects = match &origin {
+            Some(origin) => origin.subjects.clone(),
+            None => format!("$KV.{name}."),
         };
+        let put_subjects = match &origin {
+            Some(Origin { put_subjects: Some(subjects), .. }) => subjects.clone(),
+            _ if api.has_default_prefix() => subjects.clone(),
+            _ => format!("{}.{subjects}", api.prefix()),
+        };
+        let writes_to = origin.as_ref().map_or(&stream, |origin| &origin.stream);
+        let is_read_only = origin.as_ref().is_some_and(|origin| origin.put_subjects.is_none());
         let invalid = name::check_bucket(name).err();
+        let read_only = is_read_only.then(|| Error::ReadOnly { bucket: name.to_owned() });
         Self {
             name: name.into(),
             put_subject: JoinedSubject::new(put_subjects),
-            ack: KnownAck::new(&stream),
+            ack: KnownAck::new(writes_to),
             direct_reads: DirectReads::new(api, &stream, &subjects),
             leader_reads: LeaderReads::new(api, &stream, &subjects),
+            last_reads: OnceCell::new(),
+            has_own_subjects: Cell::new(origin.is_some()),
+            origin,
             stream,
             subjects,
             unstored: RefCell::default(),
-            has_own_subjects: Cell::new(false),
             replicas: Cell::new(0),
             mark: Rc::default(),
             fences: Fences::default(),
             settings: Settings::default(),
-            unwritable: invalid.clone(),
+            unwritable: invalid.clone().or(read_only),
             invalid,
             api: api.clone(),
         }
+    }
+
+    /// The same bucket, which is not written to. What one of them has seen, the other has.
+    pub(super) fn read_only(&self) -> Self {
+        let read_only = Error::ReadOnly { bucket: self.name.to_string() };
+        let bucket = Self::with_origin(&self.api, &self.name, self.origin.clone());
+        let unwritable = bucket.invalid.clone().or(Some(read_only));
+        Self { unwritable, ..bucket.sharing_mark_of(self) }
+    }
+
+    /// The same bucket, of which its stream is known now. A handle that is read-only stays so.
+    pub(super) fn bound(&self, origin: Option<Origin>) -> Self {
+        let bucket = Self::with_origin(&self.api, &self.name, origin).sharing_mark_of(self);
+        let unwritable = self.unwritable.clone().or_else(|| bucket.unwritable.clone());
+        Self { unwritable, ..bucket }
+    }
+
+    fn sharing_mark_of(self, other: &Self) -> Self {
+        let replicas = Cell::new(other.replicas.get());
+        Self { mark: other.mark.clone(), replicas, ..self }
+    }
+
+    /// Reads that tell how fresh they are. Their subscription is there from the first one on.
+    pub(super) fn last_reads(&self) -> &LastReads {
+        self.last_reads.get_or_init(|| LastReads::new(&self.api, &self.stream, &self.subjects))
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
@@ -124,11 +179,11 @@ impl Bucket {
     pub(super) fn note_stream(&self, info: &StreamInfo) -> Result<(), Error> {
         self.replicas.set(info.config.num_replicas);
         match &info.config.mirror {
-            Some(mirror) => {
+            Some(mirror) if self.origin.is_none() => {
                 let (bucket, origin) = (self.name.to_string(), mirror.name.clone());
                 Err(Error::Mirror { bucket, origin })
             }
-            None => {
+            _ => {
                 self.has_own_subjects.set(true);
                 Ok(())
             }

@@ -50,16 +50,52 @@ pub enum Error {
         /// Its name.
         bucket: String,
     },
-    /// The bucket is a mirror of another one, whose keys have the other's subjects: it can be asked
-    /// about and deleted, and neither be read nor be written here. Use the origin.
-    #[error(
-        "bucket {bucket:?} is a mirror of the stream {origin:?}, and mirrors cannot be used yet"
-    )]
+    /// The bucket is a mirror of another one, whose keys have the other's subjects, and this handle was
+    /// made without knowing it. [`KeyValue::bind`](super::KeyValue::bind) gives one that can read the
+    /// mirror and writes to its origin.
+    #[error("bucket {bucket:?} is a mirror of the stream {origin:?}: bind it first")]
     Mirror {
         /// Its name.
         bucket: String,
         /// The stream that it is a copy of.
         origin: String,
+    },
+    /// The stream is there, and is none that can be a bucket.
+    #[error("the stream of bucket {bucket:?} is none of a bucket: {reason}")]
+    NotABucket {
+        /// The bucket's name.
+        bucket: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The handle is [read-only](super::KeyValue::read_only), or the bucket is a copy that cannot be
+    /// written to. Nothing was sent.
+    #[error("bucket {bucket:?} can only be read with this handle")]
+    ReadOnly {
+        /// Its name.
+        bucket: String,
+    },
+    /// [`Reads::Linearizable`](super::Reads::Linearizable) is not possible here. Nothing was sent.
+    #[error("bucket {bucket:?} cannot be read linearizably: {reason}")]
+    NotLinearizable {
+        /// Its name.
+        bucket: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Only direct reads can be proven, and the bucket does not allow them. Its stream can be updated
+    /// with `allow_direct`.
+    #[error("bucket {bucket:?} does not allow direct reads, and no others can be proven")]
+    NoDirectReads {
+        /// Its name.
+        bucket: String,
+    },
+    /// No replica has proven in time that its answer is not old. The same call may well succeed a moment
+    /// later; without a proof, [`Reads::Leader`](super::Reads::Leader) answers.
+    #[error("no replica has proven in time that what it has of key {key:?} is not old")]
+    Unproven {
+        /// The key.
+        key: String,
     },
     /// The bucket exists, with another configuration.
     #[error("bucket {bucket:?} exists with another configuration")]
@@ -144,11 +180,16 @@ impl Error {
         matches!(self, Self::JetStream(error) if error.is_denied())
     }
 
+    /// Whether a write may or may not have happened.
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::JetStream(error) if error.is_outcome_unknown())
+    }
+
     /// Whether the same call may well succeed a moment later: there is no leader at the moment, no
     /// connection, or no answer in time.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::NoLeader { .. } => true,
+            Self::NoLeader { .. } | Self::Unproven { .. } => true,
             Self::JetStream(error) => error.is_temporary(),
             _ => false,
         }

@@ -1,6 +1,7 @@
 //! The handle of a bucket, and the door to it from JetStream.
 
 use super::bucket::Bucket;
+use super::reads::Reads;
 use crate::client::Client;
 use crate::event_loop::timers_on;
 use crate::jetstream::JetStream;
@@ -41,20 +42,6 @@ struct Shared<S: 'static> {
     bucket: Rc<Bucket>,
 }
 
-/// Who answers reads of single values, and how fresh listings and the signal of a watch are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Reads {
-    /// The stream's leader: a read sees every write that was complete when it began. So do `keys`,
-    /// `history` and a watch up to its signal, which replicas serve: the leader is asked beside them.
-    #[default]
-    Leader,
-    /// Whichever replica is nearest. Cheaper, and on a bucket with replicas it may miss writes
-    /// that are complete, even the reader's own. Buckets that do not allow it are read from the
-    /// leader.
-    Replica,
-}
-
 impl<S: 'static> JetStream<S> {
     /// A Key-Value bucket. Nothing is sent: whether it exists shows with the first operation.
     #[must_use]
@@ -66,10 +53,24 @@ impl<S: 'static> JetStream<S> {
 }
 
 impl<S: 'static> KeyValue<S> {
-    /// The same bucket, with reads answered by another.
+    /// The same bucket, with reads that prove more or less. For a single call:
+    /// `kv.with_reads(Reads::Verified).get(…)`.
     #[must_use]
     pub fn with_reads(&self, reads: Reads) -> Self {
         Self { shared: self.shared.clone(), reads }
+    }
+
+    /// The same bucket, which this handle cannot write to: whatever writes is refused with
+    /// [`Error::ReadOnly`](super::Error::ReadOnly) before anything is sent (ADR-58).
+    #[must_use]
+    pub fn read_only(&self) -> Self {
+        self.with_bucket(Rc::new(self.shared.bucket.read_only()))
+    }
+
+    /// The same handle, with what is known of the bucket by now.
+    pub(super) fn with_bucket(&self, bucket: Rc<Bucket>) -> Self {
+        let shared = Rc::new(Shared { js: self.shared.js.clone(), bucket });
+        Self { shared, reads: self.reads }
     }
 
     /// The connection.

@@ -7,9 +7,10 @@
 use super::bucket::Bucket;
 use super::entry::Entry;
 use super::error::Error;
-use super::handle::{KeyValue, Reads};
+use super::handle::KeyValue;
 use super::patterns::uncovered;
 use super::read::is_no_message;
+use super::reads::Reads;
 use super::watch::{Update, WatchOptions};
 use crate::callback::{Answer, Callback, Ran, State, answer};
 use crate::event_loop::TimerId;

@@ -3,7 +3,8 @@
 use super::bucket::Bucket;
 use super::entry::{Entry, Operation, OperationHeaders};
 use super::error::Error;
-use super::handle::{KeyValue, Reads};
+use super::handle::KeyValue;
+use super::reads::Reads;
 use crate::callback::{Answer, Callback, Outcome, Ran, State, answer, lend};
 use crate::client::Reply;
 use crate::jetstream::{
@@ -57,12 +58,23 @@ impl<S: 'static> KeyValue<S> {
                 });
             }
             Reads::Replica => self.get_direct(key, counts, callback),
+            reads @ (Reads::Verified | Reads::Linearizable) => {
+                let kv = self.clone();
+                bucket.get_proven(key, reads, move |state, found| {
+                    let found = found.map(|entry| entry.filter(counts));
+                    callback(lend(state), &kv, found).into_ran()
+                });
+            }
         }
     }
 
     /// Reads a revision of a key, which the bucket's history must still hold. `Ok(None)`: it does
     /// not, or the revision is another key's, or a tombstone. Whoever may not ask the leader for it
     /// asks any replica, if the bucket allows it.
+    ///
+    /// A revision never changes, so one that is found is right, whoever has answered. That it is not
+    /// there any more is no more than what the leader says, or the replica with [`Reads::Replica`]: no
+    /// kind of read proves that.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -205,7 +217,7 @@ impl Bucket {
         let bucket = self.clone();
         let query = MessageQuery::Sequence(revision);
         match reads {
-            Reads::Leader => {
+            Reads::Leader | Reads::Verified | Reads::Linearizable => {
                 let on_found = move |state: &mut State, found: Found| match found {
                     Err(error) if error.is_denied() => {
                         let asked = bucket.clone();
@@ -294,7 +306,7 @@ impl Bucket {
 
     /// The entry that a message with its own headers is. Its subject begins with the prefix.
     #[inline]
-    fn entry(&self, prefix: &str, message: StoredMessage) -> Entry {
+    pub(super) fn entry(&self, prefix: &str, message: StoredMessage) -> Entry {
         let operation = Operation::of(message.headers());
         self.note_revision(message.sequence());
         Entry::read(&self.name, prefix, message, operation)

@@ -1,0 +1,301 @@
+//! Reads of the last messages on a few subjects that tell how fresh they are: the answer says up to
+//! which sequence the replica has read that has given it (`multi_last`, server 2.11).
+//!
+//! An answer is several messages, the last of which has the sequence in it. So these reads share a
+//! subscription of their own, `<inbox>.*`, and the last token says which read a message is for: its
+//! place, and random digits, so that a message that comes late finds nothing. Nothing is sent again
+//! here: whoever reads has a deadline and decides.
+
+use super::direct_read::read_headers;
+use super::stored_message::StoredMessage;
+use crate::callback::{Answer, Ran, State};
+use crate::client::{Observed, Port};
+use crate::jetstream::api::Api;
+use crate::jetstream::api_error::ErrorCode;
+use crate::jetstream::error::Error;
+use crate::jetstream::inbox::Inbox;
+use crate::jetstream::level::Requirement;
+use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError};
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::rc::{Rc, Weak};
+use std::time::Instant;
+
+/// What the server has to have.
+pub(super) const NEEDS: Requirement = Requirement::new(1, "multi_last");
+
+/// The most subjects that one read is for.
+const MAX_SUBJECTS: usize = 2;
+
+/// What a replica has answered.
+#[derive(Debug, Default)]
+pub(crate) struct LastMessages {
+    /// The last messages on those of the subjects that have any, in the order of the stream.
+    pub(crate) messages: Vec<StoredMessage>,
+    /// The last sequence that the replica had. `None`: it had nothing on any of the subjects, and does
+    /// not say then.
+    pub(crate) up_to: Option<u64>,
+}
+
+pub(crate) type OnLastMessages = Answer<Result<LastMessages, Error>>;
+
+/// Reads of the last messages on subjects of one stream, with a common start.
+pub(crate) struct LastReads(Rc<Table>);
+
+struct Table {
+    api: Api,
+    /// Where the reads go.
+    subject: String,
+    /// What all subjects begin with, which needs no escapes in JSON.
+    subjects: String,
+    /// `<inbox>.`
+    inbox_subject: String,
+    inbox: Inbox,
+    is_listening: Cell<bool>,
+    /// The connection on which the server is known to have what it takes.
+    checked_on: Cell<Option<u64>>,
+    reads: RefCell<Slab<Read>>,
+    /// The reads in the order in which their time is up, which is that of their making.
+    deadlines: RefCell<VecDeque<(Instant, Token)>>,
+    is_armed: Cell<bool>,
+    /// Reply subject and body of a request; only borrowed while one is sent.
+    scratch: RefCell<(String, String)>,
+}
+
+struct Read {
+    proof: u32,
+    found: LastMessages,
+    answer: OnLastMessages,
+}
+
+/// Which read a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Token {
+    place: u32,
+    proof: u32,
+}
+
+impl Token {
+    fn parse(token: &[u8]) -> Option<Self> {
+        let (place, proof) = std::str::from_utf8(token).ok()?.split_at_checked(8)?;
+        let number = |text| u32::from_str_radix(text, 16).ok();
+        Some(Self { place: number(place)?, proof: number(proof)? })
+    }
+}
+
+impl LastReads {
+    /// The stream's name has been checked, and `subjects` needs no escapes in JSON.
+    pub(crate) fn new(api: &Api, stream: &str, subjects: &str) -> Self {
+        Self(Rc::new(Table {
+            api: api.clone(),
+            subject: format!("{}.DIRECT.GET.{stream}", api.prefix()),
+            subjects: subjects.to_owned(),
+            inbox_subject: format!("{}.", api.port().new_inbox_for_many()),
+            inbox: Inbox::new(api.port()),
+            is_listening: Cell::new(false),
+            checked_on: Cell::new(None),
+            reads: RefCell::default(),
+            deadlines: RefCell::default(),
+            is_armed: Cell::new(false),
+            scratch: RefCell::default(),
+        }))
+    }
+
+    /// Reads the last messages on the subjects that end so, at most two, once; the ends need no escapes
+    /// in JSON. The answer comes within the patience that a read has for one attempt.
+    pub(crate) fn read(&self, ends: &[&str], answer: OnLastMessages) {
+        debug_assert!(ends.len() <= MAX_SUBJECTS);
+        let table = &self.0;
+        let connection = table.port().reconnects();
+        if table.checked_on.get() == Some(connection) {
+            return table.send(ends, answer);
+        }
+        let (table, ends) = (table.clone(), ends.join(" "));
+        self.0.api.with_level(move |told| match NEEDS.check_told(told) {
+            Ok(()) => {
+                table.checked_on.set(Some(table.port().reconnects()));
+                table.send(&ends.split(' ').collect::<Vec<_>>(), answer);
+            }
+            Err(error) => table.api.refuse(error, answer),
+        });
+    }
+}
+
+impl Table {
+    fn port(&self) -> &Port {
+        self.api.port()
+    }
+
+    fn send(self: &Rc<Self>, ends: &[&str], answer: OnLastMessages) {
+        if let Err(error) = self.listen() {
+            return self.api.refuse(error, answer);
+        }
+        let proof = self.port().random() as u32;
+        let read = Read { proof, found: LastMessages::default(), answer };
+        let place = self.reads.borrow_mut().insert(read);
+        let token = Token { place: place as u32, proof };
+        let published = self.publish(ends, token);
+        if let Err(error) = published {
+            let read = self.reads.borrow_mut().remove(place);
+            return self.api.refuse(error.into(), read.answer);
+        }
+        let deadline = self.port().turn_time() + self.api.first_patience();
+        self.deadlines.borrow_mut().push_back((deadline, token));
+        self.arm();
+    }
+
+    fn publish(&self, ends: &[&str], token: Token) -> Result<(), CommandError> {
+        let mut scratch = self.scratch.borrow_mut();
+        let (reply, body) = &mut *scratch;
+        reply.clear();
+        body.clear();
+        // writing to a string does not fail
+        let Token { place, proof } = token;
+        let _ = write!(reply, "{}{place:08x}{proof:08x}", self.inbox_subject);
+        body.push_str("{\"multi_last\":[\"");
+        for (at, end) in ends.iter().enumerate() {
+            if at > 0 {
+                body.push_str("\",\"");
+            }
+            body.push_str(&self.subjects);
+            body.push_str(end);
+        }
+        body.push_str("\"]}");
+        self.port().publish(OutgoingMessage::new(&self.subject, body.as_bytes()).reply(reply))
+    }
+
+    /// Listens from the first read on. The table is not held by what it listens with.
+    fn listen(self: &Rc<Self>) -> Result<(), Error> {
+        if self.is_listening.get() {
+            return Ok(());
+        }
+        let pattern = format!("{}*", self.inbox_subject);
+        let table = Rc::downgrade(self);
+        self.inbox.listen(&pattern, move |state, heard| match (table.upgrade(), heard) {
+            (Some(table), Ok(message)) => table.receive(state, message),
+            (Some(table), Err(error)) => {
+                table.is_listening.set(false);
+                table.fail_all(&error);
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        })?;
+        self.is_listening.set(true);
+        let table = Rc::downgrade(self);
+        self.inbox.observe(move |_, observed| {
+            if let Some(table) = table.upgrade() {
+                table.note(observed);
+            }
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn note(&self, observed: Observed) {
+        match observed {
+            Observed::Disconnected => self.fail_all(&RequestError::OutcomeUnknown.into()),
+            Observed::Denied(error) if error.subject() == Some(&*self.subject) => {
+                self.fail_all(&RequestError::Denied((*error).clone()).into());
+            }
+            Observed::Ended => self.fail_all(&Error::Closed),
+            _ => {}
+        }
+    }
+
+    fn receive(&self, state: &mut State, message: &Message) -> Ran {
+        let token = message.subject_bytes().get(self.inbox_subject.len()..).and_then(Token::parse);
+        let Some(token) = token else { return Ok(()) };
+        let mut reads = self.reads.borrow_mut();
+        let place = token.place as usize;
+        let Some(read) = reads.get_mut(place).filter(|read| read.proof == token.proof) else {
+            return Ok(());
+        };
+        let Some(end) = read.found.add(message) else { return Ok(()) };
+        let read = reads.remove(place);
+        drop(reads);
+        (read.answer)(state, end.map(|()| read.found))
+    }
+
+    /// Ends every read, each in a turn of its own: a callback may panic, and the next one is to run.
+    fn fail_all(&self, error: &Error) {
+        self.deadlines.take();
+        for read in self.reads.take().into_iter().map(|(_, read)| read) {
+            self.api.refuse(error.clone(), read.answer);
+        }
+    }
+
+    fn is_open(&self, token: Token) -> bool {
+        let reads = self.reads.borrow();
+        reads.get(token.place as usize).is_some_and(|read| read.proof == token.proof)
+    }
+
+    /// Has the timer fire when the time of the oldest read is up. Most have been answered by then.
+    fn arm(self: &Rc<Self>) {
+        let Some((deadline, _)) = self.deadlines.borrow().front().copied() else { return };
+        if self.is_armed.replace(true) {
+            return;
+        }
+        let table: Weak<Self> = Rc::downgrade(self);
+        let delay = deadline.saturating_duration_since(self.port().turn_time());
+        self.inbox.look_after(delay, move |_| {
+            if let Some(table) = table.upgrade() {
+                table.handle_timeout();
+            }
+            Ok(())
+        });
+    }
+
+    fn handle_timeout(self: &Rc<Self>) {
+        self.is_armed.set(false);
+        let now = self.port().turn_time();
+        while let Some((deadline, token)) = self.deadlines.borrow().front().copied() {
+            if deadline > now && self.is_open(token) {
+                break;
+            }
+            self.deadlines.borrow_mut().pop_front();
+            if self.is_open(token) {
+                let read = self.reads.borrow_mut().remove(token.place as usize);
+                self.api.refuse(Error::Request(RequestError::Timeout), read.answer);
+            }
+        }
+        self.arm();
+    }
+}
+
+impl LastMessages {
+    /// Takes the next message of an answer. Returns how the answer ends, if this is its end.
+    fn add(&mut self, message: &Message) -> Option<Result<(), Error>> {
+        let (mut up_to, mut is_of_many) = (None, false);
+        let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse().ok();
+        let parts = read_headers(message, |name, value| match name {
+            b"Nats-UpTo-Sequence" => up_to = number(value),
+            b"Nats-Num-Pending" => is_of_many = true,
+            _ => {}
+        });
+        match parts {
+            Ok(_) if !is_of_many || self.messages.len() == MAX_SUBJECTS => {
+                Some(Err(Error::Malformed("a message that was not asked for".into())))
+            }
+            Ok(parts) => {
+                self.messages.push(StoredMessage::copy_of(parts));
+                None
+            }
+            Err(Error::Api(error)) if error.code() == 204 => {
+                self.up_to = up_to;
+                Some(Ok(()))
+            }
+            Err(Error::Api(error)) if error.err_code() == ErrorCode::NO_MESSAGE_FOUND => {
+                Some(Ok(()))
+            }
+            // no request is empty: the server knows nothing of what is in it
+            Err(Error::Api(error)) if error.description() == "Empty Request" => {
+                let Requirement { level: needs, feature } = NEEDS;
+                Some(Err(Error::Unsupported { feature, needs, has: 0 }))
+            }
+            Err(Error::Api(error)) if error.code() == 503 => Some(Err(Error::NotAvailable)),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}

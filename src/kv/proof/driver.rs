@@ -1,0 +1,290 @@
+//! Carries out what a [`Proof`] asks for, until the deadline of a read.
+
+use super::{Beside, Next, Proof, Seen};
+use crate::callback::{Ran, State};
+use crate::jetstream::{self, LastMessages, MessageQuery, StoredMessage, StreamConfig};
+use crate::kv::bucket::Bucket;
+use crate::kv::entry::Entry;
+use crate::kv::error::Error;
+use crate::kv::fence::FENCE_KEY;
+use crate::kv::read::{Found, is_no_message};
+use crate::kv::reads::Reads;
+use smol_str::SmolStr;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Between two attempts; each pause is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const MAX_PAUSE: Duration = Duration::from_millis(250);
+
+type OnFound = Box<dyn FnOnce(&mut State, Found) -> Ran>;
+
+/// A read under way.
+struct Reading {
+    bucket: Rc<Bucket>,
+    key: SmolStr,
+    reads: Reads,
+    deadline: Instant,
+    proof: RefCell<Proof>,
+    /// What the last answer had of the key.
+    found: Cell<Option<StoredMessage>>,
+    /// The last thing that went wrong, for the case that it is the reason for the end.
+    error: RefCell<Option<Error>>,
+    /// Taken when it runs, which is once.
+    answer: Cell<Option<OnFound>>,
+}
+
+impl Bucket {
+    /// Reads a key's last revision, and proves that it is.
+    pub(in crate::kv) fn get_proven(
+        self: &Rc<Self>,
+        key: &str,
+        reads: Reads,
+        on_found: impl FnOnce(&mut State, Found) -> Ran + 'static,
+    ) {
+        let (proof, first) = match reads {
+            Reads::Linearizable => Proof::fenced(),
+            _ => {
+                let may_fence = self.check_writable().is_ok() && !self.is_mirror();
+                Proof::no_older_than(self.mark(), self.mark.known_key(), may_fence)
+            }
+        };
+        let reading = Rc::new(Reading {
+            bucket: self.clone(),
+            key: key.into(),
+            reads,
+            deadline: self.api.deadline(),
+            proof: RefCell::new(proof),
+            found: Cell::new(None),
+            error: RefCell::default(),
+            answer: Cell::new(Some(Box::new(on_found))),
+        });
+        if let Err(error) = reading.check() {
+            return self.api.port().defer(move |state| reading.finish(state, Err(error)));
+        }
+        reading.start(first);
+    }
+
+    fn is_mirror(&self) -> bool {
+        self.origin.is_some()
+    }
+}
+
+impl Reading {
+    fn check(&self) -> Result<(), Error> {
+        match self.reads {
+            Reads::Linearizable if self.bucket.is_mirror() => Err(Error::NotLinearizable {
+                bucket: self.bucket.name.to_string(),
+                reason: "it is a mirror, which lags behind its origin",
+            }),
+            Reads::Linearizable => self.bucket.check_writable().map_err(|error| match error {
+                Error::ReadOnly { bucket } => Error::NotLinearizable {
+                    bucket,
+                    reason: "the handle is read-only, and the fence is a write",
+                },
+                error => error,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn start(self: &Rc<Self>, next: Next) {
+        match next {
+            Next::Ask(beside) => self.ask(beside),
+            Next::AskLater(beside, attempt) => self.ask_later(beside, attempt),
+            Next::FindKey => self.find_key(),
+            Next::Fence => self.fence(),
+            // nothing has been asked yet
+            Next::Return => {}
+        }
+    }
+
+    fn go_on(self: &Rc<Self>, state: &mut State, next: Next) -> Ran {
+        if next == Next::Return {
+            let entry = self.found.take().map(|message| self.entry(message));
+            return self.finish(state, Ok(entry));
+        }
+        if self.left().is_zero() {
+            return self.give_up(state);
+        }
+        self.start(next);
+        Ok(())
+    }
+
+    fn entry(&self, message: StoredMessage) -> Entry {
+        self.bucket.mark.note_key(&self.key);
+        self.bucket.entry(&self.bucket.subjects, message)
+    }
+
+    fn ask(self: &Rc<Self>, beside: Beside) {
+        let reading = self.clone();
+        let on_answer = move |state: &mut State, answer: Result<LastMessages, jetstream::Error>| {
+            reading.receive(state, answer)
+        };
+        let beside = match &beside {
+            Beside::Nothing => None,
+            Beside::Known(key) => Some(key.as_str()),
+            Beside::Fence => Some(FENCE_KEY),
+        };
+        let beside = beside.filter(|beside| *beside != self.key);
+        let last_reads = self.bucket.last_reads();
+        match beside {
+            None => last_reads.read(&[&self.key], Box::new(on_answer)),
+            Some(beside) => last_reads.read(&[&self.key, beside], Box::new(on_answer)),
+        }
+    }
+
+    fn ask_later(self: &Rc<Self>, beside: Beside, attempt: u32) {
+        let pause = (FIRST_PAUSE * (1 << attempt.min(10))).min(MAX_PAUSE).min(self.left());
+        self.later(pause, move |reading| reading.ask(beside));
+    }
+
+    fn later(self: &Rc<Self>, pause: Duration, then: impl FnOnce(&Rc<Self>) + 'static) {
+        let reading = self.clone();
+        let on_time = move |_: &mut State| {
+            then(&reading);
+            Ok(())
+        };
+        self.bucket.api.port().set_timer(pause, Box::new(on_time));
+    }
+
+    fn receive(
+        self: &Rc<Self>,
+        state: &mut State,
+        answer: Result<LastMessages, jetstream::Error>,
+    ) -> Ran {
+        let LastMessages { messages, up_to } = match answer {
+            Ok(answer) => {
+                self.error.take();
+                answer
+            }
+            Err(jetstream::Error::NotAvailable) => {
+                self.ask_why();
+                return Ok(());
+            }
+            Err(error) if error.is_temporary() || error.is_outcome_unknown() => {
+                self.keep_error(self.bucket.error(error));
+                let next = self.proof.borrow_mut().handle_silence();
+                return self.go_on(state, next);
+            }
+            Err(error) => return self.finish(state, Err(self.bucket.error(error))),
+        };
+        let prefix = self.bucket.subjects.as_bytes();
+        let is_it = |message: &StoredMessage| {
+            message.subject_bytes().strip_prefix(prefix) == Some(self.key.as_bytes())
+        };
+        let found = messages.into_iter().find(is_it);
+        let revision = found.as_ref().map(StoredMessage::sequence);
+        self.found.set(found);
+        let next = self.proof.borrow_mut().handle_seen(Seen { revision, up_to });
+        self.go_on(state, next)
+    }
+
+    /// Nobody answers such reads: the bucket is gone, or does not allow them, or it is the moment.
+    fn ask_why(self: &Rc<Self>) {
+        let reading = self.clone();
+        let on_config = move |state: &mut State, config: Result<Rc<StreamConfig>, Error>| {
+            match config {
+                Ok(config) if !config.allow_direct => {
+                    let bucket = reading.bucket.name.to_string();
+                    reading.finish(state, Err(Error::NoDirectReads { bucket }))
+                }
+                // whoever may not ask is not told more than that nobody answers
+                Ok(_) => {
+                    reading.keep_error(Error::JetStream(jetstream::Error::NotAvailable));
+                    reading.try_later(state)
+                }
+                Err(error) => reading.finish(state, Err(error)),
+            }
+        };
+        self.bucket.ask_config(Box::new(on_config));
+    }
+
+    /// Asks again as after a replica that lags behind.
+    fn try_later(self: &Rc<Self>, state: &mut State) -> Ran {
+        if self.left().is_zero() {
+            return self.give_up(state);
+        }
+        let reading = self.clone();
+        let on_time = move |state: &mut State| {
+            let next = reading.proof.borrow_mut().handle_silence();
+            reading.go_on(state, next)
+        };
+        let pause = MAX_PAUSE.min(self.left());
+        self.bucket.api.port().set_timer(pause, Box::new(on_time));
+        Ok(())
+    }
+
+    /// Looks for a key that has a message: the last one of the bucket, of whichever replica answers.
+    fn find_key(self: &Rc<Self>) {
+        let reading = self.clone();
+        let on_stored =
+            move |state: &mut State, stored: Result<StoredMessage, jetstream::Error>| {
+                let key = match stored {
+                    Ok(message) => reading.key_of(&message),
+                    Err(error) if is_no_message(&error) => None,
+                    Err(error) => {
+                        reading.keep_error(reading.bucket.error(error));
+                        None
+                    }
+                };
+                let next = reading.proof.borrow_mut().handle_key(key);
+                reading.go_on(state, next)
+            };
+        let subject = format!("{}>", self.bucket.subjects);
+        let query = MessageQuery::LastBySubject(&subject);
+        self.bucket.api.read_direct(&self.bucket.stream, query, Box::new(on_stored));
+    }
+
+    fn key_of(&self, message: &StoredMessage) -> Option<SmolStr> {
+        let key = message.subject_bytes().strip_prefix(self.bucket.subjects.as_bytes())?;
+        std::str::from_utf8(key).ok().map(SmolStr::new)
+    }
+
+    fn fence(self: &Rc<Self>) {
+        let reading = self.clone();
+        let on_fence = move |state: &mut State, fence: Result<u64, Error>| {
+            let next = match fence {
+                Ok(revision) => reading.proof.borrow_mut().handle_fence(revision),
+                Err(error) if error.is_temporary() || error.is_outcome_unknown() => {
+                    reading.keep_error(error);
+                    return reading.fence_later(state);
+                }
+                Err(error) if reading.reads == Reads::Linearizable => {
+                    return reading.finish(state, Err(error));
+                }
+                Err(_) => reading.proof.borrow_mut().handle_no_fence(),
+            };
+            reading.go_on(state, next)
+        };
+        self.bucket.fence(Box::new(on_fence));
+    }
+
+    fn fence_later(self: &Rc<Self>, state: &mut State) -> Ran {
+        if self.left().is_zero() {
+            return self.give_up(state);
+        }
+        self.later(MAX_PAUSE.min(self.left()), |reading| reading.fence());
+        Ok(())
+    }
+
+    fn keep_error(&self, error: Error) {
+        *self.error.borrow_mut() = Some(error);
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.bucket.api.port().turn_time())
+    }
+
+    /// The time is up. What went wrong last is the reason; if nothing did, no answer was proven.
+    fn give_up(&self, state: &mut State) -> Ran {
+        let unproven = || Error::Unproven { key: self.key.to_string() };
+        let error = self.error.take().unwrap_or_else(unproven);
+        self.finish(state, Err(error))
+    }
+
+    fn finish(&self, state: &mut State, found: Found) -> Ran {
+        self.answer.take().map_or(Ok(()), |answer| answer(state, found))
+    }
+}
