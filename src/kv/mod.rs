@@ -53,6 +53,7 @@
 //! | a program ends without a word | nobody is left to be told; the server removes its consumers half a minute later |
 
 mod bucket;
+mod buckets;
 mod config;
 mod entry;
 mod error;
@@ -68,6 +69,7 @@ mod read;
 mod reads;
 mod settings;
 mod status;
+mod stream_form;
 mod watch;
 mod watch_initial;
 mod write;

@@ -1,5 +1,7 @@
 //! A bucket in numbers.
 
+use super::config::Config;
+use super::fence::FENCE_KEY;
 use crate::jetstream::{Compression, StreamInfo};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +24,21 @@ impl Status {
         &self.bucket
     }
 
-    /// Number of values, older ones of the history and tombstones included.
+    /// The configuration, to look at or to change and give to
+    /// [`update_bucket`](super::KeyValue::update_bucket).
+    #[must_use]
+    pub fn config(&self) -> Config {
+        Config::of_stream(&self.info.config)
+    }
+
+    /// Number of values, older ones of the history and tombstones included. The one of the fence that
+    /// [linearizable reads](super::Reads::Linearizable) leave is not, except for buckets that were listed
+    /// ([`list_key_values`](crate::jetstream::JetStream::list_key_values)), of which that is not known.
     #[must_use]
     pub fn values(&self) -> u64 {
-        self.info.state.messages
+        let is_fence = |subject: &&String| subject.rsplit('.').next() == Some(FENCE_KEY);
+        let fences = self.info.state.subjects.keys().filter(is_fence).count() as u64;
+        self.info.state.messages.saturating_sub(fences)
     }
 
     /// Bytes that they take, the stream's own bookkeeping included.

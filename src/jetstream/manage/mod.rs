@@ -46,6 +46,7 @@ pub(crate) use last_reads::{LastMessages, LastReads};
 pub(crate) use leader_read::LeaderReads;
 pub use lister::ListEnd;
 pub use listing::{Listed, Listing};
+pub(crate) use listing::{Source as ListingSource, on_listed};
 pub(super) use made::WantedStream;
 pub use messages::{MessageQuery, ReadFrom};
 pub use messages_query::{MessagesEnd, MessagesQuery};

@@ -1,12 +1,13 @@
 //! Listing streams: all of an account, or those that store a subject.
 
 use super::lister::{ListEnd, collect};
-use super::listing::{Listed, Listing, on_listed};
+use super::listing::{Listed, Listing, OnListed, Source, on_listed};
 use super::stream_info::StreamInfo;
 use crate::callback::{Answer, Callback, Handler, answer};
 use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
+use std::rc::Rc;
 
 impl<S: 'static> JetStream<S> {
     /// Lists the account's streams with what [`stream_info`](Self::stream_info) tells of each, or,
@@ -29,7 +30,7 @@ impl<S: 'static> JetStream<S> {
         callback: impl Handler<S, Listing<S>, Listed<StreamInfo, ListEnd>>,
     ) -> Listing<S> {
         let callback = on_listed(self, callback);
-        Listing::new(self, self.api().list(Ok("STREAM.LIST".into()), subject, callback))
+        Listing::new(self, self.api().list_streams(subject, callback))
     }
 
     /// As [`list_streams`](Self::list_streams), by their names only, which is cheaper. A page that gets
@@ -65,6 +66,14 @@ impl<S: 'static> JetStream<S> {
 const NAMES: &str = "STREAM.NAMES";
 
 impl Api {
+    pub(crate) fn list_streams(
+        &self,
+        subject: Option<&str>,
+        callback: OnListed<StreamInfo, ListEnd>,
+    ) -> Rc<dyn Source> {
+        self.list(Ok("STREAM.LIST".into()), subject, callback)
+    }
+
     pub(crate) fn stream_names(
         &self,
         subject: Option<&str>,
