@@ -75,6 +75,7 @@ const LEVEL: &str = "$JS.API.INFO";
 const INFO: &str = "$JS.API.STREAM.INFO.KV_b";
 const GET: &str = "$JS.API.STREAM.MSG.GET.KV_b";
 const DIRECT: &str = "$JS.API.DIRECT.GET.KV_b.>";
+const DIRECT_BY_BODY: &str = "$JS.API.DIRECT.GET.KV_b";
 const WRITE: &str = "$KV.b.>";
 const CREATE: &str = "$JS.API.CONSUMER.CREATE.KV_b.>";
 const DELETE: &str = "$JS.API.CONSUMER.DELETE.KV_b.>";
@@ -207,6 +208,28 @@ const ROWS: &[Row] = &[
         needs: &["$JS.API.STREAM.CREATE.KV_b"],
         uses: &[],
         run: |kv| kv.create_bucket(Config::new().history(5), note_done),
+        expected: "done",
+    },
+    Row {
+        name: "update_bucket",
+        needs: &[INFO, "$JS.API.STREAM.UPDATE.KV_b"],
+        uses: &[],
+        run: |kv| kv.update_bucket(Config::new().history(5), note_done),
+        expected: "done",
+    },
+    Row { name: "bind", needs: &[INFO], uses: &[], run: |kv| kv.bind(note_done), expected: "done" },
+    Row {
+        name: "key_value_names",
+        needs: &["$JS.API.STREAM.NAMES"],
+        uses: &[],
+        run: |kv| kv.jetstream().key_value_names(note_permitted),
+        expected: "done",
+    },
+    Row {
+        name: "list_key_values",
+        needs: &["$JS.API.STREAM.LIST"],
+        uses: &[],
+        run: |kv| drop(kv.jetstream().list_key_values(note_end)),
         expected: "done",
     },
     Row {
@@ -373,6 +396,20 @@ const ROWS: &[Row] = &[
 /// What older servers than 2.12 lack, so that no right is asked for there. The question for the level
 /// is answered by what the server does, if it may not be asked.
 const ROWS_OF_2_12: &[Row] = &[
+    Row {
+        name: "verified get",
+        needs: &[DIRECT_BY_BODY],
+        uses: &[LEVEL, DIRECT, WRITE, INFO],
+        run: |kv| kv.with_reads(Reads::Verified).get("a", note_found),
+        expected: "1",
+    },
+    Row {
+        name: "linearizable get of nothing",
+        needs: &[DIRECT_BY_BODY, WRITE],
+        uses: &[LEVEL, INFO],
+        run: |kv| kv.with_reads(Reads::Linearizable).get("nothing", note_found),
+        expected: "none",
+    },
     Row {
         name: "stored_message_without_headers",
         needs: &["$JS.API.STREAM.MSG.GET.EVENTS"],

@@ -2,8 +2,8 @@
 //!
 //! A value is the last message on the key's subject, its revision the message's sequence. A write
 //! is complete when the stream has acknowledged it, never before: a `PONG` says nothing about
-//! storage. A read goes to the stream's leader unless told otherwise, so that it sees every write
-//! that was complete when it began.
+//! storage. What a read proves is the caller's choice ([`Reads`]): unless told otherwise it goes to the
+//! stream's leader, and sees every write that was complete when it began, while leadership is stable.
 //!
 //! # Rights
 //!
@@ -19,11 +19,17 @@
 //! | `create` | `$KV.B.>`, and if the key was written before, `$JS.API.STREAM.MSG.GET.KV_B` or `$JS.API.DIRECT.GET.KV_B.>` | the same |
 //! | `get`, `get_raw` | `$JS.API.STREAM.MSG.GET.KV_B` | `$JS.API.STREAM.INFO.KV_B`: a mirror is not recognized |
 //! | the same with [`Reads::Replica`] | `$JS.API.DIRECT.GET.KV_B.>` | the same |
+//! | the same with [`Reads::Verified`] | `$JS.API.DIRECT.GET.KV_B` | `$JS.API.DIRECT.GET.KV_B.>`, `$KV.B.>`: absence may not be proven in time; `$JS.API.INFO`: the server's level is inferred; `$JS.API.STREAM.INFO.KV_B`: that nobody answers has no reason |
+//! | the same with [`Reads::Linearizable`] | `$JS.API.DIRECT.GET.KV_B`, `$KV.B.>` | `$JS.API.INFO`, `$JS.API.STREAM.INFO.KV_B`: as before |
 //! | `get_revision` | `$JS.API.STREAM.MSG.GET.KV_B`, or `$JS.API.DIRECT.GET.KV_B` | the same |
 //! | `watch`, `keys`, `history` | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.API.STREAM.MSG.GET.KV_B`, and for more than a few megabytes `$JS.FC.KV_B.>` | `$JS.API.CONSUMER.DELETE.KV_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.KV_B`: a bucket that was created anew, and a mirror, are not recognized, and on a bucket with replicas a listing may show a key that was purged from the stream by hand |
 //! | the same with [`Reads::Replica`] | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.FC.KV_B.>` | the same |
-//! | `status` | `$JS.API.STREAM.INFO.KV_B` | |
+//! | `bind`, `status` | `$JS.API.STREAM.INFO.KV_B` | |
 //! | `create_bucket` | `$JS.API.STREAM.CREATE.KV_B` | `$JS.API.STREAM.INFO.KV_B`, `$JS.API.STREAM.UPDATE.KV_B`: an old bucket is not repaired |
+//! | `update_bucket` | `$JS.API.STREAM.INFO.KV_B`, `$JS.API.STREAM.UPDATE.KV_B` | |
+//! | `create_or_update_bucket` | the same, and `$JS.API.STREAM.CREATE.KV_B` | |
+//! | `key_value_names` | `$JS.API.STREAM.NAMES` | |
+//! | `list_key_values` | `$JS.API.STREAM.LIST` | |
 //! | `delete_bucket` | `$JS.API.STREAM.DELETE.KV_B` | |
 //!
 //! What is needed and not permitted is an error ([`Error::is_denied`]) of the call, the watch or the

@@ -250,12 +250,15 @@ impl Table {
     fn handle_timeout(self: &Rc<Self>) {
         self.is_armed.set(false);
         let now = self.port().turn_time();
-        while let Some((deadline, token)) = self.deadlines.borrow().front().copied() {
-            if deadline > now && self.is_open(token) {
+        loop {
+            let oldest = self.deadlines.borrow().front().copied();
+            let Some((deadline, token)) = oldest else { break };
+            let is_open = self.is_open(token);
+            if deadline > now && is_open {
                 break;
             }
             self.deadlines.borrow_mut().pop_front();
-            if self.is_open(token) {
+            if is_open {
                 let read = self.reads.borrow_mut().remove(token.place as usize);
                 self.api.refuse(Error::Request(RequestError::Timeout), read.answer);
             }
