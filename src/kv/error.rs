@@ -121,6 +121,27 @@ pub enum Error {
         /// The key's last revision, where the server says.
         actual: Option<u64>,
     },
+    /// The bucket takes no time to live of single keys.
+    #[error(
+        "bucket {bucket:?} takes no TTL of a key: create it with limit_marker_ttl, or have its \
+         stream updated to allow_msg_ttl"
+    )]
+    TtlDisabled {
+        /// Its name.
+        bucket: String,
+    },
+    /// A value that may have others behind it was to have a time to live: when it is over, the last
+    /// of them would be the key's value again. Nothing was written.
+    #[error(
+        "a TTL on a value needs a history of 1, and bucket {bucket:?} keeps {}: the value before \
+         would come back", values(.history)
+    )]
+    TtlNeedsHistoryOfOne {
+        /// Its name.
+        bucket: String,
+        /// How many values it keeps for each key. `None`: all of them.
+        history: Option<u64>,
+    },
     /// The value is larger than the bucket's or the server's limit.
     #[error("value too large: {reason}")]
     ValueTooLarge {
@@ -134,6 +155,10 @@ pub enum Error {
 
 fn at(actual: &Option<u64>) -> String {
     actual.map(|actual| format!(" but at {actual}")).unwrap_or_default()
+}
+
+fn values(history: &Option<u64>) -> String {
+    history.map_or("all".into(), |history| history.to_string())
 }
 
 impl Error {
@@ -212,6 +237,10 @@ impl Error {
 
 pub(super) fn is_stream_not_found(error: &jetstream::Error) -> bool {
     error.api().is_some_and(|api| api.err_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+pub(super) fn is_ttl_disabled(error: &jetstream::Error) -> bool {
+    error.api().is_some_and(|api| api.err_code() == ErrorCode::TTL_DISABLED)
 }
 
 impl Error {

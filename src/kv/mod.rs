@@ -17,6 +17,9 @@
 //! |---|---|---|
 //! | `put`, `update`, `delete`, `purge` | `$KV.B.>` | `$JS.API.STREAM.INFO.KV_B`: a write that nobody has stored says no more than that |
 //! | `create` | `$KV.B.>`, and if the key was written before, `$JS.API.STREAM.MSG.GET.KV_B` or `$JS.API.DIRECT.GET.KV_B.>` | the same |
+//! | `put_with`, `update_with` with a TTL | `$KV.B.>`, `$JS.API.STREAM.INFO.KV_B` | |
+//! | `touch` | the same, and `$JS.API.STREAM.MSG.GET.KV_B` | |
+//! | `create_with`, `purge_with` with a TTL | as without | `$JS.API.STREAM.INFO.KV_B`, and without that `$JS.API.INFO`: that the server is too old may not be noticed |
 //! | `get`, `get_raw` | `$JS.API.STREAM.MSG.GET.KV_B` | `$JS.API.STREAM.INFO.KV_B`: a mirror is not recognized |
 //! | the same with [`Reads::Replica`] | `$JS.API.DIRECT.GET.KV_B.>` | the same |
 //! | `get_revision` | `$JS.API.STREAM.MSG.GET.KV_B`, or `$JS.API.DIRECT.GET.KV_B` | the same |
@@ -55,6 +58,7 @@
 mod bucket;
 mod buckets;
 mod config;
+mod creation;
 mod entry;
 mod error;
 mod fence;
@@ -69,10 +73,14 @@ mod read;
 mod reads;
 mod settings;
 mod status;
+mod storing;
 mod stream_form;
+mod touch;
+mod ttl;
 mod watch;
 mod watch_initial;
 mod write;
+mod write_options;
 
 pub(crate) use bucket::Bucket;
 pub use config::Config;
@@ -82,3 +90,4 @@ pub use handle::KeyValue;
 pub use reads::Reads;
 pub use status::Status;
 pub use watch::{Update, WatchOptions, Watcher};
+pub use write_options::{PurgeOptions, WriteOptions};
