@@ -12,7 +12,7 @@ use evnats::jetstream::{
     NextError, PublishOptions, ReadFrom, StreamConfig,
 };
 use evnats::kv::{
-    Config, Error, KeyValue, PurgeOptions, Reads, Update, WatchOptions, WriteOptions,
+    Config, Error, KeyValue, PurgeDeletes, PurgeOptions, Reads, Update, WatchOptions, WriteOptions,
 };
 use evnats::{Client, ConnectionState, EventLoop, Options};
 use evnats_harness::Server;
@@ -444,6 +444,47 @@ const ROWS_OF_2_12: &[Row] = &[
                 },
             );
         },
+        expected: "done",
+    },
+    Row {
+        name: "purge_keys",
+        needs: &["$KV.t.>", "$JS.API.CONSUMER.CREATE.KV_t.>", "$JS.API.STREAM.MSG.GET.KV_t"],
+        uses: &["$JS.API.STREAM.INFO.KV_t", "$JS.API.CONSUMER.DELETE.KV_t.>"],
+        run: |kv| {
+            let kv = kv.jetstream().key_value("t");
+            kv.put("p", "1", |app: &mut App, kv, put| match put {
+                Ok(_) => kv.purge_keys(&["p"], note_done),
+                Err(error) => app.outcomes.push(Err(error)),
+            });
+        },
+        expected: "done",
+    },
+    Row {
+        name: "purge_deletes",
+        needs: &[
+            "$KV.t.>",
+            "$JS.API.CONSUMER.CREATE.KV_t.>",
+            "$JS.API.STREAM.MSG.GET.KV_t",
+            "$JS.API.STREAM.INFO.KV_t",
+            "$JS.API.STREAM.PURGE.KV_t",
+        ],
+        uses: &["$JS.API.CONSUMER.DELETE.KV_t.>"],
+        run: |kv| {
+            let kv = kv.jetstream().key_value("t");
+            kv.delete("d", |app: &mut App, kv, deleted| match deleted {
+                Ok(_) => {
+                    kv.purge_deletes(PurgeDeletes::new().older_than(Duration::ZERO), note_done);
+                }
+                Err(error) => app.outcomes.push(Err(error)),
+            });
+        },
+        expected: "done",
+    },
+    Row {
+        name: "clear",
+        needs: &["$JS.API.STREAM.PURGE.KV_t"],
+        uses: &[],
+        run: |kv| kv.jetstream().key_value("t").clear(note_done),
         expected: "done",
     },
     Row {

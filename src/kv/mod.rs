@@ -20,6 +20,9 @@
 //! | `put_with`, `update_with` with a TTL | `$KV.B.>`, `$JS.API.STREAM.INFO.KV_B` | |
 //! | `touch` | the same, and `$JS.API.STREAM.MSG.GET.KV_B` | |
 //! | `create_with`, `purge_with` with a TTL | as without | `$JS.API.STREAM.INFO.KV_B`, and without that `$JS.API.INFO`: that the server is too old may not be noticed |
+//! | `purge_keys` | what `keys` and `purge` need | what they do |
+//! | `purge_deletes` | what `keys` needs, `$JS.API.STREAM.INFO.KV_B`, `$JS.API.STREAM.PURGE.KV_B` | |
+//! | `clear` | `$JS.API.STREAM.PURGE.KV_B` | |
 //! | `get`, `get_raw` | `$JS.API.STREAM.MSG.GET.KV_B` | `$JS.API.STREAM.INFO.KV_B`: a mirror is not recognized |
 //! | the same with [`Reads::Replica`] | `$JS.API.DIRECT.GET.KV_B.>` | the same |
 //! | `get_revision` | `$JS.API.STREAM.MSG.GET.KV_B`, or `$JS.API.DIRECT.GET.KV_B` | the same |
@@ -57,6 +60,7 @@
 
 mod bucket;
 mod buckets;
+mod cleared;
 mod config;
 mod creation;
 mod entry;
@@ -69,12 +73,15 @@ mod mark;
 mod name;
 mod patterns;
 mod proof;
+mod purge_deletes;
+mod purge_keys;
 mod read;
 mod reads;
 mod settings;
 mod status;
 mod storing;
 mod stream_form;
+mod sweep;
 mod touch;
 mod ttl;
 mod watch;
@@ -87,6 +94,7 @@ pub use config::Config;
 pub use entry::{Entry, Operation};
 pub use error::Error;
 pub use handle::KeyValue;
+pub use purge_deletes::{PurgeDeletes, PurgeProgress, PurgedDeletes, Purging};
 pub use reads::Reads;
 pub use status::Status;
 pub use watch::{Update, WatchOptions, Watcher};

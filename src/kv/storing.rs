@@ -146,7 +146,7 @@ impl Bucket {
 
     /// Puts a fence between a tombstone's acknowledgement and the callback. The tombstone is stored
     /// whatever becomes of the fence.
-    fn fenced(self: &Rc<Self>, answer: OnWritten) -> OnWritten {
+    pub(super) fn fenced(self: &Rc<Self>, answer: OnWritten) -> OnWritten {
         let bucket = self.clone();
         Box::new(move |state, written| match written {
             Ok(revision) => {
