@@ -2,9 +2,7 @@
 
 mod support;
 
-use evnats::jetstream::{
-    self, MessageQuery, OptionError, ReadFrom, StoredMessage, StreamConfig, Ttl,
-};
+use evnats::jetstream::{self, MessageQuery, OptionError, ReadFrom, Source, StoredMessage, Ttl};
 use evnats::kv::{Config, Error, Operation, PurgeOptions, Update, WatchOptions, WriteOptions};
 use evnats_harness::requires;
 use std::cell::RefCell;
@@ -132,13 +130,12 @@ fn a_bucket_without_ttls_says_so_until_it_has_them() {
     let purge = |kv: &Kv, done| kv.purge_with("k", PurgeOptions::new().ttl(HOUR), done);
     assert_eq!(session.wait(purge), Err(disabled.clone()));
     assert_eq!(session.messages(), 0);
-    assert!(disabled.to_string().contains("allow_msg_ttl"), "{disabled}");
-    // somebody does what the error says
-    let status = session.wait(|kv, done| kv.status(done)).expect("a status");
-    let config: StreamConfig = status.stream().config.clone().allow_msg_ttl(true);
-    session
-        .wait_for(|done| session.nats.jetstream().update_stream(&config, done))
-        .expect("updated");
+    assert!(disabled.to_string().contains("update it with per_key_ttl"), "{disabled}");
+    // somebody else, who does that
+    let other: Kv = session.nats.jetstream().key_value(session.kv.bucket());
+    let config = session.wait(|kv, done| kv.status(done)).expect("a status").config();
+    let updated = session.wait_for(|done| other.update_bucket(config.per_key_ttl(true), done));
+    updated.expect("updated");
     assert_eq!(session.wait(create), Ok(1));
     assert_eq!(header(&session, "k", "Nats-TTL").as_deref(), Some("3600"));
 }
@@ -191,6 +188,37 @@ fn a_purge_has_a_revision_and_a_tombstone_with_a_ttl() {
     assert_eq!(purged, Ok(2));
     assert_eq!(header(&session, "k", "KV-Operation").as_deref(), Some("PURGE"));
     assert_eq!(header(&session, "k", "Nats-TTL").as_deref(), Some("7200"));
+}
+
+/// A handle of the bucket that knows what it is.
+#[track_caller]
+fn bound(session: &Session) -> Kv {
+    let bound = Rc::new(RefCell::new(None));
+    let given = bound.clone();
+    session.kv.bind(move |(), kv, status| {
+        status.expect("the bucket");
+        *given.borrow_mut() = Some(kv.clone());
+    });
+    session.until("a handle", || bound.borrow().is_some());
+    bound.take().expect("a handle")
+}
+
+#[test]
+fn a_mirror_goes_by_what_its_origin_takes() {
+    requires!(server(), 2, 11);
+    let origin = Session::new(Config::new().per_key_ttl(true));
+    let mirror = Session::new(Config::new().history(5).mirror(Source::new(origin.kv.bucket())));
+    let kv = bound(&mirror);
+    let put = mirror.wait_for(|done| kv.put_with("k", "1", lives(HOUR), done));
+    assert_eq!(put, Ok(1));
+    assert_eq!(header(&origin, "k", "Nats-TTL").as_deref(), Some("3600"));
+    // the other way round
+    let origin = Session::new(with_markers(3));
+    let mirror =
+        Session::new(Config::new().per_key_ttl(true).mirror(Source::new(origin.kv.bucket())));
+    let kv = bound(&mirror);
+    let put = mirror.wait_for(|done| kv.put_with("k", "1", lives(HOUR), done));
+    assert!(matches!(put, Err(Error::TtlNeedsHistoryOfOne { history: Some(3), .. })), "{put:?}");
 }
 
 #[test]

@@ -123,8 +123,8 @@ pub enum Error {
     },
     /// The bucket takes no time to live of single keys.
     #[error(
-        "bucket {bucket:?} takes no TTL of a key: create it with limit_marker_ttl, or have its \
-         stream updated to allow_msg_ttl"
+        "bucket {bucket:?} takes no TTL of a key: create or update it with per_key_ttl or \
+         limit_marker_ttl"
     )]
     TtlDisabled {
         /// Its name.

@@ -6,8 +6,9 @@
 
 use super::bucket::{Bucket, OnWritten};
 use super::error::Error;
+use super::settings::OnConfig;
 use crate::callback::{Answer, State};
-use crate::jetstream::{Requirement, StreamConfig, Ttl};
+use crate::jetstream::{self, ApiRequest, Requirement, StreamConfig, StreamInfo, Ttl};
 use evnats_protocol::HeaderMap;
 use std::rc::Rc;
 
@@ -78,7 +79,10 @@ impl Bucket {
                 checked => answer(state, checked),
             }
         };
-        self.with_config(Box::new(on_config));
+        match self.origin {
+            Some(_) => self.ask_origin(Box::new(on_config)),
+            None => self.with_config(Box::new(on_config)),
+        }
     }
 
     fn check_ttl_anew(
@@ -98,7 +102,28 @@ impl Bucket {
                 checked => answer(state, checked),
             }
         };
-        self.ask_config(Box::new(on_config));
+        match self.origin {
+            Some(_) => self.ask_origin(Box::new(on_config)),
+            None => self.ask_config(Box::new(on_config)),
+        }
+    }
+
+    /// Answers with the configuration of the stream that a mirror's keys are written to.
+    fn ask_origin(self: &Rc<Self>, answer: OnConfig) {
+        let origin = self.origin.as_ref();
+        let stream = origin.map_or("", |origin| &origin.stream);
+        let subjects = origin.and_then(|origin| origin.put_subjects.as_deref());
+        // in another domain or account, the API is before the keys
+        let api = match subjects.and_then(|subjects| subjects.split_once("$KV.")) {
+            Some((prefix, _)) if !prefix.is_empty() => self.api.with_prefix(prefix),
+            _ => self.api.clone(),
+        };
+        let bucket = self.clone();
+        let on_info = move |state: &mut State, info: Result<StreamInfo, jetstream::Error>| {
+            let config = info.map(|info| Rc::new(info.config));
+            answer(state, config.map_err(|error| bucket.error(error)))
+        };
+        api.read(ApiRequest::stream_info(stream), Box::new(on_info));
     }
 
     /// Answers with what was found, if the server knows TTLs at all.

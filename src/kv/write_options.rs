@@ -11,10 +11,10 @@ pub struct WriteOptions {
     /// [`ttl`](super::Config::ttl) lets it.
     ///
     /// It needs server 2.11 and a bucket that takes it: one with
-    /// [`limit_marker_ttl`](super::Config::limit_marker_ttl), or another whose stream has
-    /// [`allow_msg_ttl`](crate::jetstream::StreamConfig::allow_msg_ttl). With the first, a marker is left
-    /// where the value was, which watches show as [`Operation::Expire`](super::Operation::Expire);
-    /// without, it vanishes without a word.
+    /// [`per_key_ttl`](super::Config::per_key_ttl), or with
+    /// [`limit_marker_ttl`](super::Config::limit_marker_ttl). With the second, a marker is left where the
+    /// value was, which watches show as [`Operation::Expire`](super::Operation::Expire); without, it
+    /// vanishes without a word.
     ///
     /// Servers count in whole seconds: a fraction is rounded up, and less than one second is
     /// refused. A bucket with `limit_marker_ttl` and a history of more than one value raises what is
