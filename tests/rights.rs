@@ -11,7 +11,9 @@ use evnats::jetstream::{
     DeadLetterOptions, Delivery, FetchOptions, Listed, Listing, MessageQuery, MessagesQuery,
     NextError, PublishOptions, ReadFrom, StreamConfig,
 };
-use evnats::kv::{Config, Error, KeyValue, Reads, Update, WatchOptions};
+use evnats::kv::{
+    Config, Error, KeyValue, PurgeDeletes, PurgeOptions, Reads, Update, WatchOptions, WriteOptions,
+};
 use evnats::{Client, ConnectionState, EventLoop, Options};
 use evnats_harness::Server;
 use std::time::Duration;
@@ -445,6 +447,84 @@ const ROWS_OF_2_12: &[Row] = &[
         expected: "done",
     },
     Row {
+        name: "put_with and touch with a TTL",
+        needs: &["$KV.t.>", "$JS.API.STREAM.INFO.KV_t", "$JS.API.STREAM.MSG.GET.KV_t"],
+        uses: &[],
+        run: |kv| {
+            let hour = Duration::from_secs(3600);
+            let kv = kv.jetstream().key_value("t");
+            kv.put_with("a", "1", WriteOptions::new().ttl(hour), move |app: &mut App, kv, put| {
+                match put {
+                    Ok(_) => kv.touch("a", hour, note_done),
+                    Err(error) => app.outcomes.push(Err(error)),
+                }
+            });
+        },
+        expected: "done",
+    },
+    Row {
+        name: "create_with and purge_with with a TTL",
+        needs: &["$KV.t.>"],
+        uses: &["$JS.API.STREAM.INFO.KV_t", LEVEL],
+        run: |kv| {
+            let hour = Duration::from_secs(3600);
+            let kv = kv.jetstream().key_value("t");
+            let key = support::unique("key");
+            let made = key.clone();
+            kv.create_with(
+                &key,
+                "1",
+                WriteOptions::new().ttl(hour),
+                move |app: &mut App, kv, created| match created {
+                    Ok(_) => kv.purge_with(&made, PurgeOptions::new().ttl(hour), note_done),
+                    Err(error) => app.outcomes.push(Err(error)),
+                },
+            );
+        },
+        expected: "done",
+    },
+    Row {
+        name: "purge_keys",
+        needs: &["$KV.t.>", "$JS.API.CONSUMER.CREATE.KV_t.>", "$JS.API.STREAM.MSG.GET.KV_t"],
+        uses: &["$JS.API.STREAM.INFO.KV_t", "$JS.API.CONSUMER.DELETE.KV_t.>"],
+        run: |kv| {
+            let kv = kv.jetstream().key_value("t");
+            kv.put("p", "1", |app: &mut App, kv, put| match put {
+                Ok(_) => kv.purge_keys(&["p"], note_done),
+                Err(error) => app.outcomes.push(Err(error)),
+            });
+        },
+        expected: "done",
+    },
+    Row {
+        name: "purge_deletes",
+        needs: &[
+            "$KV.t.>",
+            "$JS.API.CONSUMER.CREATE.KV_t.>",
+            "$JS.API.STREAM.MSG.GET.KV_t",
+            "$JS.API.STREAM.INFO.KV_t",
+            "$JS.API.STREAM.PURGE.KV_t",
+        ],
+        uses: &["$JS.API.CONSUMER.DELETE.KV_t.>"],
+        run: |kv| {
+            let kv = kv.jetstream().key_value("t");
+            kv.delete("d", |app: &mut App, kv, deleted| match deleted {
+                Ok(_) => {
+                    kv.purge_deletes(PurgeDeletes::new().older_than(Duration::ZERO), note_done);
+                }
+                Err(error) => app.outcomes.push(Err(error)),
+            });
+        },
+        expected: "done",
+    },
+    Row {
+        name: "clear",
+        needs: &["$JS.API.STREAM.PURGE.KV_t"],
+        uses: &[],
+        run: |kv| kv.jetstream().key_value("t").clear(note_done),
+        expected: "done",
+    },
+    Row {
         name: "counters",
         needs: &["counted", "$JS.API.STREAM.MSG.GET.COUNTED", "$JS.API.DIRECT.GET.COUNTED.>"],
         uses: &["$JS.API.INFO"],
@@ -546,7 +626,9 @@ fn every_operation_needs_the_rights_that_the_table_says_and_no_others() {
                 app.outcomes.push(Ok(created.expect("a stream").config.name));
             });
         }
-        turn_until(&event_loop, &mut app, "two streams", |app| app.outcomes.len() == 2);
+        let config = Config::new().limit_marker_ttl(Duration::from_secs(1));
+        js.key_value("t").create_bucket(config, note_done);
+        turn_until(&event_loop, &mut app, "three streams", |app| app.outcomes.len() == 3);
         app.outcomes.clear();
     }
     let served = if has_2_12 { rows.len() } else { ROWS.len() };

@@ -164,6 +164,7 @@ impl Instance {
     fn handle_update(self: &Rc<Self>, update: Update) -> Ran {
         match update {
             Update::Entry(entry) if entry.operation().is_tombstone() => self.handle_no_group(),
+            Update::Cleared => self.handle_no_group(),
             Update::Entry(entry) => self.handle_config(entry.value()),
             Update::Initialized if self.member.borrow().is_none() => self.handle_no_group(),
             Update::Ended(error) if error.is_bucket_not_found() => self.handle_no_group(),

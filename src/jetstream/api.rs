@@ -158,7 +158,7 @@ impl Api {
         }))
     }
 
-    pub(super) fn with_prefix(&self, prefix: &str) -> Self {
+    pub(crate) fn with_prefix(&self, prefix: &str) -> Self {
         let way = &self.0;
         let prefix = prefix.strip_suffix('.').unwrap_or(prefix);
         Self::with(way.port.clone(), prefix.into(), way.timeout, way.is_pedantic)

@@ -121,6 +121,39 @@ pub enum Error {
         /// The key's last revision, where the server says.
         actual: Option<u64>,
     },
+    /// The bucket takes no time to live of single keys.
+    #[error(
+        "bucket {bucket:?} takes no TTL of a key: create or update it with per_key_ttl or \
+         limit_marker_ttl"
+    )]
+    TtlDisabled {
+        /// Its name.
+        bucket: String,
+    },
+    /// A value that may have others behind it was to have a time to live: when it is over, the last
+    /// of them would be the key's value again. Nothing was written.
+    #[error(
+        "a TTL on a value needs a history of 1, and bucket {bucket:?} keeps {}: the value before \
+         would come back", values(.history)
+    )]
+    TtlNeedsHistoryOfOne {
+        /// Its name.
+        bucket: String,
+        /// How many values it keeps for each key. `None`: all of them.
+        history: Option<u64>,
+    },
+    /// Of what was to be done for many keys, some was done, and then something failed. The same call
+    /// again goes on with the rest.
+    #[error("{done} of {of} were done, and then: {cause}")]
+    Incomplete {
+        /// For how many keys it was done.
+        done: u64,
+        /// How many there were.
+        of: u64,
+        /// What failed first.
+        #[source]
+        cause: Box<Error>,
+    },
     /// The value is larger than the bucket's or the server's limit.
     #[error("value too large: {reason}")]
     ValueTooLarge {
@@ -136,25 +169,37 @@ fn at(actual: &Option<u64>) -> String {
     actual.map(|actual| format!(" but at {actual}")).unwrap_or_default()
 }
 
+fn values(history: &Option<u64>) -> String {
+    history.map_or("all".into(), |history| history.to_string())
+}
+
 impl Error {
+    /// What has failed, also if some of it was done.
+    fn cause(&self) -> &Self {
+        match self {
+            Self::Incomplete { cause, .. } => cause,
+            error => error,
+        }
+    }
+
     /// Whether there is no such bucket.
     pub fn is_bucket_not_found(&self) -> bool {
-        matches!(self, Self::BucketNotFound { .. })
+        matches!(self.cause(), Self::BucketNotFound { .. })
     }
 
     /// Whether another writer was first: the key exists, or is at another revision.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::KeyExists { .. } | Self::WrongRevision { .. })
+        matches!(self.cause(), Self::KeyExists { .. } | Self::WrongRevision { .. })
     }
 
     /// Whether there was no answer in time. A write may have happened then.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::JetStream(error) if error.is_timeout())
+        matches!(self.cause(), Self::JetStream(error) if error.is_timeout())
     }
 
     /// Whether what was asked for does not exist: the bucket.
     pub fn is_not_found(&self) -> bool {
-        match self {
+        match self.cause() {
             Self::BucketNotFound { .. } => true,
             Self::JetStream(error) => error.is_not_found(),
             _ => false,
@@ -163,12 +208,12 @@ impl Error {
 
     /// Whether the client is over, or draining.
     pub fn is_closed(&self) -> bool {
-        matches!(self, Self::JetStream(error) if error.is_closed())
+        matches!(self.cause(), Self::JetStream(error) if error.is_closed())
     }
 
     /// Whether nobody answers for the bucket's stream.
     pub fn is_no_responders(&self) -> bool {
-        match self {
+        match self.cause() {
             Self::NoLeader { .. } => true,
             Self::JetStream(error) => error.is_no_responders(),
             _ => false,
@@ -177,18 +222,18 @@ impl Error {
 
     /// Whether the server does not permit it.
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::JetStream(error) if error.is_denied())
+        matches!(self.cause(), Self::JetStream(error) if error.is_denied())
     }
 
     /// Whether a write may or may not have happened.
     pub fn is_outcome_unknown(&self) -> bool {
-        matches!(self, Self::JetStream(error) if error.is_outcome_unknown())
+        matches!(self.cause(), Self::JetStream(error) if error.is_outcome_unknown())
     }
 
     /// Whether the same call may well succeed a moment later: there is no leader at the moment, no
     /// connection, or no answer in time.
     pub fn is_temporary(&self) -> bool {
-        match self {
+        match self.cause() {
             Self::NoLeader { .. } | Self::Unproven { .. } => true,
             Self::JetStream(error) => error.is_temporary(),
             _ => false,
@@ -214,10 +259,14 @@ pub(super) fn is_stream_not_found(error: &jetstream::Error) -> bool {
     error.api().is_some_and(|api| api.err_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
+pub(super) fn is_ttl_disabled(error: &jetstream::Error) -> bool {
+    error.api().is_some_and(|api| api.err_code() == ErrorCode::TTL_DISABLED)
+}
+
 impl Error {
     /// The request that has failed, if that is the reason, or what comes to the same.
     pub(crate) fn request_error(&self) -> Option<&RequestError> {
-        match self {
+        match self.cause() {
             Self::JetStream(error) => error.request_error(),
             Self::NoLeader { .. } => Some(&RequestError::NoResponders { subject: None }),
             _ => None,

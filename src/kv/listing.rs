@@ -91,7 +91,7 @@ impl Bucket {
 }
 
 /// What is collected of the entries that a watch shows.
-trait Collection: Default + 'static {
+pub(super) trait Collection: Default + 'static {
     fn add(&mut self, entry: Entry);
 
     fn is_empty(&self) -> bool;
@@ -187,7 +187,7 @@ impl Subjects {
 }
 
 /// A collection in the making. It does not own the watch that feeds it, which owns it.
-struct Listing<C> {
+pub(super) struct Listing<C> {
     bucket: Rc<Bucket>,
     /// The subjects that are listed.
     filters: Vec<String>,
@@ -201,7 +201,7 @@ struct Listing<C> {
 
 impl<C: Collection> Listing<C> {
     /// Watches until the signal, and answers with what has come.
-    fn collect(
+    pub(super) fn collect(
         bucket: &Rc<Bucket>,
         reads: Reads,
         patterns: &[&str],
@@ -239,6 +239,10 @@ impl<C: Collection> Listing<C> {
                 collecting.note_progress();
                 C::confirm(&collecting, state)
             }
+            Update::Cleared => {
+                collecting.items.take();
+                Ok(())
+            }
             // if it lasts, there is no progress
             Update::Stalled(_) | Update::Resumed => Ok(()),
             Update::Ended(error) => collecting.finish(state, Err(error)),
@@ -267,7 +271,7 @@ impl<C: Collection> Listing<C> {
         self.heard.set(self.bucket.api.port().turn_time());
     }
 
-    fn succeed(&self, state: &mut State) -> Ran {
+    pub(super) fn succeed(&self, state: &mut State) -> Ran {
         let items = self.items.take();
         self.finish(state, Ok(items))
     }

@@ -17,6 +17,12 @@
 //! |---|---|---|
 //! | `put`, `update`, `delete`, `purge` | `$KV.B.>` | `$JS.API.STREAM.INFO.KV_B`: a write that nobody has stored says no more than that |
 //! | `create` | `$KV.B.>`, and if the key was written before, `$JS.API.STREAM.MSG.GET.KV_B` or `$JS.API.DIRECT.GET.KV_B.>` | the same |
+//! | `put_with`, `update_with` with a TTL | `$KV.B.>`, `$JS.API.STREAM.INFO.KV_B` | |
+//! | `touch` | the same, and `$JS.API.STREAM.MSG.GET.KV_B` | |
+//! | `create_with`, `purge_with` with a TTL | as without | `$JS.API.STREAM.INFO.KV_B`, and without that `$JS.API.INFO`: that the server is too old may not be noticed |
+//! | `purge_keys` | what `keys` and `purge` need | what they do |
+//! | `purge_deletes` | what `keys` needs, `$JS.API.STREAM.INFO.KV_B`, `$JS.API.STREAM.PURGE.KV_B` | |
+//! | `clear` | `$JS.API.STREAM.PURGE.KV_B` | |
 //! | `get`, `get_raw` | `$JS.API.STREAM.MSG.GET.KV_B` | `$JS.API.STREAM.INFO.KV_B`: a mirror is not recognized |
 //! | the same with [`Reads::Replica`] | `$JS.API.DIRECT.GET.KV_B.>` | the same |
 //! | the same with [`Reads::Verified`] | `$JS.API.DIRECT.GET.KV_B` | `$JS.API.DIRECT.GET.KV_B.>`, `$KV.B.>`: absence may not be proven in time; `$JS.API.INFO`: the server's level is inferred; `$JS.API.STREAM.INFO.KV_B`: that nobody answers has no reason |
@@ -60,7 +66,9 @@
 
 mod bucket;
 mod buckets;
+mod cleared;
 mod config;
+mod creation;
 mod entry;
 mod error;
 mod fence;
@@ -71,20 +79,29 @@ mod mark;
 mod name;
 mod patterns;
 mod proof;
+mod purge_deletes;
+mod purge_keys;
 mod read;
 mod reads;
 mod settings;
 mod status;
+mod storing;
 mod stream_form;
+mod sweep;
+mod touch;
+mod ttl;
 mod watch;
 mod watch_initial;
 mod write;
+mod write_options;
 
 pub(crate) use bucket::Bucket;
 pub use config::Config;
 pub use entry::{Entry, Operation};
 pub use error::Error;
 pub use handle::KeyValue;
+pub use purge_deletes::{PurgeDeletes, PurgeProgress, PurgedDeletes, Purging};
 pub use reads::Reads;
 pub use status::Status;
 pub use watch::{Update, WatchOptions, Watcher};
+pub use write_options::{PurgeOptions, WriteOptions};

@@ -160,7 +160,9 @@ pub(super) fn is_old(found: &StreamConfig) -> bool {
 /// Servers before 2.12 pass over what they do not know, without a word.
 pub(super) fn check_settings(made: &StreamConfig, wanted: &StreamConfig) -> Result<(), Error> {
     let is_missing = |is_wanted: bool, is_made: bool| is_wanted && !is_made;
-    let metadata = wanted.metadata.iter().any(|(key, value)| made.metadata.get(key) != Some(value));
+    // the level that the server notes there may change with the settings
+    let mut metadata = wanted.metadata.iter().filter(|(key, _)| !key.starts_with("_nats"));
+    let metadata = metadata.any(|(key, value)| made.metadata.get(key) != Some(value));
     let missing = [
         (made.compression != wanted.compression, "compression"),
         (metadata, "metadata"),

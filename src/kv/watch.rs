@@ -6,6 +6,7 @@
 //! beginning what was the last revision.
 
 use super::bucket::Bucket;
+use super::cleared::OnCleared;
 use super::entry::{Entry, Operation};
 use super::error::Error;
 use super::fence::is_reserved;
@@ -22,7 +23,7 @@ use crate::jetstream::{
     ReaderEvent, Stall, StoredMessage, StoredParts,
 };
 use evnats_protocol::Message;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -123,6 +124,10 @@ pub enum Update {
     Stalled(Stall),
     /// What was reported with `Stalled` is over.
     Resumed,
+    /// This client has emptied the bucket ([`clear`](KeyValue::clear)): every key that was shown before has
+    /// no value any more, unless an entry that comes later says otherwise. When another client does
+    /// that, nobody is told.
+    Cleared,
     /// The watch is over: the bucket or the connection is gone, or could not be reached in the
     /// first place. The last report. Not sent after [`Watcher::stop`].
     Ended(Error),
@@ -240,6 +245,7 @@ impl Bucket {
         }
         let needs_leader = reads == Reads::Leader && options.start != Start::Updates;
         let asking = question.clone();
+        let (is_cleared, on_cleared) = (Rc::new(Cell::new(false)), Rc::new(OnceCell::new()));
         let mut watch = Watch {
             bucket: self.clone(),
             initial,
@@ -247,12 +253,21 @@ impl Bucket {
             is_stream_known: false,
             behind: 0,
             owes_signal: false,
+            is_cleared: is_cleared.clone(),
+            _on_cleared: on_cleared.clone(),
             ignore_deletes: options.ignore_deletes,
             on_update,
         };
         let reader = Reader::start(&self.api, config, move |state, reader, event| {
             watch.handle_event(state, reader, event)
         });
+        let notified = reader.clone();
+        let told = self.on_cleared(move |state| {
+            is_cleared.set(true);
+            notified.again(state)
+        });
+        // there is none before this one
+        let _ = on_cleared.set(told);
         if needs_leader {
             asking.ask(&reader);
         }
@@ -311,6 +326,10 @@ struct Watch<C> {
     /// The signal is due. The user's callback for the entry before it may panic or return an error;
     /// then the signal comes in the next turn.
     owes_signal: bool,
+    /// The bucket was emptied, and that is to be told.
+    is_cleared: Rc<Cell<bool>>,
+    /// Keeps this watch among those that are told of that.
+    _on_cleared: Rc<OnceCell<Rc<OnCleared>>>,
     ignore_deletes: bool,
     on_update: C,
 }
@@ -336,6 +355,9 @@ impl<C: FnMut(&mut State, Option<&Reader>, Update) -> Ran> Watch<C> {
             }
             ReaderEvent::Resumed => {
                 return (self.on_update)(state, Some(reader), Update::Resumed);
+            }
+            ReaderEvent::Again if self.is_cleared.take() => {
+                return (self.on_update)(state, Some(reader), Update::Cleared);
             }
             ReaderEvent::Again => match self.question.take_answer() {
                 None => Step::Wait,

@@ -7,6 +7,7 @@ pub mod filled;
 pub mod memory;
 pub mod new_cluster;
 pub mod seen;
+pub mod session;
 pub mod simulated;
 
 use evnats::jetstream::{Error, ErrorCode, JetStream, Storage, StreamConfig};

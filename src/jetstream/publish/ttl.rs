@@ -16,7 +16,7 @@ pub enum Ttl {
 
 impl Ttl {
     /// The text for a header.
-    pub(super) fn header(self) -> Result<String, OptionError> {
+    pub(crate) fn header(self) -> Result<String, OptionError> {
         match self {
             Self::Never => Ok("never".into()),
             Self::For(ttl) if ttl < Duration::from_secs(1) => Err(OptionError::TtlTooShort(ttl)),

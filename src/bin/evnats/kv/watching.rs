@@ -34,6 +34,7 @@ pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
             Update::Initialized => app.output.initialized(),
             Update::Stalled(stall) => app.output.note(&format!("Waiting: {stall}")),
             Update::Resumed => app.output.note("Watching again"),
+            Update::Cleared => app.output.note("The bucket was emptied"),
             Update::Ended(error) => app.fail(watch.bucket().client(), error),
             _ => {}
         };
