@@ -11,12 +11,12 @@ use super::handle::KeyValue;
 use super::patterns::uncovered;
 use super::read::is_no_message;
 use super::reads::Reads;
-use super::watch::{Update, WatchOptions};
+use super::update::Update;
+use super::watch_options::WatchOptions;
+use super::watching::Watching;
 use crate::callback::{Answer, Callback, Ran, State, answer};
 use crate::event_loop::TimerId;
-use crate::jetstream::{
-    self, ApiReply, ApiRequest, MessageQuery, Reader, StoredMessage, StreamInfo,
-};
+use crate::jetstream::{self, ApiReply, ApiRequest, MessageQuery, StoredMessage, StreamInfo};
 use evnats_protocol::RequestError;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashSet};
@@ -221,16 +221,14 @@ impl<C: Collection> Listing<C> {
         let heartbeat = bucket.api.timeout() / 4;
         let options = options.heartbeat(heartbeat.clamp(MIN_HEARTBEAT, Duration::from_secs(5)));
         let collecting = listing.clone();
-        let on_update = move |state: &mut State, reader: Option<&Reader>, update| match update {
+        let on_update = move |state: &mut State, watching: &Rc<Watching>, update| match update {
             Update::Entry(entry) => {
                 collecting.note_progress();
                 collecting.items.borrow_mut().add(entry);
                 Ok(())
             }
             Update::Initialized => {
-                if let Some(reader) = reader {
-                    reader.stop();
-                }
+                watching.stop();
                 // without replicas, the consumer is where the leader is
                 let is_fresh = reads == Reads::Replica || collecting.bucket.replicas.get() <= 1;
                 if is_fresh || collecting.items.borrow().is_empty() {
@@ -244,13 +242,14 @@ impl<C: Collection> Listing<C> {
                 Ok(())
             }
             // if it lasts, there is no progress
-            Update::Stalled(_) | Update::Resumed => Ok(()),
+            Update::Stalled(_) | Update::Resumed | Update::Recreating { .. } | Update::Live => {
+                Ok(())
+            }
+            Update::Batch(_) => Ok(()),
             Update::Ended(error) => collecting.finish(state, Err(error)),
         };
-        let reader = bucket.watch(patterns, reads, options, on_update);
-        if let Some(reader) = reader {
-            listing.watch_over(reader, bucket.api.timeout());
-        }
+        let watching = bucket.watch(patterns, reads, options, Box::new(on_update));
+        listing.watch_over(watching, bucket.api.timeout());
     }
 
     /// Asks the leader, unless the listing is over.
@@ -288,17 +287,17 @@ impl<C: Collection> Listing<C> {
     }
 
     /// Ends the listing when nothing has come for the time of a request.
-    fn watch_over(self: Rc<Self>, reader: Reader, delay: Duration) {
+    fn watch_over(self: Rc<Self>, watching: Rc<Watching>, delay: Duration) {
         let listing = self.clone();
         let on_time = move |state: &mut State| {
             let port = listing.bucket.api.port();
             let end = listing.heard.get() + listing.bucket.api.timeout();
             let left = end.saturating_duration_since(port.turn_time());
             if left > Duration::ZERO {
-                listing.watch_over(reader, left);
+                listing.watch_over(watching, left);
                 return Ok(());
             }
-            reader.stop();
+            watching.stop();
             let timeout = jetstream::Error::Request(RequestError::Timeout);
             listing.finish(state, Err(Error::JetStream(timeout)))
         };

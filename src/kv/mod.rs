@@ -54,12 +54,12 @@
 //! | flow control does not get through | [`Update::Stalled`] after two times three heartbeats |
 //! | deliveries do not arrive | the same |
 //! | a message is lost | nothing: it is read again |
-//! | the consumer is lost | nothing: another one goes on where it was |
+//! | the consumer is lost | [`Update::Recreating`]: another one goes on where it was, and then [`Update::Live`] |
 //! | the consumer is on a replica that lags behind | nothing, while it catches up or another has more; then [`Update::Stalled`] |
 //! | the bucket is deleted | the end of the watch, with [`Error::BucketNotFound`] |
 //! | the bucket is deleted and created anew | the end of the watch, with [`OrderedError::StreamRecreated`](crate::jetstream::OrderedError::StreamRecreated) |
 //! | JetStream is off, or not for the account | an error, at once |
-//! | the connection is lost | the client's hooks; calls have an outcome, and a watch goes on with the next connection |
+//! | the connection is lost | the client's hooks; calls have an outcome, and a watch says [`Update::Recreating`] and goes on with the next connection |
 //! | the client is closed | an error, and the end of every watch |
 //! | a listing hears nothing for the time of a request | a timeout, whatever is wrong |
 //! | a program ends without a word | nobody is left to be told; the server removes its consumers half a minute later |
@@ -90,8 +90,13 @@ mod stream_form;
 mod sweep;
 mod touch;
 mod ttl;
+mod update;
 mod watch;
 mod watch_initial;
+mod watch_options;
+mod watch_question;
+mod watching;
+mod whole_batches;
 mod write;
 mod write_options;
 
@@ -103,5 +108,5 @@ pub use handle::KeyValue;
 pub use purge_deletes::{PurgeDeletes, PurgeProgress, PurgedDeletes, Purging};
 pub use reads::Reads;
 pub use status::Status;
-pub use watch::{Update, WatchOptions, Watcher};
 pub use write_options::{PurgeOptions, WriteOptions};
+pub(crate) use watching::Watching;
