@@ -28,7 +28,7 @@
 //! | the same with [`Reads::Verified`] | `$JS.API.DIRECT.GET.KV_B` | `$JS.API.DIRECT.GET.KV_B.>`, `$KV.B.>`: absence may not be proven in time; `$JS.API.INFO`: the server's level is inferred; `$JS.API.STREAM.INFO.KV_B`: that nobody answers has no reason |
 //! | the same with [`Reads::Linearizable`] | `$JS.API.DIRECT.GET.KV_B`, `$KV.B.>` | `$JS.API.INFO`, `$JS.API.STREAM.INFO.KV_B`: as before |
 //! | `get_revision` | `$JS.API.STREAM.MSG.GET.KV_B`, or `$JS.API.DIRECT.GET.KV_B` | the same |
-//! | `watch`, `keys`, `history` | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.API.STREAM.MSG.GET.KV_B`, and for more than a few megabytes `$JS.FC.KV_B.>` | `$JS.API.CONSUMER.DELETE.KV_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.KV_B`: a bucket that was created anew, and a mirror, are not recognized, and on a bucket with replicas a listing may show a key that was purged from the stream by hand |
+//! | `watch`, `keys`, `list_keys`, `history` | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.API.STREAM.MSG.GET.KV_B`, and for more than a few megabytes `$JS.FC.KV_B.>` | `$JS.API.CONSUMER.DELETE.KV_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.KV_B`: a bucket that was created anew, and a mirror, are not recognized, and on a bucket with replicas a listing may show a key that was purged from the stream by hand |
 //! | the same with [`Reads::Replica`] | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.FC.KV_B.>` | the same |
 //! | `bind`, `status` | `$JS.API.STREAM.INFO.KV_B` | |
 //! | `create_bucket` | `$JS.API.STREAM.CREATE.KV_B` | `$JS.API.STREAM.INFO.KV_B`, `$JS.API.STREAM.UPDATE.KV_B`: an old bucket is not repaired |
@@ -73,10 +73,14 @@ mod entry;
 mod error;
 mod fence;
 mod handle;
+mod hashing;
+mod key_lister;
+mod key_set;
 mod lifecycle;
 mod listing;
 mod mark;
 mod name;
+mod patience;
 mod patterns;
 mod proof;
 mod purge_deletes;
@@ -105,8 +109,12 @@ pub use config::Config;
 pub use entry::{Entry, Operation};
 pub use error::Error;
 pub use handle::KeyValue;
+pub use key_lister::{KeyListing, ListedKey};
 pub use purge_deletes::{PurgeDeletes, PurgeProgress, PurgedDeletes, Purging};
 pub use reads::Reads;
 pub use status::Status;
-pub use write_options::{PurgeOptions, WriteOptions};
+pub use update::{Update, WatchState};
+pub use watch::Watcher;
+pub use watch_options::WatchOptions;
 pub(crate) use watching::Watching;
+pub use write_options::{PurgeOptions, WriteOptions};

@@ -5,6 +5,7 @@
 pub mod asking;
 pub mod buckets;
 pub mod filled;
+pub mod filled_bucket;
 pub mod memory;
 pub mod new_cluster;
 pub mod seen;
