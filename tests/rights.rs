@@ -12,7 +12,8 @@ use evnats::jetstream::{
     NextError, PublishOptions, ReadFrom, StreamConfig,
 };
 use evnats::kv::{
-    Config, Error, KeyValue, PurgeDeletes, PurgeOptions, Reads, Update, WatchOptions, WriteOptions,
+    Config, Error, KeyListing, KeyValue, ListedKey, PurgeDeletes, PurgeOptions, Reads, Update,
+    WatchOptions, WriteOptions,
 };
 use evnats::{Client, ConnectionState, EventLoop, Options};
 use evnats_harness::Server;
@@ -39,6 +40,15 @@ struct Row {
 
 fn note<T: std::fmt::Debug>(app: &mut App, _: &Kv, outcome: Result<T, Error>) {
     app.outcomes.push(outcome.map(|value| format!("{value:?}")));
+}
+
+/// Notes a key, or why there is none.
+fn note_listed(app: &mut App, _: &KeyListing<App>, listed: ListedKey) {
+    match listed {
+        ListedKey::Key(key) => app.outcomes.push(Ok(format!("{:?}", [key]))),
+        ListedKey::Ended(Ok(())) => {}
+        ListedKey::Ended(Err(error)) => app.outcomes.push(Err(error)),
+    }
 }
 
 fn note_found(app: &mut App, _: &Kv, found: Result<Option<evnats::kv::Entry>, Error>) {
@@ -166,6 +176,13 @@ const ROWS: &[Row] = &[
         needs: &[CREATE, GET],
         uses: &[INFO, DELETE],
         run: |kv| kv.keys_matching(&["a"], note),
+        expected: r#"["a"]"#,
+    },
+    Row {
+        name: "list_keys",
+        needs: &[CREATE, GET],
+        uses: &[INFO, DELETE],
+        run: |kv| drop(kv.list_keys(&["a"], note_listed)),
         expected: r#"["a"]"#,
     },
     Row {

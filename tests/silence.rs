@@ -396,6 +396,7 @@ fn a_flush_and_a_drain_that_a_frozen_server_does_not_answer_time_out() {
 
 fn note_update(log: &mut Log, _: &evnats::kv::Watcher<Log>, update: Update) {
     log.push(match update {
+        Update::Recreating { .. } | Update::Live => return,
         Update::Entry(entry) => format!("{}@{}", entry.key(), entry.revision()),
         Update::Initialized => "initialized".into(),
         Update::Stalled(stall) => format!("stalled: {stall}"),

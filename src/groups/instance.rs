@@ -15,9 +15,9 @@ use crate::client::Port;
 use crate::event_loop::TimerId;
 use crate::jetstream::{
     self, ConsumeEnd, ConsumeEvent, ConsumeOptions, ConsumerError, ConsumerInfo, Consuming,
-    Delivered, Reader, Stall, ack_fence,
+    Delivered, Stall, ack_fence,
 };
-use crate::kv::{Reads, Update, WatchOptions};
+use crate::kv::{Reads, Update, WatchOptions, Watching};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -69,7 +69,7 @@ pub(super) struct Instance {
     begun: Cell<u64>,
     /// Where the last message was to be answered to.
     last_delivery: RefCell<String>,
-    watch: RefCell<Option<Reader>>,
+    watch: RefCell<Option<Rc<Watching>>>,
     timer: Cell<Option<TimerId>>,
     on_message: CallbackSlot<OnMessage>,
     on_event: CallbackSlot<OnEvent>,
@@ -154,11 +154,11 @@ impl Instance {
     fn watch(self: &Rc<Self>) {
         let instance = self.clone();
         let on_update =
-            move |_: &mut State, _: Option<&Reader>, update| instance.handle_update(update);
+            move |_: &mut State, _: &Rc<Watching>, update| instance.handle_update(update);
         let bucket = &self.store.bucket;
         let options = WatchOptions::new().heartbeat(HEARTBEAT);
-        let watch = bucket.watch(&[&self.store.key], Reads::Leader, options, on_update);
-        self.watch.replace(watch);
+        let watch = bucket.watch(&[&self.store.key], Reads::Leader, options, Box::new(on_update));
+        self.watch.replace(Some(watch));
     }
 
     fn handle_update(self: &Rc<Self>, update: Update) -> Ran {
@@ -171,7 +171,7 @@ impl Instance {
             Update::Ended(error) => self.finish(GroupEnd::Failed(error.into())),
             Update::Stalled(stall) => self.tell(GroupEvent::Stalled(stall)),
             Update::Resumed => self.tell(GroupEvent::Resumed),
-            Update::Initialized => {}
+            Update::Initialized | Update::Recreating { .. } | Update::Live | Update::Batch(_) => {}
         }
         Ok(())
     }

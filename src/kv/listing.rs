@@ -8,26 +8,22 @@ use super::bucket::Bucket;
 use super::entry::Entry;
 use super::error::Error;
 use super::handle::KeyValue;
+use super::patience::Patience;
 use super::patterns::uncovered;
 use super::read::is_no_message;
 use super::reads::Reads;
-use super::watch::{Update, WatchOptions};
+use super::update::Update;
+use super::watch_options::WatchOptions;
+use super::watching::Watching;
 use crate::callback::{Answer, Callback, Ran, State, answer};
-use crate::event_loop::TimerId;
-use crate::jetstream::{
-    self, ApiReply, ApiRequest, MessageQuery, Reader, StoredMessage, StreamInfo,
-};
-use evnats_protocol::RequestError;
+use crate::jetstream::{self, ApiReply, ApiRequest, MessageQuery, StoredMessage, StreamInfo};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-/// Servers take none that is shorter.
-const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
 
 impl<S: 'static> KeyValue<S> {
-    /// Lists the keys that have a value, in alphabetical order.
+    /// Lists the keys that have a value, in alphabetical order, all at once: a million keys of 16 bytes
+    /// take about 100 MiB while they are collected. [`list_keys`](Self::list_keys) shows them as they come.
     ///
     /// The list is at least as fresh as a read from the leader that begins at the same time, also if
     /// a replica that lags behind serves it. With [`Reads::Replica`], it is as fresh as the replica. A
@@ -192,11 +188,9 @@ pub(super) struct Listing<C> {
     /// The subjects that are listed.
     filters: Vec<String>,
     items: RefCell<C>,
-    /// When something was last heard, to tell a listing that is long from one that is stuck.
-    heard: Cell<Instant>,
+    patience: Rc<Patience>,
     /// Taken when it runs, which is once.
     answer: Cell<Option<Answer<Result<C, Error>>>>,
-    timer: Cell<Option<TimerId>>,
 }
 
 impl<C: Collection> Listing<C> {
@@ -213,44 +207,41 @@ impl<C: Collection> Listing<C> {
             bucket: bucket.clone(),
             filters: uncovered(patterns).iter().map(subject).collect(),
             items: RefCell::default(),
-            heard: Cell::new(bucket.api.port().now()),
+            patience: Patience::new(bucket),
             answer: Cell::new(Some(answer)),
-            timer: Cell::new(None),
         });
-        // an idle consumer has to be heard of well before the listing counts as stuck
-        let heartbeat = bucket.api.timeout() / 4;
-        let options = options.heartbeat(heartbeat.clamp(MIN_HEARTBEAT, Duration::from_secs(5)));
+        let options = options.heartbeat(listing.patience.heartbeat());
         let collecting = listing.clone();
-        let on_update = move |state: &mut State, reader: Option<&Reader>, update| match update {
+        let on_update = move |state: &mut State, watching: &Rc<Watching>, update| match update {
             Update::Entry(entry) => {
-                collecting.note_progress();
+                collecting.patience.note_progress();
                 collecting.items.borrow_mut().add(entry);
                 Ok(())
             }
             Update::Initialized => {
-                if let Some(reader) = reader {
-                    reader.stop();
-                }
+                watching.stop();
                 // without replicas, the consumer is where the leader is
                 let is_fresh = reads == Reads::Replica || collecting.bucket.replicas.get() <= 1;
                 if is_fresh || collecting.items.borrow().is_empty() {
                     return collecting.succeed(state);
                 }
-                collecting.note_progress();
+                collecting.patience.note_progress();
                 C::confirm(&collecting, state)
             }
             Update::Cleared => {
                 collecting.items.take();
                 Ok(())
             }
-            // if it lasts, there is no progress
-            Update::Stalled(_) | Update::Resumed => Ok(()),
             Update::Ended(error) => collecting.finish(state, Err(error)),
+            // if it lasts, there is no progress
+            _ => Ok(()),
         };
-        let reader = bucket.watch(patterns, reads, options, on_update);
-        if let Some(reader) = reader {
-            listing.watch_over(reader, bucket.api.timeout());
-        }
+        let watching = bucket.watch(patterns, reads, options, Box::new(on_update));
+        let patience = listing.patience.clone();
+        patience.begin(move |state, timeout| {
+            watching.stop();
+            listing.finish(state, Err(timeout))
+        });
     }
 
     /// Asks the leader, unless the listing is over.
@@ -261,14 +252,10 @@ impl<C: Collection> Listing<C> {
     ) {
         let listing = self.clone();
         let on_reply = move |state: &mut State, reply: Result<T, jetstream::Error>| {
-            listing.note_progress();
+            listing.patience.note_progress();
             on_reply(state, reply)
         };
         self.bucket.api.read(request, Box::new(on_reply));
-    }
-
-    fn note_progress(&self) {
-        self.heard.set(self.bucket.api.port().turn_time());
     }
 
     pub(super) fn succeed(&self, state: &mut State) -> Ran {
@@ -281,27 +268,7 @@ impl<C: Collection> Listing<C> {
     }
 
     fn finish(&self, state: &mut State, result: Result<C, Error>) -> Ran {
-        if let Some(timer) = self.timer.take() {
-            self.bucket.api.port().cancel_timer(timer);
-        }
+        self.patience.end();
         self.answer.take().map_or(Ok(()), |answer| answer(state, result))
-    }
-
-    /// Ends the listing when nothing has come for the time of a request.
-    fn watch_over(self: Rc<Self>, reader: Reader, delay: Duration) {
-        let listing = self.clone();
-        let on_time = move |state: &mut State| {
-            let port = listing.bucket.api.port();
-            let end = listing.heard.get() + listing.bucket.api.timeout();
-            let left = end.saturating_duration_since(port.turn_time());
-            if left > Duration::ZERO {
-                listing.watch_over(reader, left);
-                return Ok(());
-            }
-            reader.stop();
-            let timeout = jetstream::Error::Request(RequestError::Timeout);
-            listing.finish(state, Err(Error::JetStream(timeout)))
-        };
-        self.timer.set(Some(self.bucket.api.port().set_timer(delay, Box::new(on_time))));
     }
 }

@@ -28,7 +28,7 @@
 //! | the same with [`Reads::Verified`] | `$JS.API.DIRECT.GET.KV_B` | `$JS.API.DIRECT.GET.KV_B.>`, `$KV.B.>`: absence may not be proven in time; `$JS.API.INFO`: the server's level is inferred; `$JS.API.STREAM.INFO.KV_B`: that nobody answers has no reason |
 //! | the same with [`Reads::Linearizable`] | `$JS.API.DIRECT.GET.KV_B`, `$KV.B.>` | `$JS.API.INFO`, `$JS.API.STREAM.INFO.KV_B`: as before |
 //! | `get_revision` | `$JS.API.STREAM.MSG.GET.KV_B`, or `$JS.API.DIRECT.GET.KV_B` | the same |
-//! | `watch`, `keys`, `history` | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.API.STREAM.MSG.GET.KV_B`, and for more than a few megabytes `$JS.FC.KV_B.>` | `$JS.API.CONSUMER.DELETE.KV_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.KV_B`: a bucket that was created anew, and a mirror, are not recognized, and on a bucket with replicas a listing may show a key that was purged from the stream by hand |
+//! | `watch`, `keys`, `list_keys`, `history` | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.API.STREAM.MSG.GET.KV_B`, and for more than a few megabytes `$JS.FC.KV_B.>` | `$JS.API.CONSUMER.DELETE.KV_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.KV_B`: a bucket that was created anew, and a mirror, are not recognized, and on a bucket with replicas a listing may show a key that was purged from the stream by hand |
 //! | the same with [`Reads::Replica`] | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.FC.KV_B.>` | the same |
 //! | `bind`, `status` | `$JS.API.STREAM.INFO.KV_B` | |
 //! | `create_bucket` | `$JS.API.STREAM.CREATE.KV_B` | `$JS.API.STREAM.INFO.KV_B`, `$JS.API.STREAM.UPDATE.KV_B`: an old bucket is not repaired |
@@ -54,12 +54,12 @@
 //! | flow control does not get through | [`Update::Stalled`] after two times three heartbeats |
 //! | deliveries do not arrive | the same |
 //! | a message is lost | nothing: it is read again |
-//! | the consumer is lost | nothing: another one goes on where it was |
+//! | the consumer is lost | [`Update::Recreating`]: another one goes on where it was, and then [`Update::Live`] |
 //! | the consumer is on a replica that lags behind | nothing, while it catches up or another has more; then [`Update::Stalled`] |
 //! | the bucket is deleted | the end of the watch, with [`Error::BucketNotFound`] |
 //! | the bucket is deleted and created anew | the end of the watch, with [`OrderedError::StreamRecreated`](crate::jetstream::OrderedError::StreamRecreated) |
 //! | JetStream is off, or not for the account | an error, at once |
-//! | the connection is lost | the client's hooks; calls have an outcome, and a watch goes on with the next connection |
+//! | the connection is lost | the client's hooks; calls have an outcome, and a watch says [`Update::Recreating`] and goes on with the next connection |
 //! | the client is closed | an error, and the end of every watch |
 //! | a listing hears nothing for the time of a request | a timeout, whatever is wrong |
 //! | a program ends without a word | nobody is left to be told; the server removes its consumers half a minute later |
@@ -73,10 +73,14 @@ mod entry;
 mod error;
 mod fence;
 mod handle;
+mod hashing;
+mod key_lister;
+mod key_set;
 mod lifecycle;
 mod listing;
 mod mark;
 mod name;
+mod patience;
 mod patterns;
 mod proof;
 mod purge_deletes;
@@ -90,8 +94,13 @@ mod stream_form;
 mod sweep;
 mod touch;
 mod ttl;
+mod update;
 mod watch;
 mod watch_initial;
+mod watch_options;
+mod watch_question;
+mod watching;
+mod whole_batches;
 mod write;
 mod write_options;
 
@@ -100,8 +109,12 @@ pub use config::Config;
 pub use entry::{Entry, Operation};
 pub use error::Error;
 pub use handle::KeyValue;
+pub use key_lister::{KeyListing, ListedKey};
 pub use purge_deletes::{PurgeDeletes, PurgeProgress, PurgedDeletes, Purging};
 pub use reads::Reads;
 pub use status::Status;
-pub use watch::{Update, WatchOptions, Watcher};
+pub use update::{Update, WatchState};
+pub use watch::Watcher;
+pub use watch_options::WatchOptions;
+pub(crate) use watching::Watching;
 pub use write_options::{PurgeOptions, WriteOptions};

@@ -11,7 +11,7 @@ use super::handle::KeyValue;
 use super::listing::{Collection, Listing};
 use super::reads::Reads;
 use super::sweep::{Sweep, Swept};
-use super::watch::WatchOptions;
+use super::watch_options::WatchOptions;
 use crate::callback::{Answer, Callback, CallbackSlot, Handler, Outcome, Ran, State, answer, lend};
 use crate::event_loop::timers_on;
 use crate::jetstream::wire::setters;

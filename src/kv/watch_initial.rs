@@ -103,6 +103,11 @@ impl Initial {
         !self.done && self.idle && self.needed.is_some_and(|needed| needed > self.seen)
     }
 
+    /// Whether there has been a consumer.
+    pub(super) fn is_created(&self) -> bool {
+        self.target.is_some()
+    }
+
     /// A consumer was created, the first one or another after a reset, which has `expected`
     /// messages to deliver, of which `received` have come already.
     pub(super) fn handle_created(&mut self, expected: u64, received: u64) -> Step {

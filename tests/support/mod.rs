@@ -3,7 +3,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 
 pub mod asking;
+pub mod buckets;
 pub mod filled;
+pub mod filled_bucket;
 pub mod memory;
 pub mod new_cluster;
 pub mod seen;

@@ -6,6 +6,7 @@ mod by_key;
 mod closures;
 pub(super) mod consumer_error;
 mod consumption;
+mod debts;
 mod delivery;
 mod delivery_info;
 mod driver;

@@ -117,7 +117,7 @@ pub(crate) enum Action {
     /// It has `initial` messages to deliver to be where the stream was when it was created;
     /// `received` of this incarnation's messages came before this.
     Created { incarnation: u64, initial: u64, received: u64 },
-    /// Delete the consumer of this name. Best effort: the outcome is of no interest.
+    /// Delete the consumer of this name. When that is done is the driver's to know.
     Delete { name: String },
     /// Publish an empty message to this subject.
     Reply { subject: Vec<u8> },
@@ -173,6 +173,8 @@ pub(crate) struct Ordered {
     trouble: Trouble,
     /// Create requests handed out whose outcome is not known yet, of all incarnations.
     unanswered: usize,
+    /// The next consumer is not to be made yet.
+    held: bool,
     actions: VecDeque<Action>,
     random: fastrand::Rng,
 }
@@ -220,6 +222,7 @@ impl Ordered {
             resets: 0,
             trouble: Trouble::default(),
             unanswered: 0,
+            held: false,
             actions: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed),
         };
@@ -229,17 +232,35 @@ impl Ordered {
 
     /// The next thing to do. Ask until `None` after every input.
     ///
-    /// While the connection is lost only the final failure is handed out; the rest waits.
+    /// While the connection is lost only what is left to do after the end is handed out; the rest waits.
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
-        if !self.connected && !matches!(self.actions.front(), Some(Action::Failed(_))) {
+        if !self.connected && self.phase != Phase::Ended {
             return None;
         }
-        let action = self.actions.pop_front();
+        let is_held = |action: &Action| self.held && matches!(action, Action::Create { .. });
+        let next = self.actions.iter().position(|action| !is_held(action))?;
+        let action = self.actions.remove(next);
         if let Some(Action::Create { .. }) = action {
             self.phase = Phase::Creating;
             self.unanswered += 1;
         }
         action
+    }
+
+    /// Whether the next consumer is not to be made yet: the one before may still exist. The request for
+    /// it waits, and nothing else.
+    pub(crate) fn hold_creation(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// Whether the request for a consumer waits for [`hold_creation`](Self::hold_creation).
+    pub(crate) fn is_held(&self) -> bool {
+        self.held && self.connected && self.phase == Phase::Starting
+    }
+
+    /// Whether there is a consumer, as far as is known.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
     }
 
     /// Takes the outcome of a create request.
@@ -453,7 +474,6 @@ impl Ordered {
 
     /// Whether the reader ended and wants nothing more of the driver. It may be dropped before: the
     /// server removes a consumer left behind after `inactive_threshold`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for public readers"))]
     pub(crate) fn is_finished(&self) -> bool {
         self.phase == Phase::Ended && self.unanswered == 0 && self.actions.is_empty()
     }

@@ -2,12 +2,18 @@
 //! subscriptions, requests and one timer.
 //!
 //! The machine decides, this file carries out. Its state is never borrowed while a callback runs.
+//!
+//! The invariant: a reader has one consumer at any time, and none when it is over. What may be left of
+//! the one before are [`Debts`]: the next one is made when it is known to be deleted, or two seconds
+//! after that was asked for; and what is not answered is asked again, also after the reader's end, until
+//! the server would have deleted it itself.
 
+use super::debts::Debts;
 use super::delivery_info::DeliveryInfo;
 use super::ordered::{Action, CreateError, Ordered, OrderedConfig, Status, Verdict};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::client::{Delivery, Observed, ObserverId, Port};
-use crate::event_loop::TimerId;
+use crate::event_loop::{TimerId, after};
 use crate::jetstream::api::{Api, ApiRequest};
 use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::error::{Error, OrderedError};
@@ -16,10 +22,7 @@ use crate::jetstream::stall::Stall;
 use evnats_protocol::{Message, OutgoingMessage, RequestError, SubscriptionId};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Instant;
-
-/// How often the deletion of a consumer is requested.
-const DELETIONS: u32 = 3;
+use std::time::{Duration, Instant};
 
 /// An ordered consumer that is being read. A handle; dropping it does not stop the reading.
 #[derive(Clone)]
@@ -29,12 +32,19 @@ struct Shared {
     api: Api,
     stream: String,
     several_filters: bool,
+    /// How long the server keeps a consumer that nobody listens to.
+    inactive_threshold: Duration,
     progress: RefCell<Progress>,
 }
 
 /// What changes while a reader reads.
 struct Progress {
     machine: Ordered,
+    /// Consumers that were left, by the number of their deletion.
+    debts: Debts,
+    deletions: u64,
+    /// There is a consumer, as the user was told.
+    live: bool,
     /// The inbox of the current incarnation.
     inbox: Option<(String, SubscriptionId)>,
     timer: Option<(TimerId, Instant)>,
@@ -57,6 +67,8 @@ pub(crate) enum ReaderEvent<'a> {
     /// A consumer was created, which has `initial` messages to deliver to be where the stream was
     /// then; `received` of them have come already. Comes again after every reset.
     Created { initial: u64, received: u64 },
+    /// There is no consumer any more, for now.
+    Lost,
     /// What is known of the stream, asked for before each consumer. `None`: the server does not
     /// permit the question.
     Stream(Option<&'a StreamInfo>),
@@ -66,7 +78,7 @@ pub(crate) enum ReaderEvent<'a> {
     Stalled(Stall),
     /// What was reported with `Stalled` is over.
     Resumed,
-    /// What [`Reader::call_again`] or [`Reader::again`] asked for.
+    /// What [`Reader::again`] asked for.
     Again,
     /// The end, with its reason. Not sent for [`Reader::stop`].
     Failed(Error),
@@ -81,9 +93,13 @@ impl Reader {
     ) -> Self {
         let stream = config.stream.clone();
         let several_filters = config.filter_subjects.len() > 1;
+        let inactive_threshold = config.inactive_threshold;
         let callback: OnEvent = Box::new(callback);
         let progress = Progress {
             machine: Ordered::new(config, api.port().random()),
+            debts: Debts::default(),
+            deletions: 0,
+            live: false,
             inbox: None,
             timer: None,
             observer: None,
@@ -93,11 +109,13 @@ impl Reader {
             opened: false,
         };
         let progress = RefCell::new(progress);
-        let reader = Self(Rc::new(Shared { api: api.clone(), stream, several_filters, progress }));
+        let api = api.clone();
+        let shared = Shared { api, stream, several_filters, inactive_threshold, progress };
+        let reader = Self(Rc::new(shared));
         reader.observe();
         // from the loop, where the state is at hand for what may go wrong at once
         let starting = reader.clone();
-        api.port().defer(move |state| starting.pump(state));
+        reader.port().defer(move |state| starting.pump(state));
         reader
     }
 
@@ -111,15 +129,8 @@ impl Reader {
         progress.machine.stop();
         let callback = progress.callback.take();
         drop(progress);
-        self.carry_out_the_rest();
-        self.release();
+        self.leave_nothing_behind();
         drop(callback);
-    }
-
-    /// Has the callback run once more, in the next turn, with [`ReaderEvent::Again`].
-    pub(crate) fn call_again(&self) {
-        let reader = self.clone();
-        self.port().defer(move |state| reader.again(state));
     }
 
     /// Runs the callback with [`ReaderEvent::Again`], unless the reader is stopped. Not to be called
@@ -149,6 +160,7 @@ impl Reader {
     fn pump(&self, state: &mut State) -> Ran {
         let (mut created, mut told) = (None, None);
         loop {
+            self.pay_debts();
             let action = self.0.progress.borrow_mut().machine.poll_action();
             match action {
                 None => break,
@@ -162,7 +174,7 @@ impl Reader {
                     self.0.progress.borrow_mut().opened = true;
                     created = Some(ReaderEvent::Created { initial, received });
                 }
-                Some(Action::Delete { name }) => self.delete(&name),
+                Some(Action::Delete { name }) => self.owe(name),
                 Some(Action::Reply { subject }) => self.reply(&subject),
                 Some(Action::Stalled(stall)) => {
                     log::warn!("stream {} cannot be read: {stall}", self.0.stream);
@@ -175,21 +187,37 @@ impl Reader {
                 Some(Action::Failed(error)) => return self.fail(state, error.into()),
             }
         }
+        let mut progress = self.0.progress.borrow_mut();
+        let is_live = progress.machine.is_running();
+        let was_live = std::mem::replace(&mut progress.live, is_live);
+        drop(progress);
+        let lost = (was_live && !is_live).then_some(ReaderEvent::Lost);
+        self.settle();
         self.arm_timer();
-        let events = created.into_iter().chain(told);
+        let events = lost.into_iter().chain(created).chain(told);
         events.map(|event| self.emit(state, event)).fold(Ok(()), Ran::and)
     }
 
     /// What is left to do after the end: deletions. Nothing of it concerns the user.
+    fn leave_nothing_behind(&self) {
+        self.unsubscribe();
+        let given_up = after(self.port().now(), self.0.inactive_threshold);
+        self.0.progress.borrow_mut().debts.give_up_at(given_up);
+        self.carry_out_the_rest();
+    }
+
     fn carry_out_the_rest(&self) {
         loop {
             let action = self.0.progress.borrow_mut().machine.poll_action();
             match action {
-                Some(Action::Delete { name }) => self.delete(&name),
+                Some(Action::Delete { name }) => self.owe(name),
                 Some(_) => {}
-                None => return,
+                None => break,
             }
         }
+        self.pay_debts();
+        self.settle();
+        self.arm_timer();
     }
 
     fn port(&self) -> &Port {
@@ -203,15 +231,20 @@ impl Reader {
             match observed {
                 Observed::Writable | Observed::Connected | Observed::Denied(_) => return Ok(()),
                 Observed::Disconnected => progress.machine.handle_disconnected(),
-                Observed::Reconnected => progress.machine.handle_reconnected(),
+                Observed::Reconnected => {
+                    progress.debts.handle_reconnected(reader.port().now());
+                    progress.machine.handle_reconnected();
+                }
                 Observed::Ended => {
-                    // one that has no subscription yet would wait for a connection
+                    progress.debts.give_up_at(reader.port().now());
                     drop(progress);
+                    reader.arm_timer();
+                    // one that has no subscription yet would wait for a connection
                     return reader.fail(state, Error::Closed);
                 }
             }
             drop(progress);
-            reader.pump(state)
+            reader.go_on(state)
         }));
         self.0.progress.borrow_mut().observer = Some(observer);
     }
@@ -323,25 +356,51 @@ impl Reader {
         }
     }
 
-    /// Deletes a consumer. One whose deletion is lost in an outage lives for as long as its server
-    /// lets consumers live that nobody listens to, so the request is sent again.
-    fn delete(&self, name: &str) {
-        self.delete_within(name.to_owned(), DELETIONS);
+    /// A consumer is to be deleted. One whose deletion is lost in an outage would live for as long as
+    /// its server lets consumers live that nobody listens to.
+    fn owe(&self, name: String) {
+        let now = self.port().now();
+        let mut progress = self.0.progress.borrow_mut();
+        progress.deletions += 1;
+        let number = progress.deletions;
+        progress.debts.add(number, name, now);
     }
 
-    fn delete_within(&self, name: String, attempts: u32) {
-        let reader = self.clone();
-        let request = ApiRequest::delete_consumer(&self.0.stream, &name);
-        let deleted = move |_: &mut State, deleted: Result<(), Error>| {
-            // one that the connection has taken away waits for the next connection
-            if deleted.is_err_and(|error| error.is_timeout() || is_disconnect(&error))
-                && attempts > 1
-            {
-                reader.delete_within(name, attempts - 1);
+    /// Asks for the deletions that are due, and has the next consumer wait for them.
+    fn pay_debts(&self) {
+        let now = self.port().now();
+        while let Some((number, name)) = self.next_deletion(now) {
+            let reader = self.clone();
+            let request = ApiRequest::delete_consumer(&self.0.stream, &name);
+            let deleted = move |state: &mut State, deleted: Result<(), Error>| {
+                let now = reader.port().now();
+                let mut progress = reader.0.progress.borrow_mut();
+                progress.debts.handle_deleted(number, deleted.as_ref().copied(), now);
+                drop(progress);
+                reader.go_on(state)
+            };
+            self.0.api.read::<()>(request, Box::new(deleted));
+        }
+        let mut progress = self.0.progress.borrow_mut();
+        let is_waited_for = progress.debts.is_waited_for(now);
+        progress.machine.hold_creation(is_waited_for);
+    }
+
+    fn next_deletion(&self, now: Instant) -> Option<(u64, String)> {
+        let is_connected = self.port().is_connected();
+        let mut progress = self.0.progress.borrow_mut();
+        is_connected.then(|| progress.debts.poll(now)).flatten()
+    }
+
+    /// Does what there is to do, before the end and after it.
+    fn go_on(&self, state: &mut State) -> Ran {
+        match self.is_stopped() {
+            true => {
+                self.carry_out_the_rest();
+                Ok(())
             }
-            Ok(())
-        };
-        self.0.api.read::<()>(request, Box::new(deleted));
+            false => self.pump(state),
+        }
     }
 
     fn reply(&self, subject: &[u8]) {
@@ -434,17 +493,18 @@ impl Reader {
             && let Some(name) = creating
         {
             // what the request for it brought is not heard, as the inbox of replies is not permitted
-            self.delete(&name);
+            self.owe(name);
         }
-        self.carry_out_the_rest();
-        self.release();
+        self.leave_nothing_behind();
         callback.map_or(Ok(()), |mut callback| callback(state, self, ReaderEvent::Failed(error)))
     }
 
-    /// Ends the subscription, the timer and the observation.
-    fn release(&self) {
-        self.unsubscribe();
+    /// Ends the timer and the observation, if the reader is over and nothing is left to do.
+    fn settle(&self) {
         let mut progress = self.0.progress.borrow_mut();
+        if !(progress.ended && progress.machine.is_finished() && progress.debts.is_empty()) {
+            return;
+        }
         let (timer, observer) = (progress.timer.take(), progress.observer.take());
         drop(progress);
         if let Some((timer, _)) = timer {
@@ -459,9 +519,13 @@ impl Reader {
     /// further away: then the timer stays, and asks again when it fires.
     fn arm_timer(&self) {
         let mut progress = self.0.progress.borrow_mut();
-        let Some(deadline) = progress.machine.next_deadline().filter(|_| !progress.ended) else {
-            return;
-        };
+        let now = self.port().now();
+        let debts = &progress.debts;
+        let patience = debts.patience_deadline(now).filter(|_| progress.machine.is_held());
+        let deletion = debts.next_deadline().filter(|_| self.port().is_connected());
+        let own = progress.machine.next_deadline();
+        let deadlines = [own, patience, deletion, debts.end_deadline()];
+        let Some(deadline) = deadlines.into_iter().flatten().min() else { return };
         if progress.timer.is_some_and(|(_, armed)| armed <= deadline) {
             return;
         }
@@ -469,14 +533,15 @@ impl Reader {
             self.port().cancel_timer(timer);
         }
         let reader = self.clone();
-        let delay = deadline.saturating_duration_since(self.port().now());
+        let delay = deadline.saturating_duration_since(now);
         let on_time = move |state: &mut State| {
             let now = reader.port().turn_time();
             let mut progress = reader.0.progress.borrow_mut();
             progress.timer = None;
+            progress.debts.handle_timeout(now);
             progress.machine.handle_timeout(now);
             drop(progress);
-            reader.pump(state)
+            reader.go_on(state)
         };
         progress.timer = Some((self.port().set_timer(delay, Box::new(on_time)), deadline));
     }

@@ -669,13 +669,29 @@ fn stop_before_anything_was_done() {
 }
 
 #[test]
-fn stop_while_disconnected_deletes_after_the_reconnect() {
+fn stop_while_disconnected_hands_out_what_is_to_be_deleted() {
     let mut ordered = running(DeliverPolicy::All);
     ordered.handle_disconnected();
-    ordered.stop();
     assert_eq!(ordered.poll(), None);
-    ordered.handle_reconnected();
+    ordered.stop();
     assert_eq!(actions(&mut ordered), [Action::Delete { name: "p_1".into() }]);
+    assert!(ordered.is_finished());
+}
+
+#[test]
+fn the_next_consumer_waits_while_it_is_held_and_nothing_else_does() {
+    let mut ordered = running(DeliverPolicy::All);
+    ordered.handle_status(1, &Status { code: 503, ..Status::default() }, at(1));
+    ordered.hold_creation(true);
+    assert_eq!(ordered.poll(), Some(Action::Delete { name: "p_1".into() }));
+    assert_eq!(ordered.poll(), Some(Action::Subscribe { incarnation: 2 }));
+    assert_eq!(ordered.poll(), None);
+    assert!(ordered.is_held());
+    ordered.hold_creation(false);
+    assert!(matches!(ordered.poll(), Some(Action::Create { incarnation: 2, .. })));
+    assert!(!ordered.is_held() && !ordered.is_running());
+    ordered.handle_created(2, Ok(&info(0, 0, 0)), at(2));
+    assert!(ordered.is_running());
 }
 
 #[test]

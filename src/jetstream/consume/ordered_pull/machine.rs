@@ -14,9 +14,9 @@
 mod resets;
 
 use super::cause::ResetCause;
-use super::debts::Debts;
 use super::reading::{Came, Judgment, Reading, Start};
 use super::state::{OrderedHome, OrderedState};
+use crate::jetstream::consume::debts::Debts;
 use crate::jetstream::consume::delivery_info::DeliveryInfo;
 use crate::jetstream::consume::machine::{Action, Machine, Told, Verdict, counted};
 use crate::jetstream::consume::outcome::ConsumeEvent;

@@ -4,10 +4,9 @@
 //! [`OrderedPull`] is the ordered consumer as the driver knows it, and reads one server-side consumer
 //! after the other with what [`Reading`] is implemented for. What it has reached outlives it in
 //! [`OrderedState`], for the next read to go on from there. Consumers that were left and are not known
-//! to be deleted are [`Debts`](debts::Debts).
+//! to be deleted are [`Debts`](super::debts::Debts).
 
 pub(in crate::jetstream) mod cause;
-mod debts;
 mod machine;
 pub(in crate::jetstream) mod option_error;
 mod options;

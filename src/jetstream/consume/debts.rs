@@ -129,9 +129,9 @@ impl Debts {
         }
     }
 
-    /// Gives up at this time whatever is owed then.
+    /// Gives up at this time whatever is owed then, or earlier if that was said before.
     pub(super) fn give_up_at(&mut self, time: Instant) {
-        self.given_up = Some(time);
+        self.given_up = Some(self.given_up.map_or(time, |before| before.min(time)));
     }
 
     /// Gives up all of it.

@@ -1,0 +1,80 @@
+//! The question to a stream's leader that a watch asks: which revision is the last one?
+
+use super::bucket::Bucket;
+use super::error::Error;
+use super::read::is_no_message;
+use super::watch_options::Start;
+use crate::callback::State;
+use crate::jetstream::{self, ApiRequest, MessageQuery, Reader, StoredMessage};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// The question to the leader: which revision is the last one of those that are watched? There is a
+/// request for each pattern.
+pub(super) struct Question {
+    bucket: Rc<Bucket>,
+    filters: Vec<String>,
+    start: Start,
+    /// Requests under way.
+    pending: Cell<usize>,
+    answer: Cell<Option<Result<u64, Error>>>,
+}
+
+impl Question {
+    pub(super) fn new(bucket: &Rc<Bucket>, filters: &[String], start: Start) -> Rc<Self> {
+        Rc::new(Self {
+            bucket: bucket.clone(),
+            filters: filters.to_vec(),
+            start,
+            pending: Cell::new(0),
+            answer: Cell::new(None),
+        })
+    }
+
+    /// Asks, unless that is under way. The reader's callback runs with [`ReaderEvent::Again`] when
+    /// there is an answer.
+    pub(super) fn ask(self: &Rc<Self>, reader: &Reader) {
+        if self.pending.get() > 0 {
+            return;
+        }
+        self.pending.set(self.filters.len());
+        self.answer.set(None);
+        for filter in &self.filters {
+            let (question, reader) = (self.clone(), reader.clone());
+            let query = MessageQuery::LastBySubject(filter);
+            let request = ApiRequest::stored_message(&self.bucket.stream, query);
+            let on_stored = move |state: &mut State, stored: Result<StoredMessage, _>| {
+                question.note(stored.map(|stored| stored.sequence()));
+                match question.pending.get() {
+                    0 => reader.again(state),
+                    _ => Ok(()),
+                }
+            };
+            self.bucket.api.read(request, Box::new(on_stored));
+        }
+    }
+
+    /// Keeps the latest of the answers, or what is wrong with one.
+    fn note(&self, last: Result<u64, jetstream::Error>) {
+        self.pending.set(self.pending.get() - 1);
+        let last = match last {
+            Err(error) if is_no_message(&error) => Ok(0),
+            Err(error) => Err(self.bucket.error(error)),
+            // what was before the revision to begin with does not come
+            Ok(last) if matches!(self.start, Start::Revision(first) if last < first) => Ok(0),
+            Ok(last) => Ok(last),
+        };
+        self.answer.set(Some(match (self.answer.take(), last) {
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (before, Ok(last)) => Ok(before.and_then(Result::ok).unwrap_or(0).max(last)),
+        }));
+    }
+
+    /// The answer, once it is there.
+    pub(super) fn take_answer(&self) -> Option<Result<u64, Error>> {
+        match self.pending.get() {
+            0 => self.answer.take(),
+            _ => None,
+        }
+    }
+}

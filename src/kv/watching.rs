@@ -1,0 +1,99 @@
+//! A watch that is running, with the type of the user's state erased: its reader, what it is at, and
+//! the way to the callback.
+//!
+//! Invariant: updates are reported in the order in which they were noted, one after the other. A
+//! callback that panics or returns an error has had its update; those behind it come in the next turn.
+
+use super::update::{Update, WatchState};
+use crate::callback::{CallbackSlot, Ran, State};
+use crate::client::Port;
+use crate::jetstream::Reader;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+pub(crate) struct Watching {
+    port: Port,
+    /// Empty if the watch could not even begin.
+    reader: OnceCell<Reader>,
+    state: Cell<WatchState>,
+    noted: RefCell<VecDeque<Update>>,
+    callback: CallbackSlot<OnUpdate>,
+}
+
+/// What runs for every update.
+pub(crate) type OnUpdate = Box<dyn FnMut(&mut State, &Rc<Watching>, Update) -> Ran>;
+
+impl Watching {
+    pub(super) fn new(port: &Port, on_update: OnUpdate) -> Rc<Self> {
+        Rc::new(Self {
+            port: port.clone(),
+            reader: OnceCell::new(),
+            state: Cell::new(WatchState::Recreating { since: port.now() }),
+            noted: RefCell::default(),
+            callback: CallbackSlot::new(on_update),
+        })
+    }
+
+    /// The reader that feeds it. Said once, at the beginning.
+    pub(super) fn set_reader(&self, reader: Reader) {
+        self.reader.get_or_init(|| reader);
+    }
+
+    pub(crate) fn state(&self) -> WatchState {
+        self.state.get()
+    }
+
+    /// Whether the callback may run again.
+    pub(crate) fn is_active(&self) -> bool {
+        self.state() != WatchState::Ended
+    }
+
+    /// Ends the watch: its callback does not run again.
+    pub(crate) fn stop(&self) {
+        self.state.set(WatchState::Ended);
+        self.noted.take();
+        if let Some(reader) = self.reader.get() {
+            reader.stop();
+        }
+        // one that runs is dropped after it
+        drop(self.callback.take());
+    }
+
+    /// An update is to be reported by the next [`report`](Self::report).
+    pub(super) fn note(&self, update: Update) {
+        if self.is_active() {
+            self.noted.borrow_mut().push_back(update);
+        }
+    }
+
+    /// There is a consumer, or none any more.
+    pub(super) fn note_state(&self, state: WatchState) {
+        if self.is_active() {
+            self.state.set(state);
+        }
+    }
+
+    /// Reports what was noted.
+    pub(super) fn report(self: &Rc<Self>, state: &mut State) -> Ran {
+        loop {
+            let mut noted = self.noted.borrow_mut();
+            let Some(update) = noted.pop_front() else { return Ok(()) };
+            let is_last = noted.is_empty();
+            drop(noted);
+            if !is_last {
+                let rest = self.clone();
+                self.port.defer(move |state| rest.report(state));
+            }
+            if let Update::Ended(_) = update {
+                self.state.set(WatchState::Ended);
+            }
+            let ran = self.callback.run(|callback| callback(state, self, update));
+            if !self.is_active() {
+                // it could not be dropped while it ran
+                drop(self.callback.take());
+            }
+            ran?;
+        }
+    }
+}
