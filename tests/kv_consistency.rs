@@ -41,8 +41,7 @@ fn harm(cluster: &mut Cluster, faults: &Faults, seed: u64, stop: &Receiver<()>) 
     // the schedule of what goes wrong; nothing is waited for
     let passes = |range: &Range<u64>, random: &mut fastrand::Rng| {
         let time = Duration::from_millis(random.u64(range.clone()));
-        stop.recv_timeout(time)
-            .is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
+        stop.recv_timeout(time).is_err_and(|error| error == RecvTimeoutError::Timeout)
     };
     while passes(&faults.pause, &mut random) {
         let node = random.usize(..3);

@@ -501,6 +501,23 @@ const ROWS_OF_2_12: &[Row] = &[
         expected: "done",
     },
     Row {
+        name: "get_many",
+        needs: &["$JS.API.DIRECT.GET.KV_b"],
+        uses: &[LEVEL],
+        run: |kv| kv.get_many(["a"], note_done),
+        expected: "done",
+    },
+    Row {
+        name: "get_many behind a fence",
+        needs: &["$JS.API.DIRECT.GET.KV_t", "$KV.t.>"],
+        uses: &[LEVEL],
+        run: |kv| {
+            let kv = kv.jetstream().key_value("t").with_reads(Reads::Linearizable);
+            kv.get_many(["nothing"], note_done);
+        },
+        expected: "done",
+    },
+    Row {
         name: "purge_keys",
         needs: &["$KV.t.>", "$JS.API.CONSUMER.CREATE.KV_t.>", "$JS.API.STREAM.MSG.GET.KV_t"],
         uses: &["$JS.API.STREAM.INFO.KV_t", "$JS.API.CONSUMER.DELETE.KV_t.>"],

@@ -70,24 +70,27 @@ impl Bucket {
 /// What a watch does when its bucket was emptied.
 pub(super) struct OnCleared(Box<dyn Fn(&mut State) -> Ran>);
 
-/// The watches of a client, by the API's prefix and the stream. They own what is to run.
+/// A bucket, by the API's prefix and the stream.
+type Place = (String, String);
+
+/// The watches of a client, by what they watch. They own what is to run.
 #[derive(Default)]
 struct ClearedWatchers {
-    by_stream: RefCell<HashMap<(String, String), Vec<Weak<OnCleared>>>>,
+    by_stream: RefCell<HashMap<Place, Vec<Weak<OnCleared>>>>,
 }
 
 impl ClearedWatchers {
     fn add(&self, bucket: &Bucket, told: &Rc<OnCleared>) {
         let mut by_stream = self.by_stream.borrow_mut();
         // those that are over are left here until the next one comes
-        let watchers = by_stream.entry(key(bucket)).or_default();
+        let watchers = by_stream.entry(place(bucket)).or_default();
         watchers.retain(|watcher| watcher.strong_count() > 0);
         watchers.push(Rc::downgrade(told));
     }
 
     fn tell(&self, bucket: &Bucket) {
         let by_stream = self.by_stream.borrow();
-        for watcher in by_stream.get(&key(bucket)).into_iter().flatten() {
+        for watcher in by_stream.get(&place(bucket)).into_iter().flatten() {
             let watcher = watcher.clone();
             // each in a turn of its own: a callback may panic, and the next one is to run
             bucket.api.port().defer(move |state| match watcher.upgrade() {
@@ -98,6 +101,6 @@ impl ClearedWatchers {
     }
 }
 
-fn key(bucket: &Bucket) -> (String, String) {
+fn place(bucket: &Bucket) -> Place {
     (bucket.api.prefix().to_owned(), bucket.stream.clone())
 }

@@ -1,7 +1,7 @@
 //! Carries out what a [`Proof`] asks for, until the deadline of a read.
 
 use super::{Beside, Next, Proof, Seen};
-use crate::callback::{Ran, State};
+use crate::callback::{Answer, Ran, State};
 use crate::jetstream::{self, LastMessages, MessageQuery, StoredMessage, StreamConfig};
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::Entry;
@@ -60,7 +60,7 @@ impl Bucket {
             error: RefCell::default(),
             answer: Cell::new(Some(Box::new(on_found))),
         });
-        if let Err(error) = reading.check() {
+        if let Err(error) = self.check_reads(reads) {
             return self.api.port().defer(move |state| reading.finish(state, Err(error)));
         }
         reading.start(first);
@@ -69,16 +69,15 @@ impl Bucket {
     fn is_mirror(&self) -> bool {
         self.origin.is_some()
     }
-}
 
-impl Reading {
-    fn check(&self) -> Result<(), Error> {
-        match self.reads {
-            Reads::Linearizable if self.bucket.is_mirror() => Err(Error::NotLinearizable {
-                bucket: self.bucket.name.to_string(),
+    /// Checks that such reads are possible at all.
+    pub(in crate::kv) fn check_reads(&self, reads: Reads) -> Result<(), Error> {
+        match reads {
+            Reads::Linearizable if self.is_mirror() => Err(Error::NotLinearizable {
+                bucket: self.name.to_string(),
                 reason: "it is a mirror, which lags behind its origin",
             }),
-            Reads::Linearizable => self.bucket.check_writable().map_err(|error| match error {
+            Reads::Linearizable => self.check_writable().map_err(|error| match error {
                 Error::ReadOnly { bucket } => Error::NotLinearizable {
                     bucket,
                     reason: "the handle is read-only, and the fence is a write",
@@ -89,6 +88,30 @@ impl Reading {
         }
     }
 
+    /// Looks for a key that has a message: the last one of the bucket, of whichever replica answers.
+    pub(in crate::kv) fn find_key(self: &Rc<Self>, answer: Answer<Result<Option<SmolStr>, Error>>) {
+        let bucket = self.clone();
+        let on_stored =
+            move |state: &mut State, stored: Result<StoredMessage, jetstream::Error>| {
+                let key = match stored {
+                    Ok(message) => Ok(bucket.key_of(&message)),
+                    Err(error) if is_no_message(&error) => Ok(None),
+                    Err(error) => Err(bucket.error(error)),
+                };
+                answer(state, key)
+            };
+        let subject = format!("{}>", self.subjects);
+        let query = MessageQuery::LastBySubject(&subject);
+        self.api.read_direct(&self.stream, query, Box::new(on_stored));
+    }
+
+    fn key_of(&self, message: &StoredMessage) -> Option<SmolStr> {
+        let key = message.subject_bytes().strip_prefix(self.subjects.as_bytes())?;
+        std::str::from_utf8(key).ok().map(SmolStr::new)
+    }
+}
+
+impl Reading {
     fn start(self: &Rc<Self>, next: Next) {
         match next {
             Next::Ask(beside) => self.ask(beside),
@@ -216,30 +239,17 @@ impl Reading {
         Ok(())
     }
 
-    /// Looks for a key that has a message: the last one of the bucket, of whichever replica answers.
     fn find_key(self: &Rc<Self>) {
         let reading = self.clone();
-        let on_stored =
-            move |state: &mut State, stored: Result<StoredMessage, jetstream::Error>| {
-                let key = match stored {
-                    Ok(message) => reading.key_of(&message),
-                    Err(error) if is_no_message(&error) => None,
-                    Err(error) => {
-                        reading.keep_error(reading.bucket.error(error));
-                        None
-                    }
-                };
-                let next = reading.proof.borrow_mut().handle_key(key);
-                reading.go_on(state, next)
-            };
-        let subject = format!("{}>", self.bucket.subjects);
-        let query = MessageQuery::LastBySubject(&subject);
-        self.bucket.api.read_direct(&self.bucket.stream, query, Box::new(on_stored));
-    }
-
-    fn key_of(&self, message: &StoredMessage) -> Option<SmolStr> {
-        let key = message.subject_bytes().strip_prefix(self.bucket.subjects.as_bytes())?;
-        std::str::from_utf8(key).ok().map(SmolStr::new)
+        let on_key = move |state: &mut State, key: Result<Option<SmolStr>, Error>| {
+            let key = key.unwrap_or_else(|error| {
+                reading.keep_error(error);
+                None
+            });
+            let next = reading.proof.borrow_mut().handle_key(key);
+            reading.go_on(state, next)
+        };
+        self.bucket.find_key(Box::new(on_key));
     }
 
     fn fence(self: &Rc<Self>) {
