@@ -263,3 +263,33 @@ fn a_proven_read_that_nobody_answers_ends_at_its_deadline() {
     server.resume();
     assert_eq!(asking.get(&kv, Reads::Linearizable, "k"), Ok(Some("v".into())));
 }
+
+/// What a listing is read up to is in the stream, also where it is not what is listed.
+#[test]
+fn listings_and_watches_are_read_up_to_a_fence() {
+    requires!(server(), 2, 11);
+    let asking = Asking::new();
+    let kv = asking.create(in_memory().history(2));
+    asking.put(&kv, "a.1", "v");
+    asking.put(&kv, "b", "v");
+    for (round, reads) in KINDS.into_iter().enumerate() {
+        let handle = kv.with_reads(reads);
+        assert_eq!(asking.ask(|told| handle.keys(told)).expect("keys"), ["a.1", "b"]);
+        let matching = asking.ask(|told| handle.keys_matching(&["a.>"], told));
+        assert_eq!(matching.expect("keys"), ["a.1"]);
+        let history: Result<Vec<Entry>, Error> = asking.ask(|told| handle.history("b", told));
+        assert_eq!(history.expect("a history").len(), 1);
+        let none = asking.ask(|told| handle.keys_matching(&["none"], told));
+        assert_eq!(none.expect("no keys"), Vec::<String>::new());
+        let fences = 4 * (round as u64 + 1);
+        let status = asking.ask(|told| kv.status(told)).expect("a status");
+        assert_eq!(status.stream().state.last_sequence, 2 + fences, "each has written one");
+        assert_eq!(status.values(), 2);
+    }
+    // where none can be written
+    let reader = kv.read_only();
+    let verified = reader.with_reads(Reads::Verified);
+    assert_eq!(asking.ask(|told| verified.keys(told)).expect("keys"), ["a.1", "b"]);
+    let refused = asking.ask(|told| reader.with_reads(Reads::Linearizable).keys(told));
+    assert!(matches!(refused, Err(Error::NotLinearizable { .. })), "{refused:?}");
+}

@@ -32,10 +32,24 @@ pub(super) struct Fences {
 }
 
 impl Bucket {
+    /// Checks that a fence can be written, and is of use: a mirror lags behind its origin's.
+    pub(super) fn check_fence(&self) -> Result<(), Error> {
+        let impossible = |reason| Error::NotLinearizable { bucket: self.name.to_string(), reason };
+        match self.check_writable() {
+            Err(Error::ReadOnly { .. }) => {
+                Err(impossible("the handle is read-only, and the fence is a write"))
+            }
+            Ok(()) if self.origin.is_some() => {
+                Err(impossible("it is a mirror, which lags behind its origin"))
+            }
+            checked => checked,
+        }
+    }
+
     /// Writes the fence, and answers with its revision. A failure is not repeated here; the fence may
     /// be written as often as anybody likes.
     pub(crate) fn fence(self: &Rc<Self>, answer: OnWritten) {
-        if let Err(error) = self.check_writable() {
+        if let Err(error) = self.check_fence() {
             return self.defer(answer, Err(error));
         }
         self.fences.waiting.borrow_mut().push(answer);

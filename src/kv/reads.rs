@@ -31,13 +31,14 @@ pub enum Reads {
     /// For the absence of a key to be proven, a key that exists is asked for beside it. What is not
     /// proven is asked for again, then behind a fence as with [`Linearizable`](Self::Linearizable), and
     /// is an [`Error::Unproven`](super::Error::Unproven) when the timeout is over: never an answer.
-    /// Listings, and watches up to their signal, are as fresh as the leader says, and not older than what
-    /// was seen.
+    /// Listings, and watches up to their signal, are read up to a fence; where none can be written, they
+    /// are as fresh as with [`Leader`](Self::Leader).
     Verified,
     /// A fence is written first, to one reserved key of the bucket, and then any replica answers that
     /// has read up to it: the read sees every write of anybody that was complete when it began, whatever
     /// happens to leaders, and absence is proven as well. Reads that begin while a fence is under way
-    /// share the next one.
+    /// share the next one. Listings, and watches up to their signal, show everything up to a fence; with
+    /// patterns other than `>`, that needs server 2.10.
     ///
     /// The bucket holds one more message from then on, `_kv_fence`, a tombstone that takes the place of
     /// the one before. Our listings, watches and numbers leave it out. Other clients do not list it as a

@@ -3,13 +3,13 @@
 //! The signal comes exactly once, also for an empty bucket, also when everything was filtered
 //! out, and also under steady writes, where "nothing is pending" may never be true: [`Initial`]
 //! decides. The consumer may sit on a replica that lags behind, so the leader is asked at the
-//! beginning what was the last revision.
+//! beginning what was the last revision, or a fence is written.
 
 use super::bucket::Bucket;
 use super::cleared::OnCleared;
 use super::entry::{Entry, Operation};
 use super::error::Error;
-use super::fence::is_reserved;
+use super::fence::{FENCE_KEY, is_reserved};
 use super::handle::KeyValue;
 use super::name;
 use super::patterns::uncovered;
@@ -17,7 +17,7 @@ use super::reads::Reads;
 use super::update::{Update, WatchState};
 use super::watch_initial::{Initial, Step};
 use super::watch_options::{Start, WatchOptions};
-use super::watch_question::Question;
+use super::watch_question::{Asked, Question};
 use super::watching::{OnUpdate, Watching};
 use super::whole_batches::{BatchMark, Released, WholeBatches};
 use crate::callback::{Handler, Outcome, State, lend};
@@ -123,19 +123,25 @@ impl Bucket {
         on_update: OnUpdate,
     ) -> Rc<Watching> {
         let watching = Watching::new(self.api.port(), on_update);
-        if let Err(error) = self.check_patterns(patterns) {
-            let refused = watching.clone();
-            watching.note(Update::Ended(error));
-            self.api.port().defer(move |state| refused.report(state));
-            return watching;
-        }
-        let config = self.reader_config(patterns, &options);
+        let asked = self.check_patterns(patterns).and_then(|()| self.asked_by_watch(reads));
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(error) => {
+                let refused = watching.clone();
+                watching.note(Update::Ended(error));
+                self.api.port().defer(move |state| refused.report(state));
+                return watching;
+            }
+        };
+        let needs_answer = reads != Reads::Replica && options.start != Start::Updates;
+        let fence = (needs_answer && asked == Asked::Fence).then_some(FENCE_KEY);
+        let patterns: Vec<&str> = patterns.iter().copied().chain(fence).collect();
+        let config = self.reader_config(&patterns, &options);
         let mut initial = Initial::new(options.start.counts(), self.api.port().random());
-        let question = Question::new(self, &config.filter_subjects, options.start);
+        let question = Question::new(self, asked, &config.filter_subjects, options.start);
         if reads == Reads::Replica {
             initial.handle_leader(0);
         }
-        let needs_leader = reads != Reads::Replica && options.start != Start::Updates;
         let asking = question.clone();
         let (is_cleared, on_cleared) = (Rc::new(Cell::new(false)), Rc::new(OnceCell::new()));
         let mut watch = Watch {
@@ -162,11 +168,20 @@ impl Bucket {
         });
         // there is none before this one
         let _ = on_cleared.set(told);
-        if needs_leader {
+        if needs_answer {
             asking.ask(&reader);
         }
         watching.set_reader(reader);
         watching
+    }
+
+    /// Who tells what the last revision is that a watch has to have come to.
+    fn asked_by_watch(&self, reads: Reads) -> Result<Asked, Error> {
+        match reads {
+            Reads::Linearizable => self.check_fence().map(|()| Asked::Fence),
+            Reads::Verified if self.check_fence().is_ok() => Ok(Asked::Fence),
+            Reads::Verified | Reads::Leader | Reads::Replica => Ok(Asked::Leader),
+        }
     }
 
     pub(super) fn check_patterns(&self, patterns: &[&str]) -> Result<(), Error> {

@@ -46,7 +46,7 @@ impl Bucket {
         let (proof, first) = match reads {
             Reads::Linearizable => Proof::fenced(),
             _ => {
-                let may_fence = self.check_writable().is_ok() && !self.is_mirror();
+                let may_fence = self.check_fence().is_ok();
                 Proof::no_older_than(self.mark(), self.mark.known_key(), may_fence)
             }
         };
@@ -66,24 +66,10 @@ impl Bucket {
         reading.start(first);
     }
 
-    fn is_mirror(&self) -> bool {
-        self.origin.is_some()
-    }
-
     /// Checks that such reads are possible at all.
     pub(in crate::kv) fn check_reads(&self, reads: Reads) -> Result<(), Error> {
         match reads {
-            Reads::Linearizable if self.is_mirror() => Err(Error::NotLinearizable {
-                bucket: self.name.to_string(),
-                reason: "it is a mirror, which lags behind its origin",
-            }),
-            Reads::Linearizable => self.check_writable().map_err(|error| match error {
-                Error::ReadOnly { bucket } => Error::NotLinearizable {
-                    bucket,
-                    reason: "the handle is read-only, and the fence is a write",
-                },
-                error => error,
-            }),
+            Reads::Linearizable => self.check_fence(),
             _ => Ok(()),
         }
     }
