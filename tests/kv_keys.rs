@@ -254,7 +254,7 @@ fn measure_listing(url: &str, how: &str, keys: usize) -> usize {
             drop(kv.list_keys(&[">"], |measured: &mut Measured, _, listed| match listed {
                 ListedKey::Key(_) => {
                     measured.keys += 1;
-                    if measured.keys % 10_000 == 0 {
+                    if measured.keys.is_multiple_of(10_000) {
                         measured.most = measured.most.max(resident());
                     }
                 }

@@ -1,12 +1,12 @@
 //! An entry: one revision of a key, whichever way it was read.
 
-use crate::jetstream::StoredMessage;
+use crate::jetstream::{StoredMessage, Ttl};
 use bytes::Bytes;
 use evnats_protocol::Headers;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// One revision of a key, in one piece of memory of its own. Cloning is cheap.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub struct Entry {
     operation: Operation,
     /// When it was stored, if a watch has been told.
     time: Option<SystemTime>,
+    /// For how many seconds it lives, as it says itself; 0: it says nothing, the most: for ever.
+    ttl: u32,
 }
 
 /// What a revision did to its key.
@@ -150,12 +152,31 @@ impl Entry {
     ) -> Self {
         let has_prefix = message.subject_bytes().starts_with(prefix.as_bytes());
         let key_start = if has_prefix { prefix.len() } else { 0 };
-        Self { bucket: bucket.clone(), message, key_start, delta: 0, operation, time: None }
+        Self { bucket: bucket.clone(), message, key_start, delta: 0, operation, time: None, ttl: 0 }
     }
 
     /// The same entry as one that a watch has delivered.
     pub(super) fn delivered(self, delta: u64, time: SystemTime) -> Self {
         Self { delta, time: Some(time), ..self }
+    }
+
+    /// The same entry, which says in its headers for how long it lives (`Nats-TTL`).
+    pub(super) fn living_for(self, headers: Headers<'_>) -> Self {
+        let text = headers.last("Nats-TTL");
+        let ttl = match text.and_then(|text| Ttl::read(&text)) {
+            None => 0,
+            Some(Ttl::For(ttl)) => u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX),
+            Some(Ttl::Never) => u32::MAX,
+        };
+        Self { ttl, ..self }
+    }
+
+    /// For how long it lives, as it says itself. `None`: it says nothing. The most is for ever.
+    pub(super) fn ttl(&self) -> Option<Duration> {
+        (self.ttl != 0).then(|| match self.ttl {
+            u32::MAX => Duration::MAX,
+            seconds => Duration::from_secs(seconds.into()),
+        })
     }
 
     pub(super) fn key_bytes(&self) -> &[u8] {

@@ -160,6 +160,12 @@ pub enum Error {
         /// Which limit.
         reason: String,
     },
+    /// A cache would hold more than it may ([`CacheOptions::max_bytes`](super::CacheOptions::max_bytes)).
+    #[error("the cache would hold more than the {limit} bytes that it may")]
+    CacheFull {
+        /// How much it may hold, in bytes.
+        limit: usize,
+    },
     /// What JetStream reports.
     #[error(transparent)]
     JetStream(jetstream::Error),

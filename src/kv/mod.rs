@@ -67,6 +67,10 @@
 
 mod bucket;
 mod buckets;
+mod cache;
+mod cache_event;
+mod cache_keeper;
+mod cache_table;
 mod cleared;
 mod config;
 mod creation;
@@ -107,6 +111,8 @@ mod write;
 mod write_options;
 
 pub(crate) use bucket::Bucket;
+pub use cache::Cache;
+pub use cache_event::{CacheEvent, CacheOptions, CacheState};
 pub use config::Config;
 pub use entry::{Entry, Operation};
 pub use error::Error;

@@ -225,7 +225,11 @@ impl Bucket {
             ..StoredParts::default()
         });
         let entry = Entry::read(&self.name, &self.subjects, stored, operation);
-        Some(entry.delivered(delivery.pending, delivery.timestamp()))
+        let entry = entry.delivered(delivery.pending, delivery.timestamp());
+        Some(match message.headers().is_empty() {
+            true => entry,
+            false => entry.living_for(message.headers()),
+        })
     }
 }
 

@@ -49,6 +49,11 @@ impl Watching {
         self.state() != WatchState::Ended
     }
 
+    /// Whether there is a consumer that feeds it.
+    pub(crate) fn is_live(&self) -> bool {
+        self.state() == WatchState::Live
+    }
+
     /// Ends the watch: its callback does not run again.
     pub(crate) fn stop(&self) {
         self.state.set(WatchState::Ended);

@@ -29,7 +29,7 @@ impl Ttl {
 
     /// Reads a header as servers do: a number of seconds, a duration of Go, or "never". Anything else,
     /// which a stream does not take, is none.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("never") {
             return Some(Self::Never);
         }
