@@ -84,7 +84,8 @@ fn one_expectation_that_does_not_hold_keeps_everything_from_being_stored_and_is_
     let session = Session::new(batches());
     session.put("a", "1");
     session.put("b", "1");
-    let cases: [(fn(Batch<()>) -> Batch<()>, Error); 4] = [
+    type Fill = fn(Batch<()>) -> Batch<()>;
+    let cases: [(Fill, Error); 4] = [
         (
             |batch| batch.put("new", "1").update("a", "2", 1).update("b", "2", 7),
             Error::WrongRevision { key: "b".into(), expected: 7, actual: Some(2) },
