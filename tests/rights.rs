@@ -501,6 +501,34 @@ const ROWS_OF_2_12: &[Row] = &[
         expected: "done",
     },
     Row {
+        name: "batch",
+        needs: &["$KV.t.>"],
+        uses: &[LEVEL],
+        run: |kv| {
+            let kv = kv.jetstream().key_value("t");
+            kv.batch().put("a", "1").put("b", "1").commit(note_done);
+        },
+        expected: "done",
+    },
+    Row {
+        name: "batch with an expectation that does not hold",
+        needs: &["$KV.t.>"],
+        uses: &[LEVEL, "$JS.API.STREAM.MSG.GET.KV_t", "$JS.API.DIRECT.GET.KV_t.>"],
+        run: |kv| {
+            let kv = kv.jetstream().key_value("t");
+            kv.batch().put("a", "1").update("none", "1", 9).commit(
+                |app: &mut App, _, committed| {
+                    let outcome = match committed {
+                        Err(error) if error.is_conflict() => Ok("a conflict".into()),
+                        other => other.map(|_| "done".into()),
+                    };
+                    app.outcomes.push(outcome);
+                },
+            );
+        },
+        expected: "a conflict",
+    },
+    Row {
         name: "get_many",
         needs: &["$JS.API.DIRECT.GET.KV_b"],
         uses: &[LEVEL],
@@ -660,7 +688,7 @@ fn every_operation_needs_the_rights_that_the_table_says_and_no_others() {
                 app.outcomes.push(Ok(created.expect("a stream").config.name));
             });
         }
-        let config = Config::new().limit_marker_ttl(Duration::from_secs(1));
+        let config = Config::new().limit_marker_ttl(Duration::from_secs(1)).atomic_batches(true);
         js.key_value("t").create_bucket(config, note_done);
         turn_until(&event_loop, &mut app, "three streams", |app| app.outcomes.len() == 3);
         app.outcomes.clear();

@@ -181,4 +181,4 @@ pub(crate) use api::{Api, ApiReply, ApiRequest};
 pub(crate) use consume::{Consuming, Delivered, OrderedConfig, Reader, ReaderEvent, ack_fence};
 pub(crate) use joined::JoinedSubject;
 pub(crate) use name::check_name;
-pub(crate) use publish::{KnownAck, acknowledged_sequence};
+pub(crate) use publish::{BatchMessage, KnownAck, acknowledged_sequence};

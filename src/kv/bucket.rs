@@ -171,6 +171,9 @@ impl Bucket {
             Error::JetStream(error) if error::is_stream_not_found(&error) => {
                 Error::BucketNotFound { bucket: self.name.to_string() }
             }
+            Error::JetStream(error) if error::is_batch_disabled(&error) => {
+                Error::BatchesDisabled { bucket: self.name.to_string() }
+            }
             Error::JetStream(error) if error::is_ttl_disabled(&error) => {
                 Error::TtlDisabled { bucket: self.name.to_string() }
             }

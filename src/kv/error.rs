@@ -1,7 +1,7 @@
 //! What can go wrong in Key-Value.
 
 use crate::error::layer_error;
-use crate::jetstream::{self, ErrorCode};
+use crate::jetstream::{self, BatchError, ErrorCode};
 use evnats_protocol::{CommandError, RequestError};
 use thiserror::Error;
 
@@ -154,6 +154,18 @@ pub enum Error {
         #[source]
         cause: Box<Error>,
     },
+    /// The bucket takes no atomic batches.
+    #[error("bucket {bucket:?} takes no batches: create or update it with atomic_batches")]
+    BatchesDisabled {
+        /// Its name.
+        bucket: String,
+    },
+    /// A key is in a batch twice. Nothing was written.
+    #[error("key {key:?} is in the batch twice")]
+    KeyTwiceInBatch {
+        /// The key.
+        key: String,
+    },
     /// The value is larger than the bucket's or the server's limit.
     #[error("value too large: {reason}")]
     ValueTooLarge {
@@ -193,9 +205,14 @@ impl Error {
         matches!(self.cause(), Self::BucketNotFound { .. })
     }
 
-    /// Whether another writer was first: the key exists, or is at another revision.
+    /// Whether another writer was first: the key exists, or is at another revision, or one of a batch's
+    /// is, of which the server does not say which.
     pub fn is_conflict(&self) -> bool {
-        matches!(self.cause(), Self::KeyExists { .. } | Self::WrongRevision { .. })
+        match self.cause() {
+            Self::KeyExists { .. } | Self::WrongRevision { .. } => true,
+            Self::JetStream(error) => error.is_wrong_last_sequence(),
+            _ => false,
+        }
     }
 
     /// Whether there was no answer in time. A write may have happened then.
@@ -248,9 +265,11 @@ impl Error {
 
     /// Sorts what JetStream reports into what it means here.
     pub(super) fn from_jetstream(error: jetstream::Error) -> Self {
-        use jetstream::Error::{Api, Request};
+        use jetstream::Error::{Api, Batch, Request};
         match &error {
-            Api(api) if api.err_code() == ErrorCode::MESSAGE_TOO_LARGE => {
+            Api(api) | Batch(BatchError::Refused(api))
+                if api.err_code() == ErrorCode::MESSAGE_TOO_LARGE =>
+            {
                 Self::ValueTooLarge { reason: api.to_string() }
             }
             Request(RequestError::Command(command @ CommandError::PayloadTooLarge { .. })) => {
@@ -263,6 +282,10 @@ impl Error {
 
 pub(super) fn is_stream_not_found(error: &jetstream::Error) -> bool {
     error.api().is_some_and(|api| api.err_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+pub(super) fn is_batch_disabled(error: &jetstream::Error) -> bool {
+    matches!(error, jetstream::Error::Batch(BatchError::Disabled(_)))
 }
 
 pub(super) fn is_ttl_disabled(error: &jetstream::Error) -> bool {

@@ -28,6 +28,7 @@
 //! | the same with [`Reads::Verified`] | `$JS.API.DIRECT.GET.KV_B` | `$JS.API.DIRECT.GET.KV_B.>`, `$KV.B.>`: absence may not be proven in time; `$JS.API.INFO`: the server's level is inferred; `$JS.API.STREAM.INFO.KV_B`: that nobody answers has no reason |
 //! | the same with [`Reads::Linearizable`] | `$JS.API.DIRECT.GET.KV_B`, `$KV.B.>` | `$JS.API.INFO`, `$JS.API.STREAM.INFO.KV_B`: as before |
 //! | `get_revision` | `$JS.API.STREAM.MSG.GET.KV_B`, or `$JS.API.DIRECT.GET.KV_B` | the same |
+//! | `batch` | `$KV.B.>`, and to create a key over a tombstone, what `create` needs | `$JS.API.STREAM.MSG.GET.KV_B`: which key was in the way is not told; `$JS.API.INFO`: that the server is too old shows with the answer; with a TTL, `$JS.API.STREAM.INFO.KV_B` is needed |
 //! | `get_many` | `$JS.API.DIRECT.GET.KV_B`; with [`Reads::Linearizable`] also `$KV.B.>` | `$JS.API.INFO`: that the server is too old shows with the answer; `$KV.B.>` and `$JS.API.DIRECT.GET.KV_B.>`: what a replica that lags behind has, and that no key has a value, may not be proven |
 //! | `watch`, `keys`, `list_keys`, `history` | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.API.STREAM.MSG.GET.KV_B`, and for more than a few megabytes `$JS.FC.KV_B.>` | `$JS.API.CONSUMER.DELETE.KV_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.KV_B`: a bucket that was created anew, and a mirror, are not recognized, and on a bucket with replicas a listing may show a key that was purged from the stream by hand |
 //! | the same with [`Reads::Replica`] | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.FC.KV_B.>` | the same |
@@ -65,6 +66,7 @@
 //! | a listing hears nothing for the time of a request | a timeout, whatever is wrong |
 //! | a program ends without a word | nobody is left to be told; the server removes its consumers half a minute later |
 
+mod batch;
 mod bucket;
 mod buckets;
 mod cache;
@@ -110,6 +112,7 @@ mod whole_batches;
 mod write;
 mod write_options;
 
+pub use batch::{Batch, Committed};
 pub(crate) use bucket::Bucket;
 pub use cache::Cache;
 pub use cache_event::{CacheEvent, CacheOptions, CacheState};

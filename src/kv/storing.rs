@@ -9,7 +9,7 @@ use super::error::Error;
 use crate::callback::{Ran, State};
 use crate::client::Reply;
 use crate::jetstream::{self, ApiRequest, StreamInfo, acknowledged_sequence};
-use evnats_protocol::{HeaderMap, Payload};
+use evnats_protocol::{HeaderMap, OutgoingMessage, Payload};
 use smol_str::SmolStr;
 use std::rc::Rc;
 
@@ -32,6 +32,12 @@ impl Bucket {
             };
             self.api.request(message, callback);
         });
+    }
+
+    /// The subject to publish a key's revisions to.
+    pub(super) fn subject_to_write(&self, key: &str) -> String {
+        let subject = |message: OutgoingMessage<'_>| message.subject().to_owned();
+        self.put_subject.with_message(key, Payload::default(), subject)
     }
 
     /// Reads the revision out of an acknowledgement.

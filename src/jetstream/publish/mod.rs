@@ -15,6 +15,7 @@ mod ttl;
 mod window;
 
 pub use batch::AtomicBatch;
+pub(crate) use batch::BatchMessage;
 pub use counter::Counter;
 pub use diagnosis::Unanswered;
 pub use ingest::{FastIngest, IngestGap, IngestOptions, IngestRefusal, IngestReport};

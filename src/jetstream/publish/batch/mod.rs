@@ -10,8 +10,11 @@ mod tests;
 use super::options::PublishOptions;
 use super::pub_ack::PubAck;
 use crate::callback::{Answer, Callback, answer};
+use crate::jetstream::api::Api;
+use crate::jetstream::batch_error::BatchError;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
+use bytes::Bytes;
 use driver::Driver;
 use evnats_protocol::{CommandError, Payload, subject};
 use machine::Draft;
@@ -157,17 +160,58 @@ impl<S: 'static> AtomicBatch<S> {
         payload: Payload<'_>,
         options: &PublishOptions,
     ) -> Result<Draft, Error> {
-        let requirement = options.check()?;
-        let checked = subject::check_literal(subject).map_err(CommandError::from);
-        checked.and_then(|()| Ok(options.as_headers().check()?))?;
-        Ok(Draft {
-            subject: subject.into(),
-            headers: options.as_headers().clone(),
-            payload: payload.into_bytes(),
-            timeout: options.own_timeout().unwrap_or(self.js.api().timeout()),
-            requirement,
-        })
+        draft(self.js.api(), subject, payload, options)
     }
+}
+
+/// A message of a batch that is given as a whole.
+pub(crate) struct BatchMessage {
+    pub(crate) subject: String,
+    pub(crate) payload: Bytes,
+    pub(crate) options: PublishOptions,
+}
+
+impl Api {
+    /// Stores messages together, or none of them.
+    pub(crate) fn store_batch(
+        &self,
+        messages: Vec<BatchMessage>,
+        answer: Answer<Result<PubAck, Error>>,
+    ) {
+        let draft = |message: BatchMessage| {
+            draft(self, &message.subject, message.payload.into(), &message.options)
+        };
+        let drafts: Result<Vec<_>, Error> = messages.into_iter().map(draft).collect();
+        let last = drafts.and_then(|mut drafts| {
+            let last = drafts.pop().ok_or(BatchError::Empty)?;
+            // they are in memory already
+            let driver = Driver::new(self, usize::MAX);
+            drafts.into_iter().try_for_each(|draft| driver.add(draft))?;
+            Ok((driver, last))
+        });
+        match last {
+            Ok((driver, last)) => driver.commit(|machine| machine.commit(last), answer),
+            Err(error) => self.refuse(error, answer),
+        }
+    }
+}
+
+fn draft(
+    api: &Api,
+    subject: &str,
+    payload: Payload<'_>,
+    options: &PublishOptions,
+) -> Result<Draft, Error> {
+    let requirement = options.check()?;
+    let checked = subject::check_literal(subject).map_err(CommandError::from);
+    checked.and_then(|()| Ok(options.as_headers().check()?))?;
+    Ok(Draft {
+        subject: subject.into(),
+        headers: options.as_headers().clone(),
+        payload: payload.into_bytes(),
+        timeout: options.own_timeout().unwrap_or(api.timeout()),
+        requirement,
+    })
 }
 
 impl<S> Drop for AtomicBatch<S> {
