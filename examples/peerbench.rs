@@ -6,17 +6,19 @@
 //! outstanding; `jsatomic` stores batches of 100, WINDOW of them at once; `jsfast` ingests at the
 //! server's pace; `reqlat`, `jssync`, `kvput`, `kvget` and `kvgetleader` do one at a time, and their
 //! line has the latencies, too. Reads are direct, as the peers' are, unless the name ends in
-//! `leader`. The streams of `jspub`, `jsatomic` and `jsfast` are created. `consume-ack`, `consume-none`,
+//! `leader`, or is `kvgetverified`. `kvbatch` writes atomic batches of 100 keys to the bucket `BENCH`;
+//! `kvkeys`, `kvwatch` and `cacheget` read COUNT keys of it. The streams of `jspub`, `jsatomic` and `jsfast` are created. `consume-ack`, `consume-none`,
 //! `ordered` and `fetch` read the stream `BCON`, which has to hold COUNT messages, with WINDOW of them
-//! under way. `raw:jsfast`, `raw:jsatomic` and `raw:fetch` are bare loops over a socket, as the measure. Exit status 3: no such workload.
+//! under way. `raw:jsfast`, `raw:jsatomic`, `raw:fetch`, `raw:kvwatch` and `raw:kvkeys` are bare loops over a
+//! socket, as the measure. Exit status 3: no such workload.
 
+mod on_keys;
 mod raw;
 
 use evnats::jetstream::{
     AckPolicy, ConsumeOptions, Consumer, ConsumerConfig, FastIngest, FetchOptions, IngestOptions,
     JetStream, OrderedOptions, PublishOptions, PublishWindow, Storage, StreamConfig, WindowOptions,
 };
-use evnats::kv::{KeyValue, Reads};
 use evnats::{Client, CommandError, Error, EventLoop, Options};
 use raw::Raw;
 use std::fmt::Write;
@@ -81,30 +83,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         "jsatomic" => store_batches(&nats),
         "jsfast" => ingest(&nats, &nats.jetstream().fast_ingest(IngestOptions::new().flow(1000))),
-        "kvput" | "kvputpipe" => {
-            let kv = nats.jetstream().key_value("BENCH");
-            let put = move |bench: &mut _, _: &_| put(bench, &kv);
-            match workload.as_str() {
-                "kvput" => in_turn(&nats, put),
-                _ => pipeline(&nats, 500, put),
-            }
-        }
-        "kvget" | "kvgetpipe" | "kvgetleader" | "kvgetpipeleader" => {
-            let reads = match workload.ends_with("leader") {
-                true => Reads::Leader,
-                false => Reads::Replica,
-            };
-            let kv = nats.jetstream().key_value("BENCH").with_reads(reads);
-            let get = move |bench: &mut _, _: &_| get(bench, &kv);
-            match workload.contains("pipe") {
-                true => pipeline(&nats, 500, get),
-                false => in_turn(&nats, get),
-            }
-        }
         "consume-ack" => with_consumer(&nats, AckPolicy::Explicit, consume),
         "consume-none" => with_consumer(&nats, AckPolicy::None, consume),
         "fetch" => with_consumer(&nats, AckPolicy::Explicit, fetch),
         "ordered" => read_in_order(&nats),
+        name if on_keys::begin(name, &nats) => {}
         _ => std::process::exit(3),
     }
     event_loop.run(&mut bench)?;
@@ -124,6 +107,8 @@ fn run_raw(workload: &str, mut bench: Bench, url: &str) -> Result<(), Box<dyn st
         "jsfast" => raw.ingest(bench.count)?,
         "jsatomic" => raw.batches(bench.count)?,
         "fetch" => raw.fetch(bench.count, bench.batch())?,
+        "kvwatch" => raw.read_bucket(bench.count, false)?,
+        "kvkeys" => raw.read_bucket(bench.count, true)?,
         _ => std::process::exit(3),
     }
     bench.start = Some(start);
@@ -384,29 +369,6 @@ fn fetch(bench: &mut Bench, consumer: &Consumer<Bench>) {
             }
         },
     );
-}
-
-fn put(bench: &mut Bench, kv: &KeyValue<Bench>) {
-    let key = &bench.keys[bench.sent as usize % bench.keys.len()];
-    bench.sent += 1;
-    kv.put(key, &bench.payload, |bench, kv, revision| {
-        revision.expect("a revision");
-        if bench.is_next_due(kv.client()) {
-            put(bench, kv);
-        }
-    });
-}
-
-fn get(bench: &mut Bench, kv: &KeyValue<Bench>) {
-    let key = &bench.keys[bench.sent as usize % bench.keys.len()];
-    bench.sent += 1;
-    kv.get(key, |bench, kv, entry| {
-        let entry = entry.expect("an answer").expect("an entry");
-        assert_eq!(entry.value().len(), bench.payload.len());
-        if bench.is_next_due(kv.client()) {
-            get(bench, kv);
-        }
-    });
 }
 
 impl Bench {

@@ -1,6 +1,6 @@
 //! The measure for workloads: bare loops over a blocking socket, whose frames are put together
-//! beforehand as far as that is possible. `peerbench raw:NAME` runs one, with NAME `jsfast`, `jsatomic`
-//! or `fetch`.
+//! beforehand as far as that is possible. `peerbench raw:NAME` runs one, with NAME `jsfast`, `jsatomic`,
+//! `fetch`, `kvwatch` or `kvkeys`.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -167,6 +167,42 @@ impl Raw {
         self.frames.extend_from_slice(b"PING\r\n");
         self.flush()?;
         while !self.line()?.starts_with(b"PONG") {}
+        Ok(())
+    }
+
+    /// Creates a consumer that pushes the last values of the bucket `BENCH`, or no more of them than their
+    /// headers, and reads so many.
+    pub(crate) fn read_bucket(&mut self, count: u64, headers_only: bool) -> io::Result<()> {
+        let body = format!(
+            "{{\"stream_name\":\"KV_BENCH\",\"config\":{{\"name\":\"raw\",\
+             \"deliver_subject\":\"_INBOX.raw.push\",\"deliver_policy\":\"last_per_subject\",\
+             \"filter_subject\":\"$KV.BENCH.>\",\"ack_policy\":\"none\",\"flow_control\":true,\
+             \"idle_heartbeat\":5000000000,\"headers_only\":{headers_only}}}}}"
+        );
+        let subject = "$JS.API.CONSUMER.CREATE.KV_BENCH.raw.$KV.BENCH.>";
+        write!(self.frames, "PUB {subject} _INBOX.raw.create {}\r\n{body}\r\n", body.len())?;
+        self.flush()?;
+        let mut left = count;
+        while left > 0 {
+            let line = self.line()?;
+            if line.starts_with(b"PING") {
+                self.writer.write_all(b"PONG\r\n")?;
+                continue;
+            }
+            let words: Vec<&[u8]> = line.trim_ascii_end().split(|byte| *byte == b' ').collect();
+            let size = words.last().map_or(0, |digits| number(digits, b""));
+            let mut body = vec![0; size as usize + 2];
+            self.reader.read_exact(&mut body)?;
+            let is_pushed = words.get(1).is_some_and(|subject| subject.starts_with(b"$KV."));
+            left -= u64::from(is_pushed);
+            // a message without a payload and with a reply subject is flow control
+            if let (false, [b"HMSG", b"_INBOX.raw.push", _, reply, ..]) = (is_pushed, &words[..])
+                && words.len() == 6
+            {
+                self.frames.extend_from_slice(&[b"PUB ", *reply, b" 0\r\n\r\n"].concat());
+                self.flush()?;
+            }
+        }
         Ok(())
     }
 

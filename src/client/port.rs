@@ -192,7 +192,7 @@ impl Port {
 
     /// How often the client has reconnected: what a server has said holds for the same number.
     pub(crate) fn reconnects(&self) -> u64 {
-        self.driver.connection.borrow().session.statistics().reconnects
+        self.driver.connection.borrow().session.reconnects()
     }
 
     /// A subject that nobody else uses, outside the inbox of requests.

@@ -67,6 +67,17 @@ impl<'a> Scan<'a> {
         Some(value)
     }
 
+    /// Printable ASCII without spaces, up to the end of a line.
+    #[inline]
+    pub(super) fn word(&mut self) -> Option<&'a [u8]> {
+        let end = memchr::memchr(b'\r', self.0)?;
+        let (word, rest) = self.0.split_at(end);
+        self.0 = rest;
+        let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~');
+        (!word.is_empty() && word.iter().fold(true, |all, byte| all & is_plain(byte)))
+            .then_some(word)
+    }
+
     /// A string that has to be these parts, which must themselves be plain.
     #[inline]
     pub(super) fn string_of(&mut self, parts: [&str; 2]) -> Option<()> {

@@ -109,6 +109,14 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
+    /// How often another connection was made after the first one; [`statistics`](Self::statistics) has
+    /// it, too, and looks at all that waits to be sent.
+    #[inline]
+    #[must_use]
+    pub fn reconnects(&self) -> u64 {
+        self.statistics.reconnects
+    }
+
     /// The context of a live subscription.
     #[inline]
     #[must_use]

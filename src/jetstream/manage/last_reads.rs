@@ -6,12 +6,10 @@
 //! place, and random digits, so that a message that comes late finds nothing. Nothing is sent again
 //! here: whoever reads has a deadline and decides.
 
-use super::direct_read::read_headers;
-use super::stored_message::StoredMessage;
+use super::last_messages::{Head, LastMessages, MAX_MESSAGES};
 use crate::callback::{Answer, Ran, State};
 use crate::client::{Observed, Port};
 use crate::jetstream::api::Api;
-use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::error::Error;
 use crate::jetstream::inbox::Inbox;
 use crate::jetstream::level::Requirement;
@@ -19,25 +17,11 @@ use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::rc::{Rc, Weak};
 use std::time::Instant;
 
 /// What the server has to have.
 pub(super) const NEEDS: Requirement = Requirement::new(1, "multi_last");
-
-/// The most subjects that one read is for.
-const MAX_SUBJECTS: usize = 2;
-
-/// What a replica has answered.
-#[derive(Debug, Default)]
-pub(crate) struct LastMessages {
-    /// The last messages on those of the subjects that have any, in the order of the stream.
-    pub(crate) messages: Vec<StoredMessage>,
-    /// The last sequence that the replica had. `None`: it had nothing on any of the subjects, and does
-    /// not say then.
-    pub(crate) up_to: Option<u64>,
-}
 
 pub(crate) type OnLastMessages = Answer<Result<LastMessages, Error>>;
 
@@ -50,6 +34,7 @@ struct Table {
     subject: String,
     /// What all subjects begin with, which needs no escapes in JSON.
     subjects: String,
+    head: Head,
     /// `<inbox>.`
     inbox_subject: String,
     inbox: Inbox,
@@ -65,24 +50,39 @@ struct Table {
 }
 
 struct Read {
-    proof: u32,
+    proof: Letters,
     found: LastMessages,
     answer: OnLastMessages,
 }
 
-/// Which read a message is for.
+/// Which read a message is for: the place, and letters that nobody knows but who was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Token {
     place: u32,
-    proof: u32,
+    proof: Letters,
 }
 
+type Letters = [u8; 8];
+
 impl Token {
-    fn parse(token: &[u8]) -> Option<Self> {
-        let (place, proof) = std::str::from_utf8(token).ok()?.split_at_checked(8)?;
-        let number = |text| u32::from_str_radix(text, 16).ok();
-        Some(Self { place: number(place)?, proof: number(proof)? })
+    fn new(place: usize, random: u64) -> Self {
+        Self { place: place as u32, proof: letters(random as u32) }
     }
+
+    fn parse(token: &[u8]) -> Option<Self> {
+        let (place, proof) = token.split_first_chunk::<8>()?;
+        let add = |number: u32, letter: &u8| match letter.wrapping_sub(b'a') {
+            digit @ 0..16 => Some(number << 4 | u32::from(digit)),
+            _ => None,
+        };
+        let place = place.iter().try_fold(0, add)?;
+        Some(Self { place, proof: proof.try_into().ok()? })
+    }
+}
+
+/// Four bits in each letter, from `a` to `p`.
+fn letters(bits: u32) -> Letters {
+    std::array::from_fn(|at| b'a' + (bits >> (28 - 4 * at) & 0xf) as u8)
 }
 
 impl LastReads {
@@ -92,6 +92,7 @@ impl LastReads {
             api: api.clone(),
             subject: format!("{}.DIRECT.GET.{stream}", api.prefix()),
             subjects: subjects.to_owned(),
+            head: Head::new(stream, subjects),
             inbox_subject: format!("{}.", api.port().new_inbox_for_many()),
             inbox: Inbox::new(api.port()),
             is_listening: Cell::new(false),
@@ -106,7 +107,7 @@ impl LastReads {
     /// Reads the last messages on the subjects that end so, at most two, once; the ends need no escapes
     /// in JSON. The answer comes within the patience that a read has for one attempt.
     pub(crate) fn read(&self, ends: &[&str], answer: OnLastMessages) {
-        debug_assert!(ends.len() <= MAX_SUBJECTS);
+        debug_assert!(ends.len() <= MAX_MESSAGES);
         let table = &self.0;
         let connection = table.port().reconnects();
         if table.checked_on.get() == Some(connection) {
@@ -132,10 +133,11 @@ impl Table {
         if let Err(error) = self.listen() {
             return self.api.refuse(error, answer);
         }
-        let proof = self.port().random() as u32;
-        let read = Read { proof, found: LastMessages::default(), answer };
-        let place = self.reads.borrow_mut().insert(read);
-        let token = Token { place: place as u32, proof };
+        let mut reads = self.reads.borrow_mut();
+        let place = reads.vacant_key();
+        let token = Token::new(place, self.port().random());
+        reads.insert(Read { proof: token.proof, found: LastMessages::default(), answer });
+        drop(reads);
         let published = self.publish(ends, token);
         if let Err(error) = published {
             let read = self.reads.borrow_mut().remove(place);
@@ -151,9 +153,9 @@ impl Table {
         let (reply, body) = &mut *scratch;
         reply.clear();
         body.clear();
-        // writing to a string does not fail
-        let Token { place, proof } = token;
-        let _ = write!(reply, "{}{place:08x}{proof:08x}", self.inbox_subject);
+        reply.push_str(&self.inbox_subject);
+        let token = letters(token.place).into_iter().chain(token.proof);
+        reply.extend(token.map(char::from));
         body.push_str("{\"multi_last\":[\"");
         for (at, end) in ends.iter().enumerate() {
             if at > 0 {
@@ -212,7 +214,7 @@ impl Table {
         let Some(read) = reads.get_mut(place).filter(|read| read.proof == token.proof) else {
             return Ok(());
         };
-        let Some(end) = read.found.add(message) else { return Ok(()) };
+        let Some(end) = read.found.add(message, &self.head) else { return Ok(()) };
         let read = reads.remove(place);
         drop(reads);
         (read.answer)(state, end.map(|()| read.found))
@@ -264,41 +266,5 @@ impl Table {
             }
         }
         self.arm();
-    }
-}
-
-impl LastMessages {
-    /// Takes the next message of an answer. Returns how the answer ends, if this is its end.
-    fn add(&mut self, message: &Message) -> Option<Result<(), Error>> {
-        let (mut up_to, mut is_of_many) = (None, false);
-        let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse().ok();
-        let parts = read_headers(message, |name, value| match name {
-            b"Nats-UpTo-Sequence" => up_to = number(value),
-            b"Nats-Num-Pending" => is_of_many = true,
-            _ => {}
-        });
-        match parts {
-            Ok(_) if !is_of_many || self.messages.len() == MAX_SUBJECTS => {
-                Some(Err(Error::Malformed("a message that was not asked for".into())))
-            }
-            Ok(parts) => {
-                self.messages.push(StoredMessage::copy_of(parts));
-                None
-            }
-            Err(Error::Api(error)) if error.code() == 204 => {
-                self.up_to = up_to;
-                Some(Ok(()))
-            }
-            Err(Error::Api(error)) if error.err_code() == ErrorCode::NO_MESSAGE_FOUND => {
-                Some(Ok(()))
-            }
-            // no request is empty: the server knows nothing of what is in it
-            Err(Error::Api(error)) if error.description() == "Empty Request" => {
-                let Requirement { level: needs, feature } = NEEDS;
-                Some(Err(Error::Unsupported { feature, needs, has: 0 }))
-            }
-            Err(Error::Api(error)) if error.code() == 503 => Some(Err(Error::NotAvailable)),
-            Err(error) => Some(Err(error)),
-        }
     }
 }

@@ -8,6 +8,7 @@ mod consumer_list;
 mod consumers;
 mod direct_read;
 mod gate;
+mod last_messages;
 mod last_reads;
 mod leader_read;
 mod lister;
@@ -42,7 +43,8 @@ pub use consumer_config::{
 pub use consumers::ConsumerReset;
 pub(crate) use consumers::OnConsumer;
 pub(crate) use direct_read::{DirectReads, read_headers};
-pub(crate) use last_reads::{LastMessages, LastReads};
+pub(crate) use last_messages::LastMessages;
+pub(crate) use last_reads::LastReads;
 pub(crate) use leader_read::LeaderReads;
 pub use lister::ListEnd;
 pub use listing::{Listed, Listing};

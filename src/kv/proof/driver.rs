@@ -163,7 +163,7 @@ impl Reading {
         state: &mut State,
         answer: Result<LastMessages, jetstream::Error>,
     ) -> Ran {
-        let LastMessages { messages, up_to } = match answer {
+        let answer = match answer {
             Ok(answer) => {
                 self.error.take();
                 answer
@@ -183,7 +183,8 @@ impl Reading {
         let is_it = |message: &StoredMessage| {
             message.subject_bytes().strip_prefix(prefix) == Some(self.key.as_bytes())
         };
-        let found = messages.into_iter().find(is_it);
+        let up_to = answer.up_to;
+        let found = answer.into_messages().find(is_it);
         let revision = found.as_ref().map(StoredMessage::sequence);
         self.found.set(found);
         let next = self.proof.borrow_mut().handle_seen(Seen { revision, up_to });
