@@ -42,9 +42,21 @@ pub(crate) struct LastMessages {
 }
 
 impl LastMessages {
-    /// The messages, in the order of the stream.
-    pub(crate) fn into_messages(self) -> impl Iterator<Item = StoredMessage> {
-        self.messages.into_iter().flatten()
+    /// The message on the subject that consists of these two parts.
+    #[inline]
+    pub(crate) fn message_of(&self, start: &str, end: &str) -> Option<&StoredMessage> {
+        let is_it = |message: &&StoredMessage| {
+            let rest = message.subject_bytes().strip_prefix(start.as_bytes());
+            rest == Some(end.as_bytes())
+        };
+        self.messages.iter().flatten().find(is_it)
+    }
+
+    /// How far the replica has read at least.
+    #[inline]
+    pub(crate) fn newest(&self) -> u64 {
+        let sequences = self.messages.iter().flatten().map(StoredMessage::sequence);
+        sequences.max().max(self.up_to).unwrap_or_default()
     }
 
     /// Takes the next message of an answer, whose headers begin with `head` if they are as usual. Returns
@@ -165,7 +177,8 @@ mod tests {
         let other = read.read(&message);
         prop_assert_eq!(one, other);
         prop_assert_eq!(scanned.up_to, read.up_to);
-        let (one, other) = (scanned.into_messages().next(), read.into_messages().next());
+        let [one, _] = scanned.messages;
+        let [other, _] = read.messages;
         let parts = |message: StoredMessage| {
             (
                 message.sequence(),
@@ -186,7 +199,7 @@ mod tests {
         let mut answer = LastMessages::default();
         assert_eq!(answer.add(&message(USUAL.as_bytes(), b"v"), &head()), None);
         assert_eq!(answer.add(&message(END.as_bytes(), b""), &head()), Some(Ok(())));
-        assert_eq!((answer.up_to, answer.into_messages().count()), (Some(34), 1));
+        assert_eq!((answer.up_to, answer.messages.iter().flatten().count()), (Some(34), 1));
     }
 
     #[test]

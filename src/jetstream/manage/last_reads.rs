@@ -13,7 +13,7 @@ use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
 use crate::jetstream::inbox::Inbox;
 use crate::jetstream::level::Requirement;
-use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError};
+use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError, subject};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -32,6 +32,7 @@ struct Table {
     api: Api,
     /// Where the reads go.
     subject: String,
+    is_subject_valid: bool,
     /// What all subjects begin with, which needs no escapes in JSON.
     subjects: String,
     head: Head,
@@ -50,47 +51,43 @@ struct Table {
 }
 
 struct Read {
-    proof: Letters,
+    proof: u32,
     found: LastMessages,
     answer: OnLastMessages,
 }
 
-/// Which read a message is for: the place, and letters that nobody knows but who was asked.
+/// Which read a message is for: the place, and a number that nobody knows but who was asked. In a
+/// subject, `<place>_<proof>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Token {
     place: u32,
-    proof: Letters,
+    proof: u32,
 }
-
-type Letters = [u8; 8];
 
 impl Token {
-    fn new(place: usize, random: u64) -> Self {
-        Self { place: place as u32, proof: letters(random as u32) }
-    }
-
     fn parse(token: &[u8]) -> Option<Self> {
-        let (place, proof) = token.split_first_chunk::<8>()?;
-        let add = |number: u32, letter: &u8| match letter.wrapping_sub(b'a') {
-            digit @ 0..16 => Some(number << 4 | u32::from(digit)),
-            _ => None,
-        };
-        let place = place.iter().try_fold(0, add)?;
-        Some(Self { place, proof: proof.try_into().ok()? })
+        let end = token.iter().position(|byte| *byte == b'_')?;
+        Some(Self { place: number(&token[..end])?, proof: number(&token[end + 1..])? })
     }
 }
 
-/// Four bits in each letter, from `a` to `p`.
-fn letters(bits: u32) -> Letters {
-    std::array::from_fn(|at| b'a' + (bits >> (28 - 4 * at) & 0xf) as u8)
+/// A number that has at most as many digits as those that are written here.
+fn number(digits: &[u8]) -> Option<u32> {
+    let add = |number: u32, byte: &u8| match byte.wrapping_sub(b'0') {
+        digit @ 0..10 => number.checked_mul(10)?.checked_add(u32::from(digit)),
+        _ => None,
+    };
+    digits.iter().try_fold(0, add)
 }
 
 impl LastReads {
     /// The stream's name has been checked, and `subjects` needs no escapes in JSON.
     pub(crate) fn new(api: &Api, stream: &str, subjects: &str) -> Self {
+        let subject = format!("{}.DIRECT.GET.{stream}", api.prefix());
         Self(Rc::new(Table {
             api: api.clone(),
-            subject: format!("{}.DIRECT.GET.{stream}", api.prefix()),
+            is_subject_valid: subject::check_literal(&subject).is_ok(),
+            subject,
             subjects: subjects.to_owned(),
             head: Head::new(stream, subjects),
             inbox_subject: format!("{}.", api.port().new_inbox_for_many()),
@@ -135,7 +132,7 @@ impl Table {
         }
         let mut reads = self.reads.borrow_mut();
         let place = reads.vacant_key();
-        let token = Token::new(place, self.port().random());
+        let token = Token { place: place as u32, proof: self.port().random() as u32 };
         reads.insert(Read { proof: token.proof, found: LastMessages::default(), answer });
         drop(reads);
         let published = self.publish(ends, token);
@@ -154,8 +151,10 @@ impl Table {
         reply.clear();
         body.clear();
         reply.push_str(&self.inbox_subject);
-        let token = letters(token.place).into_iter().chain(token.proof);
-        reply.extend(token.map(char::from));
+        let mut digits = itoa::Buffer::new();
+        reply.push_str(digits.format(token.place));
+        reply.push('_');
+        reply.push_str(digits.format(token.proof));
         body.push_str("{\"multi_last\":[\"");
         for (at, end) in ends.iter().enumerate() {
             if at > 0 {
@@ -165,7 +164,11 @@ impl Table {
             body.push_str(end);
         }
         body.push_str("\"]}");
-        self.port().publish(OutgoingMessage::new(&self.subject, body.as_bytes()).reply(reply))
+        let message = OutgoingMessage::new(&self.subject, body.as_bytes()).with_known_reply(reply);
+        self.port().publish(match self.is_subject_valid {
+            true => message.with_known_subject(),
+            false => message,
+        })
     }
 
     /// Listens from the first read on. The table is not held by what it listens with.

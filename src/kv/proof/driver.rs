@@ -20,6 +20,9 @@ const MAX_PAUSE: Duration = Duration::from_millis(250);
 
 type OnFound = Box<dyn FnOnce(&mut State, Found) -> Ran>;
 
+/// What a replica has answered, or why none has.
+type Answered = Result<LastMessages, jetstream::Error>;
+
 /// A read under way.
 struct Reading {
     bucket: Rc<Bucket>,
@@ -36,34 +39,46 @@ struct Reading {
 }
 
 impl Bucket {
-    /// Reads a key's last revision, and proves that it is.
+    /// Reads a key's last revision, and proves that it is. Most answers prove themselves, so that the
+    /// first one is looked at before anything is kept for others.
     pub(in crate::kv) fn get_proven(
         self: &Rc<Self>,
         key: &str,
         reads: Reads,
         on_found: impl FnOnce(&mut State, Found) -> Ran + 'static,
     ) {
-        let (proof, first) = match reads {
-            Reads::Linearizable => Proof::fenced(),
-            _ => {
-                let may_fence = self.check_fence().is_ok();
-                Proof::no_older_than(self.mark(), self.mark.known_key(), may_fence)
-            }
-        };
-        let reading = Rc::new(Reading {
-            bucket: self.clone(),
-            key: key.into(),
-            reads,
-            deadline: self.api.deadline(),
-            proof: RefCell::new(proof),
-            found: Cell::new(None),
-            error: RefCell::default(),
-            answer: Cell::new(Some(Box::new(on_found))),
-        });
-        if let Err(error) = self.check_reads(reads) {
-            return self.api.port().defer(move |state| reading.finish(state, Err(error)));
+        if reads == Reads::Linearizable {
+            return self.get_fenced(key, Box::new(on_found));
         }
-        reading.start(first);
+        let (bucket, deadline, needed) = (self.clone(), self.api.deadline(), self.mark());
+        let kept = SmolStr::new(key);
+        let on_answer = move |state: &mut State, answer: Answered| {
+            if let Ok(answer) = &answer
+                && answer.newest() >= needed
+            {
+                let found = answer.message_of(&bucket.subjects, &kept);
+                let entry = found.map(|message| bucket.proven_entry(&kept, message.clone()));
+                return on_found(state, Ok(entry));
+            }
+            let may_fence = bucket.check_fence().is_ok();
+            let (proof, _) = Proof::no_older_than(needed, bucket.mark.known_key(), may_fence);
+            Reading::new(&bucket, kept, reads, deadline, proof, Box::new(on_found))
+                .receive(state, answer)
+        };
+        self.last_reads().read(&[key], Box::new(on_answer));
+    }
+
+    fn get_fenced(self: &Rc<Self>, key: &str, on_found: OnFound) {
+        if let Err(error) = self.check_fence() {
+            return self.api.port().defer(move |state| on_found(state, Err(error)));
+        }
+        let ((proof, first), deadline) = (Proof::fenced(), self.api.deadline());
+        Reading::new(self, key.into(), Reads::Linearizable, deadline, proof, on_found).start(first);
+    }
+
+    fn proven_entry(&self, key: &str, message: StoredMessage) -> Entry {
+        self.mark.note_key(key);
+        self.entry(&self.subjects, message)
     }
 
     /// Checks that such reads are possible at all.
@@ -98,6 +113,26 @@ impl Bucket {
 }
 
 impl Reading {
+    fn new(
+        bucket: &Rc<Bucket>,
+        key: SmolStr,
+        reads: Reads,
+        deadline: Instant,
+        proof: Proof,
+        on_found: OnFound,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            bucket: bucket.clone(),
+            key,
+            reads,
+            deadline,
+            proof: RefCell::new(proof),
+            found: Cell::new(None),
+            error: RefCell::default(),
+            answer: Cell::new(Some(on_found)),
+        })
+    }
+
     fn start(self: &Rc<Self>, next: Next) {
         match next {
             Next::Ask(beside) => self.ask(beside),
@@ -111,7 +146,8 @@ impl Reading {
 
     fn go_on(self: &Rc<Self>, state: &mut State, next: Next) -> Ran {
         if next == Next::Return {
-            let entry = self.found.take().map(|message| self.entry(message));
+            let found = self.found.take();
+            let entry = found.map(|message| self.bucket.proven_entry(&self.key, message));
             return self.finish(state, Ok(entry));
         }
         if self.left().is_zero() {
@@ -121,16 +157,9 @@ impl Reading {
         Ok(())
     }
 
-    fn entry(&self, message: StoredMessage) -> Entry {
-        self.bucket.mark.note_key(&self.key);
-        self.bucket.entry(&self.bucket.subjects, message)
-    }
-
     fn ask(self: &Rc<Self>, beside: Beside) {
         let reading = self.clone();
-        let on_answer = move |state: &mut State, answer: Result<LastMessages, jetstream::Error>| {
-            reading.receive(state, answer)
-        };
+        let on_answer = move |state: &mut State, answer: Answered| reading.receive(state, answer);
         let beside = match &beside {
             Beside::Nothing => None,
             Beside::Known(key) => Some(key.as_str()),
@@ -158,11 +187,7 @@ impl Reading {
         self.bucket.api.port().set_timer(pause, Box::new(on_time));
     }
 
-    fn receive(
-        self: &Rc<Self>,
-        state: &mut State,
-        answer: Result<LastMessages, jetstream::Error>,
-    ) -> Ran {
+    fn receive(self: &Rc<Self>, state: &mut State, answer: Answered) -> Ran {
         let answer = match answer {
             Ok(answer) => {
                 self.error.take();
@@ -179,13 +204,9 @@ impl Reading {
             }
             Err(error) => return self.finish(state, Err(self.bucket.error(error))),
         };
-        let prefix = self.bucket.subjects.as_bytes();
-        let is_it = |message: &StoredMessage| {
-            message.subject_bytes().strip_prefix(prefix) == Some(self.key.as_bytes())
-        };
-        let up_to = answer.up_to;
-        let found = answer.into_messages().find(is_it);
+        let found = answer.message_of(&self.bucket.subjects, &self.key).cloned();
         let revision = found.as_ref().map(StoredMessage::sequence);
+        let up_to = answer.up_to;
         self.found.set(found);
         let next = self.proof.borrow_mut().handle_seen(Seen { revision, up_to });
         self.go_on(state, next)
