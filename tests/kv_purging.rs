@@ -10,6 +10,7 @@ use evnats::kv::{
 };
 use evnats_harness::requires;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 use support::server;
@@ -229,6 +230,27 @@ fn the_progress_is_told_key_by_key() {
     assert_eq!(format!("{:?}", done.expect("purged")), purged(130, 130));
     let expected: Vec<_> = (1..=130).map(|done| (done, 130)).collect();
     assert_eq!(*told.borrow(), expected);
+}
+
+#[test]
+fn a_progress_that_panics_does_not_keep_the_outcome_away() {
+    requires!(server(), 2, 10);
+    let session = Session::new(history(1));
+    session.delete("k");
+    let outcome = Rc::new(RefCell::new(None));
+    let given = outcome.clone();
+    let options = PurgeDeletes::new().older_than(Duration::ZERO);
+    let purging = session.kv.purge_deletes(options, move |(), _, purged| {
+        *given.borrow_mut() = Some(purged);
+    });
+    purging.on_progress(|(), _, _| support::fail("a bug in the application"));
+    let mut panics = 0;
+    while outcome.borrow().is_none() {
+        let turn = || session.event_loop.dispatch(&mut (), Some(Duration::from_secs(1)));
+        panics += u32::from(catch_unwind(AssertUnwindSafe(turn)).is_err());
+    }
+    assert_eq!(panics, 1);
+    assert_eq!(outcome.take().expect("an outcome").map(|purged| purged.keys), Ok(1));
 }
 
 /// The reserved key is written as it is for reads that need a fence.
