@@ -1,6 +1,8 @@
 //! The command-line tool, as a user runs it: every verb for people and for programs, its errors,
 //! and how it ends.
 
+#[path = "cli/buckets.rs"]
+mod buckets;
 #[path = "cli/consuming.rs"]
 mod consuming;
 #[path = "cli/jetstream.rs"]
@@ -522,6 +524,11 @@ fn a_server_that_is_not_there_is_an_error_for_every_verb() {
         &["kv", "update", "B", "k", "v", "1"],
         &["kv", "del", "B", "k"],
         &["kv", "purge", "B", "k"],
+        &["kv", "purge", "B", ">", "-f"],
+        &["kv", "clear", "B", "-f"],
+        &["kv", "compact", "B", "-f"],
+        &["kv", "edit", "B", "--history", "2"],
+        &["kv", "revert", "B", "k", "1"],
         &["kv", "ls", "B"],
         &["kv", "history", "B", "k"],
         &["kv", "watch", "B"],

@@ -67,6 +67,11 @@ fn examples_show_what_they_promise() {
     );
     shows(
         &server,
+        "rate_limiter",
+        &["12 requests of two workers: 5 may pass, 7 are refused", "a token later, one may pass"],
+    );
+    shows(
+        &server,
         "kv_watch",
         &[
             "initially PUT floor1.bath = 23 degrees",
@@ -233,6 +238,17 @@ fn examples_of_atomic_batches_and_counters_show_what_they_promise() {
         &server,
         "atomic_batch",
         &["opened Some(2) accounts", "alice has 20, bob has 80", "moved 2, refused 1"],
+    );
+    shows(
+        &server,
+        "kv_batch",
+        &[
+            "alice has 70 and bob has 30",
+            "nothing was moved: key \"bob\" is not at revision 4 but at 5",
+            "read again, both as of one time",
+            "alice has 50 and bob has 55",
+            "the account is closed: alice has none",
+        ],
     );
     shows(
         &server,

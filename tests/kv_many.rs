@@ -4,11 +4,11 @@ mod support;
 
 use evnats::jetstream::{self, StreamConfig};
 use evnats::kv::{Config, Error, Reads, Snapshot};
-use evnats_harness::requires;
+use evnats_harness::{Cluster, requires};
 use std::cell::RefCell;
 use std::rc::Rc;
 use support::session::{Kv, Session};
-use support::{level, server};
+use support::{level, server, unique};
 
 /// Reads keys, in a kind of read.
 #[track_caller]
@@ -164,6 +164,40 @@ fn what_is_read_while_others_write_was_so_at_one_time() {
     }
     *is_over.borrow_mut() = true;
     support::flush(&session.event_loop, &mut (), &session.nats);
+}
+
+/// Any replica answers, and many of them are behind what was just written.
+#[test]
+fn replicas_that_lag_behind_do_not_make_a_snapshot_old() {
+    requires!(server(), 2, 11);
+    let cluster = Cluster::start();
+    let name = unique("replicated");
+    let writer = Session::unmade(&cluster.server(0).url(), &name);
+    let config = Config::new().replicas(3);
+    while let Err(error) = writer.wait(|kv, done| kv.create_bucket(config.clone(), done)) {
+        // the cluster may not have a leader yet
+        assert!(error.is_temporary() || error.is_no_responders(), "{error}");
+    }
+    let reader = Session::unmade(&cluster.server(1).url(), &name);
+    let others = reader.kv.with_reads(Reads::Linearizable);
+    let mut keys = vec!["first".to_owned()];
+    keys.extend((0..1500).map(|n| format!("none.{n}")));
+    keys.push("last".to_owned());
+    for n in 0..100 {
+        let value = n.to_string();
+        writer.put("first", &value);
+        writer.put("last", &value);
+        let own = writer.wait(|kv, done| kv.get_many(&keys, done));
+        let others = reader.wait_for(|done| others.get_many(&keys, done));
+        for snapshot in [own, others] {
+            let snapshot: Snapshot = snapshot.expect("a snapshot");
+            for key in ["first", "last"] {
+                let entry = snapshot.get(key).expect("a value");
+                assert_eq!(entry.text(), value, "{key} at {:?}", snapshot.up_to());
+            }
+            assert_eq!(snapshot.iter().filter(|(_, entry)| entry.is_some()).count(), 2);
+        }
+    }
 }
 
 #[test]

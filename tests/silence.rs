@@ -4,9 +4,9 @@
 mod support;
 
 use evnats::jetstream::ConsumerInfo;
-use evnats::kv::{Config, KeyValue, Update, WatchOptions};
+use evnats::kv::{self, Config, KeyValue, Update, WatchOptions};
 use evnats::{Client, EventLoop, FlushError, Options, OutgoingMessage};
-use evnats_harness::{Cluster, Server};
+use evnats_harness::{Cluster, Server, requires};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -283,6 +283,13 @@ const KEY_VALUE: &[(&str, &[&str])] = &[
         &["a_listing_ends_when_nothing_was_heard_for_the_time_of_a_request"],
     ),
     (
+        "nobody answers a step of what takes several",
+        &[
+            "what_takes_several_steps_is_not_left_waiting_by_a_frozen_server",
+            "a_purge_of_many_that_fails_on_the_way_says_how_far_it_came",
+        ],
+    ),
+    (
         "a program ends without a word",
         &[
             "many_losses_leave_one_consumer_behind_and_a_stopped_watch_none",
@@ -450,6 +457,40 @@ fn lagging(nats: &Client<Log>, is_lagging: Rc<Cell<bool>>) {
         });
     });
     between.expect("a subscription");
+}
+
+#[test]
+fn what_takes_several_steps_is_not_left_waiting_by_a_frozen_server() {
+    let server = Server::start();
+    requires!(server, 2, 12);
+    let event_loop = EventLoop::new().expect("an event loop");
+    let options = Options::new(server.url()).request_timeout(Duration::from_millis(300));
+    let nats: Client<Log> = event_loop.connect(options).expect("a client");
+    let mut log = Log::new();
+    let config = Config::new().per_key_ttl(true).atomic_batches(true);
+    let kv = bucket(&event_loop, &mut log, &nats, config);
+    fn note<T>(log: &mut Log, _: &KeyValue<Log>, outcome: Result<T, kv::Error>) {
+        let error = outcome.map(drop).expect_err("nobody answers");
+        log.push(if error.is_timeout() { "timeout".into() } else { error.to_string() });
+    }
+    // what is known by then is not asked for
+    let hour = Duration::from_secs(3600);
+    kv.touch("k", hour, |log: &mut Log, _, touched| log.push(format!("{touched:?}")));
+    turn_until(&event_loop, &mut log, "a touch", |log| !log.is_empty());
+    log.clear();
+    server.pause();
+    kv.touch("k", hour, note);
+    kv.batch().put("a", "1").update("k", "2", 1).commit(note);
+    kv.get_many(["k", "none"], note);
+    kv.with_reads(kv::Reads::Linearizable).get_many(["k"], note);
+    kv.purge_keys(&[">"], note);
+    kv.purge_deletes(kv::PurgeDeletes::new(), note);
+    kv.clear(note);
+    turn_until(&event_loop, &mut log, "seven outcomes", |log| log.len() == 7);
+    assert_eq!(log, ["timeout"; 7]);
+    server.resume();
+    nats.close();
+    finish_with(&event_loop, &mut log);
 }
 
 #[test]

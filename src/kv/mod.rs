@@ -64,6 +64,7 @@
 //! | the connection is lost | the client's hooks; calls have an outcome, and a watch says [`Update::Recreating`] and goes on with the next connection |
 //! | the client is closed | an error, and the end of every watch |
 //! | a listing hears nothing for the time of a request | a timeout, whatever is wrong |
+//! | nobody answers a step of what takes several: `touch`, `batch`, `get_many`, `purge_keys`, `purge_deletes` | a timeout, when what is under way has an outcome; [`Error::Incomplete`] if a part was done |
 //! | a program ends without a word | nobody is left to be told; the server removes its consumers half a minute later |
 
 mod batch;

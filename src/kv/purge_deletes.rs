@@ -258,14 +258,24 @@ impl Removal {
         let limit = |(key, tombstone)| Some((key, rule.limit(&tombstone)?));
         let limits: Vec<(String, u64)> = found.into_iter().filter_map(limit).collect();
         let (of, told) = (limits.len() as u64, hook.clone());
-        let on_progress = move |state: &mut State, done| {
-            told.run(|callback| callback(state, PurgeProgress { done, of }))
+        let port = bucket.api.port().clone();
+        // in turns of their own, which come in this order
+        let on_progress = move |done| {
+            let told = told.clone();
+            port.defer(move |state| {
+                told.run(|callback| callback(state, PurgeProgress { done, of }))
+            });
         };
-        let on_swept = move |state: &mut State, swept: Result<Swept, Error>| {
-            drop(hook.take());
+        let ended = bucket.clone();
+        let on_swept = move |_: &mut State, swept: Result<Swept, Error>| {
             let purged =
                 |swept: Swept| PurgedDeletes { keys: swept.effective, messages: swept.counted };
-            answer(state, swept.map(purged))
+            let last: Answer<Result<Swept, Error>> = Box::new(move |state, swept| {
+                drop(hook.take());
+                answer(state, swept.map(purged))
+            });
+            ended.defer(last, swept);
+            Ok(())
         };
         let purge =
             move |(key, limit): (String, u64), answer| bucket.purge_before(&key, limit, answer);

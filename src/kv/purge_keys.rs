@@ -59,6 +59,6 @@ impl Bucket {
         let on_swept = move |state: &mut State, swept: Result<Swept, Error>| {
             answer(state, swept.map(|swept| swept.done))
         };
-        Sweep::begin(keys, purge, |_, _| Ok(()), state, Box::new(on_swept))
+        Sweep::begin(keys, purge, |_| {}, state, Box::new(on_swept))
     }
 }

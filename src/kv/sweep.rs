@@ -1,7 +1,7 @@
 //! Working through a long list, with a bounded number of requests under way.
 //!
-//! Invariant: what is done and what is under way are counted before a callback of the user's runs, which
-//! may panic. After the first failure nothing more is sent; the outcome is told when what was under way
+//! No callback of the user's runs in here but the last one: whoever shows the progress does that in a
+//! turn of its own, because a callback may panic, and the work is to go on. After the first failure nothing more is sent; the outcome is told when what was under way
 //! has one.
 
 use super::error::Error;
@@ -17,7 +17,7 @@ const WINDOW: usize = 64;
 type Start<I> = Box<dyn Fn(I, Answer<Result<u64, Error>>)>;
 
 /// Runs after each of the list, with how many are done.
-type OnProgress = Box<dyn Fn(&mut State, u64) -> Ran>;
+type OnProgress = Box<dyn Fn(u64)>;
 
 /// What has come of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl<I: 'static> Sweep<I> {
     pub(super) fn begin(
         items: Vec<I>,
         start: impl Fn(I, Answer<Result<u64, Error>>) + 'static,
-        on_progress: impl Fn(&mut State, u64) -> Ran + 'static,
+        on_progress: impl Fn(u64) + 'static,
         state: &mut State,
         answer: Answer<Result<Swept, Error>>,
     ) -> Ran {
@@ -97,8 +97,8 @@ impl<I: 'static> Sweep<I> {
         swept.effective += u64::from(counted > 0);
         swept.counted += counted;
         self.swept.set(swept);
-        let told = (self.on_progress)(state, swept.done);
-        told.and(self.go_on(state))
+        (self.on_progress)(swept.done);
+        self.go_on(state)
     }
 
     fn finish(&self, state: &mut State) -> Ran {
@@ -130,10 +130,7 @@ mod tests {
         let ran = Sweep::begin(
             (0..len).collect(),
             move |_: u64, answer| kept.borrow_mut().push(answer),
-            move |_, done| {
-                told.set(done);
-                Ok(())
-            },
+            move |done| told.set(done),
             &mut (),
             Box::new(move |_, swept| {
                 given.set(Some(swept));

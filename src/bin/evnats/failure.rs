@@ -214,6 +214,17 @@ impl From<kv::Error> for Failure {
                 let failure = Self::new("wrong_revision", message).with("key", key);
                 failure.with("expected", expected).with("actual", actual)
             }
+            kv::Error::TtlDisabled { bucket } => {
+                Self::new("ttl_disabled", message).with("bucket", bucket)
+            }
+            kv::Error::TtlNeedsHistoryOfOne { bucket, history } => {
+                let failure = Self::new("ttl_needs_history_of_one", message);
+                failure.with("bucket", bucket).with("history", history)
+            }
+            // what has failed, and how far it came before
+            kv::Error::Incomplete { done, of, cause } => {
+                Self { message, ..Self::from(*cause) }.with("done", done).with("of", of)
+            }
             kv::Error::ValueTooLarge { .. } => Self::new("value_too_large", message),
             kv::Error::JetStream(error) => error.into(),
             _ => Self::new("key_value", message),

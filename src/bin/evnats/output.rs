@@ -13,7 +13,7 @@ mod streams;
 use crate::failure::Failure;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use evnats::kv::{Entry, Operation, Status};
+use evnats::kv::{Entry, Operation, PurgedDeletes, Status};
 use evnats::{Headers, Message};
 use serde_json::{Map, Value, json};
 use std::io::{self, ErrorKind, Write};
@@ -216,6 +216,30 @@ impl Output {
             write_json(&bucket_json(status));
         } else {
             write_line(&bucket_text(status));
+        }
+    }
+
+    /// Keys that were purged.
+    pub(crate) fn keys_purged(self, bucket: &str, count: u64) {
+        match self.json {
+            true => write_json(&json!({ "bucket": bucket, "purged": count })),
+            false => write_line(&format!("{count} keys purged")),
+        }
+    }
+
+    /// What was removed with deleted keys.
+    pub(crate) fn deletes_purged(self, bucket: &str, removed: PurgedDeletes) {
+        let PurgedDeletes { keys, messages, .. } = removed;
+        match self.json {
+            true => write_json(&json!({ "bucket": bucket, "keys": keys, "messages": messages })),
+            false => write_line(&format!("{messages} messages of {keys} deleted keys removed")),
+        }
+    }
+
+    /// A bucket that was emptied.
+    pub(crate) fn bucket_cleared(self, bucket: &str) {
+        if self.json {
+            write_json(&json!({ "bucket": bucket, "cleared": true }));
         }
     }
 

@@ -151,7 +151,7 @@ impl Commit {
             // that nothing was stored is certain, and that is what was asked
             Err(_) => answer(state, Err(self.bucket.error(refusal))),
         };
-        Sweep::begin(places, look, |_, _| Ok(()), state, Box::new(on_looked))
+        Sweep::begin(places, look, |_| {}, state, Box::new(on_looked))
     }
 
     fn go_on(

@@ -1,6 +1,7 @@
 //! `kv`: the verbs of Key-Value buckets.
 
 mod buckets;
+mod purging;
 mod reading;
 mod watching;
 mod writing;
@@ -19,6 +20,8 @@ pub(crate) enum Verb {
     /// Adds a bucket.
     #[command(alias = "new")]
     Add(buckets::Add),
+    /// Changes the configuration of a bucket.
+    Edit(buckets::Edit),
     /// Puts a value into a key.
     Put(writing::Put),
     /// Gets a key's value.
@@ -29,8 +32,14 @@ pub(crate) enum Verb {
     Update(writing::Update),
     /// Deletes a key, keeping its history, or without a key the bucket.
     Del(writing::Delete),
-    /// Deletes a key with its history.
-    Purge(writing::Purge),
+    /// Deletes keys with their history.
+    Purge(purging::Purge),
+    /// Removes everything from a bucket, without a trace for those who watch it.
+    Clear(purging::Clear),
+    /// Removes what deleted keys have left behind.
+    Compact(purging::Compact),
+    /// Gives a key the value that it had at a revision.
+    Revert(writing::Revert),
     /// Lists the keys of a bucket.
     #[command(alias = "list")]
     Ls(reading::List),
@@ -48,12 +57,16 @@ pub(crate) enum Verb {
 pub(crate) fn run(verb: Verb, session: Session) -> Result<(), Failure> {
     match verb {
         Verb::Add(arguments) => buckets::add(arguments, session),
+        Verb::Edit(arguments) => buckets::edit(arguments, session),
         Verb::Put(arguments) => writing::put(arguments, session),
         Verb::Get(arguments) => reading::get(arguments, session),
         Verb::Create(arguments) => writing::create(arguments, session),
         Verb::Update(arguments) => writing::update(arguments, session),
         Verb::Del(arguments) => writing::delete(arguments, session),
-        Verb::Purge(arguments) => writing::purge(arguments, session),
+        Verb::Purge(arguments) => purging::purge(arguments, session),
+        Verb::Clear(arguments) => purging::clear(arguments, session),
+        Verb::Compact(arguments) => purging::compact(arguments, session),
+        Verb::Revert(arguments) => writing::revert(arguments, session),
         Verb::Ls(arguments) => reading::list(arguments, session),
         Verb::History(arguments) => reading::history(arguments, session),
         Verb::Watch(arguments) => watching::watch(arguments, session),

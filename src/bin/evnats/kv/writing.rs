@@ -1,4 +1,4 @@
-//! `kv put`, `create`, `update`, `del` and `purge`: writing, done when the bucket has stored it.
+//! `kv put`, `create`, `update`, `revert` and `del`: writing, done when the bucket has stored it.
 
 use super::{Bucket, bucket, buckets};
 use crate::failure::Failure;
@@ -6,8 +6,9 @@ use crate::input;
 use crate::output::Written;
 use crate::session::{App, Session};
 use clap::Args;
-use evnats::kv::{Error, Operation};
+use evnats::kv::{Error, Operation, WriteOptions};
 use std::ffi::OsString;
+use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub(crate) struct Put {
@@ -18,6 +19,22 @@ pub(crate) struct Put {
     /// The value; if absent, what the standard input has, unless it is a terminal.
     #[arg(allow_negative_numbers = true)]
     value: Option<OsString>,
+    #[command(flatten)]
+    life: Life,
+}
+
+/// How long a value lives.
+#[derive(Debug, Args)]
+struct Life {
+    /// Removes the value after this time, as 90s or 1h; the bucket needs --per-key-ttl or --marker-ttl.
+    #[arg(long, value_parser = input::duration, value_name = "DURATION")]
+    ttl: Option<Duration>,
+}
+
+impl Life {
+    fn options(&self) -> WriteOptions {
+        self.ttl.into_iter().fold(WriteOptions::new(), WriteOptions::ttl)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -31,6 +48,21 @@ pub(crate) struct Update {
     value: OsString,
     /// The revision that the key must be at; 0 if it must never have been written.
     revision: u64,
+    #[command(flatten)]
+    life: Life,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Revert {
+    /// Name of the bucket.
+    bucket: String,
+    /// The key.
+    key: String,
+    /// The revision whose value the key is to have again; the bucket must still keep it.
+    revision: u64,
+    /// Does not ask for confirmation.
+    #[arg(short, long)]
+    force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -44,21 +76,15 @@ pub(crate) struct Delete {
     force: bool,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Purge {
-    /// Name of the bucket.
-    bucket: String,
-    /// The key.
-    key: String,
-    /// Does not ask for confirmation.
-    #[arg(short, long)]
-    force: bool,
-}
-
 pub(crate) fn put(arguments: Put, session: Session) -> Result<(), Failure> {
     let (value, report) = value_and_report(&arguments.key, arguments.value)?;
     session.run(|app, client| {
-        bucket(app, client, &arguments.bucket).put(&arguments.key, &value, report.on_written());
+        bucket(app, client, &arguments.bucket).put_with(
+            &arguments.key,
+            &value,
+            arguments.life.options(),
+            report.on_written(),
+        );
         Ok(())
     })
 }
@@ -66,7 +92,12 @@ pub(crate) fn put(arguments: Put, session: Session) -> Result<(), Failure> {
 pub(crate) fn create(arguments: Put, session: Session) -> Result<(), Failure> {
     let (value, report) = value_and_report(&arguments.key, arguments.value)?;
     session.run(|app, client| {
-        bucket(app, client, &arguments.bucket).create(&arguments.key, &value, report.on_written());
+        bucket(app, client, &arguments.bucket).create_with(
+            &arguments.key,
+            &value,
+            arguments.life.options(),
+            report.on_written(),
+        );
         Ok(())
     })
 }
@@ -75,7 +106,34 @@ pub(crate) fn update(arguments: Update, session: Session) -> Result<(), Failure>
     let (value, report) = value_and_report(&arguments.key, Some(arguments.value))?;
     session.run(|app, client| {
         let kv = bucket(app, client, &arguments.bucket);
-        kv.update(&arguments.key, &value, arguments.revision, report.on_written());
+        let (key, options) = (&arguments.key, arguments.life.options());
+        kv.update_with(key, &value, arguments.revision, options, report.on_written());
+        Ok(())
+    })
+}
+
+/// Writes an old value over the last revision, whichever that is, if nobody writes meanwhile.
+pub(crate) fn revert(arguments: Revert, session: Session) -> Result<(), Failure> {
+    let Revert { bucket: name, key, revision, force } = arguments;
+    input::confirm_if_possible(&format!("Revert key {name} > {key} to {revision}?"), force)?;
+    session.run(|app, client| {
+        let kv = bucket(app, client, &name);
+        let wanted = key.clone();
+        kv.get_revision(&key, revision, move |app: &mut App, kv, found| {
+            let Some(found) = app.check(kv.client(), found) else { return };
+            let Some(old) = found else {
+                let failure = Failure::key_not_found(kv.bucket(), &wanted, Some(revision));
+                return app.fail(kv.client(), failure);
+            };
+            kv.get_raw(&wanted.clone(), move |app: &mut App, kv, last| {
+                let Some(last) = app.check(kv.client(), last) else { return };
+                let last = last.map_or(0, |last| last.revision());
+                let (value, operation) = (old.value().to_vec(), Operation::Put);
+                let shown = Some(value.clone());
+                let report = Report { key: wanted.clone(), operation, shown };
+                kv.update(&wanted, value, last, report.on_written());
+            });
+        });
         Ok(())
     })
 }
@@ -94,18 +152,8 @@ pub(crate) fn delete(arguments: Delete, session: Session) -> Result<(), Failure>
     })
 }
 
-pub(crate) fn purge(arguments: Purge, session: Session) -> Result<(), Failure> {
-    let Purge { bucket: name, key, force } = arguments;
-    input::confirm_if_possible(&format!("Purge key {name} > {key}?"), force)?;
-    let report = Report::tombstone(&key, Operation::Purge);
-    session.run(|app, client| {
-        bucket(app, client, &name).purge(&key, report.on_written());
-        Ok(())
-    })
-}
-
 /// What a write is to report.
-struct Report {
+pub(super) struct Report {
     key: String,
     operation: Operation,
     shown: Option<Vec<u8>>,
@@ -119,12 +167,12 @@ fn value_and_report(key: &str, value: Option<OsString>) -> Result<(Vec<u8>, Repo
 }
 
 impl Report {
-    fn tombstone(key: &str, operation: Operation) -> Self {
+    pub(super) fn tombstone(key: &str, operation: Operation) -> Self {
         Self { key: key.into(), operation, shown: None }
     }
 
     /// Reports the revision, and ends the verb.
-    fn on_written(self) -> impl FnOnce(&mut App, &Bucket, Result<u64, Error>) {
+    pub(super) fn on_written(self) -> impl FnOnce(&mut App, &Bucket, Result<u64, Error>) {
         move |app, kv, revision| {
             let Some(revision) = app.check(kv.client(), revision) else { return };
             app.output.written(&Written {
