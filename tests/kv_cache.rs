@@ -86,7 +86,9 @@ fn shown(entry: &Entry) -> String {
 fn note(log: &mut Log, _: &Cache<Log>, event: CacheEvent) {
     log.push(match event {
         CacheEvent::Changed(entry) => shown(&entry),
-        CacheEvent::Batch(entries) => entries.iter().map(shown).collect::<Vec<_>>().join(" + "),
+        CacheEvent::Batch(entries) => {
+            entries.iter().map(|entry| shown(entry)).collect::<Vec<_>>().join(" + ")
+        }
         CacheEvent::Removed(entry) => format!("removed {}", entry.key()),
         CacheEvent::CatchingUp { .. } => "catching up".into(),
         CacheEvent::Ended(error) => error.to_string(),
@@ -96,7 +98,7 @@ fn note(log: &mut Log, _: &Cache<Log>, event: CacheEvent) {
 
 /// What a cache holds, in order.
 fn held(cache: &Cache<Log>) -> Vec<String> {
-    let mut held: Vec<String> = cache.entries().iter().map(shown).collect();
+    let mut held: Vec<String> = cache.entries().iter().map(|entry| shown(entry)).collect();
     held.sort();
     held
 }
@@ -389,7 +391,7 @@ fn a_key_takes_as_much_memory_as_the_docs_say() {
     let bytes = in_own_process(TEST, MEASURED, &what);
     // the keys have 16 bytes, and their values up to 5
     println!("{} bytes a key beside itself and its value", bytes / KEYS - 21);
-    assert!(bytes / KEYS - 21 <= 350, "{} bytes a key", bytes / KEYS);
+    assert!(bytes / KEYS - 21 <= 240, "{} bytes a key", bytes / KEYS);
     bench.turn_until("nothing", |_| true);
     bench.end();
 }
@@ -403,8 +405,6 @@ fn measure(url: &str, bucket: &str, keys: usize) -> usize {
     let cache = nats.jetstream().key_value(bucket).cache(&[">"], CacheOptions::new(), note);
     turn_until(&event_loop, &mut log, "all of them", |log| !log.is_empty());
     assert_eq!((cache.len(), log.as_slice()), (keys, &["ready".to_owned()][..]));
-    // clones of entries share their memory, which takes a little more from the first one on
-    assert_eq!(cache.entries().len(), keys);
     nats.close();
     resident().saturating_sub(before)
 }
