@@ -243,10 +243,10 @@ impl CacheKeeper {
         let is_fed = self.watching.get().is_some_and(|watching| watching.is_live());
         let is_in_doubt = self.asked.get() > 0 || !self.doubts.borrow().is_empty();
         let is_waiting = self.sweep.borrow().is_some() || is_in_doubt;
-        let is_exact = self.is_filled.get() && is_fed && !is_waiting && self.pending.get() == 0;
-        let was_ready = self.is_ready.get();
+        let is_complete = self.is_filled.get() && !is_waiting;
         // in the beginning, what the watch calls everything is enough: writes may never pause
-        if !is_catching_up || !(is_exact || (!was_ready && self.is_filled.get() && !is_waiting)) {
+        let is_exact = !self.is_ready.get() || (is_fed && self.pending.get() == 0);
+        if !(is_catching_up && is_complete && is_exact) {
             return Ok(());
         }
         self.state.replace(CacheState::Live);
