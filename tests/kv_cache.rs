@@ -361,9 +361,10 @@ fn after_losses_at_any_time_it_holds_exactly_what_the_server_has() {
     for entry in cache.entries() {
         let checked = Rc::new(Cell::new(false));
         let told = checked.clone();
-        bench.kv.get(&entry.key().into_owned(), move |_, _, found| {
+        let held = entry.clone();
+        bench.kv.get(&entry.key(), move |_, _, found| {
             let found = found.expect("an answer").expect("a value");
-            assert_eq!((found.revision(), found.value()), (entry.revision(), entry.value()));
+            assert_eq!((found.revision(), found.value()), (held.revision(), held.value()));
             told.set(true);
         });
         bench.turn_until("a value", |_| checked.get());
