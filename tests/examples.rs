@@ -84,6 +84,16 @@ fn examples_show_what_they_promise() {
     );
     shows(
         &server,
+        "kv_cache",
+        &[
+            "1000 prices are at hand",
+            "100000 articles cost 1000000 in all",
+            "article.7 costs 1010 now, all of them 1100000",
+            "article.7 is sold out: None",
+        ],
+    );
+    shows(
+        &server,
         "publish_window",
         &[
             "20000 records: 20000 stored, 0 of them were there already, 0 failed",
@@ -108,6 +118,23 @@ fn the_example_of_streams_shows_and_erases_what_is_stored() {
             "2 orders are left, of [\"orders.bob\", \"orders.eve\"]",
             "2 of them are still to be shipped",
             "stream ORDERS has 1 consumers",
+        ],
+    );
+}
+
+#[test]
+fn the_example_of_a_program_whose_settings_follow_a_bucket_takes_what_belongs_together_at_once() {
+    let server = Server::start();
+    requires!(server, 2, 12);
+    shows(
+        &server,
+        "config_watcher",
+        &[
+            "these are the settings to begin with",
+            r#"2 at once: Settings { workers: 8, host: "example.org", port: 8080 }"#,
+            r#"app.workers cannot be "many""#,
+            r#"Settings { workers: 4, host: "example.org", port: 8080 }"#,
+            "the default is in force again",
         ],
     );
 }

@@ -86,7 +86,9 @@ fn shown(entry: &Entry) -> String {
 fn note(log: &mut Log, _: &Cache<Log>, event: CacheEvent) {
     log.push(match event {
         CacheEvent::Changed(entry) => shown(&entry),
-        CacheEvent::Batch(entries) => entries.iter().map(shown).collect::<Vec<_>>().join(" + "),
+        CacheEvent::Batch(entries) => {
+            entries.iter().map(|entry| shown(entry)).collect::<Vec<_>>().join(" + ")
+        }
         CacheEvent::Removed(entry) => format!("removed {}", entry.key()),
         CacheEvent::CatchingUp { .. } => "catching up".into(),
         CacheEvent::Ended(error) => error.to_string(),
@@ -96,13 +98,14 @@ fn note(log: &mut Log, _: &Cache<Log>, event: CacheEvent) {
 
 /// What a cache holds, in order.
 fn held(cache: &Cache<Log>) -> Vec<String> {
-    let mut held: Vec<String> = cache.entries().iter().map(shown).collect();
+    let mut held: Vec<String> = cache.entries().iter().map(|entry| shown(entry)).collect();
     held.sort();
     held
 }
 
 #[test]
 fn it_holds_what_there_is_and_follows_what_changes() {
+    requires!(server(), 2, 10);
     let mut bench = Bench::new(|config| config);
     bench.put("a.1", "1");
     bench.put("b.1", "1");
@@ -358,9 +361,10 @@ fn after_losses_at_any_time_it_holds_exactly_what_the_server_has() {
     for entry in cache.entries() {
         let checked = Rc::new(Cell::new(false));
         let told = checked.clone();
-        bench.kv.get(&entry.key().into_owned(), move |_, _, found| {
+        let held = entry.clone();
+        bench.kv.get(&entry.key(), move |_, _, found| {
             let found = found.expect("an answer").expect("a value");
-            assert_eq!((found.revision(), found.value()), (entry.revision(), entry.value()));
+            assert_eq!((found.revision(), found.value()), (held.revision(), held.value()));
             told.set(true);
         });
         bench.turn_until("a value", |_| checked.get());
@@ -388,7 +392,7 @@ fn a_key_takes_as_much_memory_as_the_docs_say() {
     let bytes = in_own_process(TEST, MEASURED, &what);
     // the keys have 16 bytes, and their values up to 5
     println!("{} bytes a key beside itself and its value", bytes / KEYS - 21);
-    assert!(bytes / KEYS - 21 <= 420, "{} bytes a key", bytes / KEYS);
+    assert!(bytes / KEYS - 21 <= 240, "{} bytes a key", bytes / KEYS);
     bench.turn_until("nothing", |_| true);
     bench.end();
 }
@@ -402,8 +406,6 @@ fn measure(url: &str, bucket: &str, keys: usize) -> usize {
     let cache = nats.jetstream().key_value(bucket).cache(&[">"], CacheOptions::new(), note);
     turn_until(&event_loop, &mut log, "all of them", |log| !log.is_empty());
     assert_eq!((cache.len(), log.as_slice()), (keys, &["ready".to_owned()][..]));
-    // clones of entries share their memory, which takes a little more from the first one on
-    assert_eq!(cache.entries().len(), keys);
     nats.close();
     resident().saturating_sub(before)
 }

@@ -5,7 +5,7 @@ mod support;
 use evnats::EventLoop;
 use evnats::jetstream::Storage;
 use evnats::kv::{Config, Error, KeyListing, KeyValue, ListedKey, Reads};
-use evnats_harness::Cluster;
+use evnats_harness::{Cluster, requires};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -48,6 +48,7 @@ fn note_and_close(log: &mut Log, listing: &KeyListing<Log>, listed: ListedKey) {
 
 #[test]
 fn keys_with_a_value_are_listed_and_then_the_end() {
+    requires!(server(), 2, 10);
     let log = with_bucket(|_, kv| {
         for key in ["a.1", "a.2", "b.1", "c"] {
             kv.put(key, "x", |_, _, _| {});

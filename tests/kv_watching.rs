@@ -238,10 +238,13 @@ fn a_watch_tells_since_when_there_is_no_consumer_and_when_there_is_one_again() {
     bench.put("k", "meanwhile");
     assert_eq!(watcher.state(), WatchState::Recreating { since });
     proxy.refuse(false);
+    // an entry may be faster than the answer that there is a consumer
     bench.expect("k=meanwhile");
+    bench.expect("live");
     assert_eq!(watcher.state(), WatchState::Live);
     watcher.stop();
-    assert_eq!(bench.end(&[&watched]), ["initialized", "recreating", "live", "k=meanwhile"]);
+    let log = bench.end(&[&watched]);
+    assert_eq!((log.len(), &log[..2]), (4, &["initialized".to_owned(), "recreating".into()][..]));
 }
 
 #[test]

@@ -12,8 +12,8 @@ use evnats::jetstream::{
     NextError, PublishOptions, ReadFrom, StreamConfig,
 };
 use evnats::kv::{
-    Config, Error, KeyListing, KeyValue, ListedKey, PurgeDeletes, PurgeOptions, Reads, Update,
-    WatchOptions, WriteOptions,
+    Cache, CacheEvent, CacheOptions, Config, Error, KeyListing, KeyValue, ListedKey, PurgeDeletes,
+    PurgeOptions, Reads, Update, WatchOptions, WriteOptions,
 };
 use evnats::{Client, ConnectionState, EventLoop, Options};
 use evnats_harness::Server;
@@ -40,6 +40,18 @@ struct Row {
 
 fn note<T: std::fmt::Debug>(app: &mut App, _: &Kv, outcome: Result<T, Error>) {
     app.outcomes.push(outcome.map(|value| format!("{value:?}")));
+}
+
+/// Notes what a cache holds, or why it does not.
+fn note_cached(app: &mut App, cache: &Cache<App>, event: CacheEvent) {
+    match event {
+        CacheEvent::Ready => {
+            app.outcomes.push(Ok(format!("{:?}", cache.keys())));
+            cache.stop();
+        }
+        CacheEvent::Ended(error) => app.outcomes.push(Err(error)),
+        _ => {}
+    }
 }
 
 /// Notes a key, or why there is none.
@@ -183,6 +195,13 @@ const ROWS: &[Row] = &[
         needs: &[CREATE, GET],
         uses: &[INFO, DELETE],
         run: |kv| drop(kv.list_keys(&["a"], note_listed)),
+        expected: r#"["a"]"#,
+    },
+    Row {
+        name: "cache",
+        needs: &[CREATE, GET],
+        uses: &[INFO, DELETE],
+        run: |kv| drop(kv.cache(&["a"], CacheOptions::new(), note_cached)),
         expected: r#"["a"]"#,
     },
     Row {

@@ -3,6 +3,7 @@
 use super::entry::Entry;
 use super::error::Error;
 use crate::jetstream::Stall;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How a cache is kept.
@@ -50,12 +51,12 @@ pub enum CacheEvent {
     /// The cache holds everything that there was when it began. Comes once; changes come after it.
     Ready,
     /// A key has another value, or none any more.
-    Changed(Entry),
+    Changed(Rc<Entry>),
     /// Changes that were written in one atomic batch, two or more, all of which are in the cache.
-    Batch(Vec<Entry>),
+    Batch(Vec<Rc<Entry>>),
     /// A key is gone from the bucket without a message that would say so: its time is over, or it was
     /// purged from the stream. This was its entry.
-    Removed(Entry),
+    Removed(Rc<Entry>),
     /// This client has emptied the bucket ([`clear`](super::KeyValue::clear)).
     Cleared,
     /// The watch is not fed, since then. The cache holds what it held.

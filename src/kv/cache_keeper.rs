@@ -113,7 +113,7 @@ impl CacheKeeper {
     }
 
     #[inline]
-    pub(super) fn get(&self, key: &str) -> Option<Entry> {
+    pub(super) fn get(&self, key: &str) -> Option<Rc<Entry>> {
         self.table.borrow().get(key.as_bytes()).cloned()
     }
 
@@ -125,7 +125,7 @@ impl CacheKeeper {
         self.table.borrow().bytes()
     }
 
-    pub(super) fn entries(&self) -> Vec<Entry> {
+    pub(super) fn entries(&self) -> Vec<Rc<Entry>> {
         self.table.borrow().entries().cloned().collect()
     }
 
@@ -177,14 +177,20 @@ impl CacheKeeper {
 
     fn handle(self: &Rc<Self>, state: &mut State, update: Update) -> Ran {
         match update {
-            Update::Entry(entry) => match self.apply(&[&entry]) {
-                Err(full) => self.end(state, full),
-                Ok(()) => self.tell_change(state, CacheEvent::Changed(entry)),
-            },
-            Update::Batch(entries) => match self.apply(&entries.iter().collect::<Vec<_>>()) {
-                Err(full) => self.end(state, full),
-                Ok(()) => self.tell_change(state, CacheEvent::Batch(entries)),
-            },
+            Update::Entry(entry) => {
+                let entry = Rc::new(entry);
+                match self.apply(std::slice::from_ref(&entry)) {
+                    Err(full) => self.end(state, full),
+                    Ok(()) => self.tell_change(state, CacheEvent::Changed(entry)),
+                }
+            }
+            Update::Batch(entries) => {
+                let entries: Vec<_> = entries.into_iter().map(Rc::new).collect();
+                match self.apply(&entries) {
+                    Err(full) => self.end(state, full),
+                    Ok(()) => self.tell_change(state, CacheEvent::Batch(entries)),
+                }
+            }
             Update::Initialized => {
                 self.is_filled.set(true);
                 self.note_exact(state)
@@ -212,7 +218,7 @@ impl CacheKeeper {
     }
 
     /// Takes changes, and notes what they tell of the server's clock.
-    fn apply(self: &Rc<Self>, entries: &[&Entry]) -> Result<(), Error> {
+    fn apply(self: &Rc<Self>, entries: &[Rc<Entry>]) -> Result<(), Error> {
         for entry in entries {
             self.pending.set(entry.delta());
             self.note_clock(entry.created());
@@ -237,10 +243,10 @@ impl CacheKeeper {
         let is_fed = self.watching.get().is_some_and(|watching| watching.is_live());
         let is_in_doubt = self.asked.get() > 0 || !self.doubts.borrow().is_empty();
         let is_waiting = self.sweep.borrow().is_some() || is_in_doubt;
-        let is_exact = self.is_filled.get() && is_fed && !is_waiting && self.pending.get() == 0;
-        let was_ready = self.is_ready.get();
+        let is_complete = self.is_filled.get() && !is_waiting;
         // in the beginning, what the watch calls everything is enough: writes may never pause
-        if !is_catching_up || !(is_exact || (!was_ready && self.is_filled.get() && !is_waiting)) {
+        let is_exact = !self.is_ready.get() || (is_fed && self.pending.get() == 0);
+        if !(is_catching_up && is_complete && is_exact) {
             return Ok(());
         }
         self.state.replace(CacheState::Live);
@@ -405,7 +411,7 @@ impl CacheKeeper {
     fn ask_doubts(self: &Rc<Self>, state: &mut State) -> Ran {
         while self.is_active() && !self.is_pausing.get() && self.asked.get() < MAX_ASKED {
             let Some((key, revision)) = self.doubts.borrow_mut().pop_front() else { break };
-            if self.table.borrow().get(&key).map(Entry::revision) != Some(revision) {
+            if self.table.borrow().get(&key).map(|entry| entry.revision()) != Some(revision) {
                 continue;
             }
             let subject = format!("{}{}", self.bucket.subjects, String::from_utf8_lossy(&key));
@@ -431,7 +437,7 @@ impl CacheKeeper {
         revision: u64,
         stored: Result<StoredMessage, jetstream::Error>,
     ) -> Ran {
-        let is_same = self.table.borrow().get(&key).map(Entry::revision) == Some(revision);
+        let is_same = self.table.borrow().get(&key).map(|entry| entry.revision()) == Some(revision);
         if !is_same || !self.is_active() {
             return Ok(());
         }
@@ -451,6 +457,7 @@ impl CacheKeeper {
                 let (subjects, headers) = (&self.bucket.subjects, stored.clone());
                 let entry = Entry::read(&self.bucket.name, subjects, stored, Operation::Put)
                     .living_for(headers.headers());
+                let entry = Rc::new(entry);
                 let applied = self.table.borrow_mut().apply(&entry);
                 if applied.is_err() {
                     return self.end(state, Error::CacheFull { limit: self.max_bytes });

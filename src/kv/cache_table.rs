@@ -9,11 +9,12 @@ use super::hashing::KeyHashes;
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// What a key takes beside itself and its value, in bytes: the entry, its part of the table, and what
 /// the allocator adds.
-const OVERHEAD: usize = 256;
+const OVERHEAD: usize = 208;
 
 pub(super) struct CacheTable {
     entries: HashSet<Cached, KeyHashes>,
@@ -36,7 +37,7 @@ pub(super) struct Lifetime {
 pub(super) struct Full;
 
 /// An entry, found by its key.
-struct Cached(Entry);
+struct Cached(Rc<Entry>);
 
 impl Borrow<[u8]> for Cached {
     #[inline]
@@ -73,7 +74,7 @@ impl CacheTable {
     }
 
     #[inline]
-    pub(super) fn get(&self, key: &[u8]) -> Option<&Entry> {
+    pub(super) fn get(&self, key: &[u8]) -> Option<&Rc<Entry>> {
         self.entries.get(key).map(|cached| &cached.0)
     }
 
@@ -86,12 +87,12 @@ impl CacheTable {
         self.bytes
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Rc<Entry>> {
         self.entries.iter().map(|cached| &cached.0)
     }
 
     /// Takes what a key is now.
-    pub(super) fn apply(&mut self, entry: &Entry) -> Result<(), Full> {
+    pub(super) fn apply(&mut self, entry: &Rc<Entry>) -> Result<(), Full> {
         self.remove(entry.key_bytes());
         if entry.operation().is_tombstone() {
             return Ok(());
@@ -106,7 +107,7 @@ impl CacheTable {
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+    pub(super) fn remove(&mut self, key: &[u8]) -> Option<Rc<Entry>> {
         let Cached(entry) = self.entries.take(key)?;
         self.bytes -= size(&entry);
         if let Some(time) = self.goes_at(&entry) {
@@ -196,7 +197,7 @@ mod tests {
     }
 
     /// A value of a key, stored at second 100.
-    fn entry(key: &str, sequence: u64, headers: &str) -> Entry {
+    fn entry(key: &str, sequence: u64, headers: &str) -> Rc<Entry> {
         let subject = format!("$KV.b.{key}");
         let subject = subject.as_bytes();
         let parts = StoredParts { sequence, subject, payload: b"12345", ..StoredParts::default() };
@@ -204,7 +205,7 @@ mod tests {
         let headers = Headers::new(block.as_bytes());
         let stored = StoredMessage::copy_of(parts);
         let entry = Entry::read(&"b".into(), "$KV.b.", stored, Operation::of(headers));
-        entry.delivered(0, at(100)).living_for(headers)
+        Rc::new(entry.delivered(0, at(100)).living_for(headers))
     }
 
     #[test]
@@ -213,7 +214,7 @@ mod tests {
         for entry in [entry("a", 1, ""), entry("b", 2, ""), entry("a", 3, "")] {
             assert_eq!(table.apply(&entry), Ok(()));
         }
-        assert_eq!(table.get(b"a").map(Entry::revision), Some(3));
+        assert_eq!(table.get(b"a").map(|entry| entry.revision()), Some(3));
         assert_eq!((table.len(), table.bytes()), (2, 2 * (6 + OVERHEAD)));
         assert_eq!(table.apply(&entry("a", 4, "KV-Operation: DEL\r\n")), Ok(()));
         assert_eq!(table.apply(&entry("b", 5, "Nats-Marker-Reason: MaxAge\r\n")), Ok(()));

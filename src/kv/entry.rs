@@ -180,7 +180,7 @@ impl Entry {
     }
 
     pub(super) fn key_bytes(&self) -> &[u8] {
-        &self.message.subject_bytes()[self.key_start..]
+        self.message.subject_bytes_from(self.key_start)
     }
 }
 

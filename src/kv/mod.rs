@@ -32,6 +32,7 @@
 //! | `get_many` | `$JS.API.DIRECT.GET.KV_B`; with [`Reads::Linearizable`] also `$KV.B.>` | `$JS.API.INFO`: that the server is too old shows with the answer; `$KV.B.>` and `$JS.API.DIRECT.GET.KV_B.>`: what a replica that lags behind has, and that no key has a value, may not be proven |
 //! | `watch`, `keys`, `list_keys`, `history` | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.API.STREAM.MSG.GET.KV_B`, and for more than a few megabytes `$JS.FC.KV_B.>` | `$JS.API.CONSUMER.DELETE.KV_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.KV_B`: a bucket that was created anew, and a mirror, are not recognized, and on a bucket with replicas a listing may show a key that was purged from the stream by hand |
 //! | the same with [`Reads::Replica`] | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.FC.KV_B.>` | the same |
+//! | `cache` | what `watch` needs | `$JS.API.STREAM.INFO.KV_B`, `$JS.API.STREAM.MSG.GET.KV_B`: what leaves no message stays in it, or goes by its age |
 //! | `bind`, `status` | `$JS.API.STREAM.INFO.KV_B` | |
 //! | `create_bucket` | `$JS.API.STREAM.CREATE.KV_B` | `$JS.API.STREAM.INFO.KV_B`, `$JS.API.STREAM.UPDATE.KV_B`: an old bucket is not repaired |
 //! | `update_bucket` | `$JS.API.STREAM.INFO.KV_B`, `$JS.API.STREAM.UPDATE.KV_B` | |

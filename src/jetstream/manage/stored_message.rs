@@ -70,6 +70,12 @@ impl StoredMessage {
         &self.memory[..self.subject_end as usize]
     }
 
+    /// What the subject has from a place on that is within it.
+    #[inline]
+    pub(crate) fn subject_bytes_from(&self, start: usize) -> &[u8] {
+        &self.memory[start..self.subject_end as usize]
+    }
+
     pub(crate) fn copy_of(parts: StoredParts<'_>) -> Self {
         let StoredParts { subject, time, headers, payload, .. } = parts;
         let len = subject.len() + time.len() + headers.len() + payload.len();
