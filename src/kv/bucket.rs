@@ -1,18 +1,17 @@
 //! What all handles of a bucket share: its names, put together once, and the way to its stream.
 
 use super::error::{self, Error};
-use super::fence::Fences;
 use super::mark::Mark;
 use super::name;
-use super::settings::Settings;
 use crate::callback::Answer;
 use crate::jetstream::{
     self, Api, ApiReply, ApiRequest, DirectReads, JoinedSubject, KnownAck, LastReads, LeaderReads,
-    StreamInfo,
+    StreamConfig, StreamInfo,
 };
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub(crate) struct Bucket {
     pub(super) api: Api,
@@ -40,8 +39,12 @@ pub(crate) struct Bucket {
     pub(super) replicas: Cell<u32>,
     /// What proven reads must not be older than.
     pub(super) mark: Rc<Mark>,
-    pub(super) fences: Fences,
-    pub(super) settings: Settings,
+    /// A fence is being written.
+    pub(super) is_fencing: Cell<bool>,
+    /// Who waits for the next one.
+    pub(super) fences_waiting: RefCell<Vec<OnWritten>>,
+    /// The stream's configuration, and when it was told.
+    pub(super) known_config: RefCell<Option<(Rc<StreamConfig>, Instant)>>,
     /// Why the bucket's name cannot be one.
     invalid: Option<Error>,
     /// Why nothing can be written.
@@ -97,8 +100,9 @@ impl Bucket {
             unstored: RefCell::default(),
             replicas: Cell::new(0),
             mark: Rc::default(),
-            fences: Fences::default(),
-            settings: Settings::default(),
+            is_fencing: Cell::new(false),
+            fences_waiting: RefCell::default(),
+            known_config: RefCell::default(),
             unwritable: invalid.clone().or(read_only),
             invalid,
             api: api.clone(),

@@ -8,28 +8,10 @@
 
 use super::bucket::{Bucket, OnWritten};
 use super::error::Error;
+use super::name::FENCE_KEY;
 use crate::callback::State;
 use evnats_protocol::{HeaderMap, Payload};
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-
-/// The key of the fence. Names that begin so are reserved (ADR-8), and hidden from users of this
-/// client.
-pub(super) const FENCE_KEY: &str = "_kv_fence";
-
-/// Whether a key is one of those that are not the user's.
-#[inline]
-pub(super) fn is_reserved(key: &[u8]) -> bool {
-    key.starts_with(b"_kv")
-}
-
-/// The fences of a bucket that are under way.
-#[derive(Default)]
-pub(super) struct Fences {
-    is_under_way: Cell<bool>,
-    /// Who waits for the next one.
-    waiting: RefCell<Vec<OnWritten>>,
-}
 
 impl Bucket {
     /// Checks that a fence can be written, and is of use: a mirror lags behind its origin's.
@@ -52,15 +34,15 @@ impl Bucket {
         if let Err(error) = self.check_fence() {
             return self.defer(answer, Err(error));
         }
-        self.fences.waiting.borrow_mut().push(answer);
-        if !self.fences.is_under_way.get() {
+        self.fences_waiting.borrow_mut().push(answer);
+        if !self.is_fencing.get() {
             self.write_fence();
         }
     }
 
     fn write_fence(self: &Rc<Self>) {
-        let served = self.fences.waiting.take();
-        self.fences.is_under_way.set(true);
+        let served = self.fences_waiting.take();
+        self.is_fencing.set(true);
         let (bucket, before) = (self.clone(), self.mark());
         let headers = HeaderMap::new().with("KV-Operation", "PURGE").with("Nats-Rollup", "sub");
         let on_written = move |_: &mut State, written: Result<u64, Error>| {
@@ -86,20 +68,9 @@ impl Bucket {
         for answer in served {
             self.defer(answer, written.clone());
         }
-        self.fences.is_under_way.set(false);
-        if !self.fences.waiting.borrow().is_empty() {
+        self.is_fencing.set(false);
+        if !self.fences_waiting.borrow().is_empty() {
             self.write_fence();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_keys_with_the_reserved_beginning_are_hidden() {
-        assert!(is_reserved(FENCE_KEY.as_bytes()));
-        assert!(!is_reserved(b"kv") && !is_reserved(b"a._kv"));
     }
 }

@@ -7,8 +7,8 @@
 use super::bucket::{Bucket, Origin};
 use super::config::Config;
 use super::error::Error;
-use super::fence::FENCE_KEY;
 use super::handle::KeyValue;
+use super::name::FENCE_KEY;
 use super::status::Status;
 use super::stream_form::{self, STREAM_PREFIX};
 use crate::callback::{Answer, Callback, Outcome, State, answer, lend};

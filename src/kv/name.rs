@@ -3,6 +3,16 @@
 
 use super::error::Error;
 
+/// The key of the fence that proven reads write.
+pub(super) const FENCE_KEY: &str = "_kv_fence";
+
+/// Whether a key is one of those that are not the user's (ADR-8). They are hidden from users of this
+/// client.
+#[inline]
+pub(super) fn is_reserved(key: &[u8]) -> bool {
+    key.starts_with(b"_kv")
+}
+
 /// Letters, digits, `_` and `-`.
 pub(super) fn check_bucket(bucket: &str) -> Result<(), Error> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
@@ -25,7 +35,7 @@ pub(super) fn check_key(key: &str) -> Result<(), Error> {
         doubts |= class & (previous | FORBIDDEN);
         previous = class;
     }
-    if (doubts | (previous & DOT)) != 0 || key.as_bytes().starts_with(b"_kv") {
+    if (doubts | (previous & DOT)) != 0 || is_reserved(key.as_bytes()) {
         return Err(invalid_key(key, false));
     }
     Ok(())
@@ -118,6 +128,12 @@ mod tests {
                 other => panic!("{bad:?}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn only_keys_with_the_reserved_beginning_are_hidden() {
+        assert!(is_reserved(FENCE_KEY.as_bytes()));
+        assert!(!is_reserved(b"kv") && !is_reserved(b"a._kv"));
     }
 
     /// What is said of keys, rule by rule.

@@ -4,25 +4,19 @@ use super::bucket::Bucket;
 use super::error::Error;
 use crate::callback::{Answer, State};
 use crate::jetstream::{ApiRequest, StreamConfig, StreamInfo};
-use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// For so long a configuration is believed that others may have changed since.
 const BELIEVED: Duration = Duration::from_secs(10);
 
 pub(crate) type OnConfig = Answer<Result<Rc<StreamConfig>, Error>>;
 
-#[derive(Default)]
-pub(super) struct Settings {
-    known: RefCell<Option<(Rc<StreamConfig>, Instant)>>,
-}
-
 impl Bucket {
     /// Answers with the stream's configuration, no older than ten seconds.
     pub(crate) fn with_config(self: &Rc<Self>, answer: OnConfig) {
         let now = self.api.port().turn_time();
-        let known = self.settings.known.borrow().clone();
+        let known = self.known_config.borrow().clone();
         match known.filter(|(_, learned)| now.saturating_duration_since(*learned) < BELIEVED) {
             Some((config, _)) => self.defer(answer, Ok(config)),
             None => self.ask_config(answer),
@@ -40,12 +34,12 @@ impl Bucket {
 
     pub(super) fn learn_config(&self, config: &StreamConfig) -> Rc<StreamConfig> {
         let (config, now) = (Rc::new(config.clone()), self.api.port().turn_time());
-        *self.settings.known.borrow_mut() = Some((config.clone(), now));
+        *self.known_config.borrow_mut() = Some((config.clone(), now));
         config
     }
 
     /// Forgets the configuration: it is about to change.
     pub(super) fn forget_config(&self) {
-        *self.settings.known.borrow_mut() = None;
+        *self.known_config.borrow_mut() = None;
     }
 }

@@ -1,7 +1,7 @@
 //! A bucket in numbers.
 
 use super::config::Config;
-use super::fence::FENCE_KEY;
+use super::name::FENCE_KEY;
 use crate::jetstream::{Compression, StreamInfo};
 use std::sync::Arc;
 use std::time::Duration;

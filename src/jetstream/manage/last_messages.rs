@@ -6,13 +6,15 @@
 //! (`None`) on anything else, and never accept a block that the other would read differently.
 
 use super::direct_read::read_headers;
-use super::last_reads::NEEDS;
 use super::stored_message::{StoredMessage, StoredParts};
 use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::error::Error;
 use crate::jetstream::level::Requirement;
 use crate::jetstream::scan::Scan;
 use evnats_protocol::Message;
+
+/// What the server has to have.
+pub(super) const NEEDS: Requirement = Requirement::new(1, "multi_last");
 
 /// The most subjects that are asked for at a time.
 pub(super) const MAX_MESSAGES: usize = 2;

@@ -6,22 +6,18 @@
 //! place, and random digits, so that a message that comes late finds nothing. Nothing is sent again
 //! here: whoever reads has a deadline and decides.
 
-use super::last_messages::{Head, LastMessages, MAX_MESSAGES};
+use super::last_messages::{Head, LastMessages, MAX_MESSAGES, NEEDS};
 use crate::callback::{Answer, Ran, State};
 use crate::client::{Observed, Port};
 use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
 use crate::jetstream::inbox::Inbox;
-use crate::jetstream::level::Requirement;
 use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError, subject};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::Instant;
-
-/// What the server has to have.
-pub(super) const NEEDS: Requirement = Requirement::new(1, "multi_last");
 
 pub(crate) type OnLastMessages = Answer<Result<LastMessages, Error>>;
 

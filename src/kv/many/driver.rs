@@ -6,7 +6,7 @@ use crate::callback::{Answer, Ran, State};
 use crate::jetstream::{self, Listed, MessagesEnd, MessagesQuery, StoredMessage, StreamConfig};
 use crate::kv::bucket::Bucket;
 use crate::kv::error::Error;
-use crate::kv::fence::FENCE_KEY;
+use crate::kv::name::FENCE_KEY;
 use crate::kv::reads::Reads;
 use smol_str::SmolStr;
 use std::cell::{Cell, OnceCell, RefCell};

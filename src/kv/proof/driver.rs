@@ -6,7 +6,7 @@ use crate::jetstream::{self, LastMessages, MessageQuery, StoredMessage, StreamCo
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
-use crate::kv::fence::FENCE_KEY;
+use crate::kv::name::FENCE_KEY;
 use crate::kv::read::{Found, is_no_message};
 use crate::kv::reads::Reads;
 use smol_str::SmolStr;
