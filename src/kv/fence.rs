@@ -64,6 +64,9 @@ impl Bucket {
             // a stream whose revisions start again is another one
             self.mark.reset(revision);
         }
+        if written.is_ok() {
+            self.mark.note_key(FENCE_KEY);
+        }
         // each in a turn of its own: a callback may panic, and the next one is to run
         for answer in served {
             self.defer(answer, written.clone());

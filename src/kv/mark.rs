@@ -32,9 +32,11 @@ impl Mark {
         self.known_key.borrow().clone()
     }
 
+    /// A key has a message. One that is known will do, until it turns out to be gone.
+    #[inline]
     pub(super) fn note_key(&self, key: &str) {
         let mut known = self.known_key.borrow_mut();
-        if known.as_deref() != Some(key) {
+        if known.is_none() {
             *known = Some(key.into());
         }
     }

@@ -44,14 +44,14 @@ pub(crate) struct LastMessages {
 }
 
 impl LastMessages {
-    /// The message on the subject that consists of these two parts.
+    /// Takes the message on the subject that consists of these two parts.
     #[inline]
-    pub(crate) fn message_of(&self, start: &str, end: &str) -> Option<&StoredMessage> {
-        let is_it = |message: &&StoredMessage| {
+    pub(crate) fn take_message(&mut self, start: &str, end: &str) -> Option<StoredMessage> {
+        let is_it = |message: &mut StoredMessage| {
             let rest = message.subject_bytes().strip_prefix(start.as_bytes());
             rest == Some(end.as_bytes())
         };
-        self.messages.iter().flatten().find(is_it)
+        self.messages.iter_mut().find_map(|message| message.take_if(is_it))
     }
 
     /// How far the replica has read at least.

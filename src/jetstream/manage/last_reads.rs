@@ -3,7 +3,7 @@
 //!
 //! An answer is several messages, the last of which has the sequence in it. So these reads share a
 //! subscription of their own, `<inbox>.*`, and the last token says which read a message is for: its
-//! place, and random digits, so that a message that comes late finds nothing. Nothing is sent again
+//! place, and a number, so that a message that comes late finds nothing. Nothing is sent again
 //! here: whoever reads has a deadline and decides.
 
 use super::last_messages::{Head, LastMessages, MAX_MESSAGES, NEEDS};
@@ -12,6 +12,7 @@ use crate::client::{Observed, Port};
 use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
 use crate::jetstream::inbox::Inbox;
+use crate::jetstream::scan::Scan;
 use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError, subject};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -39,6 +40,8 @@ struct Table {
     /// The connection on which the server is known to have what it takes.
     checked_on: Cell<Option<u64>>,
     reads: RefCell<Slab<Read>>,
+    /// How many reads there have been.
+    turns: Cell<u64>,
     /// The reads in the order in which their time is up, which is that of their making.
     deadlines: RefCell<VecDeque<(Instant, Token)>>,
     is_armed: Cell<bool>,
@@ -47,33 +50,30 @@ struct Table {
 }
 
 struct Read {
-    proof: u32,
+    turn: u64,
     found: LastMessages,
     answer: OnLastMessages,
 }
 
-/// Which read a message is for: the place, and a number that nobody knows but who was asked. In a
-/// subject, `<place>_<proof>`.
+/// Which read a message is for: its place, and which one at that place. In a subject, `<place>_<turn>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Token {
-    place: u32,
-    proof: u32,
+    place: u64,
+    /// The number of the read, without its higher digits: none of the last ten million has the same.
+    turn: u64,
 }
+
+/// Numbers of so many digits are written and read at once.
+const TURNS: u64 = 10_000_000;
 
 impl Token {
     fn parse(token: &[u8]) -> Option<Self> {
-        let end = token.iter().position(|byte| *byte == b'_')?;
-        Some(Self { place: number(&token[..end])?, proof: number(&token[end + 1..])? })
+        let mut scan = Scan::new(token);
+        let place = scan.number()?;
+        scan.literal(b"_")?;
+        let turn = scan.number()?;
+        scan.is_at_end().then_some(Self { place, turn })
     }
-}
-
-/// A number that has at most as many digits as those that are written here.
-fn number(digits: &[u8]) -> Option<u32> {
-    let add = |number: u32, byte: &u8| match byte.wrapping_sub(b'0') {
-        digit @ 0..10 => number.checked_mul(10)?.checked_add(u32::from(digit)),
-        _ => None,
-    };
-    digits.iter().try_fold(0, add)
 }
 
 impl LastReads {
@@ -91,6 +91,7 @@ impl LastReads {
             is_listening: Cell::new(false),
             checked_on: Cell::new(None),
             reads: RefCell::default(),
+            turns: Cell::new(0),
             deadlines: RefCell::default(),
             is_armed: Cell::new(false),
             scratch: RefCell::default(),
@@ -128,8 +129,9 @@ impl Table {
         }
         let mut reads = self.reads.borrow_mut();
         let place = reads.vacant_key();
-        let token = Token { place: place as u32, proof: self.port().random() as u32 };
-        reads.insert(Read { proof: token.proof, found: LastMessages::default(), answer });
+        let token = Token { place: place as u64, turn: self.turns.get() % TURNS };
+        self.turns.set(token.turn + 1);
+        reads.insert(Read { turn: token.turn, found: LastMessages::default(), answer });
         drop(reads);
         let published = self.publish(ends, token);
         if let Err(error) = published {
@@ -150,7 +152,7 @@ impl Table {
         let mut digits = itoa::Buffer::new();
         reply.push_str(digits.format(token.place));
         reply.push('_');
-        reply.push_str(digits.format(token.proof));
+        reply.push_str(digits.format(token.turn));
         body.push_str("{\"multi_last\":[\"");
         for (at, end) in ends.iter().enumerate() {
             if at > 0 {
@@ -210,7 +212,7 @@ impl Table {
         let Some(token) = token else { return Ok(()) };
         let mut reads = self.reads.borrow_mut();
         let place = token.place as usize;
-        let Some(read) = reads.get_mut(place).filter(|read| read.proof == token.proof) else {
+        let Some(read) = reads.get_mut(place).filter(|read| read.turn == token.turn) else {
             return Ok(());
         };
         let Some(end) = read.found.add(message, &self.head) else { return Ok(()) };
@@ -229,7 +231,7 @@ impl Table {
 
     fn is_open(&self, token: Token) -> bool {
         let reads = self.reads.borrow();
-        reads.get(token.place as usize).is_some_and(|read| read.proof == token.proof)
+        reads.get(token.place as usize).is_some_and(|read| read.turn == token.turn)
     }
 
     /// Has the timer fire when the time of the oldest read is up. Most have been answered by then.

@@ -52,16 +52,17 @@ impl Bucket {
         }
         let (bucket, deadline, needed) = (self.clone(), self.api.deadline(), self.mark());
         let kept = SmolStr::new(key);
-        let on_answer = move |state: &mut State, answer: Answered| {
-            if let Ok(answer) = &answer
+        let on_answer = move |state: &mut State, mut answer: Answered| {
+            if let Ok(answer) = &mut answer
                 && answer.newest() >= needed
             {
-                let found = answer.message_of(&bucket.subjects, &kept);
-                let entry = found.map(|message| bucket.proven_entry(&kept, message.clone()));
+                let found = answer.take_message(&bucket.subjects, &kept);
+                let entry = found.map(|message| bucket.proven_entry(&kept, message));
                 return on_found(state, Ok(entry));
             }
             let may_fence = bucket.check_fence().is_ok();
-            let (proof, _) = Proof::no_older_than(needed, bucket.mark.known_key(), may_fence);
+            let known_key = bucket.mark.known_key().filter(|known| *known != kept);
+            let (proof, _) = Proof::no_older_than(needed, known_key, may_fence);
             Reading::new(&bucket, kept, reads, deadline, proof, Box::new(on_found))
                 .receive(state, answer)
         };
@@ -95,7 +96,9 @@ impl Bucket {
         let on_stored =
             move |state: &mut State, stored: Result<StoredMessage, jetstream::Error>| {
                 let key = match stored {
-                    Ok(message) => Ok(bucket.key_of(&message)),
+                    Ok(message) => {
+                        Ok(bucket.key_of(&message).inspect(|key| bucket.mark.note_key(key)))
+                    }
                     Err(error) if is_no_message(&error) => Ok(None),
                     Err(error) => Err(bucket.error(error)),
                 };
@@ -158,8 +161,13 @@ impl Reading {
     }
 
     fn ask(self: &Rc<Self>, beside: Beside) {
-        let reading = self.clone();
-        let on_answer = move |state: &mut State, answer: Answered| reading.receive(state, answer);
+        let (reading, is_known) = (self.clone(), matches!(beside, Beside::Known(_)));
+        let on_answer = move |state: &mut State, answer: Answered| {
+            if is_known && answer.as_ref().is_ok_and(|answer| answer.newest() == 0) {
+                reading.bucket.mark.forget_key();
+            }
+            reading.receive(state, answer)
+        };
         let beside = match &beside {
             Beside::Nothing => None,
             Beside::Known(key) => Some(key.as_str()),
@@ -188,7 +196,7 @@ impl Reading {
     }
 
     fn receive(self: &Rc<Self>, state: &mut State, answer: Answered) -> Ran {
-        let answer = match answer {
+        let mut answer = match answer {
             Ok(answer) => {
                 self.error.take();
                 answer
@@ -204,7 +212,7 @@ impl Reading {
             }
             Err(error) => return self.finish(state, Err(self.bucket.error(error))),
         };
-        let found = answer.message_of(&self.bucket.subjects, &self.key).cloned();
+        let found = answer.take_message(&self.bucket.subjects, &self.key);
         let revision = found.as_ref().map(StoredMessage::sequence);
         let up_to = answer.up_to;
         self.found.set(found);
