@@ -457,7 +457,6 @@ fn errors_have_stable_names() {
         (&["kv", "add", "a b"], "invalid_bucket"),
         (&["kv", "add", "C", "--history", "65"], "invalid_config"),
         (&["kv", "put", "B", "k", &large], "value_too_large"),
-        (&["kv", "ls"], "unsupported"),
         (&["pub", "a b", "x"], "invalid_subject"),
         (&["pub", "a.*", "x"], "invalid_subject"),
         (&["sub", "a..b"], "invalid_subject"),

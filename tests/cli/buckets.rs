@@ -101,3 +101,61 @@ fn a_bucket_is_emptied() {
     assert_eq!(cleared, json!({ "bucket": "B", "cleared": true }));
     assert_eq!(tool.error_kind(&["kv", "clear", "NONE", "-f"]), "bucket_not_found");
 }
+
+#[test]
+fn buckets_are_listed() {
+    let server = Server::start();
+    let tool = Tool::at(&server);
+    assert_eq!(tool.text(&["kv", "ls"]), "");
+    tool.text(&["kv", "add", "B", "--description", "the first"]);
+    tool.text(&["kv", "add", "C"]);
+    tool.text(&["stream", "add", "S", "--subjects", "s.>"]);
+    tool.text(&["kv", "put", "B", "k", "1"]);
+    assert_eq!(tool.text(&["kv", "ls", "--names"]), "B\nC\n");
+    assert!(tool.text(&["kv", "ls"]).contains("the first"));
+    let listed = objects(&tool.run(&["kv", "ls", "--json"]), 0);
+    let values = |at: usize| (listed[at]["bucket"].clone(), listed[at]["values"].clone());
+    assert_eq!((values(0), values(1)), ((json!("B"), json!(1)), (json!("C"), json!(0))));
+}
+
+#[test]
+fn reads_prove_what_they_are_asked_to() {
+    let server = Server::start();
+    requires!(server, 2, 11);
+    let tool = Tool::at(&server);
+    tool.text(&["kv", "add", "B", "--history", "2"]);
+    tool.text(&["kv", "put", "B", "k", "1"]);
+    for kind in ["leader", "verified", "linearizable", "replica"] {
+        let get = ["kv", "get", "B", "k", "--raw", "--read", kind];
+        assert_eq!(tool.text(&get), "1", "{kind}");
+        assert_eq!(tool.text(&["kv", "ls", "B", "--read", kind]), "k\n", "{kind}");
+        let absent = tool.error_kind(&["kv", "get", "B", "absent", "--read", kind]);
+        assert_eq!(absent, "key_not_found", "{kind}");
+    }
+    assert_eq!(tool.json(&["kv", "info", "B"])["values"], 1, "the fence is not counted");
+}
+
+#[test]
+fn what_was_written_as_one_is_shown_as_one() {
+    let server = Server::start();
+    requires!(server, 2, 12);
+    let tool = Tool::at(&server);
+    tool.text(&["kv", "add", "B", "--atomic-batches"]);
+    let event_loop = evnats::EventLoop::new().expect("a loop");
+    let nats = event_loop.connect(server.url().as_str()).expect("a client");
+    let batch = nats.jetstream().key_value("B").batch().put("a", "1").put("b", "2");
+    batch.commit(|(), kv, committed| {
+        committed.expect("a batch");
+        kv.client().close();
+    });
+    event_loop.run(&mut ()).expect("a run");
+    let shown = tool.run(&["kv", "watch", "B", "--whole-batches", "--count", "2", "--json"]);
+    let shown = objects(&shown, 0);
+    let batch = shown[0]["batch"].as_array().expect("a batch");
+    let keys: Vec<_> = batch.iter().map(|entry| entry["key"].clone()).collect();
+    assert_eq!(keys, [json!("a"), json!("b")]);
+    assert!(
+        tool.text(&["kv", "watch", "B", "--whole-batches", "--count", "2"])
+            .contains("2 entries of one batch:")
+    );
+}

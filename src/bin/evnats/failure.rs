@@ -225,6 +225,19 @@ impl From<kv::Error> for Failure {
             kv::Error::Incomplete { done, of, cause } => {
                 Self { message, ..Self::from(*cause) }.with("done", done).with("of", of)
             }
+            kv::Error::ReadOnly { bucket } => {
+                Self::new("read_only", message).with("bucket", bucket)
+            }
+            kv::Error::NotABucket { bucket, .. } => {
+                Self::new("not_a_bucket", message).with("bucket", bucket)
+            }
+            kv::Error::NotLinearizable { bucket, .. } => {
+                Self::new("not_linearizable", message).with("bucket", bucket)
+            }
+            kv::Error::NoDirectReads { bucket } => {
+                Self::new("no_direct_reads", message).with("bucket", bucket)
+            }
+            kv::Error::Unproven { key } => Self::new("unproven", message).with("key", key),
             kv::Error::ValueTooLarge { .. } => Self::new("value_too_large", message),
             kv::Error::JetStream(error) => error.into(),
             _ => Self::new("key_value", message),

@@ -5,6 +5,7 @@
 //! things are going ([`Output::note`]) goes to the standard error.
 
 mod advisories;
+mod buckets;
 mod codes;
 mod consumers;
 mod deliveries;
@@ -13,7 +14,7 @@ mod streams;
 use crate::failure::Failure;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use evnats::kv::{Entry, Operation, PurgedDeletes, Status};
+use evnats::kv::{Entry, Operation, PurgedDeletes};
 use evnats::{Headers, Message};
 use serde_json::{Map, Value, json};
 use std::io::{self, ErrorKind, Write};
@@ -210,15 +211,6 @@ impl Output {
         }
     }
 
-    /// A bucket's configuration and contents.
-    pub(crate) fn bucket(self, status: &Status) {
-        if self.json {
-            write_json(&bucket_json(status));
-        } else {
-            write_line(&bucket_text(status));
-        }
-    }
-
     /// Keys that were purged.
     pub(crate) fn keys_purged(self, bucket: &str, count: u64) {
         match self.json {
@@ -297,51 +289,6 @@ fn entry_json(entry: &Entry) -> Value {
         "value_base64": STANDARD.encode(entry.value()),
         "created": created.map(|created| created.to_string()),
     })
-}
-
-fn bucket_json(status: &Status) -> Value {
-    let stream = status.stream();
-    let created = since_1970(stream.created).map(humantime::format_rfc3339_nanos);
-    json!({
-        "bucket": status.bucket(),
-        "values": status.values(),
-        "bytes": status.bytes(),
-        "history": status.history(),
-        "ttl_ns": status.ttl().map(nanos),
-        "max_bucket_size": stream.config.max_bytes,
-        "max_value_size": stream.config.max_msg_size,
-        "replicas": status.replicas(),
-        "storage": stream.config.storage,
-        "compressed": status.is_compressed(),
-        "description": stream.config.description,
-        "stream": stream.config.name,
-        "last_revision": stream.state.last_sequence,
-        "created": created.map(|created| created.to_string()),
-    })
-}
-
-fn bucket_text(status: &Status) -> String {
-    let stream = status.stream();
-    let limit = |limit: Option<u64>| limit.map_or("unlimited".into(), size);
-    let history = status.history().map_or("unlimited".into(), |history| history.to_string());
-    let ttl = status.ttl().map(|ttl| humantime::format_duration(ttl).to_string());
-    let rows = [
-        ("Bucket Name", status.bucket().to_owned()),
-        ("History Kept", history),
-        ("Values Stored", status.values().to_string()),
-        ("Compressed", status.is_compressed().to_string()),
-        ("Description", stream.config.description.clone().unwrap_or_default()),
-        ("Bucket Size", size(status.bytes())),
-        ("Maximum Bucket Size", limit(stream.config.max_bytes)),
-        ("Maximum Value Size", limit(stream.config.max_msg_size)),
-        ("Maximum Age", ttl.unwrap_or("unlimited".into())),
-        ("JetStream Stream", stream.config.name.clone()),
-        ("Storage", format!("{:?}", stream.config.storage)),
-        ("Replicas", status.replicas().to_string()),
-    ];
-    let created = seconds(stream.created);
-    let bucket = status.bucket();
-    sheet(&format!("Information for Key-Value Store Bucket {bucket} created {created}"), &rows)
 }
 
 /// Names and values under a heading. What has no value is left out.

@@ -4,8 +4,41 @@ use super::{Bucket, bucket};
 use crate::failure::Failure;
 use crate::output::Style;
 use crate::session::{App, Session};
-use clap::Args;
-use evnats::kv::{Entry, Error};
+use crate::stream::{collect, note_end};
+use clap::{Args, ValueEnum};
+use evnats::kv::{Entry, Error, Reads};
+
+/// What a read has to prove.
+#[derive(Debug, Args)]
+pub(crate) struct Proof {
+    /// Who answers, and what the answer proves.
+    #[arg(long, value_enum, default_value_t = Kind::Leader, value_name = "KIND")]
+    read: Kind,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// The leader: every complete write, while leadership is stable.
+    Leader,
+    /// Any replica, no older than what was seen.
+    Verified,
+    /// Any replica, behind a fence: every complete write, always.
+    Linearizable,
+    /// Any replica, as it comes.
+    Replica,
+}
+
+impl Proof {
+    /// A bucket that is read so.
+    pub(super) fn apply(&self, kv: &Bucket) -> Bucket {
+        kv.with_reads(match self.read {
+            Kind::Leader => Reads::Leader,
+            Kind::Verified => Reads::Verified,
+            Kind::Linearizable => Reads::Linearizable,
+            Kind::Replica => Reads::Replica,
+        })
+    }
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Get {
@@ -19,6 +52,8 @@ pub(crate) struct Get {
     /// Shows nothing but the value, byte for byte.
     #[arg(long)]
     raw: bool,
+    #[command(flatten)]
+    proof: Proof,
 }
 
 #[derive(Debug, Args)]
@@ -27,19 +62,26 @@ pub(crate) struct History {
     bucket: String,
     /// The key.
     key: String,
+    #[command(flatten)]
+    proof: Proof,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Name of the bucket.
+    /// Name of the bucket; without it, the buckets are listed.
     bucket: Option<String>,
+    /// Shows nothing but the names of the buckets.
+    #[arg(long, short, conflicts_with = "bucket")]
+    names: bool,
+    #[command(flatten)]
+    proof: Proof,
 }
 
 pub(crate) fn get(arguments: Get, session: Session) -> Result<(), Failure> {
-    let Get { bucket: name, key, revision, raw } = arguments;
+    let Get { bucket: name, key, revision, raw, proof } = arguments;
     let style = if raw { Style::Raw } else { Style::Full };
     session.run(|app, client| {
-        let kv = bucket(app, client, &name);
+        let kv = proof.apply(&bucket(app, client, &name));
         let wanted = key.clone();
         let show = move |app: &mut App, kv: &Bucket, found: Result<Option<Entry>, Error>| {
             let Some(found) = app.check(kv.client(), found) else { return };
@@ -59,10 +101,11 @@ pub(crate) fn get(arguments: Get, session: Session) -> Result<(), Failure> {
 }
 
 pub(crate) fn history(arguments: History, session: Session) -> Result<(), Failure> {
-    let History { bucket: name, key } = arguments;
+    let History { bucket: name, key, proof } = arguments;
     session.run(|app, client| {
         let wanted = key.clone();
-        bucket(app, client, &name).history(&key, move |app, kv, entries| {
+        let kv = proof.apply(&bucket(app, client, &name));
+        kv.history(&key, move |app, kv, entries| {
             let Some(entries) = app.check(kv.client(), entries) else { return };
             if entries.is_empty() {
                 let failure = Failure::key_not_found(kv.bucket(), &wanted, None);
@@ -76,15 +119,36 @@ pub(crate) fn history(arguments: History, session: Session) -> Result<(), Failur
 }
 
 pub(crate) fn list(arguments: List, session: Session) -> Result<(), Failure> {
-    let Some(name) = arguments.bucket else {
-        let message = "this version cannot list buckets yet: name one to list its keys";
-        return Err(Failure::new("unsupported", message));
-    };
+    let List { bucket: name, names, proof } = arguments;
+    let Some(name) = name else { return list_buckets(names, session) };
     session.run(|app, client| {
-        bucket(app, client, &name).keys(|app, kv, keys| {
+        proof.apply(&bucket(app, client, &name)).keys(|app, kv, keys| {
             if let Some(keys) = app.check(kv.client(), keys) {
                 app.output.keys(kv.bucket(), &keys);
                 app.finish(kv.client());
+            }
+        });
+        Ok(())
+    })
+}
+
+fn list_buckets(names_only: bool, session: Session) -> Result<(), Failure> {
+    session.run(|app, client| {
+        let js = app.jetstream(client);
+        if names_only {
+            js.key_value_names(|app: &mut App, js, names| {
+                if let Some(names) = app.check(js.client(), names) {
+                    app.output.names("bucket", &names);
+                    app.finish(js.client());
+                }
+            });
+            return Ok(());
+        }
+        let mut buckets = Vec::new();
+        js.list_key_values(move |app: &mut App, listing, listed| {
+            if let Some(end) = collect(app, listing, listed, &mut buckets) {
+                app.output.buckets(&buckets);
+                note_end(app, listing, &end);
             }
         });
         Ok(())

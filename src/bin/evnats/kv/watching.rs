@@ -2,6 +2,7 @@
 //! or its time is over.
 
 use super::bucket;
+use super::reading::Proof;
 use crate::failure::Failure;
 use crate::session::{App, Session};
 use clap::Args;
@@ -17,19 +18,27 @@ pub(crate) struct Watch {
     /// Ends after this many entries, those that are there already included.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
+    /// Shows what was written in one atomic batch together, when all of it is there.
+    #[arg(long)]
+    whole_batches: bool,
+    #[command(flatten)]
+    proof: Proof,
 }
 
 pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
-    let Watch { bucket: name, pattern, count } = arguments;
+    let Watch { bucket: name, pattern, count, whole_batches, proof } = arguments;
     session.living_on().run(|app, client| {
         let mut shown = 0;
         let show = move |app: &mut App, watch: &Watcher<App>, update| match update {
             Update::Entry(entry) => {
-                shown += 1;
                 app.output.change(&entry);
-                if Some(shown) == count {
-                    app.finish(watch.bucket().client());
-                }
+                shown += 1;
+                end_with(app, watch, shown, count);
+            }
+            Update::Batch(entries) => {
+                app.output.batch(&entries);
+                shown += entries.len() as u64;
+                end_with(app, watch, shown, count);
             }
             Update::Initialized => app.output.initialized(),
             Update::Stalled(stall) => app.output.note(&format!("Waiting: {stall}")),
@@ -38,9 +47,20 @@ pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
             Update::Ended(error) => app.fail(watch.bucket().client(), error),
             _ => {}
         };
-        let watcher = bucket(app, client, &name).watch(&pattern, WatchOptions::new(), show);
+        let options = match whole_batches {
+            true => WatchOptions::new().whole_batches(),
+            false => WatchOptions::new(),
+        };
+        let watcher = proof.apply(&bucket(app, client, &name)).watch(&pattern, options, show);
         app.stop_at_the_end(move || watcher.stop());
         app.listen(client, format!("Watching {pattern} in {name}"));
         Ok(())
     })
+}
+
+/// Ends the verb when enough was shown.
+fn end_with(app: &mut App, watch: &Watcher<App>, shown: u64, count: Option<u64>) {
+    if count.is_some_and(|count| shown >= count) {
+        app.finish(watch.bucket().client());
+    }
 }
