@@ -159,3 +159,25 @@ fn what_was_written_as_one_is_shown_as_one() {
             .contains("2 entries of one batch:")
     );
 }
+
+#[test]
+fn a_mirror_is_read_near_and_written_at_its_origin() {
+    let server = Server::start();
+    let tool = Tool::at(&server);
+    tool.text(&["kv", "add", "ORIGIN"]);
+    tool.text(&[
+        "stream",
+        "add",
+        "KV_MIRROR",
+        "--mirror",
+        "KV_ORIGIN",
+        "--max-msgs-per-subject",
+        "1",
+    ]);
+    tool.text(&["kv", "put", "MIRROR", "k", "1"]);
+    assert_eq!(tool.text(&["kv", "get", "ORIGIN", "k", "--raw"]), "1");
+    let shown = tool.run(&["kv", "watch", "MIRROR", "--count", "1", "--json"]);
+    assert_eq!(objects(&shown, 0).last().expect("an entry")["key"], "k");
+    assert_eq!(tool.text(&["kv", "get", "MIRROR", "k", "--raw"]), "1");
+    assert_eq!(tool.text(&["kv", "ls", "MIRROR"]), "k\n");
+}

@@ -322,10 +322,14 @@ impl App {
     /// the verb after the time that was given, if one was.
     pub(crate) fn listen(&mut self, client: &Client<App>, note: String) {
         if let Some(time) = self.listening_time {
-            self.once_connected(move |_, client| {
+            let begin = move |_: &mut App, client: &Client<App>| {
                 let client = client.clone();
                 client.handle().clone().set_timer(time, move |app, _| app.finish(&client));
-            });
+            };
+            match client.state() {
+                ConnectionState::Connected => begin(self, client),
+                _ => self.once_connected(begin),
+            }
         }
         note_when_known(client, note);
     }

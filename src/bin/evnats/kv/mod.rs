@@ -78,3 +78,19 @@ pub(crate) fn run(verb: Verb, session: Session) -> Result<(), Failure> {
 fn bucket(app: &App, client: &Client<App>, name: &str) -> Bucket {
     app.jetstream(client).key_value(name)
 }
+
+/// Runs a verb on the keys of a bucket, which may be a mirror: only then keys have the subjects of
+/// another one. Who may not ask about the bucket has one with keys of its own.
+fn on_bucket(
+    session: Session,
+    name: String,
+    begin: impl FnOnce(&mut App, &Bucket) + 'static,
+) -> Result<(), Failure> {
+    session.run(|app, client| {
+        bucket(app, client, &name).bind(|app: &mut App, kv, bound| match bound {
+            Err(error) if !error.is_denied() => app.fail(kv.client(), error),
+            _ => begin(app, kv),
+        });
+        Ok(())
+    })
+}

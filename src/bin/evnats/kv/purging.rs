@@ -2,7 +2,7 @@
 //! keys have left behind.
 
 use super::writing::Report;
-use super::{Bucket, bucket};
+use super::{Bucket, bucket, on_bucket};
 use crate::failure::Failure;
 use crate::input;
 use crate::session::{App, Session};
@@ -55,10 +55,7 @@ pub(crate) fn purge(arguments: Purge, session: Session) -> Result<(), Failure> {
 fn purge_key(name: String, key: String, force: bool, session: Session) -> Result<(), Failure> {
     input::confirm_if_possible(&format!("Purge key {name} > {key}?"), force)?;
     let report = Report::tombstone(&key, Operation::Purge);
-    session.run(|app, client| {
-        bucket(app, client, &name).purge(&key, report.on_written());
-        Ok(())
-    })
+    on_bucket(session, name, move |_, kv| kv.purge(&key, report.on_written()))
 }
 
 fn purge_keys(
@@ -69,15 +66,14 @@ fn purge_keys(
 ) -> Result<(), Failure> {
     let shown = patterns.join(" ");
     input::confirm(&format!("Purge all keys of {name} that match {shown}?"), force)?;
-    session.run(|app, client| {
+    on_bucket(session, name, move |_, kv| {
         let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
-        bucket(app, client, &name).purge_keys(&patterns, |app: &mut App, kv, purged| {
+        kv.purge_keys(&patterns, |app: &mut App, kv, purged| {
             if let Some(purged) = app.check(kv.client(), purged) {
                 app.output.keys_purged(kv.bucket(), purged);
                 app.finish(kv.client());
             }
         });
-        Ok(())
     })
 }
 

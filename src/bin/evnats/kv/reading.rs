@@ -1,6 +1,6 @@
 //! `kv get`, `history` and `ls`: reading what is there.
 
-use super::{Bucket, bucket};
+use super::{Bucket, on_bucket};
 use crate::failure::Failure;
 use crate::output::Style;
 use crate::session::{App, Session};
@@ -80,8 +80,8 @@ pub(crate) struct List {
 pub(crate) fn get(arguments: Get, session: Session) -> Result<(), Failure> {
     let Get { bucket: name, key, revision, raw, proof } = arguments;
     let style = if raw { Style::Raw } else { Style::Full };
-    session.run(|app, client| {
-        let kv = proof.apply(&bucket(app, client, &name));
+    on_bucket(session, name, move |_, kv| {
+        let kv = proof.apply(kv);
         let wanted = key.clone();
         let show = move |app: &mut App, kv: &Bucket, found: Result<Option<Entry>, Error>| {
             let Some(found) = app.check(kv.client(), found) else { return };
@@ -96,16 +96,14 @@ pub(crate) fn get(arguments: Get, session: Session) -> Result<(), Failure> {
             Some(revision) => kv.get_revision(&key, revision, show),
             None => kv.get(&key, show),
         }
-        Ok(())
     })
 }
 
 pub(crate) fn history(arguments: History, session: Session) -> Result<(), Failure> {
     let History { bucket: name, key, proof } = arguments;
-    session.run(|app, client| {
+    on_bucket(session, name, move |_, kv| {
         let wanted = key.clone();
-        let kv = proof.apply(&bucket(app, client, &name));
-        kv.history(&key, move |app, kv, entries| {
+        proof.apply(kv).history(&key, move |app, kv, entries| {
             let Some(entries) = app.check(kv.client(), entries) else { return };
             if entries.is_empty() {
                 let failure = Failure::key_not_found(kv.bucket(), &wanted, None);
@@ -114,21 +112,19 @@ pub(crate) fn history(arguments: History, session: Session) -> Result<(), Failur
             app.output.history(kv.bucket(), &wanted, &entries);
             app.finish(kv.client());
         });
-        Ok(())
     })
 }
 
 pub(crate) fn list(arguments: List, session: Session) -> Result<(), Failure> {
     let List { bucket: name, names, proof } = arguments;
     let Some(name) = name else { return list_buckets(names, session) };
-    session.run(|app, client| {
-        proof.apply(&bucket(app, client, &name)).keys(|app, kv, keys| {
+    on_bucket(session, name, move |_, kv| {
+        proof.apply(kv).keys(|app, kv, keys| {
             if let Some(keys) = app.check(kv.client(), keys) {
                 app.output.keys(kv.bucket(), &keys);
                 app.finish(kv.client());
             }
         });
-        Ok(())
     })
 }
 

@@ -1,7 +1,7 @@
 //! `kv watch`: shows what there is and then every change, until it is stopped, has shown enough,
 //! or its time is over.
 
-use super::bucket;
+use super::on_bucket;
 use super::reading::Proof;
 use crate::failure::Failure;
 use crate::session::{App, Session};
@@ -27,7 +27,7 @@ pub(crate) struct Watch {
 
 pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
     let Watch { bucket: name, pattern, count, whole_batches, proof } = arguments;
-    session.living_on().run(|app, client| {
+    on_bucket(session.living_on(), name, move |app, kv| {
         let mut shown = 0;
         let show = move |app: &mut App, watch: &Watcher<App>, update| match update {
             Update::Entry(entry) => {
@@ -51,10 +51,9 @@ pub(crate) fn watch(arguments: Watch, session: Session) -> Result<(), Failure> {
             true => WatchOptions::new().whole_batches(),
             false => WatchOptions::new(),
         };
-        let watcher = proof.apply(&bucket(app, client, &name)).watch(&pattern, options, show);
+        let watcher = proof.apply(kv).watch(&pattern, options, show);
         app.stop_at_the_end(move || watcher.stop());
-        app.listen(client, format!("Watching {pattern} in {name}"));
-        Ok(())
+        app.listen(kv.client(), format!("Watching {pattern} in {}", kv.bucket()));
     })
 }
 

@@ -1,6 +1,6 @@
 //! `kv put`, `create`, `update`, `revert` and `del`: writing, done when the bucket has stored it.
 
-use super::{Bucket, bucket, buckets};
+use super::{Bucket, buckets, on_bucket};
 use crate::failure::Failure;
 use crate::input;
 use crate::output::Written;
@@ -78,37 +78,25 @@ pub(crate) struct Delete {
 
 pub(crate) fn put(arguments: Put, session: Session) -> Result<(), Failure> {
     let (value, report) = value_and_report(&arguments.key, arguments.value)?;
-    session.run(|app, client| {
-        bucket(app, client, &arguments.bucket).put_with(
-            &arguments.key,
-            &value,
-            arguments.life.options(),
-            report.on_written(),
-        );
-        Ok(())
+    let Put { bucket, key, life, .. } = arguments;
+    on_bucket(session, bucket, move |_, kv| {
+        kv.put_with(&key, &value, life.options(), report.on_written());
     })
 }
 
 pub(crate) fn create(arguments: Put, session: Session) -> Result<(), Failure> {
     let (value, report) = value_and_report(&arguments.key, arguments.value)?;
-    session.run(|app, client| {
-        bucket(app, client, &arguments.bucket).create_with(
-            &arguments.key,
-            &value,
-            arguments.life.options(),
-            report.on_written(),
-        );
-        Ok(())
+    let Put { bucket, key, life, .. } = arguments;
+    on_bucket(session, bucket, move |_, kv| {
+        kv.create_with(&key, &value, life.options(), report.on_written());
     })
 }
 
 pub(crate) fn update(arguments: Update, session: Session) -> Result<(), Failure> {
-    let (value, report) = value_and_report(&arguments.key, Some(arguments.value))?;
-    session.run(|app, client| {
-        let kv = bucket(app, client, &arguments.bucket);
-        let (key, options) = (&arguments.key, arguments.life.options());
-        kv.update_with(key, &value, arguments.revision, options, report.on_written());
-        Ok(())
+    let Update { bucket, key, value, revision, life } = arguments;
+    let (value, report) = value_and_report(&key, Some(value))?;
+    on_bucket(session, bucket, move |_, kv| {
+        kv.update_with(&key, &value, revision, life.options(), report.on_written());
     })
 }
 
@@ -116,8 +104,7 @@ pub(crate) fn update(arguments: Update, session: Session) -> Result<(), Failure>
 pub(crate) fn revert(arguments: Revert, session: Session) -> Result<(), Failure> {
     let Revert { bucket: name, key, revision, force } = arguments;
     input::confirm_if_possible(&format!("Revert key {name} > {key} to {revision}?"), force)?;
-    session.run(|app, client| {
-        let kv = bucket(app, client, &name);
+    on_bucket(session, name, move |_, kv| {
         let wanted = key.clone();
         kv.get_revision(&key, revision, move |app: &mut App, kv, found| {
             let Some(found) = app.check(kv.client(), found) else { return };
@@ -134,7 +121,6 @@ pub(crate) fn revert(arguments: Revert, session: Session) -> Result<(), Failure>
                 kv.update(&wanted, value, last, report.on_written());
             });
         });
-        Ok(())
     })
 }
 
@@ -146,10 +132,7 @@ pub(crate) fn delete(arguments: Delete, session: Session) -> Result<(), Failure>
     // a single key is deleted without asking where nobody can be asked
     input::confirm_if_possible(&format!("Delete key {name} > {key}?"), force)?;
     let report = Report::tombstone(&key, Operation::Delete);
-    session.run(|app, client| {
-        bucket(app, client, &name).delete(&key, report.on_written());
-        Ok(())
-    })
+    on_bucket(session, name, move |_, kv| kv.delete(&key, report.on_written()))
 }
 
 /// What a write is to report.
