@@ -269,8 +269,7 @@ fn was_met_throughout(
     if operations.iter().any(|other| may_interfere(&other)) {
         return false;
     }
-    let last_before =
-        revisions.iter().filter(|(_, known)| known.ended < operation.begun).next_back();
+    let last_before = revisions.iter().rfind(|(_, known)| known.ended < operation.begun);
     let last = last_before.map_or(0, |(revision, _)| *revision);
     let is_met = match write.expected {
         Expected::Nothing => return false,
