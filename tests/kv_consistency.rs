@@ -1,9 +1,12 @@
 //! Whether what the client says of a bucket can have happened: several clients write and read the same
 //! keys of a bucket with three replicas, while its nodes are killed, restarted and frozen, and
-//! connections are cut in one direction. A checker looks at what they were told.
+//! connections are cut in one direction. A checker looks at what they were told. Watches and a cache go
+//! through the same, and have in the end what the server has.
 
 #[path = "kv_consistency/checker.rs"]
 mod checker;
+#[path = "kv_consistency/followers.rs"]
+mod followers;
 #[path = "kv_consistency/history.rs"]
 mod history;
 mod support;
@@ -12,18 +15,27 @@ mod workload;
 
 use checker::{Violation, check_linearizable, check_sessions, count_stale};
 use evnats::kv::{Config, Entry, Error, KeyValue, Reads};
-use evnats::{EventLoop, HeaderMap, Options, OutgoingMessage};
+use evnats::{Client, EventLoop, HeaderMap, Options, OutgoingMessage};
 use evnats_harness::{Cluster, Direction, Fault, FaultProxy, requires};
+use followers::{Contents, FOLLOWERS, Followers};
 use history::{Expected, Operation, Outcome, Read, What, Write};
+use std::cell::RefCell;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use support::asking::Asking;
+use support::buckets::expect_consumers_within;
 use support::new_cluster::create_bucket;
 use support::{turn_until, unique};
-use workload::{Worker, World, connect, go_on};
+use workload::{Kv, Worker, World, connect, go_on};
 
-const CLIENTS: usize = 6;
+/// How many clients write and read.
+const WORKERS: usize = 6;
+
+/// How long watches and caches may take to come to what the server has, when all is well again; and
+/// servers, to give up consumers whose deletion they have not heard of.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What happens to a cluster meanwhile.
 struct Faults {
@@ -74,45 +86,154 @@ fn one_way_cuts(seed: u64) -> impl FnMut(usize) -> Vec<Fault> + Send + 'static {
     }
 }
 
-/// Runs the clients for some time, and returns what they were told.
-fn run(time: Duration, faults: &Faults, seed: u64) -> World {
-    let mut cluster = Cluster::start();
-    let proxies: Vec<_> = (0..CLIENTS)
-        .map(|client| {
-            let port = cluster.server(client % 3).port();
-            FaultProxy::start(port, one_way_cuts(seed + client as u64))
-        })
-        .collect();
-    let (event_loop, mut world) = (EventLoop::new().expect("a loop"), World::new(seed));
-    let bucket = unique("consistency");
-    let clients: Vec<_> = proxies
-        .iter()
-        .enumerate()
-        .map(|(client, proxy)| {
-            let direct = (1..3).map(|other| cluster.server((client + other) % 3).url());
-            let servers: Vec<_> = std::iter::once(proxy.url()).chain(direct).collect();
-            connect(&event_loop, &servers)
-        })
-        .collect();
-    let config = Config::new().replicas(3);
-    create_bucket(&clients[0].jetstream().key_value(&bucket), config, |world: &mut World, _| {
-        world.under_way = CLIENTS;
-    });
-    turn_until(&event_loop, &mut world, "a bucket", |world| world.under_way > 0);
-    for (client, nats) in clients.iter().enumerate() {
-        go_on(&mut world, &Worker { client, kv: nats.jetstream().key_value(&bucket) });
+/// Clients of a cluster, and those who follow the bucket that they write to.
+struct Run {
+    cluster: Cluster,
+    proxies: Vec<FaultProxy>,
+    event_loop: EventLoop<World>,
+    world: World,
+    /// The bucket, as a client has it whose connections nobody cuts.
+    admin: Kv,
+    followers: Followers,
+    history: u64,
+}
+
+impl Run {
+    /// Runs the clients for some time, until those who follow have what the server has.
+    fn through(time: Duration, faults: &Faults, seed: u64) -> Self {
+        println!("seed {seed}");
+        let mut run = Self::begin(seed);
+        let Self { cluster, event_loop, world, .. } = &mut run;
+        let (stop, stopped) = channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || harm(cluster, faults, seed, &stopped));
+            let end = Instant::now() + time;
+            turn_until(event_loop, world, "the time", |_| Instant::now() >= end);
+            drop(stop);
+            world.stops = true;
+            turn_until(event_loop, world, "the last outcomes", |world| world.under_way == 0);
+        });
+        run.proxies.iter().for_each(|proxy| proxy.set_plan(|_| Vec::new()));
+        run.expect_same();
+        run
     }
-    let (stop, stopped) = channel();
-    std::thread::scope(|scope| {
-        let cluster = &mut cluster;
-        scope.spawn(move || harm(cluster, faults, seed, &stopped));
-        let end = Instant::now() + time;
-        turn_until(&event_loop, &mut world, "the time", |_| Instant::now() >= end);
-        drop(stop);
-        world.stops = true;
-        turn_until(&event_loop, &mut world, "the last outcomes", |world| world.under_way == 0);
-    });
-    world
+
+    fn begin(seed: u64) -> Self {
+        let cluster = Cluster::start();
+        let (event_loop, mut world) = (EventLoop::new().expect("a loop"), World::new(seed));
+        let admin = connect(&event_loop, &cluster.urls()).jetstream();
+        let admin = admin.key_value(&unique("consistency"));
+        // what a watch is too slow for is soon replaced, or stays there
+        let history = if seed.is_multiple_of(2) { 64 } else { 1 };
+        let config = Config::new().replicas(3).atomic_batches(true).history(history);
+        create_bucket(&admin, config, |world: &mut World, _| world.under_way = WORKERS);
+        turn_until(&event_loop, &mut world, "a bucket", |world| world.under_way > 0);
+        let (proxies, clients) = connect_all(&event_loop, &cluster, seed);
+        let buckets = clients.iter().map(|nats| nats.jetstream().key_value(admin.bucket()));
+        let mut buckets: Vec<Kv> = buckets.collect();
+        let followers = Followers::begin(&mut world, &buckets.split_off(WORKERS));
+        for (client, kv) in buckets.into_iter().enumerate() {
+            go_on(&mut world, &Worker { client, kv });
+        }
+        let history = history.into();
+        Self { cluster, proxies, event_loop, world, admin, followers, history }
+    }
+
+    /// Waits until those who follow the bucket have what the server has.
+    #[track_caller]
+    fn expect_same(&mut self) {
+        let limit = Instant::now() + PATIENCE;
+        loop {
+            // a write of which nobody knows the outcome may still be under way
+            let server = contents(&self.event_loop, &mut self.world, &self.admin);
+            let soon = Instant::now() + Duration::from_secs(1);
+            let mut differences = Vec::new();
+            turn_until(&self.event_loop, &mut self.world, "the same", |world| {
+                differences = self.followers.differences(world, &server);
+                differences.is_empty() || Instant::now() > soon
+            });
+            if differences.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < limit, "the server has {server:?}, and not {differences:#?}");
+        }
+    }
+
+    /// Waits until there is one consumer for each of those who follow the bucket, and then, until none
+    /// is left of those who have stopped.
+    #[track_caller]
+    fn expect_consumers(&mut self) {
+        let Self { event_loop, world, admin, .. } = self;
+        expect_consumers_within(event_loop, world, admin, FOLLOWERS as u64, PATIENCE);
+        self.followers.stop();
+        expect_consumers_within(event_loop, world, admin, 0, PATIENCE);
+    }
+
+    /// Checks what the clients were told, and returns a line about it.
+    fn check(&self, seed: u64) -> String {
+        let history = &self.world.history;
+        let context = format!("seed {seed}, failures {:#?}", self.world.failures);
+        assert_eq!(check_linearizable(history), [], "{context}");
+        assert_eq!(check_sessions(history, Reads::Verified), [], "{context}");
+        let stale = |kind| {
+            let (stale, all) = (count_stale(history, kind), reads_of(history, kind));
+            let sessions = check_sessions(history, kind).len();
+            format!("{kind:?} {stale} stale of {all}, {sessions} of them behind what was seen")
+        };
+        let anomalies: Vec<_> = [Reads::Leader, Reads::Replica, Reads::Verified].map(stale).into();
+        let followed = self.followers.check(&self.world, self.history);
+        format!("seed {seed}: {} operations; {}; {followed}", history.len(), anomalies.join("; "))
+    }
+}
+
+/// The clients of those who work, and then of those who follow, each behind a proxy.
+fn connect_all(
+    event_loop: &EventLoop<World>,
+    cluster: &Cluster,
+    seed: u64,
+) -> (Vec<FaultProxy>, Vec<Client<World>>) {
+    let connect = |client: usize| {
+        let cuts = one_way_cuts(seed + client as u64);
+        let proxy = FaultProxy::start(cluster.server(client % 3).port(), cuts);
+        let direct = (1..3).map(|other| cluster.server((client + other) % 3).url());
+        let servers: Vec<_> = std::iter::once(proxy.url()).chain(direct).collect();
+        let nats = connect(event_loop, &servers);
+        (proxy, nats)
+    };
+    (0..WORKERS + FOLLOWERS).map(connect).unzip()
+}
+
+/// Reads all keys, linearizably.
+fn contents(event_loop: &EventLoop<World>, world: &mut World, kv: &Kv) -> Contents {
+    let mut contents = Contents::new();
+    for key in workload::names() {
+        let entry = read_until_answered(event_loop, world, kv, &key);
+        let found = entry.map(|entry| (entry.revision(), workload::content(&entry)));
+        contents.extend(found.map(|found| (key, found)));
+    }
+    contents
+}
+
+fn read_until_answered(
+    event_loop: &EventLoop<World>,
+    world: &mut World,
+    kv: &Kv,
+    key: &str,
+) -> Option<Entry> {
+    let kv = kv.with_reads(Reads::Linearizable);
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let answer = Rc::new(RefCell::new(None));
+        let given = answer.clone();
+        kv.get_raw(key, move |_, _, found: Result<Option<Entry>, Error>| {
+            given.replace(Some(found));
+        });
+        turn_until(event_loop, world, "an answer", |_| answer.borrow().is_some());
+        match answer.take() {
+            Some(Ok(found)) => return found,
+            other => assert!(Instant::now() < limit, "{other:?}"),
+        }
+    }
 }
 
 fn reads_of(history: &[Operation], kind: Reads) -> usize {
@@ -123,28 +244,15 @@ fn reads_of(history: &[Operation], kind: Reads) -> usize {
     history.iter().filter(is_it).count()
 }
 
-/// Checks a history, and returns a line about it.
-fn check(seed: u64, world: &World) -> String {
-    let history = &world.history;
-    let context = format!("seed {seed}, failures {:#?}", world.failures);
-    assert_eq!(check_linearizable(history), [], "{context}");
-    assert_eq!(check_sessions(history, Reads::Verified), [], "{context}");
-    let stale = |kind| {
-        let (stale, all) = (count_stale(history, kind), reads_of(history, kind));
-        let sessions = check_sessions(history, kind).len();
-        format!("{kind:?} {stale} stale of {all}, {sessions} of them behind what was seen")
-    };
-    let anomalies: Vec<_> = [Reads::Leader, Reads::Replica, Reads::Verified].map(stale).into();
-    format!("seed {seed}: {} operations; {}", history.len(), anomalies.join("; "))
-}
-
 #[test]
-fn writes_and_linearizable_reads_are_linearizable_while_nodes_fail() {
-    requires!(support::server(), 2, 11);
+fn writes_reads_watches_and_a_cache_agree_while_nodes_fail() {
+    requires!(support::server(), 2, 12);
     let faults = Faults { frozen: 800..3_000, dead: 200..1_500, pause: 300..1_200 };
     let seed = fastrand::u64(..1_000_000);
-    let world = run(Duration::from_secs(12), &faults, seed);
-    println!("{}", check(seed, &world));
+    let run = Run::through(Duration::from_secs(12), &faults, seed);
+    println!("{}", run.check(seed));
+    let world = &run.world;
+    assert!(world.batches.len() > 20, "{:#?}", world.failures);
     assert!(world.history.len() > 500, "{:#?}", world.failures);
     for kind in workload::KINDS {
         assert!(reads_of(&world.history, kind) > 20, "{kind:?}: {:#?}", world.failures);
@@ -154,11 +262,12 @@ fn writes_and_linearizable_reads_are_linearizable_while_nodes_fail() {
 #[test]
 #[ignore = "takes more than ten minutes"]
 fn twenty_runs_of_half_a_minute_are_linearizable() {
-    requires!(support::server(), 2, 11);
+    requires!(support::server(), 2, 12);
     let faults = Faults { frozen: 1_000..20_000, dead: 200..5_000, pause: 500..3_000 };
     for seed in 1..=20 {
-        let world = run(Duration::from_secs(30), &faults, seed);
-        println!("{}", check(seed, &world));
+        let mut run = Run::through(Duration::from_secs(30), &faults, seed);
+        println!("{}", run.check(seed));
+        run.expect_consumers();
     }
 }
 

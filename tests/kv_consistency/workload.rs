@@ -1,12 +1,19 @@
 //! Clients that put, create, update, delete, purge and read the same few keys at random, one operation
-//! after the other each, and note what they are told.
+//! after the other each, and note what they are told. Now and then one of them writes other keys
+//! together, in an atomic batch, which those who follow the bucket look at.
 
-use super::history::{Content, Expected, NEVER, Operation, Outcome, Read, Tick, What, Write};
-use evnats::kv::{Entry, Error, KeyValue, Reads};
+use super::followers::Followed;
+use super::history::{
+    Content, Expected, NEVER, Operation, Outcome, Read, Tick, Value, What, Write,
+};
+use evnats::kv::{Committed, Entry, Error, KeyValue, Reads};
 use evnats::{Client, EventLoop, Options};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) const KEYS: usize = 4;
+/// The keys that only batches write, all of them together.
+pub(crate) const BATCH_KEYS: usize = 4;
 
 pub(crate) const KINDS: [Reads; 4] =
     [Reads::Leader, Reads::Verified, Reads::Linearizable, Reads::Replica];
@@ -16,11 +23,15 @@ pub(crate) struct World {
     clock: Tick,
     values: u64,
     pub(crate) history: Vec<Operation>,
+    /// What came of each batch, by the value that it gives to its keys.
+    pub(crate) batches: BTreeMap<Value, Outcome>,
+    /// What is seen by those who follow the bucket.
+    pub(crate) followed: Vec<Followed>,
     /// The revisions that were last seen, for conditions that may hold.
     seen: [u64; KEYS],
     pub(crate) under_way: usize,
     pub(crate) stops: bool,
-    random: fastrand::Rng,
+    pub(crate) random: fastrand::Rng,
     /// Whatever failed without saying anything about a key, by its text.
     pub(crate) failures: std::collections::BTreeMap<String, usize>,
 }
@@ -31,6 +42,8 @@ impl World {
             clock: 0,
             values: 0,
             history: Vec::new(),
+            batches: BTreeMap::new(),
+            followed: Vec::new(),
             seen: [0; KEYS],
             under_way: 0,
             stops: false,
@@ -80,6 +93,9 @@ pub(crate) fn go_on(world: &mut World, worker: &Worker) {
         world.under_way -= 1;
         return;
     }
+    if world.random.u8(..20) == 0 {
+        return write_batch(world, worker);
+    }
     let key = world.random.usize(..KEYS);
     match world.random.u8(..10) {
         0..4 => read(world, worker, key),
@@ -89,6 +105,16 @@ pub(crate) fn go_on(world: &mut World, worker: &Worker) {
 
 fn name(key: usize) -> String {
     format!("key.{key}")
+}
+
+/// The name of the key that is at this place in each batch.
+pub(crate) fn batch_name(place: usize) -> String {
+    format!("batch.{place}")
+}
+
+/// All keys that are written.
+pub(crate) fn names() -> Vec<String> {
+    (0..KEYS).map(name).chain((0..BATCH_KEYS).map(batch_name)).collect()
 }
 
 fn read(world: &mut World, worker: &Worker, key: usize) {
@@ -118,6 +144,25 @@ pub(crate) fn content(entry: &Entry) -> Content {
         true => None,
         false => Some(entry.text().parse().expect("a number")),
     }
+}
+
+fn write_batch(world: &mut World, worker: &Worker) {
+    world.values += 1;
+    let (number, next) = (world.values, worker.clone());
+    let on_committed = move |world: &mut World, _: &Kv, committed: Result<Committed, Error>| {
+        let outcome = match committed {
+            Ok(committed) => Outcome::Stored(committed.first()),
+            Err(error) => {
+                world.note_failure(&error);
+                if error.is_outcome_unknown() { Outcome::Unknown } else { Outcome::NotStored }
+            }
+        };
+        world.batches.insert(number, outcome);
+        go_on(world, &next);
+    };
+    let batch = (0..BATCH_KEYS)
+        .fold(worker.kv.batch(), |batch, place| batch.put(&batch_name(place), number.to_string()));
+    batch.commit(on_committed);
 }
 
 fn write(world: &mut World, worker: &Worker, key: usize, choice: u8) {
