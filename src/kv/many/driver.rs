@@ -1,41 +1,29 @@
-//! Carries out what a [`Gather`] asks for, until the deadline.
+//! Proven reads of many keys: asks what a [`Gather`] wants to know.
 
 use super::Snapshot;
-use super::gather::{self, Beside, Gather, Next, Question};
+use super::gather::{self, Gather, Next, Question};
 use crate::callback::{Answer, Ran, State};
-use crate::jetstream::{self, Listed, MessagesEnd, MessagesQuery, StoredMessage, StreamConfig};
+use crate::jetstream::{self, Listed, MessagesEnd, MessagesQuery, StoredMessage};
 use crate::kv::bucket::Bucket;
 use crate::kv::error::Error;
 use crate::kv::name::FENCE_KEY;
+use crate::kv::proof::reading::{Beside, Prove, Reading};
 use crate::kv::reads::Reads;
 use smol_str::SmolStr;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-/// Between two attempts; each pause is twice as long as the one before.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const MAX_PAUSE: Duration = Duration::from_millis(250);
 
 /// An answer of more bytes may have come in several pages, which are of four times as many.
 const WHOLE: usize = 1 << 20;
 
 type OnSnapshot = Answer<Result<Snapshot, Error>>;
 
-/// A read under way.
-struct Reading {
-    bucket: Rc<Bucket>,
-    reads: Reads,
-    gather: RefCell<Gather>,
+/// Keys, and how far their read has come.
+struct Many {
+    gather: Gather,
     /// The places of all keys by their subjects, if they were needed.
     all_places: OnceCell<Rc<HashMap<String, usize>>>,
-    /// When it has to be over, unless keys are answered for the first time.
-    deadline: Cell<Instant>,
-    /// The last thing that went wrong, for the case that it is the reason for the end.
-    error: RefCell<Option<Error>>,
-    /// Taken when it runs, which is once.
-    answer: Cell<Option<OnSnapshot>>,
 }
 
 impl Bucket {
@@ -58,60 +46,53 @@ impl Bucket {
         }
         let (needed, may_fence) = match reads {
             Reads::Replica => (0, false),
-            _ => (self.mark(), self.check_writable().is_ok() && self.origin.is_none()),
+            _ => (self.mark(), self.check_fence().is_ok()),
         };
         let gather = Gather::new(keys, needed, self.mark.known_key(), may_fence);
-        let reading = Rc::new(Reading {
-            bucket: self.clone(),
-            reads,
-            gather: RefCell::new(gather),
-            all_places: OnceCell::new(),
-            deadline: Cell::new(self.api.deadline()),
-            error: RefCell::default(),
-            answer: Cell::new(Some(answer)),
-        });
+        let mut many = Many { gather, all_places: OnceCell::new() };
         let first = match reads {
             Reads::Linearizable => Next::Fence,
-            _ => reading.gather.borrow_mut().next(),
+            _ => many.gather.next(),
         };
-        reading.start(first);
+        Reading::new(self, reads, self.api.deadline(), many, answer).start(first);
     }
 }
 
-impl Reading {
-    fn start(self: &Rc<Self>, next: Next) {
-        match next {
-            Next::Ask(question) => self.ask(question),
-            Next::AskLater(question, attempt) => {
-                let pause = FIRST_PAUSE * (1 << attempt.min(10));
-                self.later(pause, move |reading, _| {
-                    reading.ask(question);
-                    Ok(())
-                });
-            }
-            Next::FindKey => self.find_key(),
-            Next::Fence => self.fence(),
-            // there is a key that has not been asked for
-            Next::Return => {}
-        }
+impl Many {
+    fn all_places(&self, subjects: &str) -> Rc<HashMap<String, usize>> {
+        self.all_places.get_or_init(|| Rc::new(self.gather.places(subjects))).clone()
+    }
+}
+
+impl Prove for Many {
+    type Question = Question;
+    type Found = Snapshot;
+
+    fn handle_fence(&mut self, revision: u64) -> Next {
+        self.gather.handle_fence(revision)
     }
 
-    fn go_on(self: &Rc<Self>, state: &mut State, next: Next) -> Ran {
-        if next == Next::Return {
-            return self.succeed(state);
-        }
-        if self.left().is_zero() {
-            return self.give_up(state);
-        }
-        self.start(next);
-        Ok(())
+    fn handle_no_fence(&mut self) -> Next {
+        self.gather.handle_no_fence()
     }
 
-    fn ask(self: &Rc<Self>, question: Question) {
-        let subject = |key: &str| format!("{}{key}", self.bucket.subjects);
+    fn handle_key(&mut self, key: Option<SmolStr>) -> Next {
+        self.gather.handle_key(key)
+    }
+
+    fn handle_silence(&mut self) -> Next {
+        self.gather.handle_silence()
+    }
+
+    fn unproven_key(&self) -> String {
+        self.gather.first_open().map_or_else(String::new, SmolStr::to_string)
+    }
+
+    fn ask(reading: &Rc<Reading<Self>>, question: Question) {
+        let subject = |key: &str| format!("{}{key}", reading.bucket.subjects);
         let (query, places) = match &question {
             Question::Keys(places, beside) => {
-                let gather = self.gather.borrow();
+                let gather = &reading.machine.borrow().gather;
                 let mut subjects: Vec<_> =
                     places.iter().map(|place| subject(gather.key(*place))).collect();
                 let places = subjects.iter().cloned().zip(places.iter().copied()).collect();
@@ -125,11 +106,14 @@ impl Reading {
             }
             Question::Changes(since) => {
                 let query = MessagesQuery::last_of([subject(">")]);
-                (query.from_sequence(since.saturating_add(1)), self.all_places())
+                (
+                    query.from_sequence(since.saturating_add(1)),
+                    reading.machine.borrow().all_places(&reading.bucket.subjects),
+                )
             }
         };
         let mut collected = Collected { places, found: Vec::new(), bytes: 0 };
-        let (reading, mut question) = (self.clone(), Some(question));
+        let (asking, mut question) = (reading.clone(), Some(question));
         let on_listed = move |state: &mut State, _, listed| match listed {
             Listed::Item(message) => {
                 collected.add(message);
@@ -137,19 +121,31 @@ impl Reading {
             }
             Listed::Ended(end) => match question.take() {
                 Some(question) => {
-                    reading.receive(state, &question, std::mem::take(&mut collected), end)
+                    asking.receive(state, &question, std::mem::take(&mut collected), end)
                 }
                 None => Ok(()),
             },
         };
-        self.bucket.api.stored_messages(&self.bucket.stream, &query, Box::new(on_listed));
+        reading.bucket.api.stored_messages(&reading.bucket.stream, &query, Box::new(on_listed));
     }
 
-    fn all_places(&self) -> Rc<HashMap<String, usize>> {
-        let make = || Rc::new(self.gather.borrow().places(&self.bucket.subjects));
-        self.all_places.get_or_init(make).clone()
+    fn found(&mut self, bucket: &Bucket, reads: Reads) -> Snapshot {
+        let (up_to, found) = (self.gather.up_to(), self.gather.take());
+        let entry = |message: StoredMessage| {
+            let entry = bucket.entry(&bucket.subjects, message);
+            (!entry.operation().is_tombstone()).then_some(entry)
+        };
+        let entries = found.into_iter().map(|(key, message)| (key, message.and_then(entry)));
+        let snapshot = Snapshot::new(entries.collect(), up_to);
+        if reads != Reads::Replica {
+            // what comes later is not to be older than the absence of a key, either
+            bucket.note_revision(up_to.unwrap_or_default());
+        }
+        snapshot
     }
+}
 
+impl Reading<Many> {
     fn receive(
         self: &Rc<Self>,
         state: &mut State,
@@ -159,144 +155,29 @@ impl Reading {
     ) -> Ran {
         let end = match end {
             Ok(end) => end,
-            Err(jetstream::Error::NotAvailable) => {
-                self.ask_why();
-                return Ok(());
-            }
-            Err(error) if error.is_temporary() || error.is_outcome_unknown() => {
-                self.keep_error(self.bucket.error(error));
-                let next = self.gather.borrow_mut().handle_silence();
-                return self.go_on(state, next);
-            }
             Err(jetstream::Error::Api(error))
                 if error.code() == 413 && matches!(question, Question::Changes(_)) =>
             {
-                let next = self.gather.borrow_mut().handle_too_many();
+                let next = self.machine.borrow_mut().gather.handle_too_many();
                 return self.go_on(state, next);
             }
-            Err(error) => return self.finish(state, Err(self.bucket.error(error))),
+            Err(error) => return self.handle_failure(state, error),
         };
-        self.error.take();
+        self.forget_error();
         let answer = gather::Answer {
             is_whole: collected.bytes < WHOLE,
             found: collected.found,
             up_to: end.up_to_sequence,
         };
-        let unanswered = self.gather.borrow().unanswered();
-        let next = self.gather.borrow_mut().handle_answer(question, answer);
-        if self.gather.borrow().unanswered() < unanswered {
-            self.deadline.set(self.bucket.api.deadline());
+        let mut many = self.machine.borrow_mut();
+        let unanswered = many.gather.unanswered();
+        let next = many.gather.handle_answer(question, answer);
+        let has_progress = many.gather.unanswered() < unanswered;
+        drop(many);
+        if has_progress {
+            self.extend();
         }
         self.go_on(state, next)
-    }
-
-    /// Nobody answers such reads: the bucket is gone, or does not allow them, or it is the moment.
-    fn ask_why(self: &Rc<Self>) {
-        let reading = self.clone();
-        let on_config =
-            move |state: &mut State, config: Result<Rc<StreamConfig>, Error>| match config {
-                Ok(config) if !config.allow_direct => {
-                    let bucket = reading.bucket.name.to_string();
-                    reading.finish(state, Err(Error::NoDirectReads { bucket }))
-                }
-                Ok(_) => {
-                    reading.keep_error(Error::JetStream(jetstream::Error::NotAvailable));
-                    let next = reading.gather.borrow_mut().handle_silence();
-                    reading.go_on(state, next)
-                }
-                Err(error) => reading.finish(state, Err(error)),
-            };
-        self.bucket.ask_config(Box::new(on_config));
-    }
-
-    /// Looks for a key that has a message.
-    fn find_key(self: &Rc<Self>) {
-        let reading = self.clone();
-        let on_key = move |state: &mut State, key: Result<Option<SmolStr>, Error>| {
-            let key = key.unwrap_or_else(|error| {
-                reading.keep_error(error);
-                None
-            });
-            let next = reading.gather.borrow_mut().handle_key(key);
-            reading.go_on(state, next)
-        };
-        self.bucket.find_key(Box::new(on_key));
-    }
-
-    fn fence(self: &Rc<Self>) {
-        let reading = self.clone();
-        let on_fence = move |state: &mut State, fence: Result<u64, Error>| {
-            let next = match fence {
-                Ok(revision) => reading.gather.borrow_mut().handle_fence(revision),
-                Err(error) if error.is_temporary() || error.is_outcome_unknown() => {
-                    reading.keep_error(error);
-                    if reading.left().is_zero() {
-                        return reading.give_up(state);
-                    }
-                    reading.later(MAX_PAUSE, |reading, _| {
-                        reading.fence();
-                        Ok(())
-                    });
-                    return Ok(());
-                }
-                Err(error) if reading.reads == Reads::Linearizable => {
-                    return reading.finish(state, Err(error));
-                }
-                Err(_) => reading.gather.borrow_mut().handle_no_fence(),
-            };
-            reading.go_on(state, next)
-        };
-        self.bucket.fence(Box::new(on_fence));
-    }
-
-    fn later(
-        self: &Rc<Self>,
-        pause: Duration,
-        then: impl FnOnce(&Rc<Self>, &mut State) -> Ran + 'static,
-    ) {
-        let reading = self.clone();
-        let pause = pause.min(MAX_PAUSE).min(self.left());
-        let on_time = move |state: &mut State| then(&reading, state);
-        self.bucket.api.port().set_timer(pause, Box::new(on_time));
-    }
-
-    fn keep_error(&self, error: Error) {
-        *self.error.borrow_mut() = Some(error);
-    }
-
-    fn left(&self) -> Duration {
-        self.deadline.get().saturating_duration_since(self.bucket.api.port().turn_time())
-    }
-
-    fn succeed(&self, state: &mut State) -> Ran {
-        let (up_to, found) = {
-            let mut gather = self.gather.borrow_mut();
-            (gather.up_to(), gather.take())
-        };
-        let entry = |message: StoredMessage| {
-            let entry = self.bucket.entry(&self.bucket.subjects, message);
-            (!entry.operation().is_tombstone()).then_some(entry)
-        };
-        let entries = found.into_iter().map(|(key, message)| (key, message.and_then(entry)));
-        let snapshot = Snapshot::new(entries.collect(), up_to);
-        if self.reads != Reads::Replica {
-            // what comes later is not to be older than the absence of a key, either
-            self.bucket.note_revision(up_to.unwrap_or_default());
-        }
-        self.finish(state, Ok(snapshot))
-    }
-
-    /// The time is up. What went wrong last is the reason; if nothing did, no answer was proven.
-    fn give_up(&self, state: &mut State) -> Ran {
-        let error = self.error.take().unwrap_or_else(|| {
-            let key = self.gather.borrow().first_open().map(SmolStr::to_string);
-            Error::Unproven { key: key.unwrap_or_default() }
-        });
-        self.finish(state, Err(error))
-    }
-
-    fn finish(&self, state: &mut State, snapshot: Result<Snapshot, Error>) -> Ran {
-        self.answer.take().map_or(Ok(()), |answer| answer(state, snapshot))
     }
 }
 

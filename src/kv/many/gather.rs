@@ -17,6 +17,7 @@
 //! Invariant: what is returned was so at one point in time, which is not before what was needed.
 
 use crate::jetstream::StoredMessage;
+use crate::kv::proof::reading::{self, Beside};
 use smol_str::SmolStr;
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -28,16 +29,6 @@ const MAX_BYTES: usize = 128 << 10;
 /// So often a replica is asked without progress before a fence is written, which makes it catch up.
 const ATTEMPTS: u32 = 4;
 
-/// The key that is asked for beside those that are wanted, so that the answer says how old it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Beside {
-    Nothing,
-    /// One that had a message when it was last seen.
-    Known(SmolStr),
-    /// That of the fence.
-    Fence,
-}
-
 /// What a replica is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Question {
@@ -48,18 +39,7 @@ pub(super) enum Question {
 }
 
 /// What is to be done next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Next {
-    Ask(Question),
-    /// The same after a pause, which grows with this number.
-    AskLater(Question, u32),
-    /// Look for a key that has a message.
-    FindKey,
-    /// Write the fence.
-    Fence,
-    /// Everything fits together.
-    Return,
-}
+pub(super) type Next = reading::Next<Question>;
 
 /// What a replica has answered.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
-use super::gather::{Answer, Beside, Gather, MAX_SUBJECTS, Next, Question};
+use super::gather::{Answer, Gather, MAX_SUBJECTS, Next, Question};
 use crate::jetstream::{StoredMessage, StoredParts};
+use crate::kv::proof::reading::Beside;
 use proptest::prelude::*;
 use smol_str::SmolStr;
 use std::collections::BTreeMap;

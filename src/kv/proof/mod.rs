@@ -11,36 +11,13 @@
 //! at the deadline, which is the driver's.
 
 mod driver;
+pub(super) mod reading;
 
+use reading::{Beside, Next};
 use smol_str::SmolStr;
 
 /// So often a replica is asked before a fence is written, which makes the others catch up.
 const ATTEMPTS: u32 = 4;
-
-/// The key that is asked for beside the one that is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Beside {
-    Nothing,
-    /// One that had a message when it was last seen.
-    Known(SmolStr),
-    /// That of the fence.
-    Fence,
-}
-
-/// What is to be done next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Ask a replica for the key, and for another one.
-    Ask(Beside),
-    /// The same after a pause, which grows with this number: the replica lags behind.
-    AskLater(Beside, u32),
-    /// Look for a key that has a message.
-    FindKey,
-    /// Write the fence.
-    Fence,
-    /// The answer is proven.
-    Return,
-}
 
 /// What a replica has answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,20 +47,20 @@ impl Proof {
         needed: u64,
         known_key: Option<SmolStr>,
         may_fence: bool,
-    ) -> (Self, Next) {
+    ) -> (Self, Next<Beside>) {
         let beside = Beside::Nothing;
         let proof = Self { needed, may_fence, has_fence: false, beside, known_key, attempts: 0 };
         (proof, Next::Ask(Beside::Nothing))
     }
 
     /// A read that is to be no older than its own beginning.
-    pub(super) fn fenced() -> (Self, Next) {
+    pub(super) fn fenced() -> (Self, Next<Beside>) {
         let (proof, _) = Self::no_older_than(0, None, true);
         (proof, Next::Fence)
     }
 
     /// The fence is written, and has this revision.
-    pub(super) fn handle_fence(&mut self, revision: u64) -> Next {
+    pub(super) fn handle_fence(&mut self, revision: u64) -> Next<Beside> {
         self.has_fence = true;
         // also if it is lower than what was needed: then the stream is another one
         self.needed = revision;
@@ -93,7 +70,7 @@ impl Proof {
     }
 
     /// A key was found that has a message, or there is none at all.
-    pub(super) fn handle_key(&mut self, key: Option<SmolStr>) -> Next {
+    pub(super) fn handle_key(&mut self, key: Option<SmolStr>) -> Next<Beside> {
         match key {
             Some(key) => self.ask_beside(Beside::Known(key)),
             None => self.go_on(),
@@ -101,7 +78,7 @@ impl Proof {
     }
 
     /// A replica has answered.
-    pub(super) fn handle_seen(&mut self, seen: Seen) -> Next {
+    pub(super) fn handle_seen(&mut self, seen: Seen) -> Next<Beside> {
         let newest = seen.revision.max(seen.up_to);
         if newest.unwrap_or_default() >= self.needed {
             return Next::Return;
@@ -120,19 +97,19 @@ impl Proof {
     }
 
     /// A replica has not answered.
-    pub(super) fn handle_silence(&mut self) -> Next {
+    pub(super) fn handle_silence(&mut self) -> Next<Beside> {
         self.attempts += 1;
         self.ask()
     }
 
     /// Fences are not permitted: there may be a replica that has caught up.
-    pub(super) fn handle_no_fence(&mut self) -> Next {
+    pub(super) fn handle_no_fence(&mut self) -> Next<Beside> {
         self.may_fence = false;
         self.go_on()
     }
 
     /// Tries again: another replica may answer, or the same one may have caught up.
-    fn go_on(&mut self) -> Next {
+    fn go_on(&mut self) -> Next<Beside> {
         self.attempts += 1;
         if self.attempts >= ATTEMPTS && self.may_fence && !self.has_fence {
             return Next::Fence;
@@ -146,12 +123,12 @@ impl Proof {
         Next::AskLater(self.beside.clone(), self.attempts)
     }
 
-    fn ask_beside(&mut self, beside: Beside) -> Next {
+    fn ask_beside(&mut self, beside: Beside) -> Next<Beside> {
         self.beside = beside;
         self.ask()
     }
 
-    fn ask(&self) -> Next {
+    fn ask(&self) -> Next<Beside> {
         Next::Ask(self.beside.clone())
     }
 }
