@@ -3,6 +3,7 @@
 
 mod support;
 
+use evnats::kv::{CacheOptions, PurgeDeletes, Reads, WatchOptions};
 use evnats::{
     Client, Error, EventLoop, Handle, LoopOptions, NextDeadline, Options, PostError, Readiness,
     TimerId,
@@ -210,6 +211,16 @@ fn dropping_the_loop_drops_every_callback_and_what_is_commanded_later() {
     let bucket = nats.jetstream().key_value("b");
     let (four, five, six) = (hold(), hold(), hold());
     bucket.keys(move |_, _, _| drop(four));
+    let (ten, eleven, twelve) = (hold(), hold(), hold());
+    bucket.watch(">", WatchOptions::new(), move |_, _, _| assert!(Rc::strong_count(&ten) > 0));
+    bucket.list_keys(&[">"], move |_, _, _| assert!(Rc::strong_count(&eleven) > 0));
+    bucket.cache(&[">"], CacheOptions::new(), move |_, _, _| {
+        assert!(Rc::strong_count(&twelve) > 0);
+    });
+    let (thirteen, fourteen, fifteen) = (hold(), hold(), hold());
+    bucket.purge_deletes(PurgeDeletes::new(), move |_, _, _| drop(thirteen));
+    bucket.with_reads(Reads::Linearizable).get("k", move |_, _, _| drop(fourteen));
+    bucket.get_many(&["k"], move |_, _, _| drop(fifteen));
     nats.request("a", "b", move |_, _, _| drop(five));
     nats.on_close(move |_, _, _| assert!(Rc::strong_count(&six) > 0));
     drop(event_loop);

@@ -20,7 +20,7 @@ use crate::jetstream::{
 use crate::kv::{Reads, Update, WatchOptions, Watching};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 /// For so long it is waited until the server has read the answers of a consumer that is to go.
@@ -69,7 +69,8 @@ pub(super) struct Instance {
     begun: Cell<u64>,
     /// Where the last message was to be answered to.
     last_delivery: RefCell<String>,
-    watch: RefCell<Option<Rc<Watching>>>,
+    /// Held by its reader, and holds this.
+    watch: RefCell<Weak<Watching>>,
     timer: Cell<Option<TimerId>>,
     on_message: CallbackSlot<OnMessage>,
     on_event: CallbackSlot<OnEvent>,
@@ -158,7 +159,7 @@ impl Instance {
         let bucket = &self.store.bucket;
         let options = WatchOptions::new().heartbeat(HEARTBEAT);
         let watch = bucket.watch(&[&self.store.key], Reads::Leader, options, Box::new(on_update));
-        self.watch.replace(Some(watch));
+        self.watch.replace(Rc::downgrade(&watch));
     }
 
     fn handle_update(self: &Rc<Self>, update: Update) -> Ran {
@@ -377,7 +378,7 @@ impl Instance {
         if let Some(consuming) = self.consuming.take() {
             consuming.stop();
         }
-        if let Some(watch) = self.watch.take() {
+        if let Some(watch) = self.watch.take().upgrade() {
             watch.stop();
         }
         // the machine may be the one that says so, and has ended; if not, it asks for nothing more

@@ -178,7 +178,9 @@ pub use stall::Stall;
 pub use stream::Stream;
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};
-pub(crate) use consume::{Consuming, Delivered, OrderedConfig, Reader, ReaderEvent, ack_fence};
+pub(crate) use consume::{
+    Consuming, Delivered, OrderedConfig, Reader, ReaderEvent, WeakReader, ack_fence,
+};
 pub(crate) use joined::JoinedSubject;
 pub(crate) use name::check_name;
 pub(crate) use publish::{BatchMessage, KnownAck, acknowledged_sequence};

@@ -24,7 +24,7 @@ use crate::event_loop::TimerId;
 use crate::jetstream::{self, ApiRequest, MessageQuery, StoredMessage, StreamInfo};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 /// So many doubtful keys are asked for at a time.
@@ -40,7 +40,8 @@ pub(super) struct CacheKeeper {
     max_bytes: usize,
     table: RefCell<CacheTable>,
     state: RefCell<CacheState>,
-    watching: OnceCell<Rc<Watching>>,
+    /// Held by its reader for as long as it is fed, and holds this.
+    watching: OnceCell<Weak<Watching>>,
     callback: CallbackSlot<OnEvent>,
     /// Everything that there was in the beginning is there, and that was told.
     is_ready: Cell<bool>,
@@ -108,7 +109,7 @@ impl CacheKeeper {
         if watching.is_active() {
             keeper.ask_stream();
         }
-        keeper.watching.get_or_init(|| watching);
+        keeper.watching.get_or_init(|| Rc::downgrade(&watching));
         keeper
     }
 
@@ -148,7 +149,7 @@ impl CacheKeeper {
     /// Nothing more is done.
     fn finish(&self, error: Option<Error>) {
         self.state.replace(CacheState::Ended(error));
-        if let Some(watching) = self.watching.get() {
+        if let Some(watching) = self.watching.get().and_then(Weak::upgrade) {
             watching.stop();
         }
         if let Some((timer, _)) = self.timer.take() {
@@ -240,7 +241,8 @@ impl CacheKeeper {
     /// Tells that the cache is exact, if that is so and news.
     fn note_exact(self: &Rc<Self>, state: &mut State) -> Ran {
         let is_catching_up = matches!(*self.state.borrow(), CacheState::CatchingUp { .. });
-        let is_fed = self.watching.get().is_some_and(|watching| watching.is_live());
+        let is_fed =
+            self.watching.get().and_then(Weak::upgrade).is_some_and(|watching| watching.is_live());
         let is_in_doubt = self.asked.get() > 0 || !self.doubts.borrow().is_empty();
         let is_waiting = self.sweep.borrow().is_some() || is_in_doubt;
         let is_complete = self.is_filled.get() && !is_waiting;

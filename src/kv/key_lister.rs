@@ -23,7 +23,7 @@ use crate::jetstream::{ApiRequest, StreamConfig, StreamInfo};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// Of the keys that are known to be shown, so many in a turn.
 const KEYS_A_TURN: usize = 256;
@@ -119,7 +119,8 @@ struct KeyLister {
     keys: RefCell<KeySet>,
     /// The leader has to confirm what has come before it is shown.
     confirms: Cell<bool>,
-    watching: OnceCell<Rc<Watching>>,
+    /// Held by its reader for as long as it is fed, and holds this.
+    watching: OnceCell<Weak<Watching>>,
     /// What has been confirmed, and what follows it.
     confirmed: RefCell<VecDeque<String>>,
     next_page: Cell<Option<Page>>,
@@ -205,7 +206,7 @@ impl KeyLister {
             _ => Ok(()),
         };
         let watching = self.bucket.watch(&patterns, self.reads, options, Box::new(on_update));
-        self.watching.get_or_init(|| watching);
+        self.watching.get_or_init(|| Rc::downgrade(&watching));
     }
 
     fn handle_entry(self: &Rc<Self>, state: &mut State, entry: &Entry) -> Ran {
@@ -311,7 +312,7 @@ impl KeyLister {
     }
 
     fn stop_watching(&self) {
-        if let Some(watching) = self.watching.get() {
+        if let Some(watching) = self.watching.get().and_then(Weak::upgrade) {
             watching.stop();
         }
     }

@@ -161,17 +161,17 @@ impl Bucket {
             watch.handle_event(reader, event);
             watch.watching.report(state)
         });
-        let notified = reader.clone();
+        let notified = reader.downgrade();
         let told = self.on_cleared(move |state| {
             is_cleared.set(true);
-            notified.again(state)
+            notified.upgrade().map_or(Ok(()), |reader| reader.again(state))
         });
         // there is none before this one
         let _ = on_cleared.set(told);
         if needs_answer {
             asking.ask(&reader);
         }
-        watching.set_reader(reader);
+        watching.set_reader(&reader);
         watching
     }
 

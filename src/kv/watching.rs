@@ -7,7 +7,7 @@
 use super::update::{Update, WatchState};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::client::Port;
-use crate::jetstream::Reader;
+use crate::jetstream::{Reader, WeakReader};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use std::rc::Rc;
 pub(crate) struct Watching {
     port: Port,
     /// Empty if the watch could not even begin.
-    reader: OnceCell<Reader>,
+    reader: OnceCell<WeakReader>,
     state: Cell<WatchState>,
     noted: RefCell<VecDeque<Update>>,
     callback: CallbackSlot<OnUpdate>,
@@ -36,8 +36,8 @@ impl Watching {
     }
 
     /// The reader that feeds it. Said once, at the beginning.
-    pub(super) fn set_reader(&self, reader: Reader) {
-        self.reader.get_or_init(|| reader);
+    pub(super) fn set_reader(&self, reader: &Reader) {
+        self.reader.get_or_init(|| reader.downgrade());
     }
 
     pub(crate) fn state(&self) -> WatchState {
@@ -58,7 +58,7 @@ impl Watching {
     pub(crate) fn stop(&self) {
         self.state.set(WatchState::Ended);
         self.noted.take();
-        if let Some(reader) = self.reader.get() {
+        if let Some(reader) = self.reader.get().and_then(WeakReader::upgrade) {
             reader.stop();
         }
         // one that runs is dropped after it

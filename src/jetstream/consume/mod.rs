@@ -51,5 +51,5 @@ pub use pull::{
     ConsumeOptions, FetchEnd, FetchError, FetchOptions, PullOptionError, Silence, SilenceCause,
 };
 pub use push_options::PushOptions;
-pub(crate) use reader::{Reader, ReaderEvent};
+pub(crate) use reader::{Reader, ReaderEvent, WeakReader};
 pub use status::RequestLimit;

@@ -21,12 +21,22 @@ use crate::jetstream::manage::{ConsumerConfig, ConsumerInfo, StreamInfo};
 use crate::jetstream::stall::Stall;
 use evnats_protocol::{Message, OutgoingMessage, RequestError, SubscriptionId};
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 /// An ordered consumer that is being read. A handle; dropping it does not stop the reading.
 #[derive(Clone)]
 pub(crate) struct Reader(Rc<Shared>);
+
+/// A reader, for what its callback holds: it is held by the client, for as long as it reads.
+#[derive(Clone)]
+pub(crate) struct WeakReader(Weak<Shared>);
+
+impl WeakReader {
+    pub(crate) fn upgrade(&self) -> Option<Reader> {
+        self.0.upgrade().map(Reader)
+    }
+}
 
 struct Shared {
     api: Api,
@@ -117,6 +127,10 @@ impl Reader {
         let starting = reader.clone();
         reader.port().defer(move |state| starting.pump(state));
         reader
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakReader {
+        WeakReader(Rc::downgrade(&self.0))
     }
 
     /// Ends the reading: the callback does not run again. The consumer is deleted.
