@@ -257,6 +257,35 @@ fn what_was_purged_without_a_trace_while_the_connection_was_lost_is_removed() {
     assert_eq!(log, ["b=2", "c=2", "catching up", "live", "ready", "removed a"]);
 }
 
+/// What is hidden is what a bucket keeps for itself, such as the fences of linearizable reads.
+#[test]
+fn it_has_caught_up_also_when_the_last_that_comes_is_hidden() {
+    let proxy = FaultProxy::start(server().port(), |_| Vec::new());
+    let mut bench = Bench::new(|config| config);
+    let options = Options::new(proxy.url()).reconnect_delay(Duration::from_millis(2));
+    let nats = bench.event_loop.connect(options).expect("a client");
+    let behind = nats.jetstream().key_value(bench.kv.bucket());
+    let cache = behind.cache(&[">"], CacheOptions::new(), note);
+    bench.expect("ready");
+    proxy.refuse(true);
+    proxy.cut_all();
+    bench.expect("catching up");
+    bench.put("a", "1");
+    let hidden = Rc::new(Cell::new(false));
+    let told = hidden.clone();
+    let subject = format!("$KV.{}._kv_hidden", bench.kv.bucket());
+    bench.admin.jetstream().publish(&subject, "", move |_, _, stored| {
+        assert!(stored.is_ok(), "{stored:?}");
+        told.set(true);
+    });
+    bench.turn_until("a hidden message", |_| hidden.get());
+    proxy.refuse(false);
+    bench.expect("live");
+    cache.stop();
+    nats.close();
+    assert_eq!(bench.end(), ["ready", "catching up", "a=1", "live"]);
+}
+
 #[test]
 fn a_bucket_that_this_client_empties_is_empty_in_the_cache() {
     let mut bench = Bench::new(|config| config);

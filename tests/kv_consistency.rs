@@ -124,7 +124,10 @@ impl Run {
         let admin = connect(&event_loop, &cluster.urls()).jetstream();
         let admin = admin.key_value(&unique("consistency"));
         // what a watch is too slow for is soon replaced, or stays there
-        let history = if seed.is_multiple_of(2) { 64 } else { 1 };
+        let history = match seed % 2 {
+            0 => 64,
+            _ => 1,
+        };
         let config = Config::new().replicas(3).atomic_batches(true).history(history);
         create_bucket(&admin, config, |world: &mut World, _| world.under_way = WORKERS);
         turn_until(&event_loop, &mut world, "a bucket", |world| world.under_way > 0);

@@ -47,7 +47,7 @@ pub(super) struct CacheKeeper {
     is_ready: Cell<bool>,
     /// The watch has shown everything that there was.
     is_filled: Cell<bool>,
-    /// How many entries the watch has to deliver after the last one.
+    /// How many messages the watch's consumer has to deliver after the last one.
     pending: Cell<u64>,
     /// What the leader is asked for at the moment, all subjects. A later question replaces an earlier one.
     sweep: RefCell<Option<Sweep>>,
@@ -106,6 +106,14 @@ impl CacheKeeper {
         let on_update =
             move |state: &mut State, _: &Rc<Watching>, update| kept.handle(state, update);
         let watching = bucket.watch(patterns, reads, options, Box::new(on_update));
+        let told = Rc::downgrade(&keeper);
+        watching.set_on_caught_up(Box::new(move |state| match told.upgrade() {
+            Some(keeper) => {
+                keeper.pending.set(0);
+                keeper.note_exact(state)
+            }
+            None => Ok(()),
+        }));
         if watching.is_active() {
             keeper.ask_stream();
         }

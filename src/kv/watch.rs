@@ -276,6 +276,7 @@ impl Watch {
             }
             ReaderEvent::Idle => {
                 self.release_batch();
+                self.watching.note_caught_up();
                 self.initial.handle_idle()
             }
             ReaderEvent::Stalled(stall) => {
@@ -326,6 +327,9 @@ impl Watch {
             !is_left_out && !is_reserved(entry.key_bytes())
         };
         let entry = entry.filter(is_shown);
+        if entry.is_none() && pending == 0 {
+            self.watching.note_caught_up();
+        }
         let Some(batches) = &mut self.batches else {
             entry.into_iter().for_each(|entry| self.watching.note(Update::Entry(entry)));
             return step;

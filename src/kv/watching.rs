@@ -17,12 +17,23 @@ pub(crate) struct Watching {
     /// Empty if the watch could not even begin.
     reader: OnceCell<WeakReader>,
     state: Cell<WatchState>,
-    noted: RefCell<VecDeque<Update>>,
+    noted: RefCell<VecDeque<Noted>>,
     callback: CallbackSlot<OnUpdate>,
+    on_caught_up: OnceCell<OnCaughtUp>,
+}
+
+/// What is to be reported.
+enum Noted {
+    Update(Update),
+    CaughtUp,
 }
 
 /// What runs for every update.
 pub(crate) type OnUpdate = Box<dyn FnMut(&mut State, &Rc<Watching>, Update) -> Ran>;
+
+/// What runs when the consumer has nothing more to deliver, although the last update said otherwise: what
+/// came behind it is not shown, or is gone.
+pub(super) type OnCaughtUp = Box<dyn Fn(&mut State) -> Ran>;
 
 impl Watching {
     pub(super) fn new(port: &Port, on_update: OnUpdate) -> Rc<Self> {
@@ -32,7 +43,13 @@ impl Watching {
             state: Cell::new(WatchState::Recreating { since: port.now() }),
             noted: RefCell::default(),
             callback: CallbackSlot::new(on_update),
+            on_caught_up: OnceCell::new(),
         })
+    }
+
+    /// Somebody wants to know. Said once, at the beginning.
+    pub(super) fn set_on_caught_up(&self, on_caught_up: OnCaughtUp) {
+        self.on_caught_up.get_or_init(|| on_caught_up);
     }
 
     /// The reader that feeds it. Said once, at the beginning.
@@ -68,7 +85,14 @@ impl Watching {
     /// An update is to be reported by the next [`report`](Self::report).
     pub(super) fn note(&self, update: Update) {
         if self.is_active() {
-            self.noted.borrow_mut().push_back(update);
+            self.noted.borrow_mut().push_back(Noted::Update(update));
+        }
+    }
+
+    /// The consumer has nothing more to deliver, and the last update does not say so.
+    pub(super) fn note_caught_up(&self) {
+        if self.is_active() && self.on_caught_up.get().is_some() {
+            self.noted.borrow_mut().push_back(Noted::CaughtUp);
         }
     }
 
@@ -83,22 +107,30 @@ impl Watching {
     pub(super) fn report(self: &Rc<Self>, state: &mut State) -> Ran {
         loop {
             let mut noted = self.noted.borrow_mut();
-            let Some(update) = noted.pop_front() else { return Ok(()) };
+            let Some(next) = noted.pop_front() else { return Ok(()) };
             let is_last = noted.is_empty();
             drop(noted);
             if !is_last {
                 let rest = self.clone();
                 self.port.defer(move |state| rest.report(state));
             }
-            if let Update::Ended(_) = update {
-                self.state.set(WatchState::Ended);
-            }
-            let ran = self.callback.run(|callback| callback(state, self, update));
-            if !self.is_active() {
-                // it could not be dropped while it ran
-                drop(self.callback.take());
-            }
-            ran?;
+            self.report_next(state, next)?;
         }
+    }
+
+    fn report_next(self: &Rc<Self>, state: &mut State, next: Noted) -> Ran {
+        let update = match next {
+            Noted::Update(update) => update,
+            Noted::CaughtUp => return self.on_caught_up.get().map_or(Ok(()), |told| told(state)),
+        };
+        if let Update::Ended(_) = update {
+            self.state.set(WatchState::Ended);
+        }
+        let ran = self.callback.run(|callback| callback(state, self, update));
+        if !self.is_active() {
+            // it could not be dropped while it ran
+            drop(self.callback.take());
+        }
+        ran
     }
 }

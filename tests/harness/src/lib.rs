@@ -72,5 +72,5 @@ pub use release::{ParseVersionError, Release, Version};
 pub use scripted::{Script, ScriptedServer};
 pub use server::{Builder, Server};
 #[doc(hidden)]
-pub use skip::skips;
+pub use skip::{note_skipped, skips};
 pub use start_error::StartError;

@@ -1,5 +1,6 @@
-//! Leaving a test that the server at hand is too old for, so that it is seen: a line on stderr past
-//! the capture of the test runner, and in a file that a CI job can count.
+//! Leaving a test that the server at hand is too old for, or that needs what is not installed, so that
+//! it is seen: a line on stderr past the capture of the test runner, and in a file that a CI job can
+//! count.
 
 use crate::Version;
 use std::{fs::OpenOptions, io::Write as _};
@@ -30,6 +31,25 @@ macro_rules! requires {
     }};
 }
 
+/// Returns from the test, because it needs something that is not there, whatever that is.
+///
+/// Writes `skipped: <test name> needs <what>`, where [`requires!`] writes its lines. To be used directly
+/// in a test function that returns `()`.
+///
+/// ```no_run
+/// if !std::path::Path::new("/usr/bin/python3").exists() {
+///     evnats_harness::skip!("python3");
+/// }
+/// ```
+#[macro_export]
+macro_rules! skip {
+    ($what:expr $(,)?) => {{
+        fn here() {}
+        $crate::note_skipped(::core::any::type_name_of_val(&here), &$what.to_string());
+        return;
+    }};
+}
+
 /// Whether the test that `here` (a function local to [`requires!`]) lives in must be left; reports
 /// it if so.
 #[doc(hidden)]
@@ -38,7 +58,14 @@ pub fn skips(here: &str, got: Version, major: u32, minor: u32) -> bool {
     if (got.major, got.minor) >= (major, minor) {
         return false;
     }
-    let line = line(here, got, major, minor);
+    note_skipped(here, &format!("nats-server {major}.{minor}, got {got}"));
+    true
+}
+
+/// Reports that the test that `here` lives in is left, because it needs something.
+#[doc(hidden)]
+pub fn note_skipped(here: &str, what: &str) {
+    let line = line(here, what);
     // `eprintln!` would go to the test runner's capture. A closed stderr is no reason to fail.
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os(LOG_VARIABLE) {
@@ -52,16 +79,15 @@ pub fn skips(here: &str, got: Version, major: u32, minor: u32) -> bool {
             panic!("{LOG_VARIABLE}: cannot append to {}: {error}", path.display());
         }
     }
-    true
 }
 
 /// The report of one skipped test.
-fn line(here: &str, got: Version, major: u32, minor: u32) -> String {
+fn line(here: &str, what: &str) -> String {
     let test = here.strip_suffix("::here").unwrap_or(here);
     let test = test.trim_end_matches("::{{closure}}");
     // the crate's name is not part of a test's name as the test runner prints it
     let test = test.split_once("::").map_or(test, |(_crate, test)| test);
-    format!("skipped: {test} needs nats-server {major}.{minor}, got {got}\n")
+    format!("skipped: {test} needs {what}\n")
 }
 
 #[cfg(test)]
@@ -92,6 +118,7 @@ mod tests {
             .unwrap()
             .join()
             .unwrap();
+        std::thread::spawn(|| skip!("a moon")).join().unwrap();
         requires!(Old, 2, 10);
         panic!("not skipped");
     }
@@ -107,6 +134,7 @@ mod tests {
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         let expected = "skipped: skip::tests::child_that_skips needs nats-server 3.0, got 2.9.10\n\
+                        skipped: skip::tests::child_that_skips needs a moon\n\
                         skipped: skip::tests::child_that_skips needs nats-server 2.10, got 2.9.10\n";
         assert_eq!(std::fs::read_to_string(log).unwrap(), expected);
         assert_eq!(
