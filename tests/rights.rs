@@ -12,8 +12,8 @@ use evnats::jetstream::{
     NextError, PublishOptions, ReadFrom, StreamConfig,
 };
 use evnats::kv::{
-    Cache, CacheEvent, CacheOptions, Config, Error, KeyListing, KeyValue, ListedKey, PurgeDeletes,
-    PurgeOptions, Reads, Update, WatchOptions, WriteOptions,
+    Cache, CacheEvent, CacheOptions, Config, Error, KeyListing, KeyValue, ListedKey, Lock,
+    LockOptions, PurgeDeletes, PurgeOptions, Reads, Update, WatchOptions, WriteOptions,
 };
 use evnats::{Client, ConnectionState, EventLoop, Options};
 use evnats_harness::Server;
@@ -70,6 +70,21 @@ fn note_found(app: &mut App, _: &Kv, found: Result<Option<evnats::kv::Entry>, Er
 
 fn note_done<T>(app: &mut App, _: &Kv, outcome: Result<T, Error>) {
     app.outcomes.push(outcome.map(|_| "done".into()));
+}
+
+/// Acquires a lock that nobody has, and gives it back.
+fn lock_and_release(kv: &Kv) {
+    let kv = kv.jetstream().key_value("t");
+    kv.try_lock(&support::unique("lock"), LockOptions::new(), note_locked);
+}
+
+fn note_locked(app: &mut App, lock: &Lock<App>, acquired: Result<u64, Error>) {
+    match acquired {
+        Ok(_) => lock.release(|app: &mut App, _, released| {
+            app.outcomes.push(released.map(|()| "done".into()));
+        }),
+        Err(error) => app.outcomes.push(Err(error)),
+    }
 }
 
 /// What the server refuses for another reason was permitted.
@@ -546,6 +561,34 @@ const ROWS_OF_2_12: &[Row] = &[
             );
         },
         expected: "a conflict",
+    },
+    Row {
+        name: "try_lock and release",
+        needs: &["$KV.t.>", "$JS.API.STREAM.MSG.GET.KV_t"],
+        uses: &["$JS.API.STREAM.INFO.KV_t"],
+        run: lock_and_release,
+        expected: "done",
+    },
+    Row {
+        name: "try_lock and release, read from a replica",
+        needs: &["$KV.t.>", "$JS.API.DIRECT.GET.KV_t.>"],
+        uses: &["$JS.API.STREAM.INFO.KV_t"],
+        run: lock_and_release,
+        expected: "done",
+    },
+    Row {
+        name: "lock, which another one holds",
+        needs: &["$KV.t.>", "$JS.API.STREAM.MSG.GET.KV_t", "$JS.API.CONSUMER.CREATE.KV_t.>"],
+        uses: &["$JS.API.STREAM.INFO.KV_t", "$JS.API.CONSUMER.DELETE.KV_t.>"],
+        run: |kv| {
+            let kv = kv.jetstream().key_value("t");
+            let held = r#"{"owner":"another","id":"another","ttl_ms":1000}"#;
+            kv.put("held", held, |app: &mut App, kv, put| match put {
+                Ok(_) => drop(kv.lock("held", LockOptions::new(), note_locked)),
+                Err(error) => app.outcomes.push(Err(error)),
+            });
+        },
+        expected: "done",
     },
     Row {
         name: "get_many",

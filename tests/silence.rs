@@ -289,6 +289,11 @@ const KEY_VALUE: &[(&str, &[&str])] = &[
             "a_purge_of_many_that_fails_on_the_way_says_how_far_it_came",
         ],
     ),
+    ("another one holds a lock", &["whoever_waits_for_a_limited_time_or_no_longer_is_told_why"]),
+    (
+        "a lock cannot be acquired or renewed",
+        &["a_holder_that_is_cut_off_knows_it_before_another_one_has_the_lock"],
+    ),
     (
         "a program ends without a word",
         &[

@@ -141,6 +141,12 @@ impl Port {
         matches!(phase, Phase::Ready | Phase::Draining)
     }
 
+    /// Whether there is no connection at the moment, and there may be one again.
+    pub(crate) fn is_connecting(&self) -> bool {
+        let phase = self.driver.connection.borrow().session.phase();
+        !matches!(phase, Phase::Ready | Phase::Draining | Phase::Closed)
+    }
+
     /// Has a callback run when the connection is lost and when it is made again, and when there is
     /// room again after a refusal, until [`stop_observing`](Self::stop_observing) or the client's end.
     pub(crate) fn observe(&self, callback: OnObserved) -> ObserverId {

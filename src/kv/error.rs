@@ -154,6 +154,28 @@ pub enum Error {
         #[source]
         cause: Box<Error>,
     },
+    /// Another one holds the lock.
+    #[error("{owner:?} holds the lock {key:?}")]
+    Locked {
+        /// The lock's key.
+        key: String,
+        /// Who holds it, as it calls itself.
+        owner: String,
+        /// The last revision that its holder has written.
+        revision: u64,
+    },
+    /// The lock was not held when it was given back, or was given back before it was acquired.
+    #[error("the lock {key:?} is not held")]
+    NotHeld {
+        /// The lock's key.
+        key: String,
+    },
+    /// The key has a value that is none of a lock. It was left as it is.
+    #[error("the value of key {key:?} is none of a lock")]
+    NotALock {
+        /// The key.
+        key: String,
+    },
     /// The bucket takes no atomic batches.
     #[error("bucket {bucket:?} takes no batches: create or update it with atomic_batches")]
     BatchesDisabled {
@@ -261,6 +283,16 @@ impl Error {
             Self::JetStream(error) => error.is_temporary(),
             _ => false,
         }
+    }
+
+    /// That nothing was heard in time.
+    pub(super) fn timeout() -> Self {
+        Self::JetStream(jetstream::Error::Request(RequestError::Timeout))
+    }
+
+    /// That the client is over.
+    pub(super) fn closed() -> Self {
+        Self::JetStream(jetstream::Error::Closed)
     }
 
     /// Sorts what JetStream reports into what it means here.

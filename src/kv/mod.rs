@@ -29,6 +29,8 @@
 //! | the same with [`Reads::Linearizable`] | `$JS.API.DIRECT.GET.KV_B`, `$KV.B.>` | `$JS.API.INFO`, `$JS.API.STREAM.INFO.KV_B`: as before |
 //! | `get_revision` | `$JS.API.STREAM.MSG.GET.KV_B`, or `$JS.API.DIRECT.GET.KV_B` | the same |
 //! | `batch` | `$KV.B.>`, and to create a key over a tombstone, what `create` needs | `$JS.API.STREAM.MSG.GET.KV_B`: which key was in the way is not told; `$JS.API.INFO`: that the server is too old shows with the answer; with a TTL, `$JS.API.STREAM.INFO.KV_B` is needed |
+//! | `lock`, `try_lock`, and renewals | `$KV.B.>`, and `$JS.API.STREAM.MSG.GET.KV_B` or `$JS.API.DIRECT.GET.KV_B.>` | `$JS.API.STREAM.INFO.KV_B`: the key does not expire by itself |
+//! | to wait for a lock, `election` | the same, and what `watch` needs | the same |
 //! | `get_many` | `$JS.API.DIRECT.GET.KV_B`; with [`Reads::Linearizable`] also `$KV.B.>` | `$JS.API.INFO`: that the server is too old shows with the answer; `$KV.B.>` and `$JS.API.DIRECT.GET.KV_B.>`: what a replica that lags behind has, and that no key has a value, may not be proven |
 //! | `watch`, `keys`, `list_keys`, `history` | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.API.STREAM.MSG.GET.KV_B`, and for more than a few megabytes `$JS.FC.KV_B.>` | `$JS.API.CONSUMER.DELETE.KV_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.KV_B`: a bucket that was created anew, and a mirror, are not recognized, and on a bucket with replicas a listing may show a key that was purged from the stream by hand |
 //! | the same with [`Reads::Replica`] | `$JS.API.CONSUMER.CREATE.KV_B.>`, `$JS.FC.KV_B.>` | the same |
@@ -66,6 +68,8 @@
 //! | the client is closed | an error, and the end of every watch |
 //! | a listing hears nothing for the time of a request | a timeout, whatever is wrong |
 //! | nobody answers a step of what takes several: `touch`, `batch`, `get_many`, `purge_keys`, `purge_deletes` | a timeout, when what is under way has an outcome; [`Error::Incomplete`] if a part was done |
+//! | another one holds a lock | nothing, while it is renewed, unless [`LockOptions::wait`] says for how long; `try_lock` says so at once |
+//! | a lock cannot be acquired or renewed for a while | one that is held: its loss ([`Lock::on_lost`]), a tenth of its time before others may have it; one that is waited for: nothing, as before |
 //! | a program ends without a word | nobody is left to be told; the server removes its consumers half a minute later |
 
 mod batch;
@@ -78,6 +82,7 @@ mod cache_table;
 mod cleared;
 mod config;
 mod creation;
+mod election;
 mod entry;
 mod error;
 mod fence;
@@ -87,6 +92,7 @@ mod key_lister;
 mod key_set;
 mod lifecycle;
 mod listing;
+mod lock;
 mod many;
 mod mark;
 mod name;
@@ -119,10 +125,12 @@ pub(crate) use bucket::Bucket;
 pub use cache::Cache;
 pub use cache_event::{CacheEvent, CacheOptions, CacheState};
 pub use config::Config;
+pub use election::{Election, ElectionEvent, ElectionOptions};
 pub use entry::{Entry, Operation};
 pub use error::Error;
 pub use handle::KeyValue;
 pub use key_lister::{KeyListing, ListedKey};
+pub use lock::{Lock, LockOptions, Lost};
 pub use many::Snapshot;
 pub use purge_deletes::{PurgeDeletes, PurgeProgress, PurgedDeletes, Purging};
 pub use reads::Reads;

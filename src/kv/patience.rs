@@ -5,8 +5,6 @@ use super::bucket::Bucket;
 use super::error::Error;
 use crate::callback::{Ran, State};
 use crate::event_loop::TimerId;
-use crate::jetstream;
-use evnats_protocol::RequestError;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -60,8 +58,7 @@ impl Patience {
                 patience.wait(left, on_timeout);
                 return Ok(());
             }
-            let timeout = jetstream::Error::Request(RequestError::Timeout);
-            on_timeout(state, Error::JetStream(timeout))
+            on_timeout(state, Error::timeout())
         };
         self.timer.set(Some(self.bucket.api.port().set_timer(delay, Box::new(on_time))));
     }

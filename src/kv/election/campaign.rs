@@ -1,0 +1,161 @@
+//! A candidate, with the type of the user's state erased. It claims the lock anew whenever a claim is over.
+//!
+//! Invariant: there is one claim at any time until the candidate is stopped, and an event of a claim that
+//! is over is not mixed up with the next one's.
+
+use super::super::bucket::Bucket;
+use super::super::error::Error;
+use super::super::lock::{Claimant, Event, Keeper};
+use super::options::{ElectionEvent, ElectionOptions};
+use crate::callback::{Answer, CallbackSlot, Ran, State};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+type OnEvent = Box<dyn FnMut(&mut State, ElectionEvent) -> Ran>;
+
+pub(super) struct Campaign {
+    bucket: Rc<Bucket>,
+    pub(super) key: String,
+    options: ElectionOptions,
+    keeper: RefCell<Option<Rc<Keeper>>>,
+    on_event: CallbackSlot<OnEvent>,
+    revision: Cell<Option<u64>>,
+    /// Who was said to lead last.
+    leader: RefCell<Option<Option<String>>>,
+    on_resigned: RefCell<Vec<Answer<Result<(), Error>>>>,
+    is_stopped: Cell<bool>,
+}
+
+impl Campaign {
+    pub(super) fn new(bucket: &Rc<Bucket>, key: &str, options: ElectionOptions) -> Rc<Self> {
+        Rc::new(Self {
+            bucket: bucket.clone(),
+            key: key.into(),
+            options,
+            keeper: RefCell::default(),
+            on_event: CallbackSlot::default(),
+            revision: Cell::new(None),
+            leader: RefCell::default(),
+            on_resigned: RefCell::default(),
+            is_stopped: Cell::new(false),
+        })
+    }
+
+    /// Stands for the election. Said once.
+    pub(super) fn begin(self: &Rc<Self>, on_event: OnEvent) {
+        self.on_event.replace(on_event);
+        self.stand(None);
+    }
+
+    /// The revision with which the candidate was elected, while it leads.
+    pub(super) fn revision(&self) -> Option<u64> {
+        let is_held = self.keeper.borrow().as_ref().is_some_and(|keeper| keeper.is_held());
+        self.revision.get().filter(|_| is_held)
+    }
+
+    pub(super) fn leader(&self) -> Option<String> {
+        self.leader.borrow().clone().flatten()
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        !self.is_stopped.get()
+    }
+
+    /// Gives leadership back, and leaves it to others for a while.
+    pub(super) fn resign(&self, answer: Answer<Result<(), Error>>) {
+        let keeper = self.keeper.borrow().clone();
+        match keeper.filter(|_| self.is_active() && self.revision().is_some()) {
+            Some(keeper) => {
+                self.revision.set(None);
+                self.on_resigned.borrow_mut().push(answer);
+                keeper.release();
+            }
+            None => self.bucket.defer(answer, Err(self.not_held())),
+        }
+    }
+
+    /// Ends the candidature, and gives leadership back.
+    pub(super) fn stop(&self, answer: Answer<Result<(), Error>>) {
+        let keeper = self.keeper.borrow().clone();
+        let keeper = keeper.filter(|keeper| !keeper.is_over());
+        let was_stopped = self.is_stopped.replace(true);
+        drop(self.on_event.take());
+        self.revision.set(None);
+        match keeper.filter(|_| !was_stopped) {
+            Some(keeper) => {
+                self.on_resigned.borrow_mut().push(answer);
+                keeper.release();
+            }
+            None => self.bucket.defer(answer, Ok(())),
+        }
+    }
+
+    fn not_held(&self) -> Error {
+        Error::NotHeld { key: self.key.clone() }
+    }
+
+    /// Claims the lock, at once or when others have had the time to.
+    fn stand(self: &Rc<Self>, stands_back: Option<Duration>) {
+        let claimant = Claimant {
+            owner: self.options.name.clone(),
+            ttl: self.options.ttl,
+            is_at_once: false,
+            wait: None,
+            stands_back,
+            always_watches: true,
+        };
+        let campaign = self.clone();
+        let on_event = move |state: &mut State, event| campaign.handle(state, event);
+        let keeper = Keeper::begin(&self.bucket, &self.key, claimant, on_event);
+        *self.keeper.borrow_mut() = Some(keeper);
+    }
+
+    fn handle(self: &Rc<Self>, state: &mut State, event: Event) -> Ran {
+        match event {
+            Event::Holder(record) => {
+                let name = record.map(|record| record.owner);
+                if self.leader.replace(Some(name.clone())).as_ref() == Some(&name) {
+                    return Ok(());
+                }
+                self.tell(state, ElectionEvent::Leader(name))
+            }
+            Event::Acquired(revision) => {
+                self.revision.set(Some(revision));
+                self.tell(state, ElectionEvent::Elected { revision })
+            }
+            Event::Lost(lost) => {
+                self.revision.set(None);
+                if self.is_active() {
+                    self.stand(None);
+                }
+                self.tell(state, ElectionEvent::Lost(lost))
+            }
+            Event::Released(released) => {
+                if self.is_active() {
+                    self.stand(Some(self.options.ttl));
+                }
+                // each in a turn of its own: a callback may panic, and the next one is to run
+                for answer in self.on_resigned.take() {
+                    self.bucket.defer(answer, released.clone());
+                }
+                Ok(())
+            }
+            Event::Failed(error) => {
+                self.is_stopped.set(true);
+                let told = self.tell(state, ElectionEvent::Ended(error));
+                drop(self.on_event.take());
+                told
+            }
+        }
+    }
+
+    fn tell(&self, state: &mut State, event: ElectionEvent) -> Ran {
+        let ran = self.on_event.run(|on_event| on_event(state, event));
+        if !self.is_active() {
+            // it could not be dropped while it ran
+            drop(self.on_event.take());
+        }
+        ran
+    }
+}
