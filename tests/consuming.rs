@@ -5,7 +5,7 @@ mod support;
 use evnats::EventLoop;
 use evnats::jetstream::{
     AckPolicy, ConsumeEnd, ConsumeEvent, ConsumeOptions, Consumer, ConsumerConfig, ConsumerError,
-    Delivery, Error, FetchEnd, FetchError, FetchOptions, Messages, NextError,
+    Consumption, Delivery, Error, FetchEnd, FetchError, FetchOptions, Messages, NextError,
 };
 use evnats_harness::{Server, requires};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,6 +102,17 @@ fn a_drain_delivers_what_was_asked_for() {
     assert_eq!(log, expected);
 }
 
+/// Stops when so many messages wait for an answer, and have come.
+fn stop_when_delivered(orders: &Consumption<Log>, consumer: &Consumer<Log>, count: u64) {
+    let orders = orders.clone();
+    consumer.info(move |_: &mut Log, consumer, info| {
+        match info.expect("the consumer").num_ack_pending == count {
+            true => consumer.client().flush(move |_, _, _| orders.stop()),
+            false => stop_when_delivered(&orders, consumer, count),
+        }
+    });
+}
+
 /// What the program has not taken is delivered again at once, and not when `ack_wait` is over.
 #[test]
 fn what_a_stop_leaves_untaken_is_handed_back() {
@@ -109,11 +120,11 @@ fn what_a_stop_leaves_untaken_is_handed_back() {
         10,
         |config| config.ack_wait(600 * SECOND),
         |_, consumer| {
+            let asked = consumer.clone();
             let consumption =
-                consumer.consume(ConsumeOptions::new(), |_: &mut Log, orders, order| {
+                consumer.consume(ConsumeOptions::new(), move |_: &mut Log, orders, order| {
                     orders.pause();
-                    let orders = orders.clone();
-                    orders.client().flush(move |_, _, _| orders.stop());
+                    stop_when_delivered(orders, &asked, 9);
                     Ok(order.ack()?)
                 });
             consumption.on_end(move |_, _, end| {

@@ -133,26 +133,30 @@ fn promise_3_every_one_shot_callback_runs_exactly_once() {
     let silent = unique("silent");
     let log: Log = run(|nats| {
         nats.subscribe(&silent, |_, _, _| {}).expect("a subscription");
-        let patient = Duration::from_secs(30);
-        for (name, subject, timeout) in [
-            ("timeout", silent.as_str(), Duration::from_millis(20)),
-            ("nobody", "nobody.listens", patient),
-            ("refused", "not a subject", patient),
-            ("closed", silent.as_str(), patient),
-        ] {
-            let request = evnats::OutgoingMessage::new(subject, b"");
-            nats.send_request(request, timeout, move |log: &mut Log, nats, reply| {
-                // 2.15 names the subject
-                let error = reply.expect_err("no reply").to_string();
-                log.push(format!("{name}: {}", error.trim_end_matches(" \"nobody.listens\"")));
-                if name == "timeout" {
-                    nats.close();
-                    nats.request("late", b"", |log: &mut Log, _, reply| {
-                        log.push(format!("late: {}", reply.expect_err("closed")));
-                    });
-                }
-            });
-        }
+        // as soon as there is a connection
+        nats.flush(move |_, nats, flushed| {
+            flushed.expect("a connection");
+            let patient = Duration::from_secs(30);
+            for (name, subject, timeout) in [
+                ("timeout", silent.as_str(), Duration::from_millis(20)),
+                ("nobody", "nobody.listens", patient),
+                ("refused", "not a subject", patient),
+                ("closed", silent.as_str(), patient),
+            ] {
+                let request = evnats::OutgoingMessage::new(subject, b"");
+                nats.send_request(request, timeout, move |log: &mut Log, nats, reply| {
+                    // 2.15 names the subject
+                    let error = reply.expect_err("no reply").to_string();
+                    log.push(format!("{name}: {}", error.trim_end_matches(" \"nobody.listens\"")));
+                    if name == "timeout" {
+                        nats.close();
+                        nats.request("late", b"", |log: &mut Log, _, reply| {
+                            log.push(format!("late: {}", reply.expect_err("closed")));
+                        });
+                    }
+                });
+            }
+        });
         nats.on_close(|log: &mut Log, nats, _| {
             log.push("close".into());
             nats.flush(|log: &mut Log, _, flushed| {
