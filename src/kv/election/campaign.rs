@@ -3,11 +3,11 @@
 //! Invariant: there is one claim at any time until the candidate is stopped, and an event of a claim that
 //! is over is not mixed up with the next one's.
 
-use super::super::bucket::Bucket;
-use super::super::error::Error;
-use super::super::lock::{Claimant, Event, Keeper};
 use super::options::{ElectionEvent, ElectionOptions};
 use crate::callback::{Answer, CallbackSlot, Ran, State};
+use crate::kv::bucket::Bucket;
+use crate::kv::error::Error;
+use crate::kv::lock::{Claimant, Event, Keeper};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;

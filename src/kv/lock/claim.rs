@@ -2,12 +2,12 @@
 //!
 //! Each of them runs once: that it was acquired or not, that it was lost, that it was released.
 
-use super::super::bucket::Bucket;
-use super::super::error::Error;
 use super::keeper::{Claimant, Keeper};
 use super::lost::Lost;
 use super::machine::Event;
 use crate::callback::{Answer, Ran, State};
+use crate::kv::bucket::Bucket;
+use crate::kv::error::Error;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 

@@ -4,22 +4,22 @@
 //! The invariant: whatever an event asks for has been done before the event is reported, and events are
 //! reported one after the other, those behind one whose callback has failed in the next turn.
 
-use super::super::bucket::Bucket;
-use super::super::error::Error;
-use super::super::read::Found as FoundEntry;
-use super::super::reads::Reads;
-use super::super::settings::OnConfig;
-use super::super::storing::{delete_headers, expecting};
-use super::super::ttl;
-use super::super::update::Update;
-use super::super::watch_options::WatchOptions;
-use super::super::watching::Watching;
 use super::machine::{Command, Event, Machine, Terms, Written};
 use super::record::{Found, Record};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::client::{Observed, ObserverId};
 use crate::event_loop::TimerId;
 use crate::jetstream::{StreamConfig, Ttl};
+use crate::kv::bucket::Bucket;
+use crate::kv::error::Error;
+use crate::kv::read::Found as FoundEntry;
+use crate::kv::reads::Reads;
+use crate::kv::settings::OnConfig;
+use crate::kv::storing::{delete_headers, expecting};
+use crate::kv::ttl;
+use crate::kv::update::Update;
+use crate::kv::watch_options::WatchOptions;
+use crate::kv::watching::Watching;
 use evnats_protocol::{HeaderMap, Payload};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
