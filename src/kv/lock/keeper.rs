@@ -22,7 +22,7 @@ use crate::kv::watch_options::WatchOptions;
 use crate::kv::watching::Watching;
 use evnats_protocol::{HeaderMap, Payload};
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 /// Who claims a lock, and how.
@@ -51,7 +51,8 @@ pub(crate) struct Keeper {
     headers: RefCell<Option<HeaderMap>>,
     timer: Cell<Option<TimerId>>,
     observer: Cell<Option<ObserverId>>,
-    watching: RefCell<Option<Rc<Watching>>>,
+    /// Held by its reader for as long as it is fed, and holds this.
+    watching: RefCell<Option<Weak<Watching>>>,
     on_event: CallbackSlot<OnEvent>,
 }
 
@@ -192,6 +193,7 @@ impl Keeper {
         }
         if !is_wanted {
             let watching = self.watching.take();
+            let watching = watching.and_then(|watching| watching.upgrade());
             watching.into_iter().for_each(|watching| watching.stop());
             return;
         }
@@ -206,7 +208,7 @@ impl Keeper {
         let heartbeat = (self.ttl / 3).clamp(MIN_HEARTBEAT, MAX_HEARTBEAT);
         let options = WatchOptions::new().heartbeat(heartbeat);
         let watching = self.bucket.watch(&[&self.key], Reads::Leader, options, Box::new(on_update));
-        *self.watching.borrow_mut() = Some(watching);
+        *self.watching.borrow_mut() = Some(Rc::downgrade(&watching));
     }
 
     /// A watch could not begin while nobody leads the stream: the next one may.
