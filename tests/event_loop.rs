@@ -3,7 +3,7 @@
 
 mod support;
 
-use evnats::kv::{CacheOptions, PurgeDeletes, Reads, WatchOptions};
+use evnats::kv::{CacheOptions, ElectionOptions, LockOptions, PurgeDeletes, Reads, WatchOptions};
 use evnats::{
     Client, Error, EventLoop, Handle, LoopOptions, NextDeadline, Options, PostError, Readiness,
     TimerId,
@@ -221,6 +221,12 @@ fn dropping_the_loop_drops_every_callback_and_what_is_commanded_later() {
     bucket.purge_deletes(PurgeDeletes::new(), move |_, _, _| drop(thirteen));
     bucket.with_reads(Reads::Linearizable).get("k", move |_, _, _| drop(fourteen));
     bucket.get_many(&["k"], move |_, _, _| drop(fifteen));
+    let (sixteen, seventeen, eighteen) = (hold(), hold(), hold());
+    let lock = bucket.lock("k", LockOptions::new(), move |_, _, _| drop(sixteen));
+    lock.on_lost(move |_, _, _| drop(seventeen));
+    bucket.election("k", ElectionOptions::new("one"), move |_, _, _| {
+        assert!(Rc::strong_count(&eighteen) > 0);
+    });
     nats.request("a", "b", move |_, _, _| drop(five));
     nats.on_close(move |_, _, _| assert!(Rc::strong_count(&six) > 0));
     drop(event_loop);

@@ -72,6 +72,26 @@ fn examples_show_what_they_promise() {
     );
     shows(
         &server,
+        "distributed_lock",
+        &[
+            "worker 1 has the lock, and writes 10 books",
+            "worker 1 has died with the lock",
+            "worker 2 has the lock, and writes 12 books",
+            "what worker 1 has left to write is refused: 12 books",
+        ],
+    );
+    shows(
+        &server,
+        "leader_election",
+        &[
+            "ada leads",
+            "ada resigns",
+            "a second one leads, and crashes",
+            "a third one leads; every token was higher than the one before",
+        ],
+    );
+    shows(
+        &server,
         "kv_watch",
         &[
             "initially PUT floor1.bath = 23 degrees",

@@ -439,6 +439,31 @@ fn the_end_of_the_bucket_ends_the_candidature() {
 }
 
 #[test]
+fn a_loop_that_is_dropped_takes_locks_and_candidates_along() {
+    let mut world = World::new(&server().url());
+    let (one, two) = (world.client(&*server().url()), world.client(&*server().url()));
+    let (leads, held) = (world.client(&*server().url()), Rc::new(()));
+    let locked = world.lock(&one, "one");
+    world.see("one has it");
+    let (lost, acquired, event) = (held.clone(), held.clone(), held.clone());
+    locked.on_lost(move |(), _, _| drop(lost));
+    let waits = two.lock("k", LockOptions::new(), move |(), _, _| drop(acquired));
+    let is_elected = Rc::new(Cell::new(false));
+    let elected = is_elected.clone();
+    let leader = leads.election("e", ElectionOptions::new("leader"), move |(), _, told| {
+        assert!(Rc::strong_count(&event) > 0);
+        elected.set(elected.get() || matches!(told, ElectionEvent::Elected { .. }));
+    });
+    world.until("a leader", || is_elected.get());
+    assert!(world.try_lock(&two).is_err(), "by now the other one waits");
+    assert_eq!(Rc::strong_count(&held), 4);
+    world.event_loop = EventLoop::new().expect("an event loop");
+    world.clients.clear();
+    assert_eq!(Rc::strong_count(&held), 1, "every callback was dropped");
+    assert!(!locked.is_held() && !waits.is_held() && !leader.is_leading());
+}
+
+#[test]
 fn a_lock_outlives_the_leader_of_its_stream() {
     requires!(server(), 2, 10);
     let mut cluster = Cluster::start();

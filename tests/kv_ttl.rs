@@ -241,3 +241,64 @@ fn a_server_without_ttls_is_not_sent_any() {
     let update = |kv: &Kv, done| kv.update_with("k", "2", 1, WriteOptions::new(), done);
     assert_eq!(session.wait(update), Ok(2));
 }
+
+#[test]
+fn a_value_lives_on_as_long_as_it_is_read_and_is_seldom_written_for_that() {
+    requires!(server(), 2, 11);
+    let session = Session::new(Config::new().history(1).per_key_ttl(true));
+    let sliding = session.kv.sliding(2 * SECOND);
+    let stored = session.wait_for(|done| sliding.put("k", "1", done));
+    assert_eq!(stored, Ok(1));
+    session.wait_for(|done| sliding.put("unread", "1", done)).expect("stored");
+    let (mut reads, mut revisions) = (0, Vec::new());
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < 5 * SECOND {
+        let read = session.wait_for(|done| sliding.get("k", done)).expect("an answer");
+        let read = read.expect("it lives on");
+        assert_eq!(read.entry.text(), "1");
+        reads += 1;
+        revisions.push(read.revision);
+    }
+    revisions.dedup();
+    assert!(reads > 100, "{reads}");
+    // twice at first, when the server's clock is not known, and then each half of a second
+    assert!((8..=14).contains(&revisions.len()), "{revisions:?} for {reads} reads");
+    assert_eq!(session.get("unread"), None);
+    assert_eq!(session.wait_for(|done| sliding.get("unread", done)), Ok(None));
+    session.until("its end", || begun.elapsed() > 8 * SECOND);
+    assert_eq!(session.wait_for(|done| sliding.get("k", done)), Ok(None), "nobody has read it");
+}
+
+#[test]
+fn a_renewal_that_comes_second_is_no_error_of_the_read() {
+    requires!(server(), 2, 11);
+    let session = Session::new(Config::new().history(1).per_key_ttl(true));
+    session.put("k", "1");
+    let sliding = session.kv.sliding(HOUR);
+    let both = Rc::new(RefCell::new(Vec::new()));
+    for _ in 0..2 {
+        let (both, sliding) = (both.clone(), sliding.clone());
+        sliding.get("k", move |(), _, read| {
+            both.borrow_mut().push(read.expect("an answer").expect("a value"));
+        });
+    }
+    session.until("both reads", || both.borrow().len() == 2);
+    let revisions: Vec<u64> = both.borrow().iter().map(|read| read.revision).collect();
+    assert_eq!(revisions, [2, 1], "one has renewed it");
+    assert_eq!(header(&session, "k", "Nats-TTL").as_deref(), Some("3600"));
+}
+
+#[test]
+fn a_bucket_that_keeps_a_history_takes_no_sliding_expiry() {
+    requires!(server(), 2, 11);
+    let session = Session::new(Config::new().history(3).per_key_ttl(true));
+    session.put("k", "1");
+    let read = session.wait_for(|done| session.kv.sliding(HOUR).get("k", done));
+    let bucket = session.kv.bucket().to_owned();
+    assert_eq!(read, Err(Error::TtlNeedsHistoryOfOne { bucket, history: Some(3) }));
+    let read = session.wait_for(|done| session.kv.sliding(SECOND / 2).get("k", done));
+    assert!(matches!(read, Err(Error::JetStream(_))), "{read:?}");
+    let read = session.wait_for(|done| session.kv.sliding(HOUR).get("a b", done));
+    assert!(matches!(read, Err(Error::InvalidKey { .. })), "{read:?}");
+    assert_eq!(session.messages(), 1);
+}

@@ -485,14 +485,15 @@ fn what_takes_several_steps_is_not_left_waiting_by_a_frozen_server() {
     log.clear();
     server.pause();
     kv.touch("k", hour, note);
+    kv.sliding(hour).get("k", |log: &mut Log, sliding, read| note(log, sliding.bucket(), read));
     kv.batch().put("a", "1").update("k", "2", 1).commit(note);
     kv.get_many(["k", "none"], note);
     kv.with_reads(kv::Reads::Linearizable).get_many(["k"], note);
     kv.purge_keys(&[">"], note);
     kv.purge_deletes(kv::PurgeDeletes::new(), note);
     kv.clear(note);
-    turn_until(&event_loop, &mut log, "seven outcomes", |log| log.len() == 7);
-    assert_eq!(log, ["timeout"; 7]);
+    turn_until(&event_loop, &mut log, "eight outcomes", |log| log.len() == 8);
+    assert_eq!(log, ["timeout"; 8]);
     server.resume();
     nats.close();
     finish_with(&event_loop, &mut log);

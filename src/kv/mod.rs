@@ -18,7 +18,7 @@
 //! | `put`, `update`, `delete`, `purge` | `$KV.B.>` | `$JS.API.STREAM.INFO.KV_B`: a write that nobody has stored says no more than that |
 //! | `create` | `$KV.B.>`, and if the key was written before, `$JS.API.STREAM.MSG.GET.KV_B` or `$JS.API.DIRECT.GET.KV_B.>` | the same |
 //! | `put_with`, `update_with` with a TTL | `$KV.B.>`, `$JS.API.STREAM.INFO.KV_B` | |
-//! | `touch` | the same, and `$JS.API.STREAM.MSG.GET.KV_B` | |
+//! | `touch`, `sliding` | the same, and `$JS.API.STREAM.MSG.GET.KV_B` | |
 //! | `create_with`, `purge_with` with a TTL | as without | `$JS.API.STREAM.INFO.KV_B`, and without that `$JS.API.INFO`: that the server is too old may not be noticed |
 //! | `purge_keys` | what `keys` and `purge` need | what they do |
 //! | `purge_deletes` | what `keys` needs, `$JS.API.STREAM.INFO.KV_B`, `$JS.API.STREAM.PURGE.KV_B` | |
@@ -67,7 +67,7 @@
 //! | the connection is lost | the client's hooks; calls have an outcome, and a watch says [`Update::Recreating`] and goes on with the next connection |
 //! | the client is closed | an error, and the end of every watch |
 //! | a listing hears nothing for the time of a request | a timeout, whatever is wrong |
-//! | nobody answers a step of what takes several: `touch`, `batch`, `get_many`, `purge_keys`, `purge_deletes` | a timeout, when what is under way has an outcome; [`Error::Incomplete`] if a part was done |
+//! | nobody answers a step of what takes several: `touch`, `sliding`, `batch`, `get_many`, `purge_keys`, `purge_deletes` | a timeout, when what is under way has an outcome; [`Error::Incomplete`] if a part was done |
 //! | another one holds a lock | nothing, while it is renewed, unless [`LockOptions::wait`] says for how long; `try_lock` says so at once |
 //! | a lock cannot be acquired or renewed for a while | one that is held: its loss ([`Lock::on_lost`]), a tenth of its time before others may have it; one that is waited for: nothing, as before |
 //! | a program ends without a word | nobody is left to be told; the server removes its consumers half a minute later |
@@ -104,6 +104,7 @@ mod purge_keys;
 mod read;
 mod reads;
 mod settings;
+mod sliding;
 mod status;
 mod storing;
 mod stream_form;
@@ -134,6 +135,7 @@ pub use lock::{Lock, LockOptions, Lost};
 pub use many::Snapshot;
 pub use purge_deletes::{PurgeDeletes, PurgeProgress, PurgedDeletes, Purging};
 pub use reads::Reads;
+pub use sliding::{Sliding, SlidingEntry};
 pub use status::Status;
 pub use update::{Update, WatchState};
 pub use watch::Watcher;

@@ -1,17 +1,17 @@
 //! The handle of a candidate.
 
-use super::super::error::Error;
-use super::super::handle::KeyValue;
 use super::campaign::Campaign;
 use super::options::{ElectionEvent, ElectionOptions};
 use crate::callback::{Callback, Handler, Outcome, State, answer, lend};
 use crate::event_loop::timers_on;
+use crate::kv::error::Error;
+use crate::kv::handle::KeyValue;
 use std::fmt;
 use std::rc::Rc;
 
 /// A candidate that stands for an election. A cheap handle: dropping it does not end the candidature.
 ///
-/// Whoever leads holds a [`Lock`](super::super::Lock), of which everything said there is true here too: what
+/// Whoever leads holds a [`Lock`](crate::kv::Lock), of which everything said there is true here too: what
 /// it assumes of clocks, and that what is led should be given the fencing token.
 ///
 /// ```no_run

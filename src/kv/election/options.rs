@@ -1,8 +1,8 @@
 //! How a candidate stands for an election, and what it is told.
 
-use super::super::error::Error;
-use super::super::lock::Lost;
 use crate::jetstream::wire::setters;
+use crate::kv::error::Error;
+use crate::kv::lock::Lost;
 use std::time::Duration;
 
 /// How a candidate stands for an election:

@@ -1,13 +1,13 @@
 //! The handle of a lock, and how it is acquired.
 
-use super::super::error::Error;
-use super::super::handle::KeyValue;
 use super::claim::Claim;
 use super::keeper::Claimant;
 use super::lost::Lost;
 use super::options::LockOptions;
 use crate::callback::{Callback, answer};
 use crate::event_loop::timers_on;
+use crate::kv::error::Error;
+use crate::kv::handle::KeyValue;
 use std::fmt;
 use std::rc::Rc;
 
@@ -22,7 +22,7 @@ use std::rc::Rc;
 ///   not matter.
 /// - Whoever waits takes it over when it has seen it unchanged for that long by its own clock. In a
 ///   bucket with a history of 1 that takes a TTL of single keys
-///   ([`Config::per_key_ttl`](super::super::Config::per_key_ttl), server 2.11), the server also lets it
+///   ([`Config::per_key_ttl`](crate::kv::Config::per_key_ttl), server 2.11), the server also lets it
 ///   expire when nobody is looking. Both may be in use at one time.
 ///
 /// A program that is stopped for a while believes what it believed before. So what the lock protects

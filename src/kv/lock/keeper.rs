@@ -4,25 +4,25 @@
 //! The invariant: whatever an event asks for has been done before the event is reported, and events are
 //! reported one after the other, those behind one whose callback has failed in the next turn.
 
-use super::super::bucket::Bucket;
-use super::super::error::Error;
-use super::super::read::Found as FoundEntry;
-use super::super::reads::Reads;
-use super::super::settings::OnConfig;
-use super::super::storing::{delete_headers, expecting};
-use super::super::ttl;
-use super::super::update::Update;
-use super::super::watch_options::WatchOptions;
-use super::super::watching::Watching;
 use super::machine::{Command, Event, Machine, Terms, Written};
 use super::record::{Found, Record};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::client::{Observed, ObserverId};
 use crate::event_loop::TimerId;
 use crate::jetstream::{StreamConfig, Ttl};
+use crate::kv::bucket::Bucket;
+use crate::kv::error::Error;
+use crate::kv::read::Found as FoundEntry;
+use crate::kv::reads::Reads;
+use crate::kv::settings::OnConfig;
+use crate::kv::storing::{delete_headers, expecting};
+use crate::kv::ttl;
+use crate::kv::update::Update;
+use crate::kv::watch_options::WatchOptions;
+use crate::kv::watching::Watching;
 use evnats_protocol::{HeaderMap, Payload};
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 /// Who claims a lock, and how.
@@ -51,7 +51,8 @@ pub(crate) struct Keeper {
     headers: RefCell<Option<HeaderMap>>,
     timer: Cell<Option<TimerId>>,
     observer: Cell<Option<ObserverId>>,
-    watching: RefCell<Option<Rc<Watching>>>,
+    /// Held by its reader for as long as it is fed, and holds this.
+    watching: RefCell<Option<Weak<Watching>>>,
     on_event: CallbackSlot<OnEvent>,
 }
 
@@ -192,6 +193,7 @@ impl Keeper {
         }
         if !is_wanted {
             let watching = self.watching.take();
+            let watching = watching.and_then(|watching| watching.upgrade());
             watching.into_iter().for_each(|watching| watching.stop());
             return;
         }
@@ -206,7 +208,7 @@ impl Keeper {
         let heartbeat = (self.ttl / 3).clamp(MIN_HEARTBEAT, MAX_HEARTBEAT);
         let options = WatchOptions::new().heartbeat(heartbeat);
         let watching = self.bucket.watch(&[&self.key], Reads::Leader, options, Box::new(on_update));
-        *self.watching.borrow_mut() = Some(watching);
+        *self.watching.borrow_mut() = Some(Rc::downgrade(&watching));
     }
 
     /// A watch could not begin while nobody leads the stream: the next one may.

@@ -1,6 +1,6 @@
 //! Why a lock is not held any more.
 
-use super::super::error::Error;
+use crate::kv::error::Error;
 use thiserror::Error as ThisError;
 
 /// Why a lock was lost, or an election.

@@ -8,9 +8,9 @@
 //! run at about the same speed. What an unanswered write has done is found out by reading: every claim
 //! has an id of its own, and its own value is written over once more before it counts.
 
-use super::super::error::Error;
 use super::lost::Lost;
 use super::record::{Found, Holder, Record};
+use crate::kv::error::Error;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -166,7 +166,7 @@ impl Machine {
     /// Whether another one has to be waited for.
     pub(super) fn is_waiting(&self) -> bool {
         let is_others = self.known.as_ref().is_some_and(|found| found.holder != Holder::Nobody);
-        self.is_contending() && (is_others || self.pause_ends.is_some())
+        self.is_contending() && is_others
     }
 
     /// Whether the lock is held, as far as this claim may believe it.

@@ -1,6 +1,6 @@
 //! What is stored in a lock's key, in readable JSON, and what was found there.
 
-use super::super::entry::{Entry, Operation};
+use crate::kv::entry::{Entry, Operation};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
