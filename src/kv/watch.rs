@@ -10,6 +10,7 @@ use super::cleared::OnCleared;
 use super::entry::{Entry, Operation};
 use super::error::Error;
 use super::handle::KeyValue;
+use super::hashing::key_hashes;
 use super::name;
 use super::name::{FENCE_KEY, is_reserved};
 use super::patterns::uncovered;
@@ -23,7 +24,7 @@ use super::whole_batches::{BatchMark, Released, WholeBatches};
 use crate::callback::{Handler, Outcome, State, lend};
 use crate::event_loop::timers_on;
 use crate::jetstream::{
-    DeliverPolicy, DeliveryInfo, OrderedConfig, Reader, ReaderEvent, Stall, StoredMessage,
+    DeliverPolicy, DeliveryNumbers, OrderedConfig, Reader, ReaderEvent, Stall, StoredMessage,
     StoredParts,
 };
 use evnats_protocol::Message;
@@ -137,7 +138,7 @@ impl Bucket {
         let fence = (needs_answer && asked == Asked::Fence).then_some(FENCE_KEY);
         let patterns: Vec<&str> = patterns.iter().copied().chain(fence).collect();
         let config = self.reader_config(&patterns, &options);
-        let mut initial = Initial::new(options.start.counts(), self.api.port().random());
+        let mut initial = Initial::new(options.start.counts(), key_hashes(self.api.port()));
         let question = Question::new(self, asked, &config.filter_subjects, options.start);
         if reads == Reads::Replica {
             initial.handle_leader(0);
@@ -212,7 +213,7 @@ impl Bucket {
     }
 
     /// Returns `None` for a message whose subject is not one of this bucket's keys.
-    fn watched_entry(&self, message: &Message, delivery: &DeliveryInfo<'_>) -> Option<Entry> {
+    fn watched_entry(&self, message: &Message, delivery: &DeliveryNumbers) -> Option<Entry> {
         if !message.subject_bytes().starts_with(self.subjects.as_bytes()) {
             return None;
         }
@@ -314,7 +315,7 @@ impl Watch {
         self.note_signal();
     }
 
-    fn handle_message(&mut self, message: &Message, delivery: &DeliveryInfo<'_>) -> Step {
+    fn handle_message(&mut self, message: &Message, delivery: &DeliveryNumbers) -> Step {
         let entry = self.bucket.watched_entry(message, delivery);
         let key = match &entry {
             Some(entry) => entry.key_bytes(),

@@ -1,7 +1,8 @@
 //! The signal of a watch: when everything that there was at the beginning has come.
 
+use super::hashing::KeyHashes;
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 
 /// What is counted on the way to the signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +48,8 @@ pub(super) struct Initial {
     received: u64,
     /// Hashes of the keys received, where each key counts once. Two keys with one hash only delay
     /// the signal, until the consumer is idle.
-    keys: Option<HashSet<u64>>,
-    seed: u64,
+    keys: Option<HashSet<u64, KeyHashes>>,
+    hashes: KeyHashes,
     /// What was pending after the last message.
     pending: u64,
     /// The consumer has said that it has nothing to deliver.
@@ -67,15 +68,15 @@ pub(super) struct Initial {
 const ROUNDS: u32 = 4;
 
 impl Initial {
-    /// The seed keeps writers from choosing keys that count as one.
-    pub(super) fn new(counts: Counts, seed: u64) -> Self {
+    /// The hashes keep writers from choosing keys that count as one.
+    pub(super) fn new(counts: Counts, hashes: KeyHashes) -> Self {
         Self {
             updates_only: counts == Counts::Nothing,
             target: None,
             rounds_left: ROUNDS,
             received: 0,
-            keys: (counts == Counts::Keys).then(HashSet::new),
-            seed,
+            keys: (counts == Counts::Keys).then(|| HashSet::with_hasher(hashes.clone())),
+            hashes,
             pending: 0,
             idle: false,
             seen: 0,
@@ -132,7 +133,7 @@ impl Initial {
             return Step::Wait;
         }
         let is_new = match &mut self.keys {
-            Some(keys) => keys.insert(digest(self.seed, key)),
+            Some(keys) => keys.insert(self.hashes.hash_one(key)),
             None => true,
         };
         self.received = self.received.saturating_add(u64::from(is_new));
@@ -170,15 +171,9 @@ impl Initial {
     }
 
     fn signal(&mut self) -> Step {
+        self.keys = None;
         if std::mem::replace(&mut self.done, true) { Step::Wait } else { Step::Done }
     }
-}
-
-fn digest(seed: u64, key: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    seed.hash(&mut hasher);
-    key.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 //! `Ordered::handle_status` and the configuration it asks for. The driver owns request timeouts
 //! and subscriptions, and empties `Ordered::poll_action` after every input.
 
-use super::delivery_info::DeliveryInfo;
+use super::delivery_numbers::{DeliveryNumbers, ShortWay};
 use super::filters;
 use super::position::{Position, Step};
 use crate::jetstream::api_error::{ApiError, ErrorCode};
@@ -131,9 +131,9 @@ pub(crate) enum Action {
 
 /// What to do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict<'a> {
+pub(crate) enum Verdict {
     /// It is the next one: hand it on.
-    Deliver(DeliveryInfo<'a>),
+    Deliver(DeliveryNumbers),
     /// Drop it: it was delivered before, belongs to an incarnation that was left, or is not from
     /// JetStream.
     Ignore,
@@ -161,6 +161,7 @@ pub(crate) struct Status<'a> {
 pub(crate) struct Ordered {
     config: OrderedConfig,
     position: Position,
+    short_way: ShortWay,
     /// The number of the current incarnation, from 1.
     incarnation: u64,
     phase: Phase,
@@ -214,6 +215,7 @@ impl Ordered {
         let mut ordered = Self {
             config,
             position: Position::default(),
+            short_way: ShortWay::default(),
             incarnation: 0,
             phase: Phase::Starting,
             connected: true,
@@ -323,16 +325,16 @@ impl Ordered {
     }
 
     /// Judges a message of an incarnation's inbox by its reply subject.
-    pub(crate) fn handle_message<'a>(
+    pub(crate) fn handle_message(
         &mut self,
         incarnation: u64,
-        reply: &'a [u8],
+        reply: &[u8],
         now: Instant,
-    ) -> Verdict<'a> {
+    ) -> Verdict {
         if !self.is_current(incarnation) {
             return Verdict::Ignore;
         }
-        let Some(delivery) = DeliveryInfo::parse(reply) else { return Verdict::Ignore };
+        let Some(delivery) = self.short_way.read(reply) else { return Verdict::Ignore };
         match self.position.advance(&delivery) {
             Step::Next => {
                 self.record_sign_of_life(now);

@@ -1,7 +1,7 @@
 //! Where an ordered consumer is: the sequences of what it has delivered, over however many server-side
 //! consumers. It knows nothing of push or pull, nor of when a consumer is left.
 
-use super::delivery_info::DeliveryInfo;
+use super::delivery_numbers::DeliveryNumbers;
 use crate::jetstream::manage::{ConsumerInfo, DeliverPolicy};
 
 /// Where the reader is, in the current incarnation and in the stream. Serves push and pull alike.
@@ -44,13 +44,13 @@ pub(super) enum Step {
 impl Position {
     /// Whether a delivery is the next one, of a new message.
     #[inline]
-    pub(super) fn is_next(&self, delivery: &DeliveryInfo<'_>) -> bool {
+    pub(super) fn is_next(&self, delivery: &DeliveryNumbers) -> bool {
         delivery.consumer_sequence == self.consumer_sequence.saturating_add(1)
             && delivery.stream_sequence > self.stream_sequence
     }
 
     /// Takes a delivery of the current incarnation.
-    pub(super) fn advance(&mut self, delivery: &DeliveryInfo<'_>) -> Step {
+    pub(super) fn advance(&mut self, delivery: &DeliveryNumbers) -> Step {
         let next = self.consumer_sequence.saturating_add(1);
         if delivery.consumer_sequence > next {
             return Step::Gap;
@@ -84,7 +84,7 @@ impl Position {
 
     /// Whether a delivery that was here before is none: the consumer counts from 1 again, at another
     /// message. Somebody has set it back, or forth.
-    pub(super) fn has_started_over(&self, delivery: &DeliveryInfo<'_>) -> bool {
+    pub(super) fn has_started_over(&self, delivery: &DeliveryNumbers) -> bool {
         delivery.consumer_sequence == 1 && delivery.stream_sequence != self.first_sequence
     }
 

@@ -9,7 +9,7 @@
 //! the server would have deleted it itself.
 
 use super::debts::Debts;
-use super::delivery_info::DeliveryInfo;
+use super::delivery_numbers::DeliveryNumbers;
 use super::ordered::{Action, CreateError, Ordered, OrderedConfig, Status, Verdict};
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::client::{Delivery, Observed, ObserverId, Port};
@@ -73,7 +73,7 @@ type OnEvent = Box<dyn FnMut(&mut State, &Reader, ReaderEvent<'_>) -> Ran>;
 /// What a reader tells its user.
 pub(crate) enum ReaderEvent<'a> {
     /// The next message.
-    Message(&'a Message, DeliveryInfo<'a>),
+    Message(&'a Message, DeliveryNumbers),
     /// A consumer was created, which has `initial` messages to deliver to be where the stream was
     /// then; `received` of them have come already. Comes again after every reset.
     Created { initial: u64, received: u64 },

@@ -2,10 +2,15 @@
 
 use super::Step::{Ask, Done, Wait};
 use super::*;
+use foldhash::SharedSeed;
+
+fn hashes() -> KeyHashes {
+    KeyHashes::with_seed(7, SharedSeed::global_fixed())
+}
 
 /// A machine to which the leader has said that there is nothing: what one replica says is enough.
 fn initial(counts: Counts) -> Initial {
-    let mut initial = Initial::new(counts, 7);
+    let mut initial = Initial::new(counts, hashes());
     assert_eq!(initial.handle_leader(0), Wait);
     initial
 }
@@ -22,7 +27,7 @@ fn receive(initial: &mut Initial, messages: &[(&str, u64)]) -> Vec<bool> {
 #[test]
 fn an_empty_bucket_is_done_when_the_consumer_exists() {
     assert_eq!(initial(Counts::Keys).handle_created(0, 0), Done);
-    assert_eq!(Initial::new(Counts::Nothing, 7).handle_created(7, 0), Done);
+    assert_eq!(Initial::new(Counts::Nothing, hashes()).handle_created(7, 0), Done);
 }
 
 #[test]
@@ -99,11 +104,11 @@ fn a_server_that_counts_beyond_all_measure_does_no_harm() {
 
 #[test]
 fn nothing_is_done_before_the_leader_has_told() {
-    let mut initial = Initial::new(Counts::Keys, 7);
+    let mut initial = Initial::new(Counts::Keys, hashes());
     assert_eq!(initial.handle_created(1, 0), Wait);
     assert_eq!(initial.handle_message(b"a", 9, 0), Wait);
     assert_eq!(initial.handle_leader(9), Done);
-    let mut initial = Initial::new(Counts::Keys, 7);
+    let mut initial = Initial::new(Counts::Keys, hashes());
     assert_eq!(initial.handle_created(0, 0), Wait);
     initial.handle_unanswered();
     assert_eq!(initial.handle_idle(), Ask, "the first question was lost");
@@ -112,7 +117,7 @@ fn nothing_is_done_before_the_leader_has_told() {
 
 #[test]
 fn a_replica_that_lags_behind_is_waited_for() {
-    let mut initial = Initial::new(Counts::Keys, 7);
+    let mut initial = Initial::new(Counts::Keys, hashes());
     assert_eq!(initial.handle_leader(100), Wait);
     // it knows of two keys, and of nothing after revision 50
     assert_eq!(initial.handle_created(2, 0), Wait);
@@ -131,7 +136,7 @@ fn a_replica_that_lags_behind_is_waited_for() {
 
 #[test]
 fn an_empty_replica_is_not_an_empty_bucket() {
-    let mut initial = Initial::new(Counts::Keys, 7);
+    let mut initial = Initial::new(Counts::Keys, hashes());
     assert_eq!(initial.handle_leader(3), Wait);
     assert_eq!(initial.handle_created(0, 0), Ask);
     assert_eq!(initial.handle_leader(3), Wait);
@@ -140,18 +145,18 @@ fn an_empty_replica_is_not_an_empty_bucket() {
 
 #[test]
 fn a_revision_that_was_purged_meanwhile_is_not_waited_for() {
-    let mut initial = Initial::new(Counts::Keys, 7);
+    let mut initial = Initial::new(Counts::Keys, hashes());
     assert_eq!(initial.handle_leader(100), Wait);
     assert_eq!(initial.handle_created(1, 0), Wait);
     assert_eq!(initial.handle_message(b"a", 50, 0), Ask);
     assert_eq!(initial.handle_leader(50), Done, "100 is gone");
     // as well if everything is gone
-    let mut initial = Initial::new(Counts::Keys, 7);
+    let mut initial = Initial::new(Counts::Keys, hashes());
     assert_eq!(initial.handle_leader(100), Wait);
     assert_eq!(initial.handle_created(0, 0), Ask);
     assert_eq!(initial.handle_leader(0), Done);
     // and if an older one is the last, that has not come either
-    let mut initial = Initial::new(Counts::Keys, 7);
+    let mut initial = Initial::new(Counts::Keys, hashes());
     assert_eq!(initial.handle_leader(100), Wait);
     assert_eq!(initial.handle_created(0, 0), Ask);
     assert_eq!(initial.handle_leader(60), Wait);
@@ -160,7 +165,7 @@ fn a_revision_that_was_purged_meanwhile_is_not_waited_for() {
 
 #[test]
 fn a_revision_that_was_superseded_meanwhile_is_not_waited_for() {
-    let mut initial = Initial::new(Counts::Keys, 7);
+    let mut initial = Initial::new(Counts::Keys, hashes());
     assert_eq!(initial.handle_leader(100), Wait);
     assert_eq!(initial.handle_created(1, 0), Wait);
     assert_eq!(initial.handle_message(b"a", 103, 0), Done);
@@ -168,7 +173,7 @@ fn a_revision_that_was_superseded_meanwhile_is_not_waited_for() {
 
 #[test]
 fn the_leader_is_asked_once_for_every_time_that_the_consumer_is_idle() {
-    let mut initial = Initial::new(Counts::Messages, 7);
+    let mut initial = Initial::new(Counts::Messages, hashes());
     assert_eq!(initial.handle_leader(100), Wait);
     assert_eq!(initial.handle_created(0, 0), Ask);
     for revision in 1..50 {
@@ -182,7 +187,7 @@ fn the_leader_is_asked_once_for_every_time_that_the_consumer_is_idle() {
 
 #[test]
 fn rounds_over_what_a_replica_knows_do_not_count() {
-    let mut initial = Initial::new(Counts::Messages, 7);
+    let mut initial = Initial::new(Counts::Messages, hashes());
     assert_eq!(initial.handle_leader(1000), Wait);
     assert_eq!(initial.handle_created(1, 0), Wait);
     // more rounds than there are, all of them before the leader's revision

@@ -98,7 +98,7 @@ fn ack_at(stream_sequence: u64, consumer_sequence: u64, nanos: u64) -> Vec<u8> {
 }
 
 /// The stream sequence, if the message is to be delivered.
-fn delivered(verdict: Verdict<'_>) -> Option<u64> {
+fn delivered(verdict: Verdict) -> Option<u64> {
     match verdict {
         Verdict::Deliver(delivery) => Some(delivery.stream_sequence),
         Verdict::Ignore | Verdict::Gap => None,

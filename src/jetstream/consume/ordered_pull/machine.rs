@@ -18,6 +18,7 @@ use super::reading::{Came, Judgment, Reading, Start};
 use super::state::{OrderedHome, OrderedState};
 use crate::jetstream::consume::debts::Debts;
 use crate::jetstream::consume::delivery_info::DeliveryInfo;
+use crate::jetstream::consume::delivery_numbers::DeliveryNumbers;
 use crate::jetstream::consume::machine::{Action, Machine, Told, Verdict, counted};
 use crate::jetstream::consume::outcome::ConsumeEvent;
 use crate::jetstream::consume::position::{Mark, Step};
@@ -297,6 +298,7 @@ where
         else {
             return Verdict::Skip;
         };
+        let delivery = DeliveryNumbers::from(delivery);
         match self.state.position.advance(&delivery) {
             Step::Next => return self.deliver(message, now),
             Step::Repeated if self.state.position.has_started_over(&delivery) => {
@@ -313,9 +315,9 @@ where
     fn pass(&mut self, message: &Message, now: Instant) -> bool {
         let Phase::Reading(inner) = &mut self.phase else { return false };
         let delivery = message.reply_bytes().and_then(DeliveryInfo::parse);
-        let Some(delivery) = delivery.filter(|delivery| {
-            delivery.consumer == self.state.name && self.state.position.is_next(delivery)
-        }) else {
+        let own = delivery.filter(|delivery| delivery.consumer == self.state.name);
+        let next = own.map(DeliveryNumbers::from);
+        let Some(delivery) = next.filter(|delivery| self.state.position.is_next(delivery)) else {
             return false;
         };
         if !self.untaken.marks.is_empty() || !inner.machine.pass(message, now) {
