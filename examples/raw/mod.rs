@@ -175,11 +175,13 @@ impl Raw {
     pub(crate) fn read_bucket(&mut self, count: u64, headers_only: bool) -> io::Result<()> {
         let body = format!(
             "{{\"stream_name\":\"KV_BENCH\",\"config\":{{\"name\":\"raw\",\
-             \"deliver_subject\":\"_INBOX.raw.push\",\"deliver_policy\":\"last_per_subject\",\
+             \"deliver_subject\":\"_INBOX.raw_push\",\"deliver_policy\":\"last_per_subject\",\
              \"filter_subject\":\"$KV.BENCH.>\",\"ack_policy\":\"none\",\"flow_control\":true,\
              \"idle_heartbeat\":5000000000,\"headers_only\":{headers_only}}}}}"
         );
         let subject = "$JS.API.CONSUMER.CREATE.KV_BENCH.raw.$KV.BENCH.>";
+        // a server pushes only to those who subscribe to the very subject (seen on 2.15)
+        self.frames.extend_from_slice(b"SUB _INBOX.raw_push 2\r\n");
         write!(self.frames, "PUB {subject} _INBOX.raw.create {}\r\n{body}\r\n", body.len())?;
         self.flush()?;
         let mut left = count;
@@ -196,7 +198,7 @@ impl Raw {
             let is_pushed = words.get(1).is_some_and(|subject| subject.starts_with(b"$KV."));
             left -= u64::from(is_pushed);
             // a message without a payload and with a reply subject is flow control
-            if let (false, [b"HMSG", b"_INBOX.raw.push", _, reply, ..]) = (is_pushed, &words[..])
+            if let (false, [b"HMSG", b"_INBOX.raw_push", _, reply, ..]) = (is_pushed, &words[..])
                 && words.len() == 6
             {
                 self.frames.extend_from_slice(&[b"PUB ", *reply, b" 0\r\n\r\n"].concat());
