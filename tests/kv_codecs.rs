@@ -396,3 +396,28 @@ fn a_handle_with_codecs_reports_what_the_plain_one_would() {
     assert!(matches!(got, Err(Error::InvalidBucket { .. })), "{got:?}");
     assert!(!matches!(got, Err(Error::JetStream(jetstream::Error::Closed))));
 }
+
+#[test]
+fn a_snapshot_has_the_keys_as_they_were_given() {
+    requires!(server(), 2, 11);
+    let session = Session::new(Config::new());
+    let coded = session.kv.with_codecs(files());
+    wait(&session, &coded, |kv, done| kv.put("/a b", "1", done)).expect("stored");
+    wait(&session, &coded, |kv, done| kv.put("c", "2", done)).expect("stored");
+    // with the slash at the end, it is the same key in the bucket
+    let keys = ["/a b/", "/never", "c", "/a b", "c"];
+    let snapshot = wait(&session, &coded, |kv, done| kv.get_many(keys, done)).expect("a snapshot");
+    let entry = |entry: &Entry| (entry.text().into_owned(), entry.revision());
+    let shown: Vec<_> = snapshot.iter().map(|(key, found)| (key, found.map(entry))).collect();
+    let (first, second) = (Some(("1".into(), 1)), Some(("2".into(), 2)));
+    let expected = [("/a b/", first.clone()), ("/never", None), ("c", second), ("/a b", first)];
+    assert_eq!(shown, expected);
+    assert_eq!(snapshot.get("/a b").map(|entry| entry.key().into_owned()), Some("/a b".into()));
+
+    let picky = session.kv.with_codecs(Codecs::new().keys(Picky).values(Exclaimed));
+    let refused = wait(&session, &picky, |kv, done| kv.get_many(["a", "B"], done));
+    assert_eq!(refused, Err(codec_error(CodecStep::EncodeKey, "B", "only letters")));
+    session.put("A", "bare");
+    let undecodable = wait(&session, &picky, |kv, done| kv.get_many(["b", "a"], done));
+    assert_eq!(undecodable, Err(codec_error(CodecStep::DecodeValue, "a", "it has none")));
+}

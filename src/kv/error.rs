@@ -1,6 +1,6 @@
 //! What can go wrong in Key-Value.
 
-use super::codec::{CodecError, CodecStep};
+use super::codec::coding::{CodecError, CodecStep};
 use crate::error::layer_error;
 use crate::jetstream::{self, BatchError, ErrorCode};
 use evnats_protocol::{CommandError, RequestError};

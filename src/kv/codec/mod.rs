@@ -3,13 +3,14 @@
 mod base64;
 mod chain;
 mod codecs;
-mod coding;
+pub(super) mod coding;
 mod decoded;
 mod handle;
 mod listing;
 mod path;
 mod plain;
 mod reading;
+mod snapshot;
 mod update;
 mod watching;
 mod writing;
