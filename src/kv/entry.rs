@@ -1,6 +1,6 @@
 //! An entry: one revision of a key, whichever way it was read.
 
-use crate::jetstream::{StoredMessage, Ttl};
+use crate::jetstream::{StoredMessage, StoredParts, Ttl};
 use bytes::Bytes;
 use evnats_protocol::Headers;
 use std::borrow::Cow;
@@ -177,6 +177,17 @@ impl Entry {
             u32::MAX => Duration::MAX,
             seconds => Duration::from_secs(seconds.into()),
         })
+    }
+
+    /// The same revision with another key and value: what a codec has made of them.
+    pub(super) fn recoded(&self, key: &str, value: &[u8]) -> Self {
+        let message = StoredMessage::copy_of(StoredParts {
+            sequence: self.revision(),
+            subject: key.as_bytes(),
+            payload: value,
+            ..StoredParts::default()
+        });
+        Self { message, key_start: 0, time: self.created(), ..self.clone() }
     }
 
     pub(super) fn key_bytes(&self) -> &[u8] {

@@ -1,5 +1,6 @@
 //! What can go wrong in Key-Value.
 
+use super::codec::coding::{CodecError, CodecStep};
 use crate::error::layer_error;
 use crate::jetstream::{self, BatchError, ErrorCode};
 use evnats_protocol::{CommandError, RequestError};
@@ -187,6 +188,18 @@ pub enum Error {
     KeyTwiceInBatch {
         /// The key.
         key: String,
+    },
+    /// A codec has failed ([`KeyValue::with_codecs`](super::KeyValue::with_codecs)). If it was to encode,
+    /// nothing was sent.
+    #[error("cannot {step} {key:?}: {cause}")]
+    Codec {
+        /// What it was about to do.
+        step: CodecStep,
+        /// The key or the pattern: the one in the bucket if that could not be decoded.
+        key: String,
+        /// Why it failed.
+        #[source]
+        cause: CodecError,
     },
     /// The value is larger than the bucket's or the server's limit.
     #[error("value too large: {reason}")]

@@ -44,7 +44,8 @@
 //! | `delete_bucket` | `$JS.API.STREAM.DELETE.KV_B` | |
 //!
 //! What is needed and not permitted is an error ([`Error::is_denied`]) of the call, the watch or the
-//! listing. Only flow control belongs to none: then the watch says [`Update::Stalled`].
+//! listing. Only flow control belongs to none: then the watch says [`Update::Stalled`]. A handle with codecs
+//! ([`KeyValue::with_codecs`]) needs what the plain one needs, for keys as they are in the bucket.
 //!
 //! # When nothing comes
 //!
@@ -80,6 +81,7 @@ mod cache_event;
 mod cache_keeper;
 mod cache_table;
 mod cleared;
+mod codec;
 mod config;
 mod creation;
 mod election;
@@ -125,6 +127,11 @@ pub use batch::{Batch, Committed};
 pub(crate) use bucket::Bucket;
 pub use cache::Cache;
 pub use cache_event::{CacheEvent, CacheOptions, CacheState};
+pub use codec::{
+    Base64Keys, Base64Values, CodecError, CodecStep, Codecs, CodedKeyValue, CodedUpdate,
+    CodedWatcher, Decoded, KeyChain, KeyCodec, PathKeys, PlainKeys, PlainValues, Undecodable,
+    ValueChain, ValueCodec,
+};
 pub use config::Config;
 pub use election::{Election, ElectionEvent, ElectionOptions};
 pub use entry::{Entry, Operation};

@@ -123,17 +123,12 @@ impl Bucket {
         options: WatchOptions,
         on_update: OnUpdate,
     ) -> Rc<Watching> {
-        let watching = Watching::new(self.api.port(), on_update);
         let asked = self.check_patterns(patterns).and_then(|()| self.asked_by_watch(reads));
         let asked = match asked {
             Ok(asked) => asked,
-            Err(error) => {
-                let refused = watching.clone();
-                watching.note(Update::Ended(error));
-                self.api.port().defer(move |state| refused.report(state));
-                return watching;
-            }
+            Err(error) => return self.refuse_watch(error, on_update),
         };
+        let watching = Watching::new(self.api.port(), on_update);
         let needs_answer = reads != Reads::Replica && options.start != Start::Updates;
         let fence = (needs_answer && asked == Asked::Fence).then_some(FENCE_KEY);
         let patterns: Vec<&str> = patterns.iter().copied().chain(fence).collect();
@@ -173,6 +168,15 @@ impl Bucket {
             asking.ask(&reader);
         }
         watching.set_reader(&reader);
+        watching
+    }
+
+    /// A watch that cannot begin, which is reported in the next turn.
+    pub(super) fn refuse_watch(&self, error: Error, on_update: OnUpdate) -> Rc<Watching> {
+        let watching = Watching::new(self.api.port(), on_update);
+        watching.note(Update::Ended(error));
+        let refused = watching.clone();
+        self.api.port().defer(move |state| refused.report(state));
         watching
     }
 

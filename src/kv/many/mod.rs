@@ -53,7 +53,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    fn new(entries: Vec<(SmolStr, Option<Entry>)>, up_to: Option<u64>) -> Self {
+    pub(super) fn new(entries: Vec<(SmolStr, Option<Entry>)>, up_to: Option<u64>) -> Self {
         let keys = entries.iter().enumerate();
         let places = keys.map(|(place, (key, _))| (key.clone(), place)).collect();
         Self { entries, places, up_to }
