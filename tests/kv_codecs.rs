@@ -4,8 +4,8 @@ mod support;
 
 use evnats::jetstream::{self, Ttl};
 use evnats::kv::{
-    Base64Keys, Base64Values, CodecError, CodecStep, Codecs, CodedKeyValue, CodedUpdate, Config,
-    Decoded, Entry, Error, KeyChain, KeyCodec, Operation, PathKeys, PurgeOptions, Reads,
+    Base64Keys, Base64Values, CodecError, CodecStep, Codecs, CodedKey, CodedKeyValue, CodedUpdate,
+    Config, Decoded, Entry, Error, KeyChain, KeyCodec, Operation, PathKeys, PurgeOptions, Reads,
     Undecodable, ValueChain, ValueCodec, WatchOptions, WriteOptions,
 };
 use evnats_harness::requires;
@@ -420,4 +420,42 @@ fn a_snapshot_has_the_keys_as_they_were_given() {
     session.put("A", "bare");
     let undecodable = wait(&session, &picky, |kv, done| kv.get_many(["b", "a"], done));
     assert_eq!(undecodable, Err(codec_error(CodecStep::DecodeValue, "a", "it has none")));
+}
+
+/// Lists keys, and writes down what is reported.
+fn list(session: &Session, coded: &Coded, patterns: &[&str]) -> Vec<String> {
+    let (seen, is_over) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Cell::new(false)));
+    let (noted, over) = (seen.clone(), is_over.clone());
+    let listing = coded.list_keys(patterns, move |(), listing, listed| {
+        noted.borrow_mut().push(match listed {
+            CodedKey::Key(key) => key,
+            CodedKey::Undecodable(one) => format!("({})", one.key),
+            CodedKey::Ended(end) => {
+                assert!(!over.replace(true) && !listing.is_active());
+                end.map_or_else(|error| error.to_string(), |()| "end".into())
+            }
+            other => format!("{other:?}"),
+        });
+    });
+    assert!(seen.borrow().is_empty() && listing.is_active(), "it has run within the call");
+    session.until("the end of the listing", || is_over.get());
+    seen.take()
+}
+
+#[test]
+fn keys_that_are_listed_as_they_come_are_decoded_and_told_apart_if_they_cannot_be() {
+    requires!(server(), 2, 10);
+    let session = Session::new(Config::new());
+    let coded = session.kv.with_codecs(Codecs::new().keys(Picky));
+    wait(&session, &coded, |kv, done| kv.put("a", "1", done)).expect("stored");
+    session.put("small", "2");
+    wait(&session, &coded, |kv, done| kv.put("b", "3", done)).expect("stored");
+    assert_eq!(list(&session, &coded, &[">"]), ["a", "(small)", "b", "end"]);
+    assert_eq!(list(&session, &coded, &["b", "c"]), ["b", "end"]);
+    let refused = "cannot encode the pattern \"a*\": the codec of the keys takes no wildcards";
+    assert_eq!(list(&session, &coded, &["b", "a*"]), [refused]);
+    assert_eq!(list(&session, &coded, &[]), [Error::NoPatterns.to_string()]);
+    let files = session.kv.with_codecs(files());
+    wait(&session, &files, |kv, done| kv.put("/a b/c", "1", done)).expect("stored");
+    assert_eq!(list(&session, &files, &["/*/c"]), ["/a b/c", "end"]);
 }

@@ -52,7 +52,7 @@ impl<S: 'static> KeyListing<S> {
     /// Whether the callback may run again.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.lister.is_active.get()
+        self.lister.is_active()
     }
 
     /// The bucket whose keys are listed.
@@ -74,7 +74,7 @@ impl<S> fmt::Debug for KeyListing<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyListing")
             .field("bucket", &self.kv)
-            .field("is_active", &self.lister.is_active.get())
+            .field("is_active", &self.lister.is_active())
             .finish()
     }
 }
@@ -108,10 +108,10 @@ impl<S: 'static> KeyValue<S> {
     }
 }
 
-type OnListed = Box<dyn FnMut(&mut State, &Rc<KeyLister>, ListedKey) -> Ran>;
+pub(super) type OnListed = Box<dyn FnMut(&mut State, &Rc<KeyLister>, ListedKey) -> Ran>;
 
 /// A listing, with the type of the user's state erased.
-struct KeyLister {
+pub(super) struct KeyLister {
     bucket: Rc<Bucket>,
     reads: Reads,
     patterns: Vec<String>,
@@ -137,13 +137,35 @@ struct Page {
 }
 
 impl KeyLister {
-    fn begin(
+    pub(super) fn begin(
         bucket: &Rc<Bucket>,
         reads: Reads,
         patterns: &[&str],
         on_listed: OnListed,
     ) -> Rc<Self> {
-        let lister = Rc::new(Self {
+        if let Err(error) = bucket.check_patterns(patterns) {
+            return Self::refuse(bucket, error, on_listed);
+        }
+        let lister = Self::new(bucket, reads, patterns, on_listed);
+        let ending = lister.clone();
+        lister.patience.begin(move |state, timeout| ending.end(state, Err(timeout)));
+        match reads {
+            Reads::Replica => lister.watch(),
+            _ => lister.ask_replicas(),
+        }
+        lister
+    }
+
+    /// A listing that cannot begin, which is reported in the next turn.
+    pub(super) fn refuse(bucket: &Rc<Bucket>, error: Error, on_listed: OnListed) -> Rc<Self> {
+        let lister = Self::new(bucket, Reads::default(), &[], on_listed);
+        let refused = lister.clone();
+        bucket.api.port().defer(move |state| refused.end(state, Err(error)));
+        lister
+    }
+
+    fn new(bucket: &Rc<Bucket>, reads: Reads, patterns: &[&str], on_listed: OnListed) -> Rc<Self> {
+        Rc::new(Self {
             bucket: bucket.clone(),
             reads,
             patterns: uncovered(patterns).into_iter().map(str::to_owned).collect(),
@@ -155,18 +177,12 @@ impl KeyLister {
             patience: Patience::new(bucket),
             is_active: Cell::new(true),
             callback: CallbackSlot::new(on_listed),
-        });
-        let ending = lister.clone();
-        lister.patience.begin(move |state, timeout| ending.end(state, Err(timeout)));
-        match bucket.check_patterns(patterns) {
-            Err(error) => {
-                let refused = lister.clone();
-                bucket.api.port().defer(move |state| refused.end(state, Err(error)));
-            }
-            Ok(()) if reads == Reads::Replica => lister.watch(),
-            Ok(()) => lister.ask_replicas(),
-        }
-        lister
+        })
+    }
+
+    /// Whether the callback may run again.
+    pub(super) fn is_active(&self) -> bool {
+        self.is_active.get()
     }
 
     /// Whether a replica that lags behind may serve the listing has to be known before anything is shown.
@@ -303,7 +319,7 @@ impl KeyLister {
         callback.map_or(Ok(()), |mut callback| callback(state, self, ListedKey::Ended(end)))
     }
 
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.is_active.set(false);
         self.patience.end();
         self.stop_watching();

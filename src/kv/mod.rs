@@ -128,9 +128,9 @@ pub(crate) use bucket::Bucket;
 pub use cache::Cache;
 pub use cache_event::{CacheEvent, CacheOptions, CacheState};
 pub use codec::{
-    Base64Keys, Base64Values, CodecError, CodecStep, Codecs, CodedKeyValue, CodedUpdate,
-    CodedWatcher, Decoded, KeyChain, KeyCodec, PathKeys, PlainKeys, PlainValues, Undecodable,
-    ValueChain, ValueCodec,
+    Base64Keys, Base64Values, CodecError, CodecStep, Codecs, CodedKey, CodedKeyListing,
+    CodedKeyValue, CodedUpdate, CodedWatcher, Decoded, KeyChain, KeyCodec, PathKeys, PlainKeys,
+    PlainValues, Undecodable, ValueChain, ValueCodec,
 };
 pub use config::Config;
 pub use election::{Election, ElectionEvent, ElectionOptions};
