@@ -6,7 +6,7 @@ use evnats::jetstream::{self, Ttl};
 use evnats::kv::{
     Base64Keys, Base64Values, CodecError, CodecStep, Codecs, CodedKey, CodedKeyValue, CodedUpdate,
     Config, Decoded, Entry, Error, KeyChain, KeyCodec, Operation, PathKeys, PurgeOptions, Reads,
-    Undecodable, ValueChain, ValueCodec, WatchOptions, WriteOptions,
+    Undecodable, Update, ValueChain, ValueCodec, WatchOptions, WriteOptions,
 };
 use evnats_harness::requires;
 use std::cell::{Cell, RefCell};
@@ -458,4 +458,31 @@ fn keys_that_are_listed_as_they_come_are_decoded_and_told_apart_if_they_cannot_b
     let files = session.kv.with_codecs(files());
     wait(&session, &files, |kv, done| kv.put("/a b/c", "1", done)).expect("stored");
     assert_eq!(list(&session, &files, &["/*/c"]), ["/a b/c", "end"]);
+}
+
+#[test]
+fn entries_of_a_watch_say_what_the_plain_ones_say_besides() {
+    let session = Session::new(Config::new());
+    let coded = session.kv.with_codecs(files());
+    for key in ["/a", "/b", "/c"] {
+        wait(&session, &coded, |kv, done| kv.put(key, "1", done)).expect("stored");
+    }
+    let told = |entry: &Entry| {
+        (entry.revision(), entry.delta(), entry.operation(), entry.created(), entry.bucket().len())
+    };
+    let (plain, decoded) = (Rc::new(RefCell::new(Vec::new())), Rc::new(RefCell::new(Vec::new())));
+    let (noted_plain, noted_decoded) = (plain.clone(), decoded.clone());
+    session.kv.watch(">", WatchOptions::new(), move |(), _, update| {
+        if let Update::Entry(entry) = update {
+            noted_plain.borrow_mut().push(told(&entry));
+        }
+    });
+    coded.watch("/*", WatchOptions::new(), move |(), _, update| {
+        if let CodedUpdate::Entry(entry) = update {
+            noted_decoded.borrow_mut().push(told(&entry));
+        }
+    });
+    session.until("the entries", || plain.borrow().len() == 3 && decoded.borrow().len() == 3);
+    assert_eq!(plain, decoded);
+    assert_eq!(plain.borrow().iter().map(|told| told.1).collect::<Vec<_>>(), [2, 1, 0]);
 }

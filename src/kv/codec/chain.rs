@@ -130,6 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn codecs_may_be_shared_and_known_only_at_run_time() {
+        let keys: Rc<dyn KeyCodec> = Rc::new(paths());
+        let values: Rc<dyn ValueCodec> = Rc::new(Tagged(b'a'));
+        let (keys, values) = (KeyChain::new().then(keys), ValueChain::new().then(values));
+        assert_eq!(keys.encode_pattern("/*").as_deref(), Ok("X3Jvb3Rf.*"));
+        assert_eq!(keys.decode("X3Jvb3Rf.YQ").as_deref(), Ok("/a"));
+        assert_eq!(values.encode(b"x").as_deref(), Ok(b"ax".as_slice()));
+        assert_eq!(values.decode(b"ax").as_deref(), Ok(b"x".as_slice()));
+    }
+
+    #[test]
     fn a_chain_takes_wildcards_only_if_each_of_its_codecs_does() {
         struct NoPatterns;
         impl KeyCodec for NoPatterns {

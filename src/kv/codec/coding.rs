@@ -1,6 +1,7 @@
 //! What a codec is, and how it fails.
 
 use std::fmt;
+use std::rc::Rc;
 use thiserror::Error;
 
 /// A codec of keys (ADR-54). What it makes of a key has to be a key of a bucket: letters, digits and
@@ -50,6 +51,32 @@ pub trait ValueCodec {
     /// # Errors
     /// Why this is no value that it has encoded.
     fn decode(&self, value: &[u8]) -> Result<Vec<u8>, CodecError>;
+}
+
+/// A codec that is shared, also one of a type that is only known at run time.
+impl<C: KeyCodec + ?Sized> KeyCodec for Rc<C> {
+    fn encode(&self, key: &str) -> Result<String, CodecError> {
+        (**self).encode(key)
+    }
+
+    fn decode(&self, key: &str) -> Result<String, CodecError> {
+        (**self).decode(key)
+    }
+
+    fn encode_pattern(&self, pattern: &str) -> Result<String, CodecError> {
+        (**self).encode_pattern(pattern)
+    }
+}
+
+/// A codec that is shared, also one of a type that is only known at run time.
+impl<C: ValueCodec + ?Sized> ValueCodec for Rc<C> {
+    fn encode(&self, value: &[u8]) -> Result<Vec<u8>, CodecError> {
+        (**self).encode(value)
+    }
+
+    fn decode(&self, value: &[u8]) -> Result<Vec<u8>, CodecError> {
+        (**self).decode(value)
+    }
 }
 
 /// Why a codec has failed, in its own words.
