@@ -106,7 +106,8 @@ fn a_drain_delivers_what_was_asked_for() {
 fn stop_when_delivered(orders: &Consumption<Log>, consumer: &Consumer<Log>, count: u64) {
     let orders = orders.clone();
     consumer.info(move |_: &mut Log, consumer, info| {
-        match info.expect("the consumer").num_ack_pending == count {
+        let info = info.expect("the consumer");
+        match (info.num_pending, info.num_ack_pending) == (0, count) {
             true => consumer.client().flush(move |_, _, _| orders.stop()),
             false => stop_when_delivered(&orders, consumer, count),
         }
@@ -116,6 +117,9 @@ fn stop_when_delivered(orders: &Consumption<Log>, consumer: &Consumer<Log>, coun
 /// What the program has not taken is delivered again at once, and not when `ack_wait` is over.
 #[test]
 fn what_a_stop_leaves_untaken_is_handed_back() {
+    // server 2.9 forgets the first of several that are handed back until `ack_wait` is over, and counts
+    // the deliveries of the last one wrongly
+    requires!(server(), 2, 10);
     let log = with_consumer(
         10,
         |config| config.ack_wait(600 * SECOND),
