@@ -1,50 +1,50 @@
 //! What all handles of a bucket share: its names, put together once, and the way to its stream.
 
-use super::error::{self, Error};
-use super::mark::Mark;
-use super::name;
 use crate::callback::Answer;
 use crate::jetstream::{
     self, Api, ApiReply, ApiRequest, DirectReads, JoinedSubject, KnownAck, LastReads, LeaderReads,
     StreamConfig, StreamInfo,
 };
+use crate::kv::error::{self, Error};
+use crate::kv::mark::Mark;
+use crate::kv::name;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 pub(crate) struct Bucket {
-    pub(super) api: Api,
-    pub(super) name: Arc<str>,
+    pub(in crate::kv) api: Api,
+    pub(in crate::kv) name: Arc<str>,
     /// `KV_<bucket>`.
-    pub(super) stream: String,
+    pub(in crate::kv) stream: String,
     /// `$KV.<bucket>.`: what every key's subject begins with.
-    pub(super) subjects: String,
+    pub(in crate::kv) subjects: String,
     /// A key's subject for publishing, with the API prefix where there is one.
-    pub(super) put_subject: JoinedSubject,
+    pub(in crate::kv) put_subject: JoinedSubject,
     /// What the stream answers to a write.
-    pub(super) ack: KnownAck,
-    pub(super) direct_reads: DirectReads,
+    pub(in crate::kv) ack: KnownAck,
+    pub(in crate::kv) direct_reads: DirectReads,
     /// Reads from the leader. Neither a bucket's name nor a key has anything in it that JSON escapes.
-    pub(super) leader_reads: LeaderReads,
+    pub(in crate::kv) leader_reads: LeaderReads,
     /// Reads that tell how fresh they are, from the first of them on.
     last_reads: OnceCell<LastReads>,
     /// The bucket that this one is a mirror of, if that is known.
-    pub(super) origin: Option<Origin>,
+    pub(in crate::kv) origin: Option<Origin>,
     /// Writes that nobody has stored, and that wait for the reason: one question serves them all.
-    pub(super) unstored: RefCell<Vec<OnWritten>>,
+    pub(in crate::kv) unstored: RefCell<Vec<OnWritten>>,
     /// The stream is known to have the bucket's subjects, as a mirror's has not.
-    pub(super) has_own_subjects: Cell<bool>,
+    pub(in crate::kv) has_own_subjects: Cell<bool>,
     /// Number of copies of the stream, as far as that is known: 0 if it is not.
-    pub(super) replicas: Cell<u32>,
+    pub(in crate::kv) replicas: Cell<u32>,
     /// What proven reads must not be older than.
-    pub(super) mark: Rc<Mark>,
+    pub(in crate::kv) mark: Rc<Mark>,
     /// A fence is being written.
-    pub(super) is_fencing: Cell<bool>,
+    pub(in crate::kv) is_fencing: Cell<bool>,
     /// Who waits for the next one.
-    pub(super) fences_waiting: RefCell<Vec<OnWritten>>,
+    pub(in crate::kv) fences_waiting: RefCell<Vec<OnWritten>>,
     /// The stream's configuration, and when it was told.
-    pub(super) known_config: RefCell<Option<(Rc<StreamConfig>, Instant)>>,
+    pub(in crate::kv) known_config: RefCell<Option<(Rc<StreamConfig>, Instant)>>,
     /// Why the bucket's name cannot be one.
     invalid: Option<Error>,
     /// Why nothing can be written.
@@ -56,13 +56,13 @@ pub(crate) type OnWritten = Answer<Result<u64, Error>>;
 
 /// Where the keys of a mirror are at home.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(in crate::kv) struct Origin {
     /// The stream.
-    pub(super) stream: String,
+    pub(in crate::kv) stream: String,
     /// What the keys' subjects begin with, in the mirror too.
-    pub(super) subjects: String,
+    pub(in crate::kv) subjects: String,
     /// What they begin with for writing. `None`: it cannot be written to.
-    pub(super) put_subjects: Option<String>,
+    pub(in crate::kv) put_subjects: Option<String>,
 }
 
 impl Bucket {
@@ -71,7 +71,7 @@ impl Bucket {
     }
 
     /// A bucket whose keys have the subjects of another one, if it is a mirror.
-    pub(super) fn with_origin(api: &Api, name: &str, origin: Option<Origin>) -> Self {
+    pub(in crate::kv) fn with_origin(api: &Api, name: &str, origin: Option<Origin>) -> Self {
         let stream = format!("KV_{name}");
         let subjects = match &origin {
             Some(origin) => origin.subjects.clone(),
@@ -110,7 +110,7 @@ impl Bucket {
     }
 
     /// The same bucket, which is not written to. What one of them has seen, the other has.
-    pub(super) fn read_only(&self) -> Self {
+    pub(in crate::kv) fn read_only(&self) -> Self {
         let read_only = Error::ReadOnly { bucket: self.name.to_string() };
         let bucket = Self::with_origin(&self.api, &self.name, self.origin.clone());
         let unwritable = bucket.invalid.clone().or(Some(read_only));
@@ -118,7 +118,7 @@ impl Bucket {
     }
 
     /// The same bucket, of which its stream is known now. A handle that is read-only stays so.
-    pub(super) fn bound(&self, origin: Option<Origin>) -> Self {
+    pub(in crate::kv) fn bound(&self, origin: Option<Origin>) -> Self {
         let bucket = Self::with_origin(&self.api, &self.name, origin).sharing_mark_of(self);
         let unwritable = self.unwritable.clone().or_else(|| bucket.unwritable.clone());
         Self { unwritable, ..bucket }
@@ -130,16 +130,16 @@ impl Bucket {
     }
 
     /// Reads that tell how fresh they are. Their subscription is there from the first one on.
-    pub(super) fn last_reads(&self) -> &LastReads {
+    pub(in crate::kv) fn last_reads(&self) -> &LastReads {
         self.last_reads.get_or_init(|| LastReads::new(&self.api, &self.stream, &self.subjects))
     }
 
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(in crate::kv) fn check(&self) -> Result<(), Error> {
         self.invalid.clone().map_or(Ok(()), Err)
     }
 
     #[inline]
-    pub(super) fn check_key(&self, key: &str) -> Result<(), Error> {
+    pub(in crate::kv) fn check_key(&self, key: &str) -> Result<(), Error> {
         if let Some(error) = &self.invalid {
             return Err(error.clone());
         }
@@ -148,29 +148,29 @@ impl Bucket {
 
     /// As [`check_key`](Self::check_key), for a key that is to be written.
     #[inline]
-    pub(super) fn check_key_to_write(&self, key: &str) -> Result<(), Error> {
+    pub(in crate::kv) fn check_key_to_write(&self, key: &str) -> Result<(), Error> {
         if let Some(error) = &self.unwritable {
             return Err(error.clone());
         }
         name::check_key(key)
     }
 
-    pub(super) fn check_writable(&self) -> Result<(), Error> {
+    pub(in crate::kv) fn check_writable(&self) -> Result<(), Error> {
         self.unwritable.clone().map_or(Ok(()), Err)
     }
 
     /// The newest revision that the bucket's handles have written or seen.
-    pub(super) fn mark(&self) -> u64 {
+    pub(in crate::kv) fn mark(&self) -> u64 {
         self.mark.newest()
     }
 
     #[inline]
-    pub(super) fn note_revision(&self, revision: u64) {
+    pub(in crate::kv) fn note_revision(&self, revision: u64) {
         self.mark.note(revision);
     }
 
     /// Gives JetStream's "stream not found" its meaning here.
-    pub(super) fn error(&self, error: jetstream::Error) -> Error {
+    pub(in crate::kv) fn error(&self, error: jetstream::Error) -> Error {
         match Error::from_jetstream(error) {
             Error::JetStream(error) if error::is_stream_not_found(&error) => {
                 Error::BucketNotFound { bucket: self.name.to_string() }
@@ -186,7 +186,7 @@ impl Bucket {
     }
 
     /// Notes what is known of the stream: a mirror's keys have the subjects of another bucket.
-    pub(super) fn note_stream(&self, info: &StreamInfo) -> Result<(), Error> {
+    pub(in crate::kv) fn note_stream(&self, info: &StreamInfo) -> Result<(), Error> {
         self.replicas.set(info.config.num_replicas);
         match &info.config.mirror {
             Some(mirror) if self.origin.is_none() => {
@@ -201,12 +201,12 @@ impl Bucket {
     }
 
     /// Answers in the next turn: how misuse is reported that is noticed at once.
-    pub(super) fn defer<T: 'static>(&self, answer: Answer<T>, outcome: T) {
+    pub(in crate::kv) fn defer<T: 'static>(&self, answer: Answer<T>, outcome: T) {
         self.api.port().defer(move |state| answer(state, outcome));
     }
 
     /// Sends a request to the API, unless it could not be made, and answers in terms of buckets.
-    pub(super) fn call<T: ApiReply>(
+    pub(in crate::kv) fn call<T: ApiReply>(
         self: &Rc<Self>,
         request: Result<ApiRequest, jetstream::Error>,
         answer: Answer<Result<T, Error>>,
@@ -217,7 +217,7 @@ impl Bucket {
     }
 
     /// As [`call`](Self::call), for what changes nothing: it is sent again within its timeout.
-    pub(super) fn read<T: ApiReply>(
+    pub(in crate::kv) fn read<T: ApiReply>(
         self: &Rc<Self>,
         request: Result<ApiRequest, jetstream::Error>,
         answer: Answer<Result<T, Error>>,

@@ -49,7 +49,7 @@ impl Operation {
     /// Reads it from a message's headers. Something unknown that a later client writes as an
     /// operation is taken for a deletion: it is no value in any case.
     #[inline]
-    pub(super) fn of(headers: Headers<'_>) -> Self {
+    pub(in crate::kv) fn of(headers: Headers<'_>) -> Self {
         if headers.is_empty() {
             return Self::Put;
         }
@@ -61,13 +61,13 @@ impl Operation {
 
 /// What a message's headers say of its operation, one header at a time.
 #[derive(Default)]
-pub(super) struct OperationHeaders {
+pub(in crate::kv) struct OperationHeaders {
     by_client: Option<Operation>,
     by_server: Option<Operation>,
 }
 
 impl OperationHeaders {
-    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) {
+    pub(in crate::kv) fn note(&mut self, name: &[u8], value: &[u8]) {
         match (name, value) {
             (b"KV-Operation", b"PURGE") => self.by_client = Some(Operation::Purge),
             (b"KV-Operation", b"PUT") => self.by_client = Some(Operation::Put),
@@ -79,7 +79,7 @@ impl OperationHeaders {
         }
     }
 
-    pub(super) fn operation(self) -> Operation {
+    pub(in crate::kv) fn operation(self) -> Operation {
         self.by_client.or(self.by_server).unwrap_or(Operation::Put)
     }
 }
@@ -144,7 +144,7 @@ impl Entry {
     /// An entry that was read singly. Its key is what the subject has after the prefix, if it has
     /// that.
     #[inline]
-    pub(super) fn read(
+    pub(in crate::kv) fn read(
         bucket: &Arc<str>,
         prefix: &str,
         message: StoredMessage,
@@ -156,12 +156,12 @@ impl Entry {
     }
 
     /// The same entry as one that a watch has delivered.
-    pub(super) fn delivered(self, delta: u64, time: SystemTime) -> Self {
+    pub(in crate::kv) fn delivered(self, delta: u64, time: SystemTime) -> Self {
         Self { delta, time: Some(time), ..self }
     }
 
     /// The same entry, which says in its headers for how long it lives (`Nats-TTL`).
-    pub(super) fn living_for(self, headers: Headers<'_>) -> Self {
+    pub(in crate::kv) fn living_for(self, headers: Headers<'_>) -> Self {
         let text = headers.last("Nats-TTL");
         let ttl = match text.and_then(|text| Ttl::read(&text)) {
             None => 0,
@@ -172,7 +172,7 @@ impl Entry {
     }
 
     /// For how long it lives, as it says itself. `None`: it says nothing. The most is for ever.
-    pub(super) fn ttl(&self) -> Option<Duration> {
+    pub(in crate::kv) fn ttl(&self) -> Option<Duration> {
         (self.ttl != 0).then(|| match self.ttl {
             u32::MAX => Duration::MAX,
             seconds => Duration::from_secs(seconds.into()),
@@ -180,7 +180,7 @@ impl Entry {
     }
 
     /// The same revision with another key and value: what a codec has made of them.
-    pub(super) fn recoded(&self, key: &str, value: &[u8]) -> Self {
+    pub(in crate::kv) fn recoded(&self, key: &str, value: &[u8]) -> Self {
         let message = StoredMessage::copy_of(StoredParts {
             sequence: self.revision(),
             subject: key.as_bytes(),
@@ -190,7 +190,7 @@ impl Entry {
         Self { message, key_start: 0, time: self.created(), ..self.clone() }
     }
 
-    pub(super) fn key_bytes(&self) -> &[u8] {
+    pub(in crate::kv) fn key_bytes(&self) -> &[u8] {
         self.message.subject_bytes_from(self.key_start)
     }
 }

@@ -1,8 +1,8 @@
 //! What can go wrong in Key-Value.
 
-use super::codec::coding::{CodecError, CodecStep};
 use crate::error::layer_error;
 use crate::jetstream::{self, BatchError, ErrorCode};
+use crate::kv::codec::coding::{CodecError, CodecStep};
 use evnats_protocol::{CommandError, RequestError};
 use thiserror::Error;
 
@@ -52,7 +52,7 @@ pub enum Error {
         bucket: String,
     },
     /// The bucket is a mirror of another one, whose keys have the other's subjects, and this handle was
-    /// made without knowing it. [`KeyValue::bind`](super::KeyValue::bind) gives one that can read the
+    /// made without knowing it. [`KeyValue::bind`](crate::kv::KeyValue::bind) gives one that can read the
     /// mirror and writes to its origin.
     #[error("bucket {bucket:?} is a mirror of the stream {origin:?}: bind it first")]
     Mirror {
@@ -69,14 +69,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The handle is [read-only](super::KeyValue::read_only), or the bucket is a copy that cannot be
+    /// The handle is [read-only](crate::kv::KeyValue::read_only), or the bucket is a copy that cannot be
     /// written to. Nothing was sent.
     #[error("bucket {bucket:?} can only be read with this handle")]
     ReadOnly {
         /// Its name.
         bucket: String,
     },
-    /// [`Reads::Linearizable`](super::Reads::Linearizable) is not possible here. Nothing was sent.
+    /// [`Reads::Linearizable`](crate::kv::Reads::Linearizable) is not possible here. Nothing was sent.
     #[error("bucket {bucket:?} cannot be read linearizably: {reason}")]
     NotLinearizable {
         /// Its name.
@@ -92,7 +92,7 @@ pub enum Error {
         bucket: String,
     },
     /// No replica has proven in time that its answer is not old. The same call may well succeed a moment
-    /// later; without a proof, [`Reads::Leader`](super::Reads::Leader) answers.
+    /// later; without a proof, [`Reads::Leader`](crate::kv::Reads::Leader) answers.
     #[error("no replica has proven in time that what it has of key {key:?} is not old")]
     Unproven {
         /// The key.
@@ -189,7 +189,7 @@ pub enum Error {
         /// The key.
         key: String,
     },
-    /// A codec has failed ([`KeyValue::with_codecs`](super::KeyValue::with_codecs)). If it was to encode,
+    /// A codec has failed ([`KeyValue::with_codecs`](crate::kv::KeyValue::with_codecs)). If it was to encode,
     /// nothing was sent.
     #[error("cannot {step} {key:?}: {cause}")]
     Codec {
@@ -207,7 +207,7 @@ pub enum Error {
         /// Which limit.
         reason: String,
     },
-    /// A cache would hold more than it may ([`CacheOptions::max_bytes`](super::CacheOptions::max_bytes)).
+    /// A cache would hold more than it may ([`CacheOptions::max_bytes`](crate::kv::CacheOptions::max_bytes)).
     #[error("the cache would hold more than the {limit} bytes that it may")]
     CacheFull {
         /// How much it may hold, in bytes.
@@ -299,17 +299,17 @@ impl Error {
     }
 
     /// That nothing was heard in time.
-    pub(super) fn timeout() -> Self {
+    pub(in crate::kv) fn timeout() -> Self {
         Self::JetStream(jetstream::Error::Request(RequestError::Timeout))
     }
 
     /// That the client is over.
-    pub(super) fn closed() -> Self {
+    pub(in crate::kv) fn closed() -> Self {
         Self::JetStream(jetstream::Error::Closed)
     }
 
     /// Sorts what JetStream reports into what it means here.
-    pub(super) fn from_jetstream(error: jetstream::Error) -> Self {
+    pub(in crate::kv) fn from_jetstream(error: jetstream::Error) -> Self {
         use jetstream::Error::{Api, Batch, Request};
         match &error {
             Api(api) | Batch(BatchError::Refused(api))
@@ -325,15 +325,15 @@ impl Error {
     }
 }
 
-pub(super) fn is_stream_not_found(error: &jetstream::Error) -> bool {
+pub(in crate::kv) fn is_stream_not_found(error: &jetstream::Error) -> bool {
     error.api().is_some_and(|api| api.err_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-pub(super) fn is_batch_disabled(error: &jetstream::Error) -> bool {
+pub(in crate::kv) fn is_batch_disabled(error: &jetstream::Error) -> bool {
     matches!(error, jetstream::Error::Batch(BatchError::Disabled(_)))
 }
 
-pub(super) fn is_ttl_disabled(error: &jetstream::Error) -> bool {
+pub(in crate::kv) fn is_ttl_disabled(error: &jetstream::Error) -> bool {
     error.api().is_some_and(|api| api.err_code() == ErrorCode::TTL_DISABLED)
 }
 

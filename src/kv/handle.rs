@@ -1,10 +1,10 @@
 //! The handle of a bucket, and the door to it from JetStream.
 
-use super::bucket::Bucket;
-use super::reads::Reads;
 use crate::client::Client;
 use crate::event_loop::timers_on;
 use crate::jetstream::JetStream;
+use crate::kv::bucket::Bucket;
+use crate::kv::reading::reads::Reads;
 use std::fmt;
 use std::rc::Rc;
 
@@ -61,14 +61,14 @@ impl<S: 'static> KeyValue<S> {
     }
 
     /// The same bucket, which this handle cannot write to: whatever writes is refused with
-    /// [`Error::ReadOnly`](super::Error::ReadOnly) before anything is sent (ADR-58).
+    /// [`Error::ReadOnly`](crate::kv::Error::ReadOnly) before anything is sent (ADR-58).
     #[must_use]
     pub fn read_only(&self) -> Self {
         self.with_bucket(Rc::new(self.shared.bucket.read_only()))
     }
 
     /// The same handle, with what is known of the bucket by now.
-    pub(super) fn with_bucket(&self, bucket: Rc<Bucket>) -> Self {
+    pub(in crate::kv) fn with_bucket(&self, bucket: Rc<Bucket>) -> Self {
         let shared = Rc::new(Shared { js: self.shared.js.clone(), bucket });
         Self { shared, reads: self.reads }
     }
@@ -91,11 +91,11 @@ impl<S: 'static> KeyValue<S> {
         &self.shared.bucket.name
     }
 
-    pub(super) fn shared_bucket(&self) -> &Rc<Bucket> {
+    pub(in crate::kv) fn shared_bucket(&self) -> &Rc<Bucket> {
         &self.shared.bucket
     }
 
-    pub(super) fn reads(&self) -> Reads {
+    pub(in crate::kv) fn reads(&self) -> Reads {
         self.reads
     }
 }

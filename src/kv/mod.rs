@@ -73,79 +73,50 @@
 //! | a lock cannot be acquired or renewed for a while | one that is held: its loss ([`Lock::on_lost`]), a tenth of its time before others may have it; one that is waited for: nothing, as before |
 //! | a program ends without a word | nobody is left to be told; the server removes its consumers half a minute later |
 
-mod batch;
 mod bucket;
 mod buckets;
 mod cache;
-mod cache_event;
-mod cache_keeper;
-mod cache_table;
-mod cleared;
 mod codec;
-mod config;
-mod creation;
 mod election;
 mod entry;
 mod error;
-mod fence;
 mod handle;
 mod hashing;
-mod key_lister;
-mod key_set;
-mod lifecycle;
 mod listing;
 mod lock;
-mod many;
 mod mark;
 mod name;
-mod patience;
 mod patterns;
-mod proof;
-mod purge_deletes;
-mod purge_keys;
-mod read;
-mod reads;
+mod purging;
+mod reading;
 mod settings;
 mod sliding;
-mod status;
-mod storing;
-mod stream_form;
-mod sweep;
-mod touch;
-mod ttl;
-mod update;
-mod watch;
-mod watch_initial;
-mod watch_options;
-mod watch_question;
 mod watching;
-mod whole_batches;
-mod write;
-mod write_options;
+mod writing;
 
-pub use batch::{Batch, Committed};
 pub(crate) use bucket::Bucket;
-pub use cache::Cache;
-pub use cache_event::{CacheEvent, CacheOptions, CacheState};
+pub use buckets::config::Config;
+pub use buckets::status::Status;
+pub use cache::event::{CacheEvent, CacheOptions, CacheState};
+pub use cache::handle::Cache;
 pub use codec::{
     Base64Keys, Base64Values, CodecError, CodecStep, Codecs, CodedKey, CodedKeyListing,
     CodedKeyValue, CodedUpdate, CodedWatcher, Decoded, KeyChain, KeyCodec, PathKeys, PlainKeys,
     PlainValues, Undecodable, ValueChain, ValueCodec,
 };
-pub use config::Config;
 pub use election::{Election, ElectionEvent, ElectionOptions};
 pub use entry::{Entry, Operation};
 pub use error::Error;
 pub use handle::KeyValue;
-pub use key_lister::{KeyListing, ListedKey};
+pub use listing::lister::{KeyListing, ListedKey};
 pub use lock::{Lock, LockOptions, Lost};
-pub use many::Snapshot;
-pub use purge_deletes::{PurgeDeletes, PurgeProgress, PurgedDeletes, Purging};
-pub use reads::Reads;
+pub use purging::deletes::{PurgeDeletes, PurgeProgress, PurgedDeletes, Purging};
+pub use reading::many::Snapshot;
+pub use reading::reads::Reads;
 pub use sliding::{Sliding, SlidingEntry};
-pub use status::Status;
-pub use update::{Update, WatchState};
-pub use watch::Watcher;
-pub use watch_options::WatchOptions;
-pub(crate) use watching::Watching;
-pub use write_options::{PurgeOptions, WriteOptions};
+pub use watching::options::WatchOptions;
+pub(crate) use watching::running::Watching;
+pub use watching::update::{Update, WatchState};
+pub use watching::watch::Watcher;
+pub use writing::batch::{Batch, Committed};
+pub use writing::options::{PurgeOptions, WriteOptions};

@@ -1,20 +1,20 @@
 //! Which names buckets and keys can have. They become parts of subjects, so a wrong one would mean
 //! another subject, or the end of the connection.
 
-use super::error::Error;
+use crate::kv::error::Error;
 
 /// The key of the fence that proven reads write.
-pub(super) const FENCE_KEY: &str = "_kv_fence";
+pub(in crate::kv) const FENCE_KEY: &str = "_kv_fence";
 
 /// Whether a key is one of those that are not the user's (ADR-8). They are hidden from users of this
 /// client.
 #[inline]
-pub(super) fn is_reserved(key: &[u8]) -> bool {
+pub(in crate::kv) fn is_reserved(key: &[u8]) -> bool {
     key.starts_with(b"_kv")
 }
 
 /// Letters, digits, `_` and `-`.
-pub(super) fn check_bucket(bucket: &str) -> Result<(), Error> {
+pub(in crate::kv) fn check_bucket(bucket: &str) -> Result<(), Error> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     let reason = match first_bad(bucket, is_allowed) {
         _ if bucket.is_empty() => "it is empty".into(),
@@ -27,7 +27,7 @@ pub(super) fn check_bucket(bucket: &str) -> Result<(), Error> {
 /// Letters, digits, `-/_=.`, no dot at an end and no two in a row; names with `_kv` in front are
 /// reserved (ADR-8).
 #[inline]
-pub(super) fn check_key(key: &str) -> Result<(), Error> {
+pub(in crate::kv) fn check_key(key: &str) -> Result<(), Error> {
     // as if there were a dot before the key, and another after it
     let (mut doubts, mut previous) = (0, DOT);
     for byte in key.bytes() {
@@ -42,7 +42,7 @@ pub(super) fn check_key(key: &str) -> Result<(), Error> {
 }
 
 /// A key in which tokens may be `*` and the last one `>`.
-pub(super) fn check_pattern(pattern: &str) -> Result<(), Error> {
+pub(in crate::kv) fn check_pattern(pattern: &str) -> Result<(), Error> {
     let mut tokens = pattern.split('.').peekable();
     while let Some(token) = tokens.next() {
         let is_wildcard = token == "*" || (token == ">" && tokens.peek().is_none());

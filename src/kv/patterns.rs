@@ -14,7 +14,7 @@ struct Node<'a> {
 }
 
 /// Patterns that no other one covers, each once, in their order.
-pub(super) fn uncovered<'a>(patterns: &[&'a str]) -> Vec<&'a str> {
+pub(in crate::kv) fn uncovered<'a>(patterns: &[&'a str]) -> Vec<&'a str> {
     let mut root = Node::default();
     for pattern in patterns {
         let node = pattern

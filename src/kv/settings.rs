@@ -1,9 +1,9 @@
 //! What is known of a bucket's stream: its configuration, asked for when something depends on it.
 
-use super::bucket::Bucket;
-use super::error::Error;
 use crate::callback::{Answer, State};
 use crate::jetstream::{ApiRequest, StreamConfig, StreamInfo};
+use crate::kv::bucket::Bucket;
+use crate::kv::error::Error;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Bucket {
     }
 
     /// Asks for the stream's configuration, whatever is known of it.
-    pub(super) fn ask_config(self: &Rc<Self>, answer: OnConfig) {
+    pub(in crate::kv) fn ask_config(self: &Rc<Self>, answer: OnConfig) {
         let bucket = self.clone();
         let on_info = move |state: &mut State, info: Result<StreamInfo, Error>| {
             answer(state, info.map(|info| bucket.learn_config(&info.config)))
@@ -32,14 +32,14 @@ impl Bucket {
         self.read(ApiRequest::stream_info(&self.stream), Box::new(on_info));
     }
 
-    pub(super) fn learn_config(&self, config: &StreamConfig) -> Rc<StreamConfig> {
+    pub(in crate::kv) fn learn_config(&self, config: &StreamConfig) -> Rc<StreamConfig> {
         let (config, now) = (Rc::new(config.clone()), self.api.port().turn_time());
         *self.known_config.borrow_mut() = Some((config.clone(), now));
         config
     }
 
     /// Forgets the configuration: it is about to change.
-    pub(super) fn forget_config(&self) {
+    pub(in crate::kv) fn forget_config(&self) {
         *self.known_config.borrow_mut() = None;
     }
 }

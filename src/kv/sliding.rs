@@ -5,16 +5,16 @@
 //! acknowledged is known here, and when it was stored is read with it later. A guess that is off makes
 //! renewals come earlier or later by as much, and nothing else.
 
-use super::bucket::Bucket;
-use super::entry::Entry;
-use super::error::Error;
-use super::handle::KeyValue;
-use super::read::Found;
-use super::ttl::{self, Behind};
-use super::write_options::WriteOptions;
 use crate::callback::{Answer, Callback, State, answer};
 use crate::event_loop::timers_on;
 use crate::jetstream::Ttl;
+use crate::kv::bucket::Bucket;
+use crate::kv::entry::Entry;
+use crate::kv::error::Error;
+use crate::kv::handle::KeyValue;
+use crate::kv::reading::get::Found;
+use crate::kv::writing::options::WriteOptions;
+use crate::kv::writing::ttl::{self, Behind};
 use evnats_protocol::Payload;
 use std::cell::Cell;
 use std::fmt;
@@ -32,7 +32,7 @@ const PART: u32 = 4;
 /// nothing left to do.
 ///
 /// It needs server 2.11, and a bucket with a history of 1 that takes a TTL of single keys
-/// ([`Config::per_key_ttl`](super::Config::per_key_ttl)).
+/// ([`Config::per_key_ttl`](crate::kv::Config::per_key_ttl)).
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -134,7 +134,7 @@ impl<S> fmt::Debug for Sliding<S> {
 
 /// What the server's clock shows, as far as renewals have told.
 #[derive(Default)]
-pub(super) struct ServerClock {
+pub(in crate::kv) struct ServerClock {
     /// The last renewal, and when it was acknowledged.
     renewed: Cell<Option<(u64, Instant)>>,
     /// A time of the server's clock, and when it was that, at the latest.

@@ -7,7 +7,7 @@ use crate::event_loop::timers_on;
 use crate::kv::bucket::OnWritten;
 use crate::kv::error::Error;
 use crate::kv::handle::KeyValue;
-use crate::kv::reads::Reads;
+use crate::kv::reading::reads::Reads;
 use evnats_protocol::Payload;
 use std::fmt;
 

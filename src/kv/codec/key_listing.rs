@@ -6,7 +6,7 @@ use super::handle::CodedKeyValue;
 use crate::callback::{Handler, Outcome, State, lend};
 use crate::event_loop::timers_on;
 use crate::kv::error::Error;
-use crate::kv::key_lister::{KeyLister, ListedKey};
+use crate::kv::listing::lister::{KeyLister, ListedKey};
 use std::fmt;
 use std::rc::Rc;
 

@@ -3,7 +3,7 @@
 mod base64;
 mod chain;
 mod codecs;
-pub(super) mod coding;
+pub(in crate::kv) mod coding;
 mod decoded;
 mod handle;
 mod key_listing;

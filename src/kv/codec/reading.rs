@@ -5,7 +5,7 @@ use super::handle::{CodedKeyValue, handed};
 use crate::callback::{Answer, Callback, State, answer};
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
-use crate::kv::read::Found;
+use crate::kv::reading::get::Found;
 
 impl<S: 'static> CodedKeyValue<S> {
     /// Reads a key's value, as [`KeyValue::get`](crate::kv::KeyValue::get).

@@ -5,7 +5,7 @@ use super::handle::{CodedKeyValue, handed};
 use crate::callback::{Answer, Callback, State, answer};
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
-use crate::kv::many::Snapshot;
+use crate::kv::reading::many::Snapshot;
 use smol_str::SmolStr;
 use std::collections::HashSet;
 

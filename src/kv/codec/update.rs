@@ -5,7 +5,7 @@ use super::decoded::{Decoded, Undecodable};
 use crate::jetstream::Stall;
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
-use crate::kv::update::Update;
+use crate::kv::watching::update::Update;
 use std::time::Instant;
 
 /// What a watch with codecs reports: an [`Update`], decoded.

@@ -5,9 +5,9 @@ use super::handle::CodedKeyValue;
 use super::update::CodedUpdate;
 use crate::callback::{Handler, Outcome, State, lend};
 use crate::event_loop::timers_on;
-use crate::kv::update::{Update, WatchState};
-use crate::kv::watch_options::WatchOptions;
-use crate::kv::watching::Watching;
+use crate::kv::watching::options::WatchOptions;
+use crate::kv::watching::running::Watching;
+use crate::kv::watching::update::{Update, WatchState};
 use std::fmt;
 use std::rc::Rc;
 

@@ -4,7 +4,7 @@ use super::handle::{CodedKeyValue, handed};
 use crate::callback::{Callback, answer};
 use crate::jetstream::Ttl;
 use crate::kv::error::Error;
-use crate::kv::write_options::{PurgeOptions, WriteOptions};
+use crate::kv::writing::options::{PurgeOptions, WriteOptions};
 use evnats_protocol::Payload;
 
 impl<S: 'static> CodedKeyValue<S> {

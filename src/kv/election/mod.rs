@@ -1,5 +1,5 @@
 //! Leader election: of several candidates one leads, as long as it lives. Whoever leads holds a lock
-//! ([`lock`](super::lock)), and a candidate claims it again and again.
+//! ([`lock`](crate::kv::lock)), and a candidate claims it again and again.
 
 mod campaign;
 mod handle;

@@ -12,7 +12,7 @@ mod options;
 mod record;
 
 pub use handle::Lock;
-pub(super) use keeper::{Claimant, Keeper};
+pub(in crate::kv) use keeper::{Claimant, Keeper};
 pub use lost::Lost;
-pub(super) use machine::Event;
+pub(in crate::kv) use machine::Event;
 pub use options::LockOptions;

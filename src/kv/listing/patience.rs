@@ -1,0 +1,71 @@
+//! For how long a listing waits without hearing anything: for the time of a request, however long it
+//! takes as a whole.
+
+use crate::callback::{Ran, State};
+use crate::event_loop::TimerId;
+use crate::kv::bucket::Bucket;
+use crate::kv::error::Error;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Servers take none that is shorter.
+const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
+const MAX_HEARTBEAT: Duration = Duration::from_secs(5);
+
+pub(in crate::kv) struct Patience {
+    bucket: Rc<Bucket>,
+    /// When something was last heard, to tell what is long from what is stuck.
+    heard: Cell<Instant>,
+    timer: Cell<Option<TimerId>>,
+}
+
+impl Patience {
+    pub(in crate::kv) fn new(bucket: &Rc<Bucket>) -> Rc<Self> {
+        let heard = Cell::new(bucket.api.port().now());
+        Rc::new(Self { bucket: bucket.clone(), heard, timer: Cell::new(None) })
+    }
+
+    /// How often an idle consumer has to be heard of: well before the listing counts as stuck.
+    pub(in crate::kv) fn heartbeat(&self) -> Duration {
+        (self.bucket.api.timeout() / 4).clamp(MIN_HEARTBEAT, MAX_HEARTBEAT)
+    }
+
+    pub(in crate::kv) fn note_progress(&self) {
+        self.heard.set(self.bucket.api.port().turn_time());
+    }
+
+    /// Runs the callback with a timeout when nothing has been heard for the time of a request, unless
+    /// it is [over](Self::end) before.
+    pub(in crate::kv) fn begin(
+        self: &Rc<Self>,
+        on_timeout: impl FnOnce(&mut State, Error) -> Ran + 'static,
+    ) {
+        self.wait(self.bucket.api.timeout(), on_timeout);
+    }
+
+    fn wait(
+        self: &Rc<Self>,
+        delay: Duration,
+        on_timeout: impl FnOnce(&mut State, Error) -> Ran + 'static,
+    ) {
+        let patience = self.clone();
+        let on_time = move |state: &mut State| {
+            let port = patience.bucket.api.port();
+            let end = patience.heard.get() + patience.bucket.api.timeout();
+            let left = end.saturating_duration_since(port.turn_time());
+            if left > Duration::ZERO {
+                patience.wait(left, on_timeout);
+                return Ok(());
+            }
+            on_timeout(state, Error::timeout())
+        };
+        self.timer.set(Some(self.bucket.api.port().set_timer(delay, Box::new(on_time))));
+    }
+
+    pub(in crate::kv) fn end(&self) {
+        if let Some(timer) = self.timer.take() {
+            self.bucket.api.port().cancel_timer(timer);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Reading values: what a read proves, one key, and many at one point in time.
+
+pub(in crate::kv) mod get;
+pub(in crate::kv) mod many;
+pub(in crate::kv) mod proof;
+pub(in crate::kv) mod reads;

@@ -1,0 +1,419 @@
+//! Watching a bucket: what is there, the signal that it was all, and then every change.
+//!
+//! The signal comes exactly once, also for an empty bucket, also when everything was filtered
+//! out, and also under steady writes, where "nothing is pending" may never be true: [`Initial`]
+//! decides. The consumer may sit on a replica that lags behind, so the leader is asked at the
+//! beginning what was the last revision, or a fence is written.
+
+use crate::callback::{Handler, Outcome, State, lend};
+use crate::event_loop::timers_on;
+use crate::jetstream::{
+    DeliverPolicy, DeliveryNumbers, OrderedConfig, Reader, ReaderEvent, Stall, StoredMessage,
+    StoredParts,
+};
+use crate::kv::bucket::Bucket;
+use crate::kv::entry::{Entry, Operation};
+use crate::kv::error::Error;
+use crate::kv::handle::KeyValue;
+use crate::kv::hashing::key_hashes;
+use crate::kv::name;
+use crate::kv::name::{FENCE_KEY, is_reserved};
+use crate::kv::patterns::uncovered;
+use crate::kv::purging::cleared::OnCleared;
+use crate::kv::reading::reads::Reads;
+use crate::kv::watching::initial::{Initial, Step};
+use crate::kv::watching::options::{Start, WatchOptions};
+use crate::kv::watching::question::{Asked, Question};
+use crate::kv::watching::running::{OnUpdate, Watching};
+use crate::kv::watching::update::{Update, WatchState};
+use crate::kv::watching::whole_batches::{BatchMark, Released, WholeBatches};
+use evnats_protocol::Message;
+use std::cell::{Cell, OnceCell};
+use std::fmt;
+use std::rc::Rc;
+
+/// A watch. A cheap handle: dropping it does not stop the watch.
+pub struct Watcher<S: 'static = ()> {
+    kv: KeyValue<S>,
+    watching: Rc<Watching>,
+}
+
+impl<S: 'static> Watcher<S> {
+    /// Ends the watch: its callback does not run again. Its consumer is deleted, over the next connection
+    /// if there is none.
+    pub fn stop(&self) {
+        self.watching.stop();
+    }
+
+    /// Whether the callback may run again.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.watching.is_active()
+    }
+
+    /// What the watch is at.
+    #[must_use]
+    pub fn state(&self) -> WatchState {
+        self.watching.state()
+    }
+
+    /// The bucket that is watched.
+    #[must_use]
+    pub fn bucket(&self) -> &KeyValue<S> {
+        &self.kv
+    }
+}
+
+timers_on!(Watcher, |watcher| watcher.kv.client().port().event_loop());
+
+impl<S> Clone for Watcher<S> {
+    fn clone(&self) -> Self {
+        Self { kv: self.kv.clone(), watching: self.watching.clone() }
+    }
+}
+
+impl<S> fmt::Debug for Watcher<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher").field("bucket", &self.kv).field("state", &self.state()).finish()
+    }
+}
+
+impl<S: 'static> KeyValue<S> {
+    /// Watches the keys that a pattern matches: a key, a pattern with `*` and `>`, or `>` for all.
+    ///
+    /// The callback runs for every [`Update`], until the watch ends or is stopped. A value that is
+    /// replaced before its turn is not seen, unless the bucket's history still holds it: with a
+    /// history of one, a put and a delete in a row may show as the delete alone.
+    #[doc(alias = "Watch")]
+    pub fn watch(
+        &self,
+        pattern: &str,
+        options: WatchOptions,
+        callback: impl Handler<S, Watcher<S>, Update>,
+    ) -> Watcher<S> {
+        self.watch_many(&[pattern], options, callback)
+    }
+
+    /// Watches the keys that any of several patterns matches. Patterns that others cover are left
+    /// out. More than one needs server 2.10.
+    #[doc(alias = "WatchFiltered")]
+    pub fn watch_many(
+        &self,
+        patterns: &[&str],
+        options: WatchOptions,
+        mut callback: impl Handler<S, Watcher<S>, Update>,
+    ) -> Watcher<S> {
+        let kv = self.clone();
+        let on_update = move |state: &mut State, watching: &Rc<Watching>, update: Update| {
+            let watcher = Watcher { kv: kv.clone(), watching: watching.clone() };
+            callback(lend(state), &watcher, update).into_ran()
+        };
+        let watching =
+            self.shared_bucket().watch(patterns, self.reads(), options, Box::new(on_update));
+        Watcher { kv: self.clone(), watching }
+    }
+}
+
+impl Bucket {
+    /// Watches, or reports in the next turn why it cannot.
+    pub(crate) fn watch(
+        self: &Rc<Self>,
+        patterns: &[&str],
+        reads: Reads,
+        options: WatchOptions,
+        on_update: OnUpdate,
+    ) -> Rc<Watching> {
+        let asked = self.check_patterns(patterns).and_then(|()| self.asked_by_watch(reads));
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(error) => return self.refuse_watch(error, on_update),
+        };
+        let watching = Watching::new(self.api.port(), on_update);
+        let needs_answer = reads != Reads::Replica && options.start != Start::Updates;
+        let fence = (needs_answer && asked == Asked::Fence).then_some(FENCE_KEY);
+        let patterns: Vec<&str> = patterns.iter().copied().chain(fence).collect();
+        let config = self.reader_config(&patterns, &options);
+        let mut initial = Initial::new(options.start.counts(), key_hashes(self.api.port()));
+        let question = Question::new(self, asked, &config.filter_subjects, options.start);
+        if reads == Reads::Replica {
+            initial.handle_leader(0);
+        }
+        let asking = question.clone();
+        let (is_cleared, on_cleared) = (Rc::new(Cell::new(false)), Rc::new(OnceCell::new()));
+        let mut watch = Watch {
+            bucket: self.clone(),
+            initial,
+            question,
+            is_stream_known: false,
+            behind: 0,
+            owes_signal: false,
+            is_cleared: is_cleared.clone(),
+            _on_cleared: on_cleared.clone(),
+            ignore_deletes: options.ignore_deletes,
+            batches: options.whole_batches.then(WholeBatches::default),
+            watching: watching.clone(),
+        };
+        let reader = Reader::start(&self.api, config, move |state, reader, event| {
+            watch.handle_event(reader, event);
+            watch.watching.report(state)
+        });
+        let notified = reader.downgrade();
+        let told = self.on_cleared(move |state| {
+            is_cleared.set(true);
+            notified.upgrade().map_or(Ok(()), |reader| reader.again(state))
+        });
+        // there is none before this one
+        let _ = on_cleared.set(told);
+        if needs_answer {
+            asking.ask(&reader);
+        }
+        watching.set_reader(&reader);
+        watching
+    }
+
+    /// A watch that cannot begin, which is reported in the next turn.
+    pub(in crate::kv) fn refuse_watch(&self, error: Error, on_update: OnUpdate) -> Rc<Watching> {
+        let watching = Watching::new(self.api.port(), on_update);
+        watching.note(Update::Ended(error));
+        let refused = watching.clone();
+        self.api.port().defer(move |state| refused.report(state));
+        watching
+    }
+
+    /// Who tells what the last revision is that a watch has to have come to.
+    fn asked_by_watch(&self, reads: Reads) -> Result<Asked, Error> {
+        match reads {
+            Reads::Linearizable => self.check_fence().map(|()| Asked::Fence),
+            Reads::Verified if self.check_fence().is_ok() => Ok(Asked::Fence),
+            Reads::Verified | Reads::Leader | Reads::Replica => Ok(Asked::Leader),
+        }
+    }
+
+    pub(in crate::kv) fn check_patterns(&self, patterns: &[&str]) -> Result<(), Error> {
+        self.check()?;
+        if patterns.is_empty() {
+            return Err(Error::NoPatterns);
+        }
+        patterns.iter().try_for_each(|pattern| name::check_pattern(pattern))
+    }
+
+    fn reader_config(&self, patterns: &[&str], options: &WatchOptions) -> OrderedConfig {
+        let filters = uncovered(patterns);
+        let subject = |pattern: &&str| format!("{}{pattern}", self.subjects);
+        OrderedConfig {
+            stream: self.stream.clone(),
+            name_prefix: format!("evnats_{:016x}", self.api.port().random()),
+            filter_subjects: filters.iter().map(subject).collect(),
+            deliver_policy: match options.start {
+                Start::LastPerKey => DeliverPolicy::LastPerSubject,
+                Start::History => DeliverPolicy::All,
+                Start::Updates => DeliverPolicy::New,
+                Start::Revision(revision) => DeliverPolicy::ByStartSequence(revision.max(1)),
+            },
+            headers_only: options.meta_only,
+            idle_heartbeat: options.heartbeat,
+            ..OrderedConfig::default()
+        }
+    }
+
+    /// Returns `None` for a message whose subject is not one of this bucket's keys.
+    fn watched_entry(&self, message: &Message, delivery: &DeliveryNumbers) -> Option<Entry> {
+        if !message.subject_bytes().starts_with(self.subjects.as_bytes()) {
+            return None;
+        }
+        let operation = Operation::of(message.headers());
+        self.note_revision(delivery.stream_sequence);
+        let stored = StoredMessage::copy_of(StoredParts {
+            sequence: delivery.stream_sequence,
+            subject: message.subject_bytes(),
+            payload: message.payload(),
+            ..StoredParts::default()
+        });
+        let entry = Entry::read(&self.name, &self.subjects, stored, operation);
+        let entry = entry.delivered(delivery.pending, delivery.timestamp());
+        Some(match message.headers().is_empty() {
+            true => entry,
+            false => entry.living_for(message.headers()),
+        })
+    }
+}
+
+/// After so many replicas that lag behind, one after the other, the user is told.
+const LAGGING_REPLICAS: u32 = 2;
+
+/// What turns the events of a reader into updates.
+struct Watch {
+    bucket: Rc<Bucket>,
+    initial: Initial,
+    question: Rc<Question>,
+    /// The stream is one whose subjects are the bucket's, as far as that can be known.
+    is_stream_known: bool,
+    /// How often the consumer was left because its replica lagged behind.
+    behind: u32,
+    /// The signal is due, once the stream is known and what belongs before it is reported.
+    owes_signal: bool,
+    /// The bucket was emptied, and that is to be told.
+    is_cleared: Rc<Cell<bool>>,
+    /// Keeps this watch among those that are told of that.
+    _on_cleared: Rc<OnceCell<Rc<OnCleared>>>,
+    ignore_deletes: bool,
+    /// What puts batches together, if that is asked for.
+    batches: Option<WholeBatches<Entry>>,
+    watching: Rc<Watching>,
+}
+
+impl Watch {
+    fn handle_event(&mut self, reader: &Reader, event: ReaderEvent<'_>) {
+        let step = match event {
+            ReaderEvent::Message(message, delivery) => self.handle_message(message, &delivery),
+            ReaderEvent::Created { initial, received } => {
+                if self.initial.is_created() {
+                    self.watching.note(Update::Live);
+                }
+                self.watching.note_state(WatchState::Live);
+                self.initial.handle_created(initial, received)
+            }
+            ReaderEvent::Lost => {
+                let since = self.bucket.api.port().turn_time();
+                self.watching.note_state(WatchState::Recreating { since });
+                self.watching.note(Update::Recreating { since });
+                Step::Wait
+            }
+            ReaderEvent::Idle => {
+                self.release_batch();
+                self.watching.note_caught_up();
+                self.initial.handle_idle()
+            }
+            ReaderEvent::Stalled(stall) => {
+                self.watching.note(Update::Stalled(stall));
+                Step::Wait
+            }
+            ReaderEvent::Resumed => {
+                self.watching.note(Update::Resumed);
+                Step::Wait
+            }
+            ReaderEvent::Again if self.is_cleared.take() => {
+                self.release_batch();
+                self.watching.note(Update::Cleared);
+                Step::Wait
+            }
+            ReaderEvent::Again => self.handle_answer(reader),
+            ReaderEvent::Stream(info) => {
+                match info.map_or(Ok(()), |info| self.bucket.note_stream(info)) {
+                    Ok(()) => self.is_stream_known = true,
+                    Err(error) => self.end(reader, error),
+                }
+                Step::Wait
+            }
+            ReaderEvent::Failed(error) => {
+                let error = self.bucket.error(error);
+                self.end(reader, error);
+                Step::Wait
+            }
+        };
+        match step {
+            Step::Wait => {}
+            Step::Ask => self.question.ask(reader),
+            Step::Done => self.owes_signal = true,
+        }
+        self.note_signal();
+    }
+
+    fn handle_message(&mut self, message: &Message, delivery: &DeliveryNumbers) -> Step {
+        let entry = self.bucket.watched_entry(message, delivery);
+        let key = match &entry {
+            Some(entry) => entry.key_bytes(),
+            None => message.subject_bytes(),
+        };
+        let (revision, pending) = (delivery.stream_sequence, delivery.pending);
+        let step = self.initial.handle_message(key, revision, pending);
+        let is_shown = |entry: &Entry| {
+            let is_left_out = self.ignore_deletes && entry.operation().is_tombstone();
+            !is_left_out && !is_reserved(entry.key_bytes())
+        };
+        let entry = entry.filter(is_shown);
+        if entry.is_none() && pending == 0 {
+            self.watching.note_caught_up();
+        }
+        let Some(batches) = &mut self.batches else {
+            entry.into_iter().for_each(|entry| self.watching.note(Update::Entry(entry)));
+            return step;
+        };
+        let mark = BatchMark::of(message.headers());
+        let before = batches.handle_next(mark);
+        self.note_released(before);
+        // the signal belongs behind what was held when it became due, and before what comes now
+        self.note_signal();
+        let len = message.payload().len();
+        let released =
+            self.batches.as_mut().and_then(|batches| batches.handle_item(mark, entry, len));
+        self.note_released(released);
+        step
+    }
+
+    fn release_batch(&mut self) {
+        let released = self.batches.as_mut().and_then(WholeBatches::release);
+        self.note_released(released);
+    }
+
+    fn note_released(&self, released: Option<Released<Entry>>) {
+        match released {
+            Some(Released::One(entry)) => self.watching.note(Update::Entry(entry)),
+            Some(Released::Batch(entries)) => self.watching.note(Update::Batch(entries)),
+            None => {}
+        }
+    }
+
+    /// Takes what the leader has said.
+    fn handle_answer(&mut self, reader: &Reader) -> Step {
+        match self.question.take_answer() {
+            None => Step::Wait,
+            Some(Ok(last)) => {
+                let step = self.initial.handle_leader(last);
+                if !self.initial.is_behind() {
+                    return step;
+                }
+                self.leave_replica(reader);
+                Step::Wait
+            }
+            // whoever reads is told of a client that is over, and asks again after the rest
+            Some(Err(error)) if error.is_temporary() || error.is_closed() => {
+                self.initial.handle_unanswered();
+                Step::Wait
+            }
+            Some(Err(error)) => {
+                self.end(reader, error);
+                Step::Wait
+            }
+        }
+    }
+
+    fn note_signal(&mut self) {
+        let is_holding = self.batches.as_ref().is_some_and(WholeBatches::is_holding);
+        if !self.owes_signal || !self.is_stream_known || is_holding {
+            return;
+        }
+        self.owes_signal = false;
+        if std::mem::take(&mut self.behind) >= LAGGING_REPLICAS {
+            self.watching.note(Update::Resumed);
+        }
+        self.watching.note(Update::Initialized);
+    }
+
+    /// A consumer that is idle, and behind what the leader knows, is on a replica that lags: the next
+    /// one may be on another.
+    fn leave_replica(&mut self, reader: &Reader) {
+        log::info!("a replica of {} lags behind, trying another", self.bucket.stream);
+        reader.restart();
+        self.behind += 1;
+        if self.behind == LAGGING_REPLICAS {
+            self.watching.note(Update::Stalled(Stall::LagsBehind));
+        }
+    }
+
+    fn end(&mut self, reader: &Reader, error: Error) {
+        reader.stop();
+        self.release_batch();
+        self.watching.note(Update::Ended(error));
+    }
+}
