@@ -7,7 +7,7 @@
 
 use super::bucket::Bucket;
 use super::cleared::OnCleared;
-use super::entry::{Entry, Operation};
+use super::entry::{Entry, Operation, says_nothing};
 use super::error::Error;
 use super::handle::KeyValue;
 use super::hashing::key_hashes;
@@ -217,7 +217,8 @@ impl Bucket {
         if !message.subject_bytes().starts_with(self.subjects.as_bytes()) {
             return None;
         }
-        let operation = Operation::of(message.headers());
+        let headers = Some(message.headers()).filter(|headers| !says_nothing(*headers));
+        let operation = headers.map_or(Operation::Put, Operation::of);
         self.note_revision(delivery.stream_sequence);
         let stored = StoredMessage::copy_of(StoredParts {
             sequence: delivery.stream_sequence,
@@ -227,9 +228,9 @@ impl Bucket {
         });
         let entry = Entry::read(&self.name, &self.subjects, stored, operation);
         let entry = entry.delivered(delivery.pending, delivery.timestamp());
-        Some(match message.headers().is_empty() {
-            true => entry,
-            false => entry.living_for(message.headers()),
+        Some(match headers {
+            None => entry,
+            Some(headers) => entry.living_for(headers),
         })
     }
 }
