@@ -303,6 +303,54 @@ fn keys_that_are_reserved_are_not_shown_and_count_for_the_signal() {
     assert_eq!(bench.end(&[]), ["stored", "initialized", "k=v"]);
 }
 
+/// Updates that a watch passes on at once are held against those of one that puts batches together, whose
+/// updates are all noted first.
+#[test]
+fn updates_come_the_same_at_once_and_noted_before() {
+    let mut bench = Bench::new(|config| config);
+    let start = |bench: &Bench, options: WatchOptions, name: &'static str| {
+        bench.kv.watch(">", options, move |log: &mut Log, watcher, update| {
+            let last = matches!(&update, Update::Entry(entry) if entry.text() == "last");
+            log.push(match update {
+                Update::Entry(entry) => format!(
+                    "{name} {} {} {} {}",
+                    entry.key(),
+                    entry.operation(),
+                    entry.revision(),
+                    entry.text()
+                ),
+                other => format!("{name} {other:?}"),
+            });
+            if last {
+                watcher.stop();
+            }
+        })
+    };
+    for n in 0..20 {
+        bench.put(&format!("k{n}"), "early");
+    }
+    let options = || WatchOptions::new().heartbeat(Duration::from_millis(500));
+    let watchers =
+        [start(&bench, options(), "one"), start(&bench, options().whole_batches(), "other")];
+    bench.expect("one Initialized");
+    bench.expect("other Initialized");
+    for n in 0..20 {
+        bench.put(&format!("k{n}"), "late");
+        bench.kv.delete(&format!("k{n}"), |_, _, deleted| assert!(deleted.is_ok()));
+    }
+    bench.put("k", "last");
+    bench.put("k", "after the end");
+    bench.turn_until("both have stopped", |_| watchers.iter().all(|watch| !watch.is_active()));
+    let log = bench.end(&[]);
+    let of = |name: &str| -> Vec<String> {
+        log.iter().filter_map(|line| line.strip_prefix(name)).map(str::to_owned).collect()
+    };
+    let (one, other) = (of("one "), of("other "));
+    assert_eq!(one, other);
+    assert_eq!(one.len(), 20 + 1 + 40 + 1);
+    assert_eq!(one[20], "Initialized");
+}
+
 /// Writes keys with values in one atomic batch, with the last of them or with an end of its own.
 fn write_batch(bench: &mut Bench, pairs: &[(&str, &str)], with_end: bool) {
     let subject = |key: &str| format!("$KV.{}.{key}", bench.kv.bucket());

@@ -84,6 +84,16 @@ impl OperationHeaders {
     }
 }
 
+/// Whether headers say nothing of an entry: there are none, or only the size of a value that was left out,
+/// in the form in which servers write it. What they do say, [`Operation::of`] and [`Entry::living_for`] read.
+#[inline]
+pub(super) fn says_nothing(headers: Headers<'_>) -> bool {
+    const ONLY_SIZE: &[u8] = b"NATS/1.0\r\nNats-Msg-Size: ";
+    let block = headers.as_bytes();
+    let size = block.strip_prefix(ONLY_SIZE).and_then(|rest| rest.strip_suffix(b"\r\n\r\n"));
+    block.is_empty() || size.is_some_and(|size| size.iter().all(u8::is_ascii_digit))
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -224,6 +234,35 @@ impl fmt::Debug for Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jetstream::StoredParts;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn headers_that_say_nothing_are_read_as_such(
+            block in "(NATS/1.0\r\n(Nats-Msg-Size: [0-9]{1,3}\r\n|Nats-TTL: 5\r\n|KV-Operation: DEL\r\n|[0-9]|\r\n){0,3}\r\n)?",
+        ) {
+            let headers = Headers::new(block.as_bytes());
+            if says_nothing(headers) {
+                let operation = Operation::of(headers);
+                prop_assert_eq!(operation, Operation::Put);
+                let message = StoredMessage::copy_of(StoredParts::default());
+                let entry = Entry::read(&"b".into(), "", message, operation);
+                prop_assert_eq!(entry.living_for(headers).ttl(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_value_says_nothing_else_does() {
+        let says_nothing = |block: &str| says_nothing(Headers::new(block.as_bytes()));
+        assert!(says_nothing("") && says_nothing("NATS/1.0\r\nNats-Msg-Size: 128\r\n\r\n"));
+        for lines in ["KV-Operation: DEL\r\n", "Nats-TTL: 5\r\n", "Nats-Msg-Size: x\r\n"] {
+            let with_size = format!("NATS/1.0\r\nNats-Msg-Size: 0\r\n{lines}\r\n");
+            let alone = format!("NATS/1.0\r\n{lines}\r\n");
+            assert!(!says_nothing(&with_size) && !says_nothing(&alone), "{lines}");
+        }
+    }
 
     #[test]
     fn operations_are_read_from_headers() {

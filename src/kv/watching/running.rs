@@ -3,6 +3,7 @@
 //!
 //! Invariant: updates are reported in the order in which they were noted, one after the other. A
 //! callback that panics or returns an error has had its update; those behind it come in the next turn.
+//! One that nothing is noted before or behind takes the short way, without being noted.
 
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::client::Port;
@@ -119,10 +120,21 @@ impl Watching {
     }
 
     fn report_next(self: &Rc<Self>, state: &mut State, next: Noted) -> Ran {
-        let update = match next {
-            Noted::Update(update) => update,
-            Noted::CaughtUp => return self.on_caught_up.get().map_or(Ok(()), |told| told(state)),
-        };
+        match next {
+            Noted::Update(update) => self.report_update(state, update),
+            Noted::CaughtUp => self.on_caught_up.get().map_or(Ok(()), |told| told(state)),
+        }
+    }
+
+    /// Whether an update that comes now is the next one to be reported.
+    #[inline]
+    pub(super) fn is_all_reported(&self) -> bool {
+        self.is_active() && self.noted.borrow().is_empty()
+    }
+
+    /// Reports an update that is the next one, which need not be noted for that.
+    #[inline]
+    pub(super) fn report_update(self: &Rc<Self>, state: &mut State, update: Update) -> Ran {
         if let Update::Ended(_) = update {
             self.state.set(WatchState::Ended);
         }

@@ -5,14 +5,14 @@
 //! decides. The consumer may sit on a replica that lags behind, so the leader is asked at the
 //! beginning what was the last revision, or a fence is written.
 
-use crate::callback::{Handler, Outcome, State, lend};
+use crate::callback::{Handler, Outcome, Ran, State, lend};
 use crate::event_loop::timers_on;
 use crate::jetstream::{
     DeliverPolicy, DeliveryNumbers, OrderedConfig, Reader, ReaderEvent, Stall, StoredMessage,
     StoredParts,
 };
 use crate::kv::bucket::Bucket;
-use crate::kv::entry::{Entry, Operation};
+use crate::kv::entry::{Entry, Operation, says_nothing};
 use crate::kv::error::Error;
 use crate::kv::handle::KeyValue;
 use crate::kv::hashing::key_hashes;
@@ -154,8 +154,7 @@ impl Bucket {
             watching: watching.clone(),
         };
         let reader = Reader::start(&self.api, config, move |state, reader, event| {
-            watch.handle_event(reader, event);
-            watch.watching.report(state)
+            watch.handle_event(state, reader, event)
         });
         let notified = reader.downgrade();
         let told = self.on_cleared(move |state| {
@@ -221,7 +220,8 @@ impl Bucket {
         if !message.subject_bytes().starts_with(self.subjects.as_bytes()) {
             return None;
         }
-        let operation = Operation::of(message.headers());
+        let headers = Some(message.headers()).filter(|headers| !says_nothing(*headers));
+        let operation = headers.map_or(Operation::Put, Operation::of);
         self.note_revision(delivery.stream_sequence);
         let stored = StoredMessage::copy_of(StoredParts {
             sequence: delivery.stream_sequence,
@@ -231,9 +231,9 @@ impl Bucket {
         });
         let entry = Entry::read(&self.name, &self.subjects, stored, operation);
         let entry = entry.delivered(delivery.pending, delivery.timestamp());
-        Some(match message.headers().is_empty() {
-            true => entry,
-            false => entry.living_for(message.headers()),
+        Some(match headers {
+            None => entry,
+            Some(headers) => entry.living_for(headers),
         })
     }
 }
@@ -263,9 +263,20 @@ struct Watch {
 }
 
 impl Watch {
-    fn handle_event(&mut self, reader: &Reader, event: ReaderEvent<'_>) {
+    fn handle_event(&mut self, state: &mut State, reader: &Reader, event: ReaderEvent<'_>) -> Ran {
         let step = match event {
-            ReaderEvent::Message(message, delivery) => self.handle_message(message, &delivery),
+            ReaderEvent::Message(message, delivery) => {
+                let (entry, step) = self.read(message, &delivery);
+                // nothing is to be noted behind it, so it need not be noted itself
+                let is_alone = step == Step::Wait && !self.owes_signal && self.batches.is_none();
+                match entry {
+                    Some(entry) if is_alone && self.watching.is_all_reported() => {
+                        return self.watching.report_update(state, Update::Entry(entry));
+                    }
+                    entry => self.note_entry(message, delivery.pending, entry),
+                }
+                step
+            }
             ReaderEvent::Created { initial, received } => {
                 if self.initial.is_created() {
                     self.watching.note(Update::Live);
@@ -317,27 +328,32 @@ impl Watch {
             Step::Done => self.owes_signal = true,
         }
         self.note_signal();
+        self.watching.report(state)
     }
 
-    fn handle_message(&mut self, message: &Message, delivery: &DeliveryNumbers) -> Step {
+    /// Returns what a message shows, if it shows something, and what it means to the signal.
+    fn read(&mut self, message: &Message, delivery: &DeliveryNumbers) -> (Option<Entry>, Step) {
         let entry = self.bucket.watched_entry(message, delivery);
         let key = match &entry {
             Some(entry) => entry.key_bytes(),
             None => message.subject_bytes(),
         };
-        let (revision, pending) = (delivery.stream_sequence, delivery.pending);
-        let step = self.initial.handle_message(key, revision, pending);
+        let step = self.initial.handle_message(key, delivery.stream_sequence, delivery.pending);
         let is_shown = |entry: &Entry| {
             let is_left_out = self.ignore_deletes && entry.operation().is_tombstone();
             !is_left_out && !is_reserved(entry.key_bytes())
         };
-        let entry = entry.filter(is_shown);
+        (entry.filter(is_shown), step)
+    }
+
+    /// Notes what a message shows, or what it was part of.
+    fn note_entry(&mut self, message: &Message, pending: u64, entry: Option<Entry>) {
         if entry.is_none() && pending == 0 {
             self.watching.note_caught_up();
         }
         let Some(batches) = &mut self.batches else {
             entry.into_iter().for_each(|entry| self.watching.note(Update::Entry(entry)));
-            return step;
+            return;
         };
         let mark = BatchMark::of(message.headers());
         let before = batches.handle_next(mark);
@@ -348,7 +364,6 @@ impl Watch {
         let released =
             self.batches.as_mut().and_then(|batches| batches.handle_item(mark, entry, len));
         self.note_released(released);
-        step
     }
 
     fn release_batch(&mut self) {
