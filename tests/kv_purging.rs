@@ -9,7 +9,7 @@ use evnats::kv::{
     WatchOptions,
 };
 use evnats_harness::requires;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -85,9 +85,15 @@ fn a_purge_of_many_that_fails_on_the_way_says_how_far_it_came() {
     // a watch on 2.9 may miss purges
     requires!(server(), 2, 10);
     let session = Session::new(history(1));
+    let stored = Rc::new(Cell::new(0));
     for n in 0..1000 {
-        session.kv.put(&format!("k{n}"), "1", |(), _, stored| assert!(stored.is_ok()));
+        let count = stored.clone();
+        session.kv.put(&format!("k{n}"), "1", move |(), _, put| {
+            assert!(put.is_ok());
+            count.set(count.get() + 1);
+        });
     }
+    session.until("the keys", || stored.get() == 1000);
     // the connection is closed by one of the first tombstones
     let (mut tombstones, is_watching) = (0, Rc::new(RefCell::new(false)));
     let noted = is_watching.clone();
