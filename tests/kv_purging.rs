@@ -207,15 +207,21 @@ fn a_value_that_is_written_meanwhile_survives() {
         *given.borrow_mut() = Some(purged);
     });
     // what is behind the first window of requests gets its value before its tombstone is removed
-    let mut has_written = false;
+    let (mut has_written, stored) = (false, Rc::new(Cell::new(0)));
+    let counting = stored.clone();
     purging.on_progress(move |(), kv, _| {
         if !std::mem::replace(&mut has_written, true) {
             for n in 0..count {
-                kv.put(&format!("k{n}"), "1", |(), _, stored| assert!(stored.is_ok()));
+                let counting = counting.clone();
+                kv.put(&format!("k{n}"), "1", move |(), _, put| {
+                    assert!(put.is_ok());
+                    counting.set(counting.get() + 1);
+                });
             }
         }
     });
     session.until("the end", || outcome.borrow().is_some());
+    session.until("the values", || stored.get() == count);
     let removed = outcome.take().expect("an outcome").expect("purged");
     assert_eq!(removed.keys, count);
     let keys = session.wait(|kv, done| kv.keys(done)).expect("the keys");
