@@ -125,7 +125,7 @@ fn creations_are_over_tombstones_and_keep_their_ttl() {
     });
     assert_eq!(written(&committed.expect("stored")), [("a", 4), ("b", 5), ("c", 6)]);
     let query = jetstream::MessageQuery::Sequence(4);
-    let stored: Result<jetstream::StoredMessage, _> = session.wait_for(|done| {
+    let stored: Result<jetstream::StoredMessage, _> = session.ask(|done| {
         let (js, from) = (session.nats.jetstream(), jetstream::ReadFrom::Leader);
         js.stored_message(&session.stream(), query, from, done);
     });
@@ -167,7 +167,7 @@ fn what_cannot_be_a_batch_is_told_before_it_is_sent() {
     let empty = commit(&session, |batch| batch);
     assert_eq!(empty, Err(Error::JetStream(BatchError::Empty.into())));
     let read_only = session.kv.read_only();
-    let refused = session.wait_for(|done| read_only.batch().put("a", "1").commit(done));
+    let refused = session.ask(|done| read_only.batch().put("a", "1").commit(done));
     assert!(matches!(refused, Err(Error::ReadOnly { .. })), "{refused:?}");
     assert_eq!(session.messages(), 0);
     if level() < 2 {
@@ -199,7 +199,7 @@ fn a_bucket_that_is_not_there_has_stored_nothing() {
     requires!(server(), 2, 12);
     let session = Session::new(batches());
     let missing = session.nats.jetstream().key_value("missing");
-    let outcome = session.wait_for(|done| missing.batch().put("a", "1").put("b", "1").commit(done));
+    let outcome = session.ask(|done| missing.batch().put("a", "1").put("b", "1").commit(done));
     assert_eq!(outcome, Err(Error::BucketNotFound { bucket: "missing".into() }));
 }
 

@@ -2,56 +2,29 @@
 
 mod support;
 
-use evnats::jetstream::{PublishOptions, PurgeOptions, StreamConfig};
-use evnats::kv::{Cache, CacheEvent, CacheOptions, CacheState, Entry, Error, KeyValue, Operation};
-use evnats::{Client, EventLoop, HeaderMap, Options};
+use evnats::jetstream::{PublishOptions, PurgeOptions};
+use evnats::kv::{Cache, CacheEvent, CacheOptions, CacheState, Entry, Error, Operation};
+use evnats::{EventLoop, HeaderMap, Options};
 use evnats_harness::{FaultProxy, requires};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
-use support::buckets::{bucket, expect_consumers, put};
+use support::buckets::{Bench, expect_consumers};
 use support::filled_bucket::{fill, in_own_process, resident};
-use support::{Log, finish_with, server, turn_until};
-
-type Kv = KeyValue<Log>;
-
-/// A loop, a client whose connection is never cut, and its bucket.
-struct Bench {
-    event_loop: EventLoop<Log>,
-    log: Log,
-    admin: Client<Log>,
-    kv: Kv,
-}
+use support::{Log, server, turn_until};
 
 impl Bench {
-    fn new(adjust: impl FnOnce(StreamConfig) -> StreamConfig) -> Self {
-        let event_loop = EventLoop::new().expect("an event loop");
-        let admin = event_loop.connect(server().url()).expect("a client");
-        let mut log = Log::new();
-        let kv = bucket(&event_loop, &mut log, &admin, adjust);
-        Self { event_loop, log, admin, kv }
-    }
-
     fn cache(&mut self, patterns: &[&str]) -> Cache<Log> {
         let cache = self.kv.cache(patterns, CacheOptions::new(), note);
         self.expect("ready");
         cache
     }
 
-    #[track_caller]
-    fn turn_until(&mut self, what: &str, mut is_so: impl FnMut(&mut Log) -> bool) {
-        turn_until(&self.event_loop, &mut self.log, what, |log| is_so(log));
-    }
-
     /// Turns the loop until the log ends with a line.
     #[track_caller]
     fn expect(&mut self, line: &str) {
         self.turn_until(line, |log| log.last().is_some_and(|seen| seen == line));
-    }
-
-    fn put(&mut self, key: &str, value: &str) -> u64 {
-        put(&self.event_loop, &mut self.log, &self.kv, key, value)
     }
 
     /// Puts a value that lives for a second.
@@ -63,15 +36,6 @@ impl Bench {
         self.admin.jetstream().publish_with(&subject, value, &options, |_, _, stored| {
             assert!(stored.is_ok(), "{stored:?}");
         });
-    }
-
-    fn end(mut self) -> Log {
-        self.kv.delete_bucket(|_, kv, deleted| {
-            deleted.expect("deleted");
-            kv.client().close();
-        });
-        finish_with(&self.event_loop, &mut self.log);
-        self.log
     }
 }
 
@@ -128,7 +92,7 @@ fn it_holds_what_there_is_and_follows_what_changes() {
     expect_consumers(&bench.event_loop, &mut bench.log, &bench.kv, 0);
     bench.put("a.2", "unseen");
     assert_eq!((held(&cache), cache.state()), (vec!["a.2=new".into()], CacheState::Ended(None)));
-    assert_eq!(bench.end(), ["ready", "a.1=2", "DEL a.1", "a.2=new", "PURGE b.1"]);
+    assert_eq!(bench.end(&[]), ["ready", "a.1=2", "DEL a.1", "a.2=new", "PURGE b.1"]);
 }
 
 #[test]
@@ -145,7 +109,7 @@ fn an_empty_bucket_is_ready_at_once_and_a_missing_one_an_end() {
     assert!(wrong.is_active(), "it is told in the next turn");
     bench.turn_until("the end", |_| !wrong.is_active());
     cache.stop();
-    bench.end();
+    bench.end(&[]);
 }
 
 #[test]
@@ -166,7 +130,7 @@ fn a_batch_is_in_the_cache_as_a_whole_before_it_is_told() {
     batch.commit(&subject("a"), "1", &PublishOptions::new(), |_, _, ack| assert!(ack.is_ok()));
     bench.expect("b=1 + a=1");
     cache.stop();
-    assert_eq!(bench.end(), ["ready", "a=1, b=1", "b=1 + a=1"]);
+    assert_eq!(bench.end(&[]), ["ready", "a=1, b=1", "b=1 + a=1"]);
 }
 
 #[test]
@@ -184,7 +148,7 @@ fn markers_remove_what_has_expired() {
     bench.expect("EXPIRE a");
     assert!(cache.is_empty());
     cache.stop();
-    bench.end();
+    bench.end(&[]);
 }
 
 #[test]
@@ -195,7 +159,7 @@ fn without_markers_the_leader_is_asked_for_what_should_have_expired() {
     bench.put("b", "1");
     bench.turn_until("nothing", |_| cache.is_empty());
     cache.stop();
-    assert_eq!(bench.end(), ["ready", "b=1", "removed a", "removed b"]);
+    assert_eq!(bench.end(&[]), ["ready", "b=1", "removed a", "removed b"]);
 }
 
 #[test]
@@ -210,7 +174,7 @@ fn a_value_that_comes_back_when_the_one_after_it_has_expired_is_in_the_cache() {
     bench.expect("a=old");
     assert_eq!(held(&cache), ["a=old", "b=stays"]);
     cache.stop();
-    bench.end();
+    bench.end(&[]);
 }
 
 #[test]
@@ -253,7 +217,7 @@ fn what_was_purged_without_a_trace_while_the_connection_was_lost_is_removed() {
     cache.stop();
     nats.close();
     bench.log.sort();
-    let log = bench.end();
+    let log = bench.end(&[]);
     assert_eq!(log, ["b=2", "c=2", "catching up", "live", "ready", "removed a"]);
 }
 
@@ -283,7 +247,7 @@ fn it_has_caught_up_also_when_the_last_that_comes_is_hidden() {
     bench.expect("live");
     cache.stop();
     nats.close();
-    assert_eq!(bench.end(), ["ready", "catching up", "a=1", "live"]);
+    assert_eq!(bench.end(&[]), ["ready", "catching up", "a=1", "live"]);
 }
 
 #[test]
@@ -298,7 +262,7 @@ fn a_bucket_that_this_client_empties_is_empty_in_the_cache() {
     bench.expect("b=2");
     assert_eq!(held(&cache), ["b=2"]);
     cache.stop();
-    bench.end();
+    bench.end(&[]);
 }
 
 #[test]
@@ -315,7 +279,7 @@ fn a_cache_that_would_hold_more_than_it_may_ends() {
     assert_eq!(cache.state(), CacheState::Ended(Some(full)));
     assert_eq!(held(&cache), ["small=1"]);
     expect_consumers(&bench.event_loop, &mut bench.log, &bench.kv, 0);
-    bench.end();
+    bench.end(&[]);
 }
 
 #[test]
@@ -336,7 +300,7 @@ fn a_callback_that_panics_loses_one_report_and_nothing_of_the_cache() {
     bench.expect("b=2");
     assert_eq!(held(&cache), ["a=1", "b=2"]);
     cache.stop();
-    bench.end();
+    bench.end(&[]);
 }
 
 /// Writes at random while connections are cut; then the cache has exactly what the server has.
@@ -400,7 +364,7 @@ fn after_losses_at_any_time_it_holds_exactly_what_the_server_has() {
     }
     cache.stop();
     nats.close();
-    bench.end();
+    bench.end(&[]);
 }
 
 /// How many bytes more this process has when it caches a hundred thousand keys.
@@ -423,7 +387,7 @@ fn a_key_takes_as_much_memory_as_the_docs_say() {
     println!("{} bytes a key beside itself and its value", bytes / KEYS - 21);
     assert!(bytes / KEYS - 21 <= 240, "{} bytes a key", bytes / KEYS);
     bench.turn_until("nothing", |_| true);
-    bench.end();
+    bench.end(&[]);
 }
 
 fn measure(url: &str, bucket: &str, keys: usize) -> usize {

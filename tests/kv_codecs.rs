@@ -12,8 +12,9 @@ use evnats_harness::requires;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
+use support::asking::Told;
 use support::server;
-use support::session::{Done, Session};
+use support::session::Session;
 
 type Coded = CodedKeyValue<()>;
 
@@ -30,9 +31,9 @@ fn files() -> Codecs {
 fn wait<T: 'static>(
     session: &Session,
     coded: &Coded,
-    call: impl FnOnce(&Coded, Done<Coded, T>),
+    call: impl FnOnce(&Coded, Told<Coded, T>),
 ) -> T {
-    session.wait_for(|done| call(coded, done))
+    session.ask(|done| call(coded, done))
 }
 
 /// The key, the value as text, and the revision.

@@ -82,7 +82,7 @@ fn theirs(library: Library, mut options: serde_json::Value) -> (Session, Peer) {
 #[track_caller]
 fn found(session: &Session, key: &str, reads: Reads) -> Option<Shown> {
     let kv = session.kv.with_reads(reads);
-    let found: Result<Option<Entry>, Error> = session.wait_for(|done| kv.get(key, done));
+    let found: Result<Option<Entry>, Error> = session.ask(|done| kv.get(key, done));
     found.expect("an answer").as_ref().map(shown)
 }
 
@@ -318,15 +318,15 @@ fn mirrors_are_mirrors(library: Library) {
     let read = |expected: &str| {
         // what is copied takes its time
         mirror.until(expected, || {
-            let found: Result<Option<Entry>, Error> = mirror.wait_for(|done| kv.get("k", done));
+            let found: Result<Option<Entry>, Error> = mirror.ask(|done| kv.get("k", done));
             found.expect("an answer").is_some_and(|entry| entry.text() == expected)
         });
     };
     read("1");
-    mirror.wait_for(|done| kv.put("k", "2", done)).expect("stored by the origin");
+    mirror.ask(|done| kv.put("k", "2", done)).expect("stored by the origin");
     assert_eq!(origin.get("k").expect("a value").0, "2");
     read("2");
-    let keys: Vec<String> = mirror.wait_for(|done| kv.keys(done)).expect("keys");
+    let keys: Vec<String> = mirror.ask(|done| kv.keys(done)).expect("keys");
     assert_eq!(keys, ["k"]);
 }
 

@@ -14,7 +14,7 @@ use support::{level, server, unique};
 #[track_caller]
 fn get(session: &Session, reads: Reads, keys: &[&str]) -> Snapshot {
     let kv = session.kv.with_reads(reads);
-    session.wait_for(|done| kv.get_many(keys, done)).expect("a snapshot")
+    session.ask(|done| kv.get_many(keys, done)).expect("a snapshot")
 }
 
 /// The keys, and what they had.
@@ -90,7 +90,7 @@ fn more_keys_than_one_question_can_have_are_brought_together() {
     session.until("values", || *stored.borrow() == 1500);
     for reads in KINDS {
         let kv = session.kv.with_reads(reads);
-        let snapshot = session.wait_for(|done| kv.get_many(&keys, done)).expect("a snapshot");
+        let snapshot = session.ask(|done| kv.get_many(&keys, done)).expect("a snapshot");
         assert_eq!(snapshot.len(), 3000);
         for (n, (key, entry)) in snapshot.iter().enumerate() {
             assert_eq!(key, keys[n]);
@@ -154,7 +154,7 @@ fn what_is_read_while_others_write_was_so_at_one_time() {
     for reads in [Reads::Verified, Reads::Replica] {
         let kv = session.kv.with_reads(reads);
         for _ in 0..20 {
-            let snapshot = session.wait_for(|done| kv.get_many(&keys, done)).expect("a snapshot");
+            let snapshot = session.ask(|done| kv.get_many(&keys, done)).expect("a snapshot");
             let value = |key| snapshot.get(key).expect("a value").text().parse::<u64>().expect("n");
             let (first, second) = (value("first"), value("second"));
             assert!(first == second || first == second + 1, "{first} and {second}");
@@ -188,7 +188,7 @@ fn replicas_that_lag_behind_do_not_make_a_snapshot_old() {
         writer.put("first", &value);
         writer.put("last", &value);
         let own = writer.wait(|kv, done| kv.get_many(&keys, done));
-        let others = reader.wait_for(|done| others.get_many(&keys, done));
+        let others = reader.ask(|done| others.get_many(&keys, done));
         for snapshot in [own, others] {
             let snapshot: Snapshot = snapshot.expect("a snapshot");
             for key in ["first", "last"] {
@@ -215,20 +215,18 @@ fn what_cannot_be_asked_is_told() {
         return;
     }
     let missing = session.nats.jetstream().key_value("missing");
-    let outcome = session.wait_for(|done| missing.get_many(["a"], done));
+    let outcome = session.ask(|done| missing.get_many(["a"], done));
     assert_eq!(outcome, Err(Error::BucketNotFound { bucket: "missing".into() }));
     let read_only = session.kv.read_only().with_reads(Reads::Linearizable);
-    let outcome = session.wait_for(|done| read_only.get_many(["a"], done));
+    let outcome = session.ask(|done| read_only.get_many(["a"], done));
     assert!(matches!(outcome, Err(Error::NotLinearizable { .. })), "{outcome:?}");
     // whoever may not write proves absence by another key
     let read_only = session.kv.read_only();
-    let outcome = session.wait_for(|done| read_only.get_many(["x"], done));
+    let outcome = session.ask(|done| read_only.get_many(["x"], done));
     assert_eq!(shown(&outcome.expect("a snapshot")), ["x has none"]);
     let status = session.wait(|kv, done| kv.status(done)).expect("a status");
     let config: StreamConfig = status.stream().config.clone().allow_direct(false);
-    session
-        .wait_for(|done| session.nats.jetstream().update_stream(&config, done))
-        .expect("updated");
+    session.ask(|done| session.nats.jetstream().update_stream(&config, done)).expect("updated");
     let outcome = session.wait(|kv, done| kv.get_many(["a"], done));
     assert!(matches!(outcome, Err(Error::NoDirectReads { .. })), "{outcome:?}");
 }

@@ -278,14 +278,14 @@ fn the_fence_is_neither_purged_nor_counted() {
     let fence = format!("$KV.{}._kv_fence", session.kv.bucket());
     let headers = jetstream::PublishOptions::new().header("KV-Operation", "PURGE").rollup_subject();
     session
-        .wait_for(|done| session.nats.jetstream().publish_with(&fence, "", &headers, done))
+        .ask(|done| session.nats.jetstream().publish_with(&fence, "", &headers, done))
         .expect("stored");
     session.delete("k");
     session.put("live", "1");
     assert_eq!(session.wait(|kv, done| kv.purge_keys(&[">"], done)), Ok(1));
     assert_eq!(format!("{:?}", purge_deletes(&session, 0)), purged(2, 2));
     let query = MessageQuery::LastBySubject(&fence);
-    let stored: Result<StoredMessage, jetstream::Error> = session.wait_for(|done| {
+    let stored: Result<StoredMessage, jetstream::Error> = session.ask(|done| {
         session.nats.jetstream().stored_message(&session.stream(), query, ReadFrom::Leader, done);
     });
     assert_eq!(stored.expect("the fence").sequence(), 1);
@@ -296,16 +296,14 @@ fn a_bucket_that_is_not_there_is_the_reason() {
     let session = Session::new(history(1));
     let missing = session.nats.jetstream().key_value("missing");
     let not_found = Err(Error::BucketNotFound { bucket: "missing".into() });
-    assert_eq!(session.wait_for(|done| missing.clear(done)), not_found);
-    let keys = session.wait_for(|done| missing.purge_keys(&[">"], done)).map(drop);
+    assert_eq!(session.ask(|done| missing.clear(done)), not_found);
+    let keys = session.ask(|done| missing.purge_keys(&[">"], done)).map(drop);
     assert_eq!(keys, not_found);
-    let deletes = session.wait_for(|done| drop(missing.purge_deletes(PurgeDeletes::new(), done)));
+    let deletes = session.ask(|done| drop(missing.purge_deletes(PurgeDeletes::new(), done)));
     assert_eq!(deletes.map(|_: PurgedDeletes| ()), not_found);
     let denied = session.wait(|kv, done| kv.status(done)).expect("a status");
     let config = denied.stream().config.clone().deny_purge(true).allow_rollup_hdrs(false);
-    session
-        .wait_for(|done| session.nats.jetstream().update_stream(&config, done))
-        .expect("updated");
+    session.ask(|done| session.nats.jetstream().update_stream(&config, done)).expect("updated");
     let refused = session.wait(|kv, done| kv.clear(done)).expect_err("a refusal");
     assert!(!refused.is_temporary(), "{refused}");
 }

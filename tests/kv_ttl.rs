@@ -28,7 +28,7 @@ fn with_markers(history: u8) -> Config {
 fn header(session: &Session, key: &str, name: &str) -> Option<String> {
     let subject = format!("$KV.{}.{key}", session.kv.bucket());
     let query = MessageQuery::LastBySubject(&subject);
-    let stored: Result<StoredMessage, jetstream::Error> = session.wait_for(|done| {
+    let stored: Result<StoredMessage, jetstream::Error> = session.ask(|done| {
         session.nats.jetstream().stored_message(&session.stream(), query, ReadFrom::Leader, done);
     });
     stored.expect("a message").headers().get(name).map(|value| value.into_owned())
@@ -134,7 +134,7 @@ fn a_bucket_without_ttls_says_so_until_it_has_them() {
     // somebody else, who does that
     let other: Kv = session.nats.jetstream().key_value(session.kv.bucket());
     let config = session.wait(|kv, done| kv.status(done)).expect("a status").config();
-    let updated = session.wait_for(|done| other.update_bucket(config.per_key_ttl(true), done));
+    let updated = session.ask(|done| other.update_bucket(config.per_key_ttl(true), done));
     updated.expect("updated");
     assert_eq!(session.wait(create), Ok(1));
     assert_eq!(header(&session, "k", "Nats-TTL").as_deref(), Some("3600"));
@@ -209,7 +209,7 @@ fn a_mirror_goes_by_what_its_origin_takes() {
     let origin = Session::new(Config::new().per_key_ttl(true));
     let mirror = Session::new(Config::new().history(5).mirror(Source::new(origin.kv.bucket())));
     let kv = bound(&mirror);
-    let put = mirror.wait_for(|done| kv.put_with("k", "1", lives(HOUR), done));
+    let put = mirror.ask(|done| kv.put_with("k", "1", lives(HOUR), done));
     assert_eq!(put, Ok(1));
     assert_eq!(header(&origin, "k", "Nats-TTL").as_deref(), Some("3600"));
     // the other way round
@@ -217,7 +217,7 @@ fn a_mirror_goes_by_what_its_origin_takes() {
     let mirror =
         Session::new(Config::new().per_key_ttl(true).mirror(Source::new(origin.kv.bucket())));
     let kv = bound(&mirror);
-    let put = mirror.wait_for(|done| kv.put_with("k", "1", lives(HOUR), done));
+    let put = mirror.ask(|done| kv.put_with("k", "1", lives(HOUR), done));
     assert!(matches!(put, Err(Error::TtlNeedsHistoryOfOne { history: Some(3), .. })), "{put:?}");
 }
 
@@ -247,13 +247,13 @@ fn a_value_lives_on_as_long_as_it_is_read_and_is_seldom_written_for_that() {
     requires!(server(), 2, 11);
     let session = Session::new(Config::new().history(1).per_key_ttl(true));
     let sliding = session.kv.sliding(2 * SECOND);
-    let stored = session.wait_for(|done| sliding.put("k", "1", done));
+    let stored = session.ask(|done| sliding.put("k", "1", done));
     assert_eq!(stored, Ok(1));
-    session.wait_for(|done| sliding.put("unread", "1", done)).expect("stored");
+    session.ask(|done| sliding.put("unread", "1", done)).expect("stored");
     let (mut reads, mut revisions) = (0, Vec::new());
     let begun = std::time::Instant::now();
     while begun.elapsed() < 5 * SECOND {
-        let read = session.wait_for(|done| sliding.get("k", done)).expect("an answer");
+        let read = session.ask(|done| sliding.get("k", done)).expect("an answer");
         let read = read.expect("it lives on");
         assert_eq!(read.entry.text(), "1");
         reads += 1;
@@ -264,9 +264,9 @@ fn a_value_lives_on_as_long_as_it_is_read_and_is_seldom_written_for_that() {
     // twice at first, when the server's clock is not known, and then each half of a second
     assert!((8..=14).contains(&revisions.len()), "{revisions:?} for {reads} reads");
     assert_eq!(session.get("unread"), None);
-    assert_eq!(session.wait_for(|done| sliding.get("unread", done)), Ok(None));
+    assert_eq!(session.ask(|done| sliding.get("unread", done)), Ok(None));
     session.until("its end", || begun.elapsed() > 8 * SECOND);
-    assert_eq!(session.wait_for(|done| sliding.get("k", done)), Ok(None), "nobody has read it");
+    assert_eq!(session.ask(|done| sliding.get("k", done)), Ok(None), "nobody has read it");
 }
 
 #[test]
@@ -293,12 +293,12 @@ fn a_bucket_that_keeps_a_history_takes_no_sliding_expiry() {
     requires!(server(), 2, 11);
     let session = Session::new(Config::new().history(3).per_key_ttl(true));
     session.put("k", "1");
-    let read = session.wait_for(|done| session.kv.sliding(HOUR).get("k", done));
+    let read = session.ask(|done| session.kv.sliding(HOUR).get("k", done));
     let bucket = session.kv.bucket().to_owned();
     assert_eq!(read, Err(Error::TtlNeedsHistoryOfOne { bucket, history: Some(3) }));
-    let read = session.wait_for(|done| session.kv.sliding(SECOND / 2).get("k", done));
+    let read = session.ask(|done| session.kv.sliding(SECOND / 2).get("k", done));
     assert!(matches!(read, Err(Error::JetStream(_))), "{read:?}");
-    let read = session.wait_for(|done| session.kv.sliding(HOUR).get("a b", done));
+    let read = session.ask(|done| session.kv.sliding(HOUR).get("a b", done));
     assert!(matches!(read, Err(Error::InvalidKey { .. })), "{read:?}");
     assert_eq!(session.messages(), 1);
 }

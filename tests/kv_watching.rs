@@ -2,35 +2,19 @@
 
 mod support;
 
-use evnats::jetstream::{PublishOptions, StreamConfig};
+use evnats::jetstream::PublishOptions;
 use evnats::kv::{Entry, Error, KeyValue, Update, WatchOptions, WatchState, Watcher};
-use evnats::{Client, EventLoop, HeaderMap, Options};
+use evnats::{HeaderMap, Options};
 use evnats_harness::{FaultProxy, requires};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-use support::buckets::{bucket, expect_consumers, put, stream_info};
-use support::{Log, finish_with, server, turn_until};
+use support::buckets::{Bench, stream_info};
+use support::{Log, finish_with, server};
 
 type Kv = KeyValue<Log>;
 
-/// A loop, a client whose connection is never cut, and its bucket.
-struct Bench {
-    event_loop: EventLoop<Log>,
-    log: Log,
-    admin: Client<Log>,
-    kv: Kv,
-}
-
 impl Bench {
-    fn new(adjust: impl FnOnce(StreamConfig) -> StreamConfig) -> Self {
-        let event_loop = EventLoop::new().expect("an event loop");
-        let admin = event_loop.connect(server().url()).expect("a client");
-        let mut log = Log::new();
-        let kv = bucket(&event_loop, &mut log, &admin, adjust);
-        Self { event_loop, log, admin, kv }
-    }
-
     /// The bucket, as a client behind a proxy has it.
     fn behind(&self, proxy: &FaultProxy) -> Kv {
         let options = Options::new(proxy.url())
@@ -40,34 +24,10 @@ impl Bench {
         nats.jetstream().key_value(self.kv.bucket())
     }
 
-    #[track_caller]
-    fn turn_until(&mut self, what: &str, mut is_so: impl FnMut(&mut Log) -> bool) {
-        turn_until(&self.event_loop, &mut self.log, what, |log| is_so(log));
-    }
-
     /// Turns the loop until the log has a line.
     #[track_caller]
     fn expect(&mut self, line: &str) {
         self.turn_until(line, |log| log.iter().any(|seen| seen == line));
-    }
-
-    fn put(&mut self, key: &str, value: &str) -> u64 {
-        put(&self.event_loop, &mut self.log, &self.kv, key, value)
-    }
-
-    #[track_caller]
-    fn expect_consumers(&mut self, expected: u64) {
-        expect_consumers(&self.event_loop, &mut self.log, &self.kv, expected);
-    }
-
-    fn end(mut self, others: &[&Kv]) -> Log {
-        others.iter().for_each(|kv| kv.client().close());
-        self.kv.delete_bucket(|_, kv, deleted| {
-            deleted.expect("deleted");
-            kv.client().close();
-        });
-        finish_with(&self.event_loop, &mut self.log);
-        self.log
     }
 }
 

@@ -28,8 +28,8 @@ impl Asking {
 
     /// Calls, turns the loop until there is an answer, and returns it.
     #[track_caller]
-    pub fn ask<H: Clone + 'static, T: 'static>(&self, call: impl FnOnce(Told<H, T>)) -> T {
-        self.ask_handle(call).1
+    pub fn ask<H: 'static, T: 'static>(&self, call: impl FnOnce(Told<H, T>)) -> T {
+        self.keep(call, |_, answer| answer)
     }
 
     /// As [`ask`](Self::ask), with the handle that the callback was given.
@@ -38,17 +38,29 @@ impl Asking {
         &self,
         call: impl FnOnce(Told<H, T>),
     ) -> (H, T) {
-        let told = Rc::new(RefCell::new(None));
-        let given = told.clone();
+        self.keep(call, |handle, answer| (handle.clone(), answer))
+    }
+
+    /// Calls, and returns what is kept of what the callback is given.
+    #[track_caller]
+    fn keep<H: 'static, T: 'static, K: 'static>(
+        &self,
+        call: impl FnOnce(Told<H, T>),
+        keep: impl FnOnce(&H, T) -> K + 'static,
+    ) -> K {
+        let kept = Rc::new(RefCell::new(None));
+        let given = kept.clone();
         call(Box::new(move |(), handle: &H, answer| {
-            *given.borrow_mut() = Some((handle.clone(), answer));
+            let before = given.replace(Some(keep(handle, answer)));
+            assert!(before.is_none(), "the callback has run twice");
         }));
-        self.until("an answer", || told.borrow().is_some());
-        told.take().expect("an answer")
+        assert!(kept.borrow().is_none(), "the callback has run within the call");
+        self.until("an answer", || kept.borrow().is_some());
+        kept.take().expect("an answer")
     }
 
     #[track_caller]
-    pub fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+    pub fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         turn_until(&self.event_loop, &mut (), what, |()| is_so());
     }
 }

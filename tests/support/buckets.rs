@@ -1,12 +1,55 @@
 //! What the tests of Key-Value share: buckets, and what their streams have.
 
-use super::{turn_until, unique};
+use super::{Log, finish_with, server, turn_until, unique};
 use evnats::jetstream::{ConsumerInfo, Storage, StreamConfig, StreamInfo};
 use evnats::kv::KeyValue;
 use evnats::{Client, EventLoop};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+/// A loop, a client whose connection is never cut, and its bucket.
+pub struct Bench {
+    pub event_loop: EventLoop<Log>,
+    pub log: Log,
+    pub admin: Client<Log>,
+    pub kv: KeyValue<Log>,
+}
+
+impl Bench {
+    pub fn new(adjust: impl FnOnce(StreamConfig) -> StreamConfig) -> Self {
+        let event_loop = EventLoop::new().expect("an event loop");
+        let admin = event_loop.connect(server().url()).expect("a client");
+        let mut log = Log::new();
+        let kv = bucket(&event_loop, &mut log, &admin, adjust);
+        Self { event_loop, log, admin, kv }
+    }
+
+    #[track_caller]
+    pub fn turn_until(&mut self, what: &str, mut is_so: impl FnMut(&mut Log) -> bool) {
+        turn_until(&self.event_loop, &mut self.log, what, |log| is_so(log));
+    }
+
+    pub fn put(&mut self, key: &str, value: &str) -> u64 {
+        put(&self.event_loop, &mut self.log, &self.kv, key, value)
+    }
+
+    #[track_caller]
+    pub fn expect_consumers(&mut self, expected: u64) {
+        expect_consumers(&self.event_loop, &mut self.log, &self.kv, expected);
+    }
+
+    /// Closes the clients of others, deletes the bucket, and returns the log.
+    pub fn end(mut self, others: &[&KeyValue<Log>]) -> Log {
+        others.iter().for_each(|kv| kv.client().close());
+        self.kv.delete_bucket(|_, kv, deleted| {
+            deleted.expect("deleted");
+            kv.client().close();
+        });
+        finish_with(&self.event_loop, &mut self.log);
+        self.log
+    }
+}
 
 /// The consumers of a bucket's stream, as the server has them.
 pub fn consumers<S: 'static>(

@@ -1,23 +1,26 @@
 //! A bucket that is used one call after the other: each is made, and its outcome is waited for.
 
-use super::{server, turn_until, unique};
+use super::asking::{Asking, Told};
+use super::{server, unique};
 use evnats::jetstream::Storage;
 use evnats::kv::{Config, Entry, Error, KeyValue};
-use evnats::{Client, EventLoop};
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::ops::Deref;
 use std::time::Duration;
 
 pub type Kv = KeyValue<()>;
 
-/// What the callback of a call has to be.
-pub type Done<H, T> = Box<dyn FnOnce(&mut (), &H, T)>;
-
 /// A client, and a bucket of its own. Both end with it.
 pub struct Session {
-    pub event_loop: EventLoop<()>,
-    pub nats: Client<()>,
+    asking: Asking,
     pub kv: Kv,
+}
+
+impl Deref for Session {
+    type Target = Asking;
+
+    fn deref(&self) -> &Asking {
+        &self.asking
+    }
 }
 
 impl Session {
@@ -31,10 +34,9 @@ impl Session {
 
     /// A bucket that may not exist.
     pub fn unmade(url: &str, bucket: &str) -> Self {
-        let event_loop = EventLoop::new().expect("an event loop");
-        let nats = event_loop.connect(url).expect("a client");
-        let kv = nats.jetstream().key_value(bucket);
-        Self { event_loop, nats, kv }
+        let asking = Asking::with(url);
+        let kv = asking.nats.jetstream().key_value(bucket);
+        Self { asking, kv }
     }
 
     /// The name of the bucket's stream.
@@ -44,29 +46,8 @@ impl Session {
 
     /// Makes a call of the bucket, and returns its outcome.
     #[track_caller]
-    pub fn wait<T: 'static>(&self, call: impl FnOnce(&Kv, Done<Kv, T>)) -> T {
-        self.wait_for(|done| call(&self.kv, done))
-    }
-
-    /// Makes a call of whatever it is, and returns its outcome.
-    #[track_caller]
-    pub fn wait_for<H: 'static, T: 'static>(&self, call: impl FnOnce(Done<H, T>)) -> T {
-        let outcome = Rc::new(RefCell::new(None));
-        let given = outcome.clone();
-        call(Box::new(move |(), _, value| {
-            assert!(given.replace(Some(value)).is_none(), "the callback has run twice");
-        }));
-        assert!(outcome.borrow().is_none(), "the callback has run within the call");
-        turn_until(&self.event_loop, &mut (), "the outcome of a call", |()| {
-            outcome.borrow().is_some()
-        });
-        outcome.take().expect("an outcome")
-    }
-
-    /// Runs until something is so.
-    #[track_caller]
-    pub fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        turn_until(&self.event_loop, &mut (), what, |()| is_so());
+    pub fn wait<T: 'static>(&self, call: impl FnOnce(&Kv, Told<Kv, T>)) -> T {
+        self.ask(|done| call(&self.kv, done))
     }
 
     #[track_caller]
