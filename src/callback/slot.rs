@@ -54,6 +54,21 @@ impl<C> CallbackSlot<C> {
             None => Ok(()),
         }
     }
+
+    /// As [`run`](Self::run), and empties the slot if the callback is not to run again: while it ran, it
+    /// could not be dropped.
+    #[inline]
+    pub(crate) fn run_while(
+        &self,
+        may_run_again: impl FnOnce() -> bool,
+        run: impl FnOnce(&mut C) -> Ran,
+    ) -> Ran {
+        let ran = self.run(run);
+        if !may_run_again() {
+            drop(self.take());
+        }
+        ran
+    }
 }
 
 /// A callback that is away from its slot.

@@ -46,6 +46,11 @@ impl Requirement {
         all.reduce(|one, other| if other.level > one.level { other } else { one })
     }
 
+    /// The error of a server that has shown that it has no level at all.
+    pub(super) fn unmet(self) -> Error {
+        Error::Unsupported { feature: self.feature, needs: self.level, has: 0 }
+    }
+
     /// Checks it against the level of the server that a request is for.
     pub(super) fn check(self, has: u32) -> Result<(), Error> {
         let Self { level: needs, feature } = self;

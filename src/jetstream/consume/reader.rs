@@ -486,12 +486,7 @@ impl Reader {
     /// Runs the user's callback, which may stop the reader.
     fn emit(&self, state: &mut State, event: ReaderEvent<'_>) -> Ran {
         let callback = self.0.progress.borrow().callback.share();
-        let ran = callback.run(|callback| callback(state, self, event));
-        if self.is_stopped() {
-            // it could not be dropped while it ran
-            drop(callback.take());
-        }
-        ran
+        callback.run_while(|| !self.is_stopped(), |callback| callback(state, self, event))
     }
 
     fn fail(&self, state: &mut State, error: Error) -> Ran {

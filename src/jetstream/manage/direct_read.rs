@@ -13,6 +13,7 @@ use crate::jetstream::api::Api;
 use crate::jetstream::api_error::{ApiError, ErrorCode};
 use crate::jetstream::error::Error;
 use crate::jetstream::joined::JoinedSubject;
+use crate::jetstream::level::Requirement;
 use crate::jetstream::scan::Scan;
 use evnats_protocol::{Message, Payload};
 
@@ -99,6 +100,21 @@ pub(crate) fn read_headers(
         _ => ErrorCode(0),
     };
     Err(Error::Api(ApiError::new(status.code, err_code, description)))
+}
+
+/// What a refusal of a read of many messages means. A server before 2.11 knows nothing of what is in such a
+/// request, and calls it empty, which none is.
+pub(super) fn refusal_of_many(refusal: Error, needs: Requirement) -> Error {
+    match refusal {
+        Error::Api(error) if error.description() == "Empty Request" => needs.unmet(),
+        Error::Api(error) if error.code() == 503 => Error::NotAvailable,
+        refusal => refusal,
+    }
+}
+
+/// A number in a header of the server's.
+pub(super) fn header_number(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// A direct read's reply as a message to keep.

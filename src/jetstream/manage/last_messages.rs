@@ -5,7 +5,7 @@
 //! block with the one that a message without headers of its own has to have, and the end; they give up
 //! (`None`) on anything else, and never accept a block that the other would read differently.
 
-use super::direct_read::read_headers;
+use super::direct_read::{header_number, read_headers, refusal_of_many};
 use super::stored_message::{StoredMessage, StoredParts};
 use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::error::Error;
@@ -90,9 +90,8 @@ impl LastMessages {
 
     fn read(&mut self, message: &Message) -> Option<Result<(), Error>> {
         let (mut up_to, mut is_of_many) = (None, false);
-        let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse().ok();
         let parts = read_headers(message, |name, value| match name {
-            b"Nats-UpTo-Sequence" => up_to = number(value),
+            b"Nats-UpTo-Sequence" => up_to = header_number(value),
             b"Nats-Num-Pending" => is_of_many = true,
             _ => {}
         });
@@ -108,13 +107,7 @@ impl LastMessages {
             Err(Error::Api(error)) if error.err_code() == ErrorCode::NO_MESSAGE_FOUND => {
                 Some(Ok(()))
             }
-            // no request is empty: the server knows nothing of what is in it
-            Err(Error::Api(error)) if error.description() == "Empty Request" => {
-                let Requirement { level: needs, feature } = NEEDS;
-                Some(Err(Error::Unsupported { feature, needs, has: 0 }))
-            }
-            Err(Error::Api(error)) if error.code() == 503 => Some(Err(Error::NotAvailable)),
-            Err(error) => Some(Err(error)),
+            Err(error) => Some(Err(refusal_of_many(error, NEEDS))),
         }
     }
 }

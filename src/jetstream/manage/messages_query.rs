@@ -4,7 +4,7 @@
 //! Invariant: sequences only grow, and a page that is not the last one has a message. So it ends,
 //! whatever a server sends.
 
-use super::direct_read::read_headers;
+use super::direct_read::{header_number, read_headers, refusal_of_many};
 use super::stored_message::StoredMessage;
 use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::error::Error;
@@ -205,17 +205,14 @@ impl Pages {
 
     pub(super) fn handle_reply(&mut self, reply: &Message) -> Step {
         let (mut pending, mut up_to) = (None, None);
-        let parts = read_headers(reply, |name, value| {
-            let number = || std::str::from_utf8(value).ok()?.parse().ok();
-            match name {
-                b"Nats-Num-Pending" => pending = number(),
-                b"Nats-UpTo-Sequence" => up_to = number(),
-                _ => {}
-            }
+        let parts = read_headers(reply, |name, value| match name {
+            b"Nats-Num-Pending" => pending = header_number(value),
+            b"Nats-UpTo-Sequence" => up_to = header_number(value),
+            _ => {}
         });
         match parts {
             // a server before 2.11 sends one message, and is silent then
-            Ok(_) if pending.is_none() => Step::Ended(Err(unsupported())),
+            Ok(_) if pending.is_none() => Step::Ended(Err(NEEDS.unmet())),
             Ok(parts) if self.end.last_sequence.is_some_and(|last| parts.sequence <= last) => {
                 Step::Ended(Err(Error::Malformed("a message of a batch that comes again".into())))
             }
@@ -234,12 +231,7 @@ impl Pages {
                 self.end.pending = 0;
                 Step::Ended(Ok(self.end.clone()))
             }
-            // no request is empty: the server knows nothing of what is in it
-            Err(Error::Api(error)) if error.description() == "Empty Request" => {
-                Step::Ended(Err(unsupported()))
-            }
-            Err(Error::Api(error)) if error.code() == 503 => Step::Ended(Err(Error::NotAvailable)),
-            Err(error) => Step::Ended(Err(error)),
+            Err(error) => Step::Ended(Err(refusal_of_many(error, NEEDS))),
         }
     }
 
@@ -250,12 +242,6 @@ impl Pages {
             false => Step::Ended(Err(Error::Malformed("a batch that does not get on".into()))),
         }
     }
-}
-
-/// What the reply of a server before 2.11 means, if it has not told its level.
-fn unsupported() -> Error {
-    let Requirement { level: needs, feature, .. } = NEEDS;
-    Error::Unsupported { feature, needs, has: 0 }
 }
 
 #[cfg(test)]

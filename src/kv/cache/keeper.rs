@@ -16,6 +16,7 @@ use crate::kv::entry::{Entry, Operation};
 use crate::kv::error::Error;
 use crate::kv::hashing::key_hashes;
 use crate::kv::listing::key_set::KeySet;
+use crate::kv::listing::page::Page;
 use crate::kv::patterns::uncovered;
 use crate::kv::reading::get::is_no_message;
 use crate::kv::reading::reads::Reads;
@@ -66,8 +67,7 @@ pub(in crate::kv) struct CacheKeeper {
 struct Sweep {
     number: u64,
     found: KeySet,
-    pattern: usize,
-    offset: u64,
+    page: Page,
     /// The last revision of the stream when the first page was made: later ones are not missing.
     last: Option<u64>,
 }
@@ -176,12 +176,7 @@ impl CacheKeeper {
     }
 
     fn emit(self: &Rc<Self>, state: &mut State, event: CacheEvent) -> Ran {
-        let ran = self.callback.run(|callback| callback(state, self, event));
-        if !self.is_active() {
-            // it could not be dropped while it ran
-            drop(self.callback.take());
-        }
-        ran
+        self.callback.run_while(|| self.is_active(), |callback| callback(state, self, event))
     }
 
     fn handle(self: &Rc<Self>, state: &mut State, update: Update) -> Ran {
@@ -335,7 +330,7 @@ impl CacheKeeper {
         let number = self.sweeps.get() + 1;
         self.sweeps.set(number);
         let found = KeySet::new(key_hashes(self.bucket.api.port()));
-        let sweep = Sweep { number, found, pattern: 0, offset: 0, last: None };
+        let sweep = Sweep { number, found, page: Page::default(), last: None };
         self.sweep.replace(Some(sweep));
         self.ask_page(number);
     }
@@ -343,12 +338,11 @@ impl CacheKeeper {
     fn ask_page(self: &Rc<Self>, number: u64) {
         let request = match &*self.sweep.borrow() {
             Some(sweep) if sweep.number == number => {
-                let pattern = self.patterns.get(sweep.pattern).map_or(">", String::as_str);
-                let filter = format!("{}{pattern}", self.bucket.subjects);
-                ApiRequest::stream_subjects(&self.bucket.stream, &filter, sweep.offset)
+                sweep.page.request(&self.bucket, &self.patterns)
             }
-            _ => return,
+            _ => None,
         };
+        let Some(request) = request else { return };
         let keeper = self.clone();
         let on_page =
             move |state: &mut State, info: Result<StreamInfo, jetstream::Error>| match info {
@@ -394,12 +388,8 @@ impl CacheKeeper {
                 sweep.found.insert(key.as_bytes());
             }
         }
-        let on_page = info.state.subjects.len() as u64;
-        sweep.offset += on_page;
-        if on_page == 0 || sweep.offset >= info.subjects_total {
-            (sweep.pattern, sweep.offset) = (sweep.pattern + 1, 0);
-        }
-        if sweep.pattern < self.patterns.len() {
+        sweep.page = sweep.page.next(info);
+        if sweep.page.is_within(&self.patterns) {
             drop(current);
             self.ask_page(number);
             return Ok(());

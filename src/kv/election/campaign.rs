@@ -154,19 +154,12 @@ impl Campaign {
             }
             Event::Failed(error) => {
                 self.is_stopped.set(true);
-                let told = self.tell(waiting, state, ElectionEvent::Ended(error));
-                drop(waiting.on_event.take());
-                told
+                self.tell(waiting, state, ElectionEvent::Ended(error))
             }
         }
     }
 
     fn tell(&self, waiting: &Waiting, state: &mut State, event: ElectionEvent) -> Ran {
-        let ran = waiting.on_event.run(|on_event| on_event(state, event));
-        if !self.is_active() {
-            // it could not be dropped while it ran
-            drop(waiting.on_event.take());
-        }
-        ran
+        waiting.on_event.run_while(|| self.is_active(), |on_event| on_event(state, event))
     }
 }

@@ -10,6 +10,7 @@ use crate::kv::bucket::Bucket;
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
 use crate::kv::handle::KeyValue;
+use crate::kv::listing::page::Page;
 use crate::kv::listing::patience::Patience;
 use crate::kv::patterns::uncovered;
 use crate::kv::reading::get::is_no_message;
@@ -112,7 +113,7 @@ impl Collection for BTreeSet<String> {
     }
 
     fn confirm(listing: &Rc<Listing<Self>>, state: &mut State) -> Ran {
-        Subjects { listing: listing.clone(), found: HashSet::new(), filter: 0, offset: 0 }
+        Subjects { listing: listing.clone(), found: HashSet::new(), page: Page::default() }
             .ask_next(state)
     }
 }
@@ -138,8 +139,9 @@ impl Collection for Vec<Entry> {
             asking.items.borrow_mut().retain(|entry| entry.revision() >= first);
             asking.succeed(state)
         };
-        let Some(subject) = listing.filters.first() else { return listing.succeed(state) };
-        let query = MessageQuery::NextBySubject { subject, from: 1 };
+        let Some(key) = listing.patterns.first() else { return listing.succeed(state) };
+        let subject = format!("{}{key}", listing.bucket.subjects);
+        let query = MessageQuery::NextBySubject { subject: &subject, from: 1 };
         listing.ask(ApiRequest::stored_message(&listing.bucket.stream, query), on_first);
         Ok(())
     }
@@ -149,20 +151,18 @@ impl Collection for Vec<Entry> {
 struct Subjects {
     listing: Rc<Listing<BTreeSet<String>>>,
     found: HashSet<String>,
-    filter: usize,
-    offset: u64,
+    page: Page,
 }
 
 impl Subjects {
     fn ask_next(self, state: &mut State) -> Ran {
         let listing = self.listing.clone();
-        let Some(filter) = listing.filters.get(self.filter) else {
+        let Some(request) = self.page.request(&listing.bucket, &listing.patterns) else {
             let prefix = &listing.bucket.subjects;
             let is_found = |key: &String| self.found.contains(&format!("{prefix}{key}"));
             listing.items.borrow_mut().retain(is_found);
             return listing.succeed(state);
         };
-        let request = ApiRequest::stream_subjects(&listing.bucket.stream, filter, self.offset);
         listing.ask(request, |state, info: Result<StreamInfo, jetstream::Error>| match info {
             Ok(info) => self.note(info).ask_next(state),
             Err(error) => self.listing.fail(state, error),
@@ -171,13 +171,8 @@ impl Subjects {
     }
 
     fn note(mut self, info: StreamInfo) -> Self {
-        let on_page = info.state.subjects.len() as u64;
+        self.page = self.page.next(&info);
         self.found.extend(info.state.subjects.into_keys());
-        self.offset += on_page;
-        if on_page == 0 || self.offset >= info.subjects_total {
-            self.filter += 1;
-            self.offset = 0;
-        }
         self
     }
 }
@@ -185,8 +180,8 @@ impl Subjects {
 /// A collection in the making. It does not own the watch that feeds it, which owns it.
 pub(in crate::kv) struct Listing<C> {
     bucket: Rc<Bucket>,
-    /// The subjects that are listed.
-    filters: Vec<String>,
+    /// Which keys are listed.
+    patterns: Vec<String>,
     items: RefCell<C>,
     patience: Rc<Patience>,
     /// Taken when it runs, which is once.
@@ -202,10 +197,9 @@ impl<C: Collection> Listing<C> {
         options: WatchOptions,
         answer: Answer<Result<C, Error>>,
     ) {
-        let subject = |pattern: &&str| format!("{}{pattern}", bucket.subjects);
         let listing = Rc::new(Self {
             bucket: bucket.clone(),
-            filters: uncovered(patterns).iter().map(subject).collect(),
+            patterns: uncovered(patterns).into_iter().map(str::to_owned).collect(),
             items: RefCell::default(),
             patience: Patience::new(bucket),
             answer: Cell::new(Some(answer)),

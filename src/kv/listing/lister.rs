@@ -7,13 +7,14 @@
 
 use crate::callback::{CallbackSlot, Handler, Outcome, Ran, State, lend};
 use crate::event_loop::timers_on;
-use crate::jetstream::{ApiRequest, StreamConfig, StreamInfo};
+use crate::jetstream::{StreamConfig, StreamInfo};
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
 use crate::kv::handle::KeyValue;
 use crate::kv::hashing::key_hashes;
 use crate::kv::listing::key_set::KeySet;
+use crate::kv::listing::page::Page;
 use crate::kv::listing::patience::Patience;
 use crate::kv::patterns::uncovered;
 use crate::kv::reading::reads::Reads;
@@ -127,13 +128,6 @@ pub(in crate::kv) struct KeyLister {
     patience: Rc<Patience>,
     is_active: Cell<bool>,
     callback: CallbackSlot<OnListed>,
-}
-
-/// Which subjects the leader is asked for.
-#[derive(Clone, Copy, Default)]
-struct Page {
-    pattern: usize,
-    offset: u64,
 }
 
 impl KeyLister {
@@ -258,10 +252,10 @@ impl KeyLister {
 
     /// Asks the leader for subjects that it has messages of.
     fn ask_page(self: &Rc<Self>, state: &mut State, page: Page) -> Ran {
-        let Some(pattern) = self.patterns.get(page.pattern) else { return self.end(state, Ok(())) };
+        let Some(request) = page.request(&self.bucket, &self.patterns) else {
+            return self.end(state, Ok(()));
+        };
         self.patience.note_progress();
-        let filter = format!("{}{pattern}", self.bucket.subjects);
-        let request = ApiRequest::stream_subjects(&self.bucket.stream, &filter, page.offset);
         let lister = self.clone();
         let on_page = move |state: &mut State, info: Result<StreamInfo, Error>| match info {
             Ok(info) => lister.handle_page(state, page, info),
@@ -272,12 +266,7 @@ impl KeyLister {
     }
 
     fn handle_page(self: &Rc<Self>, state: &mut State, page: Page, info: StreamInfo) -> Ran {
-        let count = info.state.subjects.len() as u64;
-        let offset = page.offset + count;
-        self.next_page.set(Some(match count == 0 || offset >= info.subjects_total {
-            true => Page { pattern: page.pattern + 1, offset: 0 },
-            false => Page { offset, ..page },
-        }));
+        self.next_page.set(Some(page.next(&info)));
         let mut keys = self.keys.borrow_mut();
         let names = info.state.subjects.into_keys();
         let confirmed = names.filter_map(|subject| {
@@ -309,12 +298,8 @@ impl KeyLister {
     }
 
     fn show(self: &Rc<Self>, state: &mut State, key: String) -> Ran {
-        let ran = self.callback.run(|callback| callback(state, self, ListedKey::Key(key)));
-        if !self.is_active.get() {
-            // it could not be dropped while it ran
-            drop(self.callback.take());
-        }
-        ran
+        let shown = ListedKey::Key(key);
+        self.callback.run_while(|| self.is_active(), |callback| callback(state, self, shown))
     }
 
     fn end(self: &Rc<Self>, state: &mut State, end: Result<(), Error>) -> Ran {

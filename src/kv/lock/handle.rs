@@ -63,15 +63,7 @@ impl<S: 'static> KeyValue<S> {
         options: LockOptions,
         callback: impl Callback<S, Lock<S>, Result<u64, Error>>,
     ) -> Lock<S> {
-        let claimant = Claimant {
-            owner: options.owner,
-            ttl: options.ttl,
-            is_at_once: false,
-            wait: options.wait,
-            stands_back: None,
-            always_watches: false,
-        };
-        self.claim(key, claimant, callback)
+        self.claim(key, options, false, callback)
     }
 
     /// As [`lock`](Self::lock), but does not wait for another one: that one holds it is an answer. A
@@ -86,23 +78,20 @@ impl<S: 'static> KeyValue<S> {
         options: LockOptions,
         callback: impl Callback<S, Lock<S>, Result<u64, Error>>,
     ) -> Lock<S> {
-        let claimant = Claimant {
-            owner: options.owner,
-            ttl: options.ttl,
-            is_at_once: true,
-            wait: Some(self.shared_bucket().api.timeout()),
-            stands_back: None,
-            always_watches: false,
-        };
-        self.claim(key, claimant, callback)
+        let options = options.wait(self.shared_bucket().api.timeout());
+        self.claim(key, options, true, callback)
     }
 
     fn claim(
         &self,
         key: &str,
-        claimant: Claimant,
+        options: LockOptions,
+        is_at_once: bool,
         callback: impl Callback<S, Lock<S>, Result<u64, Error>>,
     ) -> Lock<S> {
+        let LockOptions { owner, ttl, wait } = options;
+        let claimant =
+            Claimant { owner, ttl, is_at_once, wait, stands_back: None, always_watches: false };
         let claim = Claim::new(self.shared_bucket(), key);
         let lock = Lock { kv: self.clone(), claim };
         lock.claim.begin(claimant, answer(&lock, callback));

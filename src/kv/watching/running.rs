@@ -138,11 +138,6 @@ impl Watching {
         if let Update::Ended(_) = update {
             self.state.set(WatchState::Ended);
         }
-        let ran = self.callback.run(|callback| callback(state, self, update));
-        if !self.is_active() {
-            // it could not be dropped while it ran
-            drop(self.callback.take());
-        }
-        ran
+        self.callback.run_while(|| self.is_active(), |callback| callback(state, self, update))
     }
 }
