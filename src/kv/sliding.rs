@@ -5,7 +5,7 @@
 //! acknowledged is known here, and when it was stored is read with it later. A guess that is off makes
 //! renewals come earlier or later by as much, and nothing else.
 
-use crate::callback::{Answer, Callback, State, answer};
+use crate::callback::{Answer, Callback, State, answer, handed};
 use crate::event_loop::timers_on;
 use crate::jetstream::Ttl;
 use crate::kv::bucket::Bucket;
@@ -101,11 +101,8 @@ impl<S: 'static> Sliding<S> {
         value: impl Into<Payload<'a>>,
         callback: impl Callback<S, Sliding<S>, Result<u64, Error>>,
     ) {
-        let answer = answer(self, callback);
-        let on_stored = move |state: &mut S, _: &KeyValue<S>, stored| {
-            answer(state, stored).map_err(|error| *error)
-        };
-        self.kv.put_with(key, value, WriteOptions::new().ttl(self.ttl), on_stored);
+        let options = WriteOptions::new().ttl(self.ttl);
+        self.kv.put_with(key, value, options, handed(answer(self, callback)));
     }
 
     /// The bucket.

@@ -1,7 +1,7 @@
 //! The handle of a bucket whose keys and values are encoded, and how calls pass through it.
 
 use super::codecs::{Codecs, about};
-use crate::callback::{Answer, Callback, State};
+use crate::callback::{Answer, State};
 use crate::client::Client;
 use crate::event_loop::timers_on;
 use crate::kv::bucket::OnWritten;
@@ -117,13 +117,6 @@ impl<S: 'static> CodedKeyValue<S> {
     pub(super) fn refuse<T: 'static>(&self, answer: Answer<Result<T, Error>>, error: Error) {
         self.kv.shared_bucket().defer(answer, Err(error));
     }
-}
-
-/// An answer as a callback of the plain handle, which does without that.
-pub(super) fn handed<S: 'static, T: 'static>(
-    answer: Answer<T>,
-) -> impl Callback<S, KeyValue<S>, T> {
-    move |state: &mut S, _: &KeyValue<S>, outcome: T| answer(state, outcome).map_err(|error| *error)
 }
 
 fn naming<T: 'static>(key: String, answer: Answer<Result<T, Error>>) -> Answer<Result<T, Error>> {

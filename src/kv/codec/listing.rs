@@ -2,8 +2,8 @@
 
 use super::codecs::Values;
 use super::decoded::Decoded;
-use super::handle::{CodedKeyValue, handed};
-use crate::callback::{Answer, Callback, State, answer};
+use super::handle::CodedKeyValue;
+use crate::callback::{Answer, Callback, State, answer, handed};
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
 

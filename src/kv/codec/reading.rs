@@ -1,8 +1,8 @@
 //! Reading single values with codecs. What cannot be decoded is an error of the read.
 
 use super::codecs::Values;
-use super::handle::{CodedKeyValue, handed};
-use crate::callback::{Answer, Callback, State, answer};
+use super::handle::CodedKeyValue;
+use crate::callback::{Answer, Callback, State, answer, handed};
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
 use crate::kv::reading::get::Found;

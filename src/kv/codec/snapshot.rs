@@ -1,8 +1,8 @@
 //! Reading many keys at one point in time with codecs.
 
 use super::codecs::{Values, about};
-use super::handle::{CodedKeyValue, handed};
-use crate::callback::{Answer, Callback, State, answer};
+use super::handle::CodedKeyValue;
+use crate::callback::{Answer, Callback, State, answer, handed};
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
 use crate::kv::reading::many::Snapshot;

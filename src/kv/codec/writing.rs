@@ -1,7 +1,7 @@
 //! Writing with codecs: what is written is encoded first, and nothing is sent if that fails.
 
-use super::handle::{CodedKeyValue, handed};
-use crate::callback::{Callback, answer};
+use super::handle::CodedKeyValue;
+use crate::callback::{Callback, answer, handed};
 use crate::jetstream::Ttl;
 use crate::kv::error::Error;
 use crate::kv::writing::options::{PurgeOptions, WriteOptions};
