@@ -23,6 +23,8 @@ use support::turn_until;
 #[derive(Default)]
 struct App {
     outcomes: Vec<Result<String, Error>>,
+    /// The keys of a listing that has not ended.
+    listed: Vec<String>,
     /// What only the hook for errors was told.
     reported: Vec<String>,
 }
@@ -54,12 +56,14 @@ fn note_cached(app: &mut App, cache: &Cache<App>, event: CacheEvent) {
     }
 }
 
-/// Notes a key, or why there is none.
+/// Notes the keys when all have come, or why they have not.
 fn note_listed(app: &mut App, _: &KeyListing<App>, listed: ListedKey) {
     match listed {
-        ListedKey::Key(key) => app.outcomes.push(Ok(format!("{:?}", [key]))),
-        ListedKey::Ended(Ok(())) => {}
-        ListedKey::Ended(Err(error)) => app.outcomes.push(Err(error)),
+        ListedKey::Key(key) => app.listed.push(key),
+        ListedKey::Ended(end) => {
+            let keys = std::mem::take(&mut app.listed);
+            app.outcomes.push(end.map(|()| format!("{keys:?}")));
+        }
     }
 }
 
