@@ -186,10 +186,9 @@ mod tests {
     use crate::jetstream::{StoredMessage, StoredParts};
     use crate::kv::entry::Operation;
     use evnats_protocol::Headers;
-    use foldhash::SharedSeed;
 
     fn table(max_bytes: usize) -> CacheTable {
-        CacheTable::new(KeyHashes::with_seed(7, SharedSeed::global_fixed()), max_bytes)
+        CacheTable::new(KeyHashes::fixed(), max_bytes)
     }
 
     fn at(seconds: u64) -> SystemTime {

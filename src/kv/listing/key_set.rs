@@ -142,12 +142,11 @@ fn place(at: u32) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use foldhash::SharedSeed;
     use proptest::prelude::*;
     use std::collections::HashSet;
 
     fn set() -> KeySet {
-        KeySet::new(KeyHashes::with_seed(7, SharedSeed::global_fixed()))
+        KeySet::new(KeyHashes::fixed())
     }
 
     #[test]

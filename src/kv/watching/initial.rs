@@ -58,6 +58,9 @@ pub(in crate::kv) struct Initial {
     seen: u64,
     /// A revision that must not be newer than the last one received, once the leader has told.
     needed: Option<u64>,
+    /// What is needed is a fence, which was written for this watch: it is on its way, unless the consumer
+    /// is idle.
+    up_to_fence: bool,
     /// The leader has been asked since the consumer was last idle.
     asked: bool,
     done: bool,
@@ -81,9 +84,15 @@ impl Initial {
             idle: false,
             seen: 0,
             needed: None,
+            up_to_fence: false,
             asked: true,
             done: false,
         }
+    }
+
+    /// Whoever is asked writes a fence, which is the revision that has to come.
+    pub(in crate::kv) fn set_up_to_fence(&mut self) {
+        self.up_to_fence = true;
     }
 
     /// The last revision is, or was, this one, as the leader says; 0: there is none. The leader is asked
@@ -121,7 +130,7 @@ impl Initial {
         self.rounds_left = ROUNDS;
         self.idle = false;
         // what was asked at the beginning may still be under way
-        self.asked = self.needed.is_none() && self.asked;
+        self.asked = self.asked && (self.needed.is_none() || self.up_to_fence);
         if received == 0 {
             self.pending = expected;
         }

@@ -135,6 +135,9 @@ impl Bucket {
         let config = self.reader_config(&patterns, &options);
         let mut initial = Initial::new(options.start.counts(), key_hashes(self.api.port()));
         let question = Question::new(self, asked, &config.filter_subjects, options.start);
+        if asked == Asked::Fence {
+            initial.set_up_to_fence();
+        }
         if reads == Reads::Replica {
             initial.handle_leader(0);
         }

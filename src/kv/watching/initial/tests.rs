@@ -2,10 +2,9 @@
 
 use super::Step::{Ask, Done, Wait};
 use super::*;
-use foldhash::SharedSeed;
 
 fn hashes() -> KeyHashes {
-    KeyHashes::with_seed(7, SharedSeed::global_fixed())
+    KeyHashes::fixed()
 }
 
 /// A machine to which the leader has said that there is nothing: what one replica says is enough.
@@ -169,6 +168,24 @@ fn a_revision_that_was_superseded_meanwhile_is_not_waited_for() {
     assert_eq!(initial.handle_leader(100), Wait);
     assert_eq!(initial.handle_created(1, 0), Wait);
     assert_eq!(initial.handle_message(b"a", 103, 0), Done);
+}
+
+#[test]
+fn a_fence_that_the_consumer_did_not_count_is_not_written_again_while_it_may_come() {
+    // the consumer was made before the fence was stored, and its answer came after the fence's
+    let mut initial = Initial::new(Counts::Keys, hashes());
+    initial.set_up_to_fence();
+    assert_eq!(initial.handle_leader(3), Wait);
+    assert_eq!(initial.handle_created(2, 0), Wait);
+    assert_eq!(receive(&mut initial, &[("a", 1), ("b", 0)]), [false, false]);
+    assert_eq!(initial.handle_message(b"fence", 3, 0), Done);
+
+    // it was purged meanwhile
+    let mut initial = Initial::new(Counts::Keys, hashes());
+    initial.set_up_to_fence();
+    assert_eq!(initial.handle_leader(3), Wait);
+    assert_eq!(initial.handle_created(0, 0), Wait);
+    assert_eq!(initial.handle_idle(), Ask);
 }
 
 #[test]
