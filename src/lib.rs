@@ -120,7 +120,7 @@ pub mod trace;
 pub use bytes::Bytes;
 pub use client::{
     Client, ConnectionError, ConnectionState, Credentials, CredentialsError, Frame, Options,
-    ProxyKey, SlowConsumer, Subscription,
+    ProxyKey, Replied, Replies, RepliesEnd, RequestManyOptions, SlowConsumer, Subscription,
 };
 #[cfg(feature = "tls")]
 pub use client::{ClientCertificate, Tls};

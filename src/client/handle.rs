@@ -35,7 +35,7 @@ use std::time::Duration;
 /// | the connection is lost | the same, at once; what was under way has the outcomes that the README lists |
 /// | there is no connection | commands wait; when the buffer is full, they are refused with [`CommandError::BufferFull`], and [`on_writable`](Self::on_writable) tells when there is room; a request that has waited for its timeout is [`RequestError::NeverSent`] |
 /// | nobody listens on the subject of a request | [`RequestError::NoResponders`], at once |
-/// | whoever listens does not answer | [`RequestError::Timeout`] |
+/// | whoever listens does not answer | [`RequestError::Timeout`]; of a request with many replies, [`RepliesEnd::Timeout`](crate::RepliesEnd::Timeout) |
 /// | a request, or the inbox for its answer, is not permitted | [`RequestError::Denied`], as soon as the server has refused |
 /// | a subscription is not permitted, or no longer | its end, [`on_end`](crate::Subscription::on_end), and `on_error` |
 /// | publishing to a subject is not permitted | `on_error` |

@@ -12,6 +12,7 @@ mod handle;
 mod home;
 mod hook_setters;
 mod hooks;
+mod inbox;
 #[cfg(any(feature = "tls", feature = "websocket"))]
 mod incoming;
 mod link;
@@ -22,6 +23,7 @@ mod pipe;
 mod port;
 mod protection;
 mod proxy_key;
+mod replies;
 mod route;
 mod stream;
 mod subscription;
@@ -36,9 +38,11 @@ pub use error::ConnectionError;
 pub use handle::{Client, ConnectionState};
 pub use hooks::SlowConsumer;
 pub(crate) use hooks::{Delivery, Observed, OnReply, Reply};
+pub(crate) use inbox::Inbox;
 pub use options::Options;
 pub(crate) use port::{ObserverId, Port};
 pub use proxy_key::ProxyKey;
+pub use replies::{Replied, Replies, RepliesEnd, RequestManyOptions};
 pub use subscription::Subscription;
 #[cfg(feature = "tls")]
 pub use tls::{ClientCertificate, Tls};

@@ -137,7 +137,6 @@ mod error;
 mod error_code;
 mod exchange;
 mod handle;
-mod inbox;
 mod joined;
 mod level;
 mod manage;

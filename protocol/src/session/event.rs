@@ -7,6 +7,7 @@ use super::command_error::CommandError;
 use crate::disconnect::DisconnectReason;
 use crate::tables::subscriptions::SubscriptionId;
 use crate::wire::error::ServerError;
+use crate::wire::message::Message;
 use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
@@ -187,6 +188,14 @@ fn named(subject: &Option<Box<str>>) -> String {
 }
 
 impl RequestError {
+    /// What a status 503 says that came in place of a reply.
+    #[cold]
+    #[must_use]
+    pub fn no_responders(status: &Message) -> Self {
+        let subject = status.headers().last("Nats-Subject");
+        Self::NoResponders { subject: subject.map(|subject| subject.into()) }
+    }
+
     /// Whether no reply came in time.
     #[must_use]
     pub fn is_timeout(&self) -> bool {

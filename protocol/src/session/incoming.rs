@@ -162,7 +162,7 @@ impl<S, R, F> Session<S, R, F> {
             return None;
         };
         let outcome = match message.control_status() {
-            Some(503) => Err(no_responders(message)),
+            Some(503) => Err(RequestError::no_responders(message)),
             _ => Ok(()),
         };
         Some(Event::Reply { context: request.context, outcome })
@@ -334,11 +334,4 @@ impl<S, R, F> Session<S, R, F> {
             self.fail_request(request.context, RequestError::Denied(error.clone()));
         }
     }
-}
-
-/// What a status 503 says.
-#[cold]
-fn no_responders(message: &Message) -> RequestError {
-    let subject = message.headers().last("Nats-Subject");
-    RequestError::NoResponders { subject: subject.map(|subject| subject.into()) }
 }

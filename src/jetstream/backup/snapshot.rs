@@ -9,11 +9,10 @@ use super::chunks::{Chunks, SnapshotChunk, Step};
 use super::document::StreamBackup;
 use super::options::SnapshotOptions;
 use crate::callback::{Handler, Ran, State};
-use crate::client::{Observed, Port};
+use crate::client::{Inbox, Observed, Port};
 use crate::jetstream::api::{Api, ApiRequest};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
-use crate::jetstream::inbox::Inbox;
 use crate::jetstream::manage::listing::{Feed, Listed, Listing, OnListed, Source, on_listed};
 use crate::jetstream::stream::Stream;
 use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError};
@@ -165,7 +164,7 @@ impl Snapshot {
         let snapshot = self.clone();
         self.0.inbox.listen(subject, move |state, heard| match heard {
             Ok(message) => snapshot.receive(state, message),
-            Err(error) => snapshot.end(state, Err(error)),
+            Err(reason) => snapshot.end(state, Err(Error::from_inbox_end(reason))),
         })
     }
 

@@ -8,10 +8,9 @@
 
 use super::last_messages::{Head, LastMessages, MAX_MESSAGES, NEEDS};
 use crate::callback::{Answer, Ran, State};
-use crate::client::{Observed, Port};
+use crate::client::{Inbox, Observed, Port};
 use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
-use crate::jetstream::inbox::Inbox;
 use crate::jetstream::scan::Scan;
 use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError, subject};
 use slab::Slab;
@@ -178,9 +177,9 @@ impl Table {
         let table = Rc::downgrade(self);
         self.inbox.listen(&pattern, move |state, heard| match (table.upgrade(), heard) {
             (Some(table), Ok(message)) => table.receive(state, message),
-            (Some(table), Err(error)) => {
+            (Some(table), Err(reason)) => {
                 table.is_listening.set(false);
-                table.fail_all(&error);
+                table.fail_all(&Error::from_inbox_end(reason));
                 Ok(())
             }
             (None, _) => Ok(()),

@@ -7,11 +7,10 @@ use super::listing::{Feed, Listed, Listing, OnListed, Source, on_listed};
 use super::messages_query::{MessagesEnd, MessagesQuery, NEEDS, Pages, Step};
 use super::stored_message::StoredMessage;
 use crate::callback::{Handler, Ran, State};
-use crate::client::{Observed, Port};
+use crate::client::{Inbox, Observed, Port};
 use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
-use crate::jetstream::inbox::Inbox;
 use crate::jetstream::name::check_name;
 use evnats_protocol::{Message, OutgoingMessage, RequestError};
 use std::cell::{Cell, RefCell};
@@ -133,7 +132,7 @@ impl Reading {
         let (inbox, reading) = (self.port().new_inbox(), self.clone());
         self.0.inbox.listen(&inbox, move |state, heard| match heard {
             Ok(message) => reading.receive(state, message),
-            Err(error) => reading.end(state, Err(error)),
+            Err(reason) => reading.end(state, Err(Error::from_inbox_end(reason))),
         })?;
         let message = OutgoingMessage::new(&self.0.subject, body).reply(&inbox);
         Ok(self.port().publish(message)?)

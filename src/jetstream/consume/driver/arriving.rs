@@ -7,7 +7,7 @@ use crate::client::Observed;
 use crate::jetstream::consume::ack;
 use crate::jetstream::consume::machine::{Machine, Verdict};
 use crate::jetstream::error::Error;
-use evnats_protocol::{Message, RequestError, ServerError};
+use evnats_protocol::{EndReason, Message, RequestError, ServerError};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,12 +22,11 @@ impl<M: Machine> Driver<M> {
         let listening =
             self.inbox.listen_as(subject, queue_group, move |state, heard| match heard {
                 Ok(message) => driver.receive(state, message),
-                Err(error) => {
+                Err(reason) => {
                     let is_own = driver.machine.borrow().listens_to_inbox();
-                    driver.give_up(if error.is_denied() && !is_own {
-                        denied.clone()
-                    } else {
-                        error
+                    driver.give_up(match reason {
+                        EndReason::Denied if !is_own => denied.clone(),
+                        reason => Error::from_inbox_end(reason),
                     });
                     driver.go_on(state)
                 }

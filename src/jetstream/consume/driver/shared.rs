@@ -3,14 +3,13 @@
 use super::asked::Asked;
 use super::target::Target;
 use crate::callback::{CallbackSlot, Ran, State};
-use crate::client::Port;
+use crate::client::{Inbox, Port};
 use crate::jetstream::api::Api;
 use crate::jetstream::consume::delivery::Delivered;
 use crate::jetstream::consume::machine::Machine;
 use crate::jetstream::consume::outcome::ConsumeEvent;
 use crate::jetstream::consume::pull::request::PullRequest;
 use crate::jetstream::error::Error;
-use crate::jetstream::inbox::Inbox;
 use crate::jetstream::level::Requirement;
 use evnats_protocol::Message;
 use std::cell::{Cell, RefCell};

@@ -5,15 +5,18 @@
 //! Whatever the inbox has is given back once: when it is closed, when something takes its place, or when
 //! the inbox is dropped.
 
+use super::hooks::{Delivery, Observed};
+use super::port::{ObserverId, Port};
 use crate::callback::{Ran, State};
-use crate::client::{Delivery, Observed, ObserverId, Port};
 use crate::event_loop::TimerId;
-use crate::jetstream::error::Error;
 use evnats_protocol::{CommandError, EndReason, Message, SubscriptionId};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-pub(super) struct Inbox {
+/// What is heard on an inbox: a message, or why there will be none.
+pub(crate) type Heard<'m> = Result<&'m Message, EndReason>;
+
+pub(crate) struct Inbox {
     port: Port,
     subscription: Cell<Option<SubscriptionId>>,
     observer: Cell<Option<ObserverId>>,
@@ -23,7 +26,7 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    pub(super) fn new(port: &Port) -> Self {
+    pub(crate) fn new(port: &Port) -> Self {
         Self {
             port: port.clone(),
             subscription: Cell::new(None),
@@ -35,27 +38,27 @@ impl Inbox {
 
     /// Listens on a subject, and no longer on the one before. The callback is given every message, and
     /// the reason if the subscription ends by itself.
-    pub(super) fn listen(
+    pub(crate) fn listen(
         &self,
         subject: &str,
-        callback: impl FnMut(&mut State, Result<&Message, Error>) -> Ran + 'static,
+        callback: impl FnMut(&mut State, Heard<'_>) -> Ran + 'static,
     ) -> Result<(), CommandError> {
         self.listen_as(subject, None, callback)
     }
 
     /// As [`listen`](Self::listen), perhaps as a member of a queue group.
-    pub(super) fn listen_as(
+    pub(crate) fn listen_as(
         &self,
         subject: &str,
         queue_group: Option<&str>,
-        mut callback: impl FnMut(&mut State, Result<&Message, Error>) -> Ran + 'static,
+        mut callback: impl FnMut(&mut State, Heard<'_>) -> Ran + 'static,
     ) -> Result<(), CommandError> {
         self.stop_listening();
         let on_delivery = move |state: &mut State, delivery: Delivery<'_>| match delivery {
             Delivery::Message(message) => callback(state, Ok(message)),
             // the client that drains tells the end
             Delivery::Ended(EndReason::Drained) => Ok(()),
-            Delivery::Ended(reason) => callback(state, Err(Error::from_inbox_end(reason))),
+            Delivery::Ended(reason) => callback(state, Err(reason)),
         };
         let subscription = self.port.subscribe(subject, queue_group, Box::new(on_delivery))?;
         self.subscription.set(Some(subscription));
@@ -63,13 +66,13 @@ impl Inbox {
     }
 
     /// Has a callback run with what becomes of the connection.
-    pub(super) fn observe(&self, callback: impl FnMut(&mut State, Observed) -> Ran + 'static) {
+    pub(crate) fn observe(&self, callback: impl FnMut(&mut State, Observed) -> Ran + 'static) {
         self.stop_observing();
         self.observer.set(Some(self.port.observe(Box::new(callback))));
     }
 
     /// Has a callback run after this time, to look at the [`silence`](Self::silence).
-    pub(super) fn look_after(
+    pub(crate) fn look_after(
         &self,
         delay: Duration,
         callback: impl FnOnce(&mut State) -> Ran + 'static,
@@ -79,24 +82,24 @@ impl Inbox {
     }
 
     /// Something was heard.
-    pub(super) fn note_progress(&self) {
+    pub(crate) fn note_progress(&self) {
         self.heard.set(self.port.turn_time());
     }
 
     /// For how long nothing was heard.
-    pub(super) fn silence(&self) -> Duration {
+    pub(crate) fn silence(&self) -> Duration {
         self.port.turn_time().saturating_duration_since(self.heard.get())
     }
 
     /// Listens until everything has come that the server has sent, and runs the callback then.
-    pub(super) fn drain(&self, on_drained: impl FnOnce(&mut State) -> Ran + 'static) {
+    pub(crate) fn drain(&self, on_drained: impl FnOnce(&mut State) -> Ran + 'static) {
         if let Some(subscription) = self.subscription.take() {
             self.port.drain_subscription(subscription, on_drained);
         }
     }
 
     /// Ends the subscription, the observation and the timer: no callback runs any more.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.stop_listening();
         self.cancel_timer();
         self.stop_observing();
@@ -136,7 +139,7 @@ mod tests {
     /// Fills an inbox with callbacks that hold what is given.
     fn fill(inbox: &Inbox, held: &Rc<()>) {
         let (listening, observing, waiting) = (held.clone(), held.clone(), held.clone());
-        let on_message = move |_: &mut State, _: Result<&Message, Error>| {
+        let on_message = move |_: &mut State, _: Heard<'_>| {
             let _held = &listening;
             Ok(())
         };
