@@ -80,7 +80,7 @@ impl<S: 'static> Client<S> {
     /// # let event_loop = evnats::EventLoop::<()>::new()?;
     /// # let nats = event_loop.connect("nats://127.0.0.1:4222")?;
     /// use evnats::{Replied, RequestManyOptions};
-    /// use std::time::Instant;
+    /// use std::time::Duration;
     /// let options = RequestManyOptions::new().stall(Duration::from_millis(300));
     /// nats.request_many("who.is.there", "", options, |_, _, replied| match replied {
     ///     Replied::Message(reply) => println!("{}", reply.text()),
