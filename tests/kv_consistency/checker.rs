@@ -149,18 +149,19 @@ fn writer(
             None => Err(false),
         },
         // tombstones have no number: any of those without an outcome may be it
-        None => {
-            let is_it = |operation: &&&Operation| match &operation.what {
-                What::Write(write) => {
-                    write.content.is_none()
-                        && write.outcome == Outcome::Unknown
-                        && operation.begun < before
-                }
-                What::Read(_) => false,
-            };
-            operations.iter().filter(is_it).map(|operation| operation.begun).min().ok_or(false)
-        }
+        None => lost_tombstones(operations, before).min().ok_or(false),
     }
+}
+
+/// When the tombstones began that have no outcome, and may have been stored before a time.
+fn lost_tombstones(operations: &[&Operation], before: Tick) -> impl Iterator<Item = Tick> {
+    let is_lost = move |operation: &&&Operation| match &operation.what {
+        What::Write(write) => {
+            write.content.is_none() && write.outcome == Outcome::Unknown && operation.begun < before
+        }
+        What::Read(_) => false,
+    };
+    operations.iter().filter(is_lost).map(|operation| operation.begun)
 }
 
 /// An operation's place in the order of a key.
@@ -238,7 +239,11 @@ fn conditions(operations: &[&Operation], revisions: &BTreeMap<u64, Known>) -> Ve
                 let is_met = match write.expected {
                     Expected::Nothing => true,
                     Expected::Revision(expected) => over == expected,
-                    Expected::NoValue => before.is_none_or(|(_, known)| known.content.is_none()),
+                    Expected::NoValue => {
+                        // a tombstone that nobody has read may stand between
+                        before.is_none_or(|(_, known)| known.content.is_none())
+                            || lost_tombstones(operations, operation.ended).next().is_some()
+                    }
                 };
                 if !is_met {
                     let operation = (*operation).clone();
@@ -413,6 +418,24 @@ mod tests {
             conditional(11, 12, Some(11), Expected::NoValue, Outcome::Conflict),
         ];
         assert_eq!(check_linearizable(&history), []);
+    }
+
+    #[test]
+    fn a_tombstone_that_nobody_knows_of_may_stand_before_a_create() {
+        let create = conditional(5, 6, Some(8), Expected::NoValue, STORED(9));
+        let lost = |begun| write(begun, NEVER, None, Outcome::Unknown);
+        let history = [write(1, 2, Some(7), STORED(1)), lost(3), create.clone()];
+        assert_eq!(check_linearizable(&history), []);
+        // one that began afterwards, or was certainly not stored, or is none
+        for other in [
+            lost(7),
+            write(3, 4, None, Outcome::NotStored),
+            write(3, NEVER, Some(9), Outcome::Unknown),
+        ] {
+            let history = [write(1, 2, Some(7), STORED(1)), other, create.clone()];
+            let ignored = Violation::ConditionIgnored { operation: create.clone(), over: 1 };
+            assert_eq!(check_linearizable(&history), [ignored]);
+        }
     }
 
     /// A history of one register, where every operation takes effect at one moment between its
