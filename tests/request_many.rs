@@ -9,8 +9,9 @@ use evnats::{
     RequestManyOptions, Result,
 };
 use evnats_harness::Server;
+use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::simulated::SimulatedServer;
 use support::{server, turn_until, url_for};
 
@@ -137,13 +138,28 @@ fn a_loop_that_is_held_up_reads_what_has_come_before_it_gives_up() {
         event_loop.run(&mut ()).expect("the loop");
     });
     is_ready.recv().expect("a service");
+    let socket = TcpStream::connect(("127.0.0.1", server().port())).expect("a connection");
+    socket.set_nonblocking(true).expect("a socket");
+    let peeking = socket.try_clone().expect("the same socket");
     let event_loop: EventLoop<App> = EventLoop::new().expect("a loop");
-    let nats = event_loop.connect(server().url().as_str()).expect("a client");
+    let transport = mio::net::TcpStream::from_std(socket);
+    let nats = event_loop.connect_over(transport, Options::new("")).expect("a client");
     nats.on_connect(move |_: &mut App, nats, _| {
-        let options = RequestManyOptions::new().max_messages(2).timeout(60 * MS);
+        let (asked, timeout) = (Instant::now(), 500 * MS);
+        let options = RequestManyOptions::new().max_messages(2).timeout(timeout);
         nats.request_many(&subject, "", options, note);
-        // sent by then; both replies come while nobody looks, and the time is over afterwards
-        nats.set_timer(MS, |_, _| std::thread::sleep(200 * MS));
+        let peeking = peeking.try_clone().expect("the same socket");
+        // it is sent by then; the replies come while nobody looks, and the time is over afterwards
+        nats.set_timer(MS, move |app, _| {
+            let mut waiting = [0; 1024];
+            let mut have_come = || {
+                let peeked = peeking.peek(&mut waiting);
+                peeked.is_ok_and(|len| waiting[..len].ends_with(b"b\r\n"))
+            };
+            while app.replies.len() < 2 && (asked.elapsed() <= timeout || !have_come()) {
+                std::thread::yield_now();
+            }
+        });
     });
     let mut app = App::default();
     event_loop.run(&mut app).expect("the loop");

@@ -78,7 +78,7 @@ impl Inbox {
         callback: impl FnOnce(&mut State) -> Ran + 'static,
     ) {
         self.cancel_timer();
-        self.timer.set(Some(self.port.set_timer(delay, Box::new(callback))));
+        self.timer.set(Some(self.port.set_deadline(delay, Box::new(callback))));
     }
 
     /// Something was heard.

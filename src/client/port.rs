@@ -166,6 +166,12 @@ impl Port {
         self.event_loop().set_timer(delay, callback)
     }
 
+    /// As [`set_timer`](Self::set_timer), for what looks whether something has come in time: by then the
+    /// loop has read what came while it was held up.
+    pub(crate) fn set_deadline(&self, delay: Duration, callback: TimerTask) -> TimerId {
+        self.event_loop().set_deadline(delay, callback)
+    }
+
     pub(crate) fn cancel_timer(&self, timer: TimerId) {
         self.event_loop().cancel_timer(timer);
     }

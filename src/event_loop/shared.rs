@@ -230,6 +230,13 @@ impl Shared {
         self.set_task(delay, Task::Once(task))
     }
 
+    /// Runs a task once, when it is late for something that may have come. Timers run before anything is
+    /// read, so that a loop that was held up would miss what waits to be read: a task that looks whether
+    /// something has come in time runs one turn later.
+    pub(crate) fn set_deadline(&self, delay: Duration, task: TimerTask) -> TimerId {
+        self.set_task(delay, Task::Deadline(task))
+    }
+
     /// Runs a task again and again, for the first time after one period.
     pub(crate) fn set_interval(&self, period: Duration, task: IntervalTask) -> TimerId {
         self.set_task(period, Task::Repeating(period, task))

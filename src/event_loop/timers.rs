@@ -24,6 +24,8 @@ pub(crate) type IntervalTask = Box<dyn FnMut(&mut State) -> Ran>;
 
 pub(super) enum Task {
     Once(TimerTask),
+    /// Once, in the turn after the one in which it is due.
+    Deadline(TimerTask),
     Repeating(Duration, IntervalTask),
 }
 
@@ -144,23 +146,31 @@ impl Timers {
     /// The next timer that is due and was set before the turn. A one-shot timer is gone from here
     /// on, a repeating one waits for its next run already.
     fn begin_run(&mut self, now: Instant, end: u64) -> Option<(TimerId, Task)> {
-        let deadline = self.next_deadline().filter(|deadline| *deadline <= now)?;
-        let Reverse((_, _, index)) = *self.runs.peek().filter(|Reverse((_, run, _))| *run < end)?;
-        self.runs.pop();
-        let serial = self.take_serial();
-        let timer = self.timers.get_mut(index)?;
-        let (id, task) = (timer.id, timer.task.take()?);
-        match &task {
-            Task::Once(_) => {
-                self.timers.remove(index);
+        loop {
+            let deadline = self.next_deadline().filter(|deadline| *deadline <= now)?;
+            let next = self.runs.peek().filter(|Reverse((_, run, _))| *run < end);
+            let Reverse((_, _, index)) = *next?;
+            self.runs.pop();
+            let serial = self.take_serial();
+            let timer = self.timers.get_mut(index)?;
+            let (id, task) = (timer.id, timer.task.take()?);
+            match task {
+                Task::Once(_) => {
+                    self.timers.remove(index);
+                }
+                Task::Repeating(period, _) => {
+                    timer.run = serial;
+                    self.runs.push(Reverse((next_run(deadline, period, now), serial, index)));
+                }
+                Task::Deadline(task) => {
+                    (timer.run, timer.task) = (serial, Some(Task::Once(task)));
+                    self.runs.push(Reverse((now, serial, index)));
+                    continue;
+                }
             }
-            Task::Repeating(period, _) => {
-                timer.run = serial;
-                self.runs.push(Reverse((next_run(deadline, *period, now), serial, index)));
-            }
+            self.current = Some(id);
+            return Some((id, task));
         }
-        self.current = Some(id);
-        Some((id, task))
     }
 
     /// Puts the task of a repeating timer back, or returns it if the timer was canceled meanwhile.
@@ -223,7 +233,7 @@ impl<'a> Running<'a> {
             return task(state);
         }
         match self.task.take() {
-            Some(Task::Once(task)) => task(state),
+            Some(Task::Once(task) | Task::Deadline(task)) => task(state),
             _ => Ok(()),
         }
     }
@@ -385,6 +395,27 @@ mod tests {
             assert!(clock.timers.borrow_mut().cancel(id).is_some());
         }
         assert!(clock.timers.borrow().runs.len() <= 64 + 2);
+    }
+
+    #[test]
+    fn a_deadline_runs_a_turn_later_and_can_be_canceled_until_then() {
+        let clock = Clock::new();
+        let deadline = |ms: u32, name: &'static str| {
+            let task = move |state: &mut State| {
+                state.downcast_mut::<Vec<&'static str>>().expect("a log").push(name);
+                Ok(())
+            };
+            let at = clock.start + ms * MS;
+            clock.timers.borrow_mut().set(at, Task::Deadline(Box::new(task))).0
+        };
+        deadline(1, "late");
+        let canceled = deadline(1, "never");
+        clock.set(2, None, "timer");
+        assert_eq!(clock.run(5), ["timer"]);
+        assert!(clock.timers.borrow_mut().has_due(clock.start + 5 * MS), "it does not wait");
+        assert!(clock.timers.borrow_mut().cancel(canceled).is_some());
+        assert_eq!(clock.run(5), ["late"]);
+        assert_eq!(clock.timers.borrow().len(), 0);
     }
 
     #[test]

@@ -203,7 +203,7 @@ impl Tracer {
         let on_timeout = tracer.clone();
         let timeout = options.timeout.unwrap_or(port.request_timeout());
         let timer = Box::new(move |state: &mut State| on_timeout.finish(state, TraceEnd::Timeout));
-        tracer.timer.set(Some(port.set_timer(timeout, timer)));
+        tracer.timer.set(Some(port.set_deadline(timeout, timer)));
         Ok(tracer)
     }
 

@@ -262,8 +262,7 @@ impl Gatherer {
         }
     }
 
-    /// Has the end come when it is due. A turn reads before its timers run, so what waits in the socket by
-    /// then counts.
+    /// Has the end come when it is due.
     fn look_after_it(self: &Rc<Self>) {
         let (due, _) = self.gathering.borrow().due();
         self.look_at.set(due);

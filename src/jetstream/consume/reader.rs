@@ -552,7 +552,7 @@ impl Reader {
             drop(progress);
             reader.go_on(state)
         };
-        progress.timer = Some((self.port().set_timer(delay, Box::new(on_time)), deadline));
+        progress.timer = Some((self.port().set_deadline(delay, Box::new(on_time)), deadline));
     }
 }
 

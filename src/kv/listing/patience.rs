@@ -60,7 +60,7 @@ impl Patience {
             }
             on_timeout(state, Error::timeout())
         };
-        self.timer.set(Some(self.bucket.api.port().set_timer(delay, Box::new(on_time))));
+        self.timer.set(Some(self.bucket.api.port().set_deadline(delay, Box::new(on_time))));
     }
 
     pub(in crate::kv) fn end(&self) {

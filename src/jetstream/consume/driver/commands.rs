@@ -86,7 +86,7 @@ impl<M: Machine<End = ConsumeEnd>> Control for Driver<M> {
         let driver = self.clone();
         let lapse = |number| {
             let task = move |state: &mut State| driver.lapse(state, number);
-            patience.map(|patience| self.port().set_timer(patience, Box::new(task)))
+            patience.map(|patience| self.port().set_deadline(patience, Box::new(task)))
         };
         let asker = |state: &mut State, driver: &Rc<Self>, answer: Answer<'_, ConsumeEnd>| {
             asker(state, driver.clone(), answer)

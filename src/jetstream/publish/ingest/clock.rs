@@ -29,7 +29,7 @@ impl Ingest {
             }
             Ok(())
         };
-        progress.timer = Some(self.port().set_timer(delay, Box::new(on_due)));
+        progress.timer = Some(self.port().set_deadline(delay, Box::new(on_due)));
     }
 
     pub(super) fn tick(self: &Rc<Self>) {

@@ -21,7 +21,7 @@ impl Window {
             }
             Ok(())
         };
-        let timer = self.port().set_timer(self.options().stall_after, Box::new(on_due));
+        let timer = self.port().set_deadline(self.options().stall_after, Box::new(on_due));
         progress.stall_timer = Some((timer, answered));
     }
 
