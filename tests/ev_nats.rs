@@ -184,7 +184,8 @@ const QUEUED: u64 = 60;
 #[test]
 #[ignore = "run in child processes by t_12_three_processes_fan_out_and_share_a_queue"]
 fn child_that_works() {
-    let work = std::env::var(WORKER).expect("what to do");
+    // with all tests that are ignored, it is run by itself, too
+    let Ok(work) = std::env::var(WORKER) else { return };
     let (url, base) = work.split_once(' ').expect("a URL and a subject");
     let fanned = Rc::new(Cell::new(0));
     let queued = Rc::new(Cell::new(0));

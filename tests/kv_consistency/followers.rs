@@ -64,23 +64,25 @@ impl Followed {
     }
 
     /// Batches are stored next to each other, and come whole, or where a later one has replaced a part of
-    /// one already, what is left of it. Either comes at one time.
+    /// one already, what is left of it: servers store a batch key by key, so that may be any part. Either
+    /// comes at one time.
     fn note_batch(&mut self, entries: &[&Entry]) {
         let is_of_batch = entries[0].key().starts_with("batch.");
         if !is_of_batch && entries.len() == 1 {
             return;
         }
-        let (first, number) = (entries[0].revision(), content(entries[0]));
-        let is_together = entries
-            .iter()
-            .zip(first..)
-            .all(|(entry, revision)| entry.revision() == revision && content(entry) == number);
-        let place = (0..BATCH_KEYS).position(|place| batch_name(place) == entries[0].key());
-        let names = (place.unwrap_or(BATCH_KEYS)..BATCH_KEYS).map(batch_name);
-        if !is_together || !names.take(entries.len()).eq(entries.iter().map(|entry| entry.key())) {
+        let number = content(entries[0]);
+        // the revision of the batch's first key, by one of its keys
+        let first_by = |entry: &Entry| {
+            let place = (0..BATCH_KEYS).position(|place| batch_name(place) == entry.key())?;
+            entry.revision().checked_sub(place as u64)
+        };
+        let first = first_by(entries[0]);
+        let is_its = |entry: &&Entry| content(entry) == number && first_by(entry) == first;
+        if first.is_none() || !entries.iter().all(is_its) {
             self.wrong.push(format!("{entries:?} is no batch"));
         }
-        let shown = (first - place.unwrap_or_default() as u64, entries.len());
+        let shown = (first.unwrap_or_default(), entries.len());
         if self.batches.insert(number.unwrap_or_default(), shown).is_some() {
             self.wrong.push(format!("a batch in several parts, of which {entries:?} is one"));
         }
