@@ -220,12 +220,8 @@ impl Tracer {
             // in a turn of its own, so that a callback which fails costs nobody the end
             self.finish_later();
         }
-        let ran = self.on_update.run(|on_update| on_update(state, self, update));
-        if self.inbox.get().is_none() {
-            // it was stopped from inside, and has come back to its slot
-            drop(self.on_update.take());
-        }
-        ran
+        self.on_update
+            .run_while(|| self.inbox.get().is_some(), |on_update| on_update(state, self, update))
     }
 
     fn finish_later(self: &Rc<Self>) {

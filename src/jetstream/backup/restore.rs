@@ -211,11 +211,8 @@ impl Shared {
         }
         self.is_wanted.set(true);
         let wanted = Restoring::Wanted { sent: self.sent.get() };
-        let ran = self.callback.run(|callback| callback(state, self.clone(), wanted));
-        if !self.is_active.get() {
-            drop(self.callback.take());
-        }
-        ran
+        self.callback
+            .run_while(|| self.is_active.get(), |callback| callback(state, self.clone(), wanted))
     }
 
     fn send(self: Rc<Self>, chunk: Payload<'_>) -> Result<(), Error> {

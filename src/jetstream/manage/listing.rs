@@ -126,11 +126,8 @@ impl<T, E> Feed<T, E> {
     }
 
     pub(crate) fn item(&self, state: &mut State, source: Rc<dyn Source>, item: T) -> Ran {
-        let ran = self.callback.run(|callback| callback(state, source, Listed::Item(item)));
-        if !self.is_active() {
-            drop(self.callback.take());
-        }
-        ran
+        self.callback
+            .run_while(|| self.is_active(), |callback| callback(state, source, Listed::Item(item)))
     }
 
     /// Reports the end, if it is open.
