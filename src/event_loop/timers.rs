@@ -233,7 +233,7 @@ impl<'a> Running<'a> {
             return task(state);
         }
         match self.task.take() {
-            Some(Task::Once(task) | Task::Deadline(task)) => task(state),
+            Some(Task::Once(task)) => task(state),
             _ => Ok(()),
         }
     }

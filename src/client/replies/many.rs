@@ -247,16 +247,18 @@ impl Gatherer {
             || self.is_active.get(),
             |callback| callback(state, self, Replied::Message(message.clone())),
         );
-        self.gathering.borrow_mut().handle_handed(self.port.now());
         if verdict == Verdict::Reply && self.is_active.get() {
-            self.look_sooner();
+            self.handle_handed();
         }
         ran
     }
 
-    /// The end may be due before it would be looked for.
-    fn look_sooner(self: &Rc<Self>) {
-        let (due, _) = self.gathering.borrow().due();
+    /// A reply was handed on, and there are more to come: the end may be due before it would be looked for.
+    fn handle_handed(self: &Rc<Self>) {
+        let mut gathering = self.gathering.borrow_mut();
+        gathering.handle_handed(self.port.now());
+        let (due, _) = gathering.due();
+        drop(gathering);
         if due < self.look_at.get() {
             self.look_after_it();
         }
