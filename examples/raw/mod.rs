@@ -173,13 +173,15 @@ impl Raw {
     /// Creates a consumer that pushes the last values of the bucket `BENCH`, or no more of them than their
     /// headers, and reads so many.
     pub(crate) fn read_bucket(&mut self, count: u64, headers_only: bool) -> io::Result<()> {
+        // the consumer of a run before may not be gone
+        let name = format!("raw{}", std::process::id());
         let body = format!(
-            "{{\"stream_name\":\"KV_BENCH\",\"config\":{{\"name\":\"raw\",\
+            "{{\"stream_name\":\"KV_BENCH\",\"config\":{{\"name\":\"{name}\",\
              \"deliver_subject\":\"_INBOX.raw_push\",\"deliver_policy\":\"last_per_subject\",\
              \"filter_subject\":\"$KV.BENCH.>\",\"ack_policy\":\"none\",\"flow_control\":true,\
              \"idle_heartbeat\":5000000000,\"headers_only\":{headers_only}}}}}"
         );
-        let subject = "$JS.API.CONSUMER.CREATE.KV_BENCH.raw.$KV.BENCH.>";
+        let subject = format!("$JS.API.CONSUMER.CREATE.KV_BENCH.{name}.$KV.BENCH.>");
         // a server pushes only to those who subscribe to the very subject (seen on 2.15)
         self.frames.extend_from_slice(b"SUB _INBOX.raw_push 2\r\n");
         write!(self.frames, "PUB {subject} _INBOX.raw.create {}\r\n{body}\r\n", body.len())?;
