@@ -59,7 +59,7 @@ fn quick(url: &str) -> Options {
 
 /// Stores numbers, each in 128 bytes.
 fn store(nats: &Client<App>, subject: &str, numbers: std::ops::Range<usize>) {
-    let window = nats.jetstream().publish_window(WindowOptions::new());
+    let window = nats.jetstream().publish_window(WindowOptions::new().max_outstanding(500));
     let subject = subject.to_owned();
     let mut next = numbers.start;
     let mut fill = move |_: &mut App, window: &evnats::jetstream::PublishWindow<App>| {
