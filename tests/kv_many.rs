@@ -5,7 +5,7 @@ mod support;
 use evnats::jetstream::{self, StreamConfig};
 use evnats::kv::{Config, Error, Reads, Snapshot};
 use evnats_harness::{Cluster, requires};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use support::session::{Kv, Session};
 use support::{level, server, unique};
@@ -130,22 +130,24 @@ fn values_of_many_megabytes_come_whole() {
 fn what_is_read_while_others_write_was_so_at_one_time() {
     requires!(server(), 2, 11);
     let session = Session::new(Config::new());
-    fn write(kv: &Kv, n: u64, until: Rc<RefCell<bool>>) {
-        if *until.borrow() {
-            return;
+    /// Goes on until it has been told to stop, and says so when its last one is stored.
+    fn write(kv: &Kv, n: u64, until: Rc<Cell<bool>>, has_ended: Rc<Cell<bool>>) {
+        if until.get() {
+            return has_ended.set(true);
         }
         kv.put("first", n.to_string(), move |(), kv, put| {
             put.expect("stored");
             kv.put("second", n.to_string(), move |(), kv, put| {
                 put.expect("stored");
-                write(kv, n + 1, until);
+                write(kv, n + 1, until, has_ended);
             });
         });
     }
-    let is_over = Rc::new(RefCell::new(false));
+    let is_over = Rc::new(Cell::new(false));
+    let has_ended = Rc::new(Cell::new(false));
     session.put("first", "0");
     session.put("second", "0");
-    write(&session.kv, 1, is_over.clone());
+    write(&session.kv, 1, is_over.clone(), has_ended.clone());
     // far apart, so that they are in different questions
     let mut keys = vec!["first".to_owned()];
     keys.extend((0..1500).map(|n| format!("none.{n}")));
@@ -162,8 +164,8 @@ fn what_is_read_while_others_write_was_so_at_one_time() {
             last = first;
         }
     }
-    *is_over.borrow_mut() = true;
-    support::flush(&session.event_loop, &mut (), &session.nats);
+    is_over.set(true);
+    session.until("the last one", || has_ended.get());
 }
 
 /// Any replica answers, and many of them are behind what was just written.
