@@ -8,7 +8,7 @@ use evnats::jetstream::{
     SilenceCause, StreamConfig, WindowOptions,
 };
 use evnats::{Client, EventLoop, Options};
-use evnats_harness::{Cluster, Server, requires};
+use evnats_harness::{Cluster, Server, Version, requires};
 use std::time::Duration;
 use support::new_cluster::create_stream;
 use support::{turn_until, unique};
@@ -186,7 +186,9 @@ fn everything_is_consumed_over_two_restarts(messages: usize) {
     }
     setting.until_distinct(messages);
     setting.until_all_answered();
-    setting.check(messages, 2 * WINDOW);
+    // now and then server 2.9 comes back with nothing of what it knew of a consumer
+    let forgets = server.version() < Version::new(2, 10, 0);
+    setting.check(messages, if forgets { 2 * messages } else { 2 * WINDOW });
 }
 
 #[test]
