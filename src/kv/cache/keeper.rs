@@ -206,6 +206,9 @@ impl CacheKeeper {
                 self.emit(state, CacheEvent::CatchingUp { since })
             }
             Update::Live => {
+                // the answer to the sweep may be here before them
+                let watching = self.watching.get().and_then(Weak::upgrade);
+                self.pending.set(watching.map_or(0, |watching| watching.expected()));
                 self.begin_sweep();
                 Ok(())
             }

@@ -18,6 +18,8 @@ pub(crate) struct Watching {
     /// Empty if the watch could not even begin.
     reader: OnceCell<WeakReader>,
     state: Cell<WatchState>,
+    /// How many messages the consumer had to deliver when it was created, and had not.
+    expected: Cell<u64>,
     noted: RefCell<VecDeque<Noted>>,
     callback: CallbackSlot<OnUpdate>,
     on_caught_up: OnceCell<OnCaughtUp>,
@@ -42,6 +44,7 @@ impl Watching {
             port: port.clone(),
             reader: OnceCell::new(),
             state: Cell::new(WatchState::Recreating { since: port.now() }),
+            expected: Cell::new(0),
             noted: RefCell::default(),
             callback: CallbackSlot::new(on_update),
             on_caught_up: OnceCell::new(),
@@ -95,6 +98,17 @@ impl Watching {
         if self.is_active() && self.on_caught_up.get().is_some() {
             self.noted.borrow_mut().push_back(Noted::CaughtUp);
         }
+    }
+
+    /// There is a consumer, which has so many messages to deliver.
+    pub(in crate::kv) fn note_live(&self, expected: u64) {
+        self.expected.set(expected);
+        self.note_state(WatchState::Live);
+    }
+
+    /// How many messages the consumer had to deliver when there was one.
+    pub(in crate::kv) fn expected(&self) -> u64 {
+        self.expected.get()
     }
 
     /// There is a consumer, or none any more.

@@ -284,7 +284,7 @@ impl Watch {
                 if self.initial.is_created() {
                     self.watching.note(Update::Live);
                 }
-                self.watching.note_state(WatchState::Live);
+                self.watching.note_live(initial.saturating_sub(received));
                 self.initial.handle_created(initial, received)
             }
             ReaderEvent::Lost => {
