@@ -340,11 +340,14 @@ fn a_server_that_restarts_while_a_lock_is_held_keeps_it_with_its_holder() {
     });
     world.see("one has it");
     let second = world.lock(&two, "two");
-    server.restart();
-    world.until("an answer of the new server", || {
+    let are_connected = || {
         let is_connected = |kv: &Kv| kv.client().state() == ConnectionState::Connected;
         is_connected(&one) && is_connected(&two)
-    });
+    };
+    // a client whose first connection fails is over
+    world.until("two connections", are_connected);
+    server.restart();
+    world.until("an answer of the new server", are_connected);
     assert!(first.is_held());
     assert_eq!(world.release(&first), Ok(()));
     world.see("two has it");
