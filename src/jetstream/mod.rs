@@ -182,5 +182,5 @@ pub(crate) use consume::{
     ack_fence,
 };
 pub(crate) use joined::JoinedSubject;
-pub(crate) use name::check_name;
+pub(crate) use name::{check_bucket_name, check_name, first_bad};
 pub(crate) use publish::{BatchMessage, KnownAck, acknowledged_sequence};
