@@ -183,4 +183,6 @@ pub(crate) use consume::{
 };
 pub(crate) use joined::JoinedSubject;
 pub(crate) use name::{check_bucket_name, check_name, first_bad};
-pub(crate) use publish::{BatchMessage, KnownAck, acknowledged_sequence};
+pub(crate) use publish::{
+    BatchMessage, Done, Ingest, KnownAck, Observer, Window, acknowledged_sequence, observe,
+};

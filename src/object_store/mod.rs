@@ -6,15 +6,21 @@
 mod buckets;
 mod digest;
 mod error;
+mod getting;
 mod handle;
 mod info;
 mod name;
 mod objects;
+mod progress;
+mod putting;
 mod store;
 
 pub use buckets::config::Config;
 pub use buckets::status::Status;
 pub use error::Error;
+pub use getting::{Get, GetOptions, Got, Object};
 pub use handle::ObjectStore;
 pub use info::{ObjectHeaders, ObjectInfo, ObjectLink, ObjectMeta};
 pub use objects::LinkTarget;
+pub use progress::Progress;
+pub use putting::{Piece, Put, PutOptions};
