@@ -8,7 +8,7 @@
 use crate::callback::{Answer, CallbackSlot, Ran, State};
 use crate::client::Port;
 use crate::event_loop::TimerId;
-use crate::jetstream::Reader;
+use crate::jetstream::WeakReader;
 use crate::object_store::digest::Hasher;
 use crate::object_store::error::Error;
 use crate::object_store::getting::options::GetOptions;
@@ -62,7 +62,8 @@ pub(super) struct Work {
     /// Over everything that has come, if that is the whole object.
     pub(super) hasher: Option<Hasher>,
     pub(super) done: u64,
-    pub(super) reader: Option<Reader>,
+    /// It holds this, and is held by the client.
+    pub(super) reader: Option<WeakReader>,
     /// Readers are numbered: what one that was left delivers is not of interest.
     pub(super) reader_number: u64,
 }
@@ -134,7 +135,7 @@ impl Download {
             }
             None => None,
         };
-        if let Some(reader) = reader {
+        if let Some(reader) = reader.and_then(|reader| reader.upgrade()) {
             reader.stop();
         }
     }

@@ -228,7 +228,7 @@ impl Download {
             }
         });
         if let Some(work) = &mut *self.work.borrow_mut() {
-            work.reader = Some(reader);
+            work.reader = Some(reader.downgrade());
         }
         Ok(())
     }

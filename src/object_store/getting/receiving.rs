@@ -24,7 +24,7 @@ impl Download {
             download.handle_event(state, number, event)
         });
         if let Some(work) = &mut *self.work.borrow_mut() {
-            work.reader = Some(reader);
+            work.reader = Some(reader.downgrade());
         }
     }
 

@@ -6,7 +6,7 @@
 
 use crate::callback::{Answer, Ran, State};
 use crate::client::Reply;
-use crate::jetstream::{self, acknowledged_sequence};
+use crate::jetstream::acknowledged_sequence;
 use crate::object_store::error::Error;
 use crate::object_store::info::ObjectInfo;
 use crate::object_store::objects::meta::Found;
@@ -162,11 +162,9 @@ impl MetaWrite {
 
 /// Whether it may be over a moment later. A client that is over is not.
 pub(in crate::object_store) fn may_pass(error: &Error) -> bool {
-    !error.is_closed()
-        && match error {
-            Error::JetStream(jetstream::Error::IngestEnded { .. }) => true,
-            error => error.is_temporary() || error.is_outcome_unknown() || error.is_timeout(),
-        }
+    let is_for_the_moment =
+        error.is_temporary() || error.is_outcome_unknown() || error.is_timeout();
+    is_for_the_moment && !error.is_closed()
 }
 
 impl ObjectInfo {

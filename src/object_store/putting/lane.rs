@@ -1,7 +1,7 @@
 //! The way that chunks go: by fast ingest, or in a window. A lane that fails is left, and another one
 //! taken.
 
-use crate::jetstream::{Error, Ingest, Window};
+use crate::jetstream::{ApiError, Error, ErrorCode, Ingest, Window};
 use std::rc::Rc;
 
 /// So many bytes are on their way at once.
@@ -30,6 +30,15 @@ impl Lane {
             }
         }
     }
+}
+
+/// Whether what has ended a lane may not end the next one: an outage, or that a server which was started
+/// again does not know of an ingest. A stream that is not found is one that nobody leads: the bucket was
+/// there when the put began, and servers that have just started may not know of it yet.
+pub(super) fn may_pass_with_another(error: &Error) -> bool {
+    let code = error.api().map(ApiError::err_code);
+    matches!(error, Error::NoStream { .. } | Error::IngestEnded { cause: None, .. })
+        || code == Some(ErrorCode::BATCH_PUBLISH_UNKNOWN_BATCH_ID)
 }
 
 /// What has ended an ingest, if it is known.

@@ -9,12 +9,12 @@
 use crate::callback::{Ran, State};
 use crate::client::Reply;
 use crate::jetstream::{
-    ApiRequest, KnownAck, MessageQuery, StoredMessage, StreamInfo, acknowledged_sequence,
+    self, ApiRequest, KnownAck, MessageQuery, StoredMessage, StreamInfo, acknowledged_sequence,
 };
 use crate::object_store::error::Error;
 use crate::object_store::objects::meta::is_no_message;
 use crate::object_store::objects::meta_write::may_pass;
-use crate::object_store::putting::lane::Lane;
+use crate::object_store::putting::lane::{Lane, cause_of, may_pass_with_another};
 use crate::object_store::putting::upload::{Phase, Upload};
 use evnats_protocol::OutgoingMessage;
 use std::rc::Rc;
@@ -36,8 +36,11 @@ enum Left {
 
 impl Upload {
     /// Leaves a lane that has failed, if another one may do better.
-    pub(super) fn recover(self: &Rc<Self>, state: &mut State, error: Error) -> Ran {
-        if !may_pass(&error) {
+    pub(super) fn recover(self: &Rc<Self>, state: &mut State, error: jetstream::Error) -> Ran {
+        let error = cause_of(error);
+        let may_pass_elsewhere = may_pass_with_another(&error);
+        let error = self.store.error(error);
+        if !may_pass_elsewhere && !may_pass(&error) {
             return self.fail(state, error);
         }
         let mut work = self.work.borrow_mut();

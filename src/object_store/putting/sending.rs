@@ -6,7 +6,7 @@ use crate::jetstream::{
 };
 use crate::object_store::error::Error;
 use crate::object_store::putting::kept::OutOfOrder;
-use crate::object_store::putting::lane::{Lane, cause_of, chunks_under_way};
+use crate::object_store::putting::lane::{Lane, chunks_under_way};
 use crate::object_store::putting::source::{Piece, error_of};
 use crate::object_store::putting::upload::{Phase, Upload, Work};
 use bytes::Bytes;
@@ -262,7 +262,6 @@ impl Upload {
             return Ok(());
         }
         drop(work);
-        let error = self.store.error(cause_of(error));
         self.recover(state, error)
     }
 }

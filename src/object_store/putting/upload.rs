@@ -39,6 +39,8 @@ pub(super) struct Upload {
     pub(super) on_progress: CallbackSlot<OnProgress<Rc<Upload>>>,
     pub(super) work: RefCell<Work>,
     answer: Cell<Option<OnStored>>,
+    /// The client's end was observed.
+    has_seen_end: Cell<bool>,
     observer: Cell<Option<ObserverId>>,
 }
 
@@ -123,6 +125,7 @@ impl Upload {
                 deadline: None,
             }),
             answer: Cell::new(Some(answer)),
+            has_seen_end: Cell::default(),
             observer: Cell::default(),
         });
         upload.observer.set(Some(observe(upload.port(), &upload)));
@@ -166,8 +169,9 @@ impl Upload {
 
     /// Tells the outcome, which is the only one.
     pub(super) fn end(&self, state: &mut State, outcome: Result<ObjectInfo, Error>) -> Ran {
+        let answer = self.answer.take();
         self.release();
-        match self.answer.take() {
+        match answer {
             Some(answer) => answer(state, outcome),
             None => Ok(()),
         }
@@ -176,21 +180,24 @@ impl Upload {
 
 impl Observer for Upload {
     fn observe(self: Rc<Self>, observed: Observed) {
+        if observed != Observed::Ended {
+            return;
+        }
+        self.has_seen_end.set(true);
         // whatever waits for an answer has one then
-        let waits = matches!(self.phase(), Phase::Starting | Phase::Finishing);
-        if observed == Observed::Ended && !waits {
+        if !matches!(self.phase(), Phase::Starting | Phase::Finishing) {
             self.fail_later(Error::closed());
         }
     }
 
     fn has_ended(&self) -> bool {
-        self.phase() == Phase::Over
+        self.has_seen_end.get()
     }
 
     fn release(&self) {
         self.enter(Phase::Over);
         let lane = self.leave_lane();
-        let callbacks = (self.source.take(), self.on_progress.take());
+        let callbacks = (self.source.take(), self.on_progress.take(), self.answer.take());
         self.work.borrow_mut().kept.clear();
         // they may hold what has more to be dropped
         drop((lane, callbacks));
