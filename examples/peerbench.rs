@@ -9,10 +9,12 @@
 //! `leader`, or is `kvgetverified`. `kvbatch` writes atomic batches of 100 keys to the bucket `BENCH`;
 //! `kvkeys`, `kvwatch` and `cacheget` read COUNT keys of it. The streams of `jspub`, `jsatomic` and `jsfast` are created. `consume-ack`, `consume-none`,
 //! `ordered` and `fetch` read the stream `BCON`, which has to hold COUNT messages, with WINDOW of them
-//! under way. `raw:jsfast`, `raw:jsatomic`, `raw:fetch`, `raw:kvwatch` and `raw:kvkeys` are bare loops over a
-//! socket, as the measure. Exit status 3: no such workload.
+//! under way. `objput` and `objget` put and get one object of COUNT chunks. `raw:jsfast`, `raw:jsatomic`,
+//! `raw:fetch`, `raw:kvwatch`, `raw:kvkeys` and `raw:objput` are bare loops over a socket, as the measure,
+//! and `raw:sha256` makes the digest of an object. Exit status 3: no such workload.
 
 mod on_keys;
+mod on_objects;
 mod raw;
 
 use evnats::jetstream::{
@@ -21,6 +23,7 @@ use evnats::jetstream::{
 };
 use evnats::{Client, CommandError, Error, EventLoop, Options};
 use raw::Raw;
+use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -87,7 +90,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "consume-none" => with_consumer(&nats, AckPolicy::None, consume),
         "fetch" => with_consumer(&nats, AckPolicy::Explicit, fetch),
         "ordered" => read_in_order(&nats),
-        name if on_keys::begin(name, &nats) => {}
+        name if on_keys::begin(name, &nats) || on_objects::begin(name, &nats) => {}
         _ => std::process::exit(3),
     }
     event_loop.run(&mut bench)?;
@@ -100,6 +103,7 @@ fn run_raw(workload: &str, mut bench: Bench, url: &str) -> Result<(), Box<dyn st
     match workload {
         "jsfast" => raw.create_stream("BFAST", "bfast.>", "\"allow_batched\":true")?,
         "jsatomic" => raw.create_stream("BATOMIC", "batomic.>", "\"allow_atomic\":true")?,
+        "objput" => raw.create_stream("BOBJ", "bobj.>", "\"discard\":\"new\"")?,
         _ => {}
     }
     let start = Usage::now();
@@ -107,6 +111,8 @@ fn run_raw(workload: &str, mut bench: Bench, url: &str) -> Result<(), Box<dyn st
         "jsfast" => raw.ingest(bench.count)?,
         "jsatomic" => raw.batches(bench.count)?,
         "fetch" => raw.fetch(bench.count, bench.batch())?,
+        "objput" => raw.publish(bench.count)?,
+        "sha256" => digest(&bench),
         "kvwatch" => raw.read_bucket(bench.count, false)?,
         "kvkeys" => raw.read_bucket(bench.count, true)?,
         _ => std::process::exit(3),
@@ -115,6 +121,13 @@ fn run_raw(workload: &str, mut bench: Bench, url: &str) -> Result<(), Box<dyn st
     bench.done = bench.count;
     bench.print();
     Ok(())
+}
+
+/// Makes the digest of what is put as an object.
+fn digest(bench: &Bench) {
+    let mut hasher = Sha256::new();
+    (0..bench.count).for_each(|_| hasher.update(&bench.payload));
+    std::hint::black_box(hasher.finalize());
 }
 
 /// Publishes until the buffer is full, and goes on when it has room again.

@@ -1,6 +1,6 @@
 //! The measure for workloads: bare loops over a blocking socket, whose frames are put together
 //! beforehand as far as that is possible. `peerbench raw:NAME` runs one, with NAME `jsfast`, `jsatomic`,
-//! `fetch`, `kvwatch` or `kvkeys`.
+//! `fetch`, `kvwatch`, `kvkeys` or `objput`.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -81,6 +81,29 @@ impl Raw {
         }
         self.end(count + 1)?;
         while find(&self.message()?, b"\"batch\":").is_none() {}
+        Ok(())
+    }
+
+    /// Publishes with an acknowledgement of each message, so many of them outstanding.
+    pub(crate) fn publish(&mut self, count: u64) -> io::Result<()> {
+        const WINDOW: u64 = 32;
+        let head = format!("PUB bobj.data _INBOX.raw.p {}\r\n", self.payload.len() - 2);
+        let (mut sent, mut acknowledged) = (0, 0);
+        while acknowledged < count {
+            while sent < count.min(acknowledged + WINDOW) {
+                sent += 1;
+                self.frames.extend_from_slice(head.as_bytes());
+                self.frames.extend_from_slice(&self.payload);
+                self.flush()?;
+            }
+            let ack = self.message()?;
+            match find(&ack, b"\"error\"") {
+                Some(_) => {
+                    return Err(io::Error::other(String::from_utf8_lossy(&ack).into_owned()));
+                }
+                None => acknowledged += 1,
+            }
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use crate::jetstream::{ApiError, Error, ErrorCode, Ingest, Window};
 use std::rc::Rc;
 
 /// So many bytes are on their way at once.
-const BYTES_UNDER_WAY: usize = 4 << 20;
+const BYTES_UNDER_WAY: usize = 12 << 20;
 
 /// So many chunks are on their way at once, however small they are.
 const CHUNKS_UNDER_WAY: usize = 1_000;
