@@ -147,6 +147,7 @@ mod seen;
 mod stall;
 mod stream;
 pub(crate) mod time;
+pub(crate) mod watching;
 pub(crate) mod wire;
 mod words;
 
@@ -178,8 +179,7 @@ pub use stream::Stream;
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};
 pub(crate) use consume::{
-    Consuming, Delivered, DeliveryNumbers, OrderedConfig, Reader, ReaderEvent, WeakReader,
-    ack_fence,
+    Consuming, Delivered, DeliveryNumbers, OrderedConfig, Reader, ReaderEvent, ack_fence,
 };
 pub(crate) use joined::JoinedSubject;
 pub(crate) use name::check_name;
