@@ -114,6 +114,7 @@ mod event_loop;
 pub mod groups;
 pub mod jetstream;
 pub mod kv;
+pub mod object_store;
 pub mod simulation;
 pub mod trace;
 

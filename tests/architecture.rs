@@ -15,6 +15,7 @@ const FLOORS: &[Floor] = &[
     ("client", &["callback", "error", "event_loop"]),
     ("jetstream", &["callback", "client", "error", "event_loop"]),
     ("kv", &["callback", "client", "error", "event_loop", "jetstream"]),
+    ("object_store", &["callback", "client", "error", "event_loop", "jetstream"]),
     ("groups", &["callback", "client", "error", "event_loop", "jetstream", "kv"]),
     ("trace", &["callback", "client", "error", "event_loop", "jetstream"]),
 ];

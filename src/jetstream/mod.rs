@@ -182,5 +182,7 @@ pub(crate) use consume::{
     Consuming, Delivered, DeliveryNumbers, OrderedConfig, Reader, ReaderEvent, ack_fence,
 };
 pub(crate) use joined::JoinedSubject;
-pub(crate) use name::check_name;
-pub(crate) use publish::{BatchMessage, KnownAck, acknowledged_sequence};
+pub(crate) use name::{check_bucket_name, check_name, first_bad};
+pub(crate) use publish::{
+    BatchMessage, Done, Ingest, KnownAck, Observer, Window, acknowledged_sequence, observe,
+};

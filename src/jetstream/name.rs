@@ -1,5 +1,5 @@
 //! What the subjects of the API are made of: its prefix, and the names of streams and consumers, which
-//! become tokens.
+//! become tokens; and the names of buckets, which become parts of them.
 
 use super::error::Error;
 
@@ -20,6 +20,24 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
         return Ok(());
     };
     Err(Error::InvalidName { name: name.chars().take(255).collect(), reason })
+}
+
+/// Checks the name of a bucket, of keys or of objects (ADR-8, ADR-20): letters, digits, `_` and `-`.
+/// Returns what is wrong with it.
+pub(crate) fn check_bucket_name(bucket: &str) -> Result<(), String> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    match first_bad(bucket, is_allowed) {
+        _ if bucket.is_empty() => Err("it is empty".into()),
+        Some(reason) => Err(reason),
+        None => Ok(()),
+    }
+}
+
+/// Returns what is wrong with the first byte that is not allowed.
+pub(crate) fn first_bad(name: &str, is_allowed: impl Fn(u8) -> bool) -> Option<String> {
+    let position = name.bytes().position(|byte| !is_allowed(byte))?;
+    let shown = name.char_indices().take_while(|(at, _)| *at <= position).last()?.1;
+    Some(format!("{shown:?} at byte {position} is not allowed"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Which names buckets and keys can have. They become parts of subjects, so a wrong one would mean
 //! another subject, or the end of the connection.
 
+use crate::jetstream::{check_bucket_name, first_bad};
 use crate::kv::error::Error;
 
 /// The key of the fence that proven reads write.
@@ -15,13 +16,8 @@ pub(in crate::kv) fn is_reserved(key: &[u8]) -> bool {
 
 /// Letters, digits, `_` and `-`.
 pub(in crate::kv) fn check_bucket(bucket: &str) -> Result<(), Error> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    let reason = match first_bad(bucket, is_allowed) {
-        _ if bucket.is_empty() => "it is empty".into(),
-        Some(reason) => reason,
-        None => return Ok(()),
-    };
-    Err(Error::InvalidBucket { bucket: bucket.into(), reason })
+    check_bucket_name(bucket)
+        .map_err(|reason| Error::InvalidBucket { bucket: bucket.into(), reason })
 }
 
 /// Letters, digits, `-/_=.`, no dot at an end and no two in a row; names with `_kv` in front are
@@ -92,12 +88,6 @@ fn invalid_key(key: &str, wildcards: bool) -> Error {
         "it begins or ends with a dot, or has two in a row".into()
     };
     Error::InvalidKey { key: key.into(), reason }
-}
-
-fn first_bad(name: &str, is_allowed: impl Fn(u8) -> bool) -> Option<String> {
-    let position = name.bytes().position(|byte| !is_allowed(byte))?;
-    let shown = name.char_indices().take_while(|(at, _)| *at <= position).last()?.1;
-    Some(format!("{shown:?} at byte {position} is not allowed"))
 }
 
 #[cfg(test)]

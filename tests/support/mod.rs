@@ -8,6 +8,7 @@ pub mod filled;
 pub mod filled_bucket;
 pub mod memory;
 pub mod new_cluster;
+pub mod objects;
 pub mod seen;
 pub mod session;
 pub mod simulated;

@@ -88,10 +88,7 @@ impl Api {
 
     /// Goes on with the level of the server, at once if it is known. `Ok(None)`: it does not tell, and
     /// there is nothing that it can be inferred from.
-    pub(in crate::jetstream) fn with_level(
-        &self,
-        go_on: impl FnOnce(Result<Option<u32>, Error>) + 'static,
-    ) {
+    pub(crate) fn with_level(&self, go_on: impl FnOnce(Result<Option<u32>, Error>) + 'static) {
         let api = self.clone();
         let infer_and_go_on = move |told: Result<Option<u32>, Error>| {
             go_on(told.map(|told| told.or_else(|| api.inferred_level())));

@@ -4,7 +4,7 @@ use crate::callback::State;
 use crate::client::{Observed, ObserverId, Port};
 use std::rc::{Rc, Weak};
 
-pub(super) trait Observer: 'static {
+pub(crate) trait Observer: 'static {
     /// What has become of the connection.
     fn observe(self: Rc<Self>, observed: Observed);
 
@@ -28,7 +28,7 @@ impl<T: Observer> Drop for WhileObserved<T> {
 }
 
 /// Has it observe the connection, without being held by it.
-pub(super) fn observe<T: Observer>(port: &Port, observer: &Rc<T>) -> ObserverId {
+pub(crate) fn observe<T: Observer>(port: &Port, observer: &Rc<T>) -> ObserverId {
     let observer = WhileObserved(Rc::downgrade(observer));
     port.observe(Box::new(move |_: &mut State, observed| {
         if let Some(observer) = observer.0.upgrade() {

@@ -16,7 +16,7 @@ impl Ingest {
         requirement.check_known(self.progress.borrow().level)
     }
 
-    pub(super) fn add(
+    pub(crate) fn add(
         self: &Rc<Self>,
         subject: &str,
         headers: Option<&HeaderMap>,

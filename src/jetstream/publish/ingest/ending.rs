@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 impl Ingest {
     /// Ends the ingest when everything is stored, and calls back.
-    pub(super) fn finish(self: &Rc<Self>, callback: OnFinished) {
+    pub(crate) fn finish(self: &Rc<Self>, callback: OnFinished) {
         let progress = self.progress.borrow();
         if matches!(progress.way, Way::Over) || self.is_finishing() {
             let ended = progress.ended(None);

@@ -13,30 +13,30 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-pub(super) type OnFinished =
+pub(crate) type OnFinished =
     Box<dyn FnOnce(&mut State, &Rc<Ingest>, Result<IngestReport, Error>) -> Ran>;
-pub(super) type Hook<T> = CallbackSlot<Box<dyn FnMut(&mut State, &Rc<Ingest>, &T) -> Ran>>;
+pub(crate) type Hook<T> = CallbackSlot<Box<dyn FnMut(&mut State, &Rc<Ingest>, &T) -> Ran>>;
 
-pub(super) struct Ingest {
+pub(crate) struct Ingest {
     api: Api,
     pub(super) options: IngestOptions,
     pub(super) progress: RefCell<Progress>,
     /// Who is to hear of the end.
     pub(super) finishing: RefCell<Option<OnFinished>>,
-    pub(super) hooks: Hooks,
+    pub(crate) hooks: Hooks,
     observer: Cell<Option<ObserverId>>,
 }
 
 #[derive(Default)]
-pub(super) struct Hooks {
-    pub(super) ready: Hook<()>,
+pub(crate) struct Hooks {
+    pub(crate) ready: Hook<()>,
     pub(super) gap: Hook<IngestGap>,
     pub(super) refused: Hook<IngestRefusal>,
-    pub(super) ended: Hook<Error>,
+    pub(crate) ended: Hook<Error>,
 }
 
 impl Ingest {
-    pub(super) fn new(api: &Api, options: IngestOptions) -> Rc<Self> {
+    pub(crate) fn new(api: &Api, options: IngestOptions) -> Rc<Self> {
         let ingest = Rc::new(Self {
             api: api.clone(),
             options,
@@ -55,7 +55,7 @@ impl Ingest {
         &self.api
     }
 
-    pub(super) fn report(&self) -> IngestReport {
+    pub(crate) fn report(&self) -> IngestReport {
         self.progress.borrow().report()
     }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 impl Window {
     /// Calls back when nothing is outstanding.
-    pub(in crate::jetstream::publish) fn finish(self: &Rc<Self>, callback: OnFinished) {
+    pub(crate) fn finish(self: &Rc<Self>, callback: OnFinished) {
         self.finishing.borrow_mut().push(callback);
         self.notify_soon();
     }

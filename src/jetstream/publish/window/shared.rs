@@ -26,14 +26,11 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-pub(in crate::jetstream::publish) type OnDone =
-    Box<dyn FnOnce(&mut State, &Rc<Window>, Result<PubAck, Error>) -> Ran>;
-pub(in crate::jetstream::publish) type OnFinished =
-    Box<dyn FnOnce(&mut State, &Rc<Window>, WindowReport) -> Ran>;
-pub(in crate::jetstream::publish) type Hook<T> =
-    CallbackSlot<Box<dyn FnMut(&mut State, &Rc<Window>, &T) -> Ran>>;
+pub(crate) type OnDone = Box<dyn FnOnce(&mut State, &Rc<Window>, Result<PubAck, Error>) -> Ran>;
+pub(crate) type OnFinished = Box<dyn FnOnce(&mut State, &Rc<Window>, WindowReport) -> Ran>;
+pub(crate) type Hook<T> = CallbackSlot<Box<dyn FnMut(&mut State, &Rc<Window>, &T) -> Ran>>;
 
-pub(in crate::jetstream::publish) struct Window {
+pub(crate) struct Window {
     api: Api,
     options: WindowOptions,
     timeout: Duration,
@@ -42,7 +39,7 @@ pub(in crate::jetstream::publish) struct Window {
     /// The subject that the API is being asked about, and the messages that wait for what it says.
     pub(super) diagnosing: RefCell<Option<Diagnosing>>,
     pub(super) finishing: RefCell<Vec<OnFinished>>,
-    pub(in crate::jetstream::publish) hooks: Hooks,
+    pub(crate) hooks: Hooks,
     observer: Cell<Option<ObserverId>>,
     /// The client is over.
     pub(super) has_ended: Cell<bool>,
@@ -56,7 +53,7 @@ pub(super) struct Pending {
 }
 
 /// Who is told of it.
-pub(in crate::jetstream::publish) enum Done {
+pub(crate) enum Done {
     Call(OnDone),
     /// The report, and if it is a failure, the hook.
     Quiet,
@@ -79,15 +76,15 @@ type Diagnosing = (Rc<str>, Vec<(Pending, Error)>);
 
 /// The user's hooks of a window as a whole.
 #[derive(Default)]
-pub(in crate::jetstream::publish) struct Hooks {
-    pub(in crate::jetstream::publish) ready: Hook<()>,
+pub(crate) struct Hooks {
+    pub(crate) ready: Hook<()>,
     pub(super) all_acknowledged: Hook<WindowReport>,
     pub(super) stalled: Hook<Stalled>,
     pub(in crate::jetstream::publish) failed: Hook<PublishFailure>,
 }
 
 impl Window {
-    pub(in crate::jetstream::publish) fn new(api: &Api, options: WindowOptions) -> Rc<Self> {
+    pub(crate) fn new(api: &Api, options: WindowOptions) -> Rc<Self> {
         let window = Rc::new(Self {
             api: api.clone(),
             timeout: options.timeout.unwrap_or(api.timeout()),
@@ -130,7 +127,7 @@ impl Window {
 
     /// Publishes a message once, if there is room for it. Returns its number.
     #[inline]
-    pub(in crate::jetstream::publish) fn publish(
+    pub(crate) fn publish(
         self: &Rc<Self>,
         subject: &str,
         headers: Option<&HeaderMap>,

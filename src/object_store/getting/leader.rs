@@ -1,0 +1,111 @@
+//! Chunks from the stream's leader, one after the other: slow, and always what counts.
+
+use crate::callback::{Ran, State};
+use crate::jetstream::{ApiRequest, MessageQuery, StoredMessage};
+use crate::object_store::error::Error;
+use crate::object_store::getting::download::Download;
+use crate::object_store::objects::meta::{Found, is_no_message};
+use crate::object_store::objects::meta_write::may_pass;
+use std::rc::Rc;
+use std::time::Duration;
+
+const PAUSE: Duration = Duration::from_millis(250);
+
+impl Download {
+    /// Asks for the next chunk.
+    pub(super) fn ask_leader(self: &Rc<Self>) {
+        let work = self.work.borrow();
+        let Some(working) = &*work else { return };
+        let subject = working.store.chunk_subject(&working.info.nuid);
+        let query =
+            MessageQuery::NextBySubject { subject: &subject, from: working.last_sequence + 1 };
+        let request = ApiRequest::stored_message(&working.store.stream, query);
+        let (store, download) = (working.store.clone(), self.clone());
+        drop(work);
+        let on_stored = move |state: &mut State, stored: Result<StoredMessage, Error>| match stored
+        {
+            _ if !download.is_active() => Ok(()),
+            Ok(stored) => download.take_from_leader(state, &stored),
+            Err(error) if is_no_message(&error) => {
+                download.find_out_why();
+                Ok(())
+            }
+            Err(error) => download.ask_again(state, error),
+        };
+        store.read(request, Box::new(on_stored));
+    }
+
+    fn take_from_leader(self: &Rc<Self>, state: &mut State, stored: &StoredMessage) -> Ran {
+        self.note_heard();
+        // also if the callback unwinds or fails
+        let _asking = AskLater(self);
+        self.take(state, stored.payload(), stored.sequence())
+    }
+
+    /// Whether there are chunks that are wanted behind those that have come.
+    fn wants_more(&self) -> bool {
+        let work = self.work.borrow();
+        self.is_active()
+            && work.as_ref().is_some_and(|work| {
+                work.next.index < work.info.chunks
+                    && (work.hasher.is_some() || work.next.offset < work.wanted.end)
+            })
+    }
+
+    fn ask_again(self: &Rc<Self>, state: &mut State, error: Error) -> Ran {
+        if !may_pass(&error) {
+            return self.end(state, Err(error));
+        }
+        let download = self.clone();
+        let again = move |_: &mut State| {
+            if download.is_active() {
+                download.ask_leader();
+            }
+            Ok(())
+        };
+        self.port().set_timer(PAUSE, Box::new(again));
+        Ok(())
+    }
+
+    /// The leader does not have the next chunk: either it is another object by now, or it is damaged.
+    fn find_out_why(self: &Rc<Self>) {
+        let work = self.work.borrow();
+        let Some(working) = &*work else { return };
+        let (info, index, store) =
+            (working.info.clone(), working.next.index, working.store.clone());
+        drop(work);
+        let (name, download) = (info.name.clone(), self.clone());
+        let on_found = move |state: &mut State, found: Result<Found, Error>| match found {
+            _ if !download.is_active() => Ok(()),
+            Ok(found) => {
+                let is_same = found.live().is_some_and(|live| live.nuid == info.nuid);
+                let error = match is_same {
+                    true => download.damaged(format!(
+                        "chunk {} of {} is missing",
+                        index + 1,
+                        info.chunks
+                    )),
+                    false => Error::Changed { name: info.name.clone() },
+                };
+                download.end(state, Err(error))
+            }
+            Err(error) => download.end(state, Err(error)),
+        };
+        store.find_object(&name, Box::new(on_found));
+    }
+}
+
+/// Asks for the next chunk when this one is done with.
+struct AskLater<'a>(&'a Rc<Download>);
+
+impl Drop for AskLater<'_> {
+    fn drop(&mut self) {
+        let download = self.0.clone();
+        self.0.port().defer(move |_| {
+            if download.wants_more() {
+                download.ask_leader();
+            }
+            Ok(())
+        });
+    }
+}
