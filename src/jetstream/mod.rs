@@ -179,7 +179,8 @@ pub use stream::Stream;
 
 pub(crate) use api::{Api, ApiReply, ApiRequest};
 pub(crate) use consume::{
-    Consuming, Delivered, DeliveryNumbers, OrderedConfig, Reader, ReaderEvent, ack_fence,
+    Consuming, Delivered, DeliveryNumbers, OrderedConfig, Reader, ReaderEvent, WeakReader,
+    ack_fence,
 };
 pub(crate) use joined::JoinedSubject;
 pub(crate) use name::{check_bucket_name, check_name, first_bad};
