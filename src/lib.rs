@@ -1,5 +1,5 @@
-//! A callback-driven NATS client on a mio event loop: core NATS, JetStream and Key-Value, without
-//! an async runtime and without threads on the message path.
+//! A callback-driven NATS client on a mio event loop: core NATS, JetStream, Key-Value and Object Store,
+//! without an async runtime and without threads on the message path.
 //!
 //! ```no_run
 //! use evnats::{EventLoop, kv};

@@ -7,6 +7,8 @@ mod buckets;
 mod consuming;
 #[path = "cli/jetstream.rs"]
 mod jetstream;
+#[path = "cli/objects.rs"]
+mod object_store;
 mod process;
 #[path = "cli/terminal.rs"]
 mod terminal;

@@ -54,6 +54,11 @@ fn examples_show_what_they_promise() {
     );
     shows(
         &server,
+        "object_store",
+        &["latest is 2026/may: 100000 lines, verified: true", "bucket deleted"],
+    );
+    shows(
+        &server,
         "kv_store",
         &[
             "lamp exists at Some(1)",

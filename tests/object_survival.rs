@@ -6,7 +6,7 @@ mod support;
 use evnats::Options;
 use evnats::jetstream::{JetStream, PurgeOptions, StreamConfig};
 use evnats::object_store::{
-    Config, Error, Get, GetOptions, Got, ObjectInfo, Progress, PutOptions, Status,
+    Config, Error, Get, GetOptions, Got, ObjectInfo, Piece, Progress, Put, PutOptions, Status,
 };
 use evnats_harness::{Cluster, FaultProxy, Server};
 use std::cell::{Cell, RefCell};
@@ -251,6 +251,17 @@ fn a_server_that_is_gone_ends_puts_and_gets() {
 }
 
 #[test]
+fn a_bucket_that_is_deleted_under_a_put_ends_it() {
+    let options = persistent(&[server().url()]).request_timeout(Duration::from_millis(500));
+    let objects = Objects::of(Asking::with(options), &unique("deleted"));
+    objects.create(Config::new());
+    let store = objects.store.clone();
+    let delete = move || store.delete_bucket(|(), _, deleted| deleted.expect("deleted"));
+    let ended = put_through(&objects, 24 * MIB, &[MIB], delete).expect_err("no bucket");
+    assert!(ended.is_no_responders() || ended.is_timeout() || ended.is_not_found(), "{ended}");
+}
+
+#[test]
 fn a_client_that_is_closed_ends_puts_and_gets() {
     for closes_at in 0..4 {
         let objects = Objects::new();
@@ -295,9 +306,9 @@ fn dropping_the_loop_drops_what_puts_and_gets_were_given() {
         let asking = Asking::new();
         let store = asking.nats.jetstream().object_store(objects.store.bucket());
         let (one, two, three) = (held.clone(), held.clone(), held.clone());
-        let next = move |(): &mut (), _: &evnats::object_store::Put<()>, wanted: usize| {
+        let next = move |(): &mut (), _: &Put<()>, wanted: usize| {
             let _held = &one;
-            evnats::object_store::Piece::Data(vec![1; wanted].into())
+            Piece::Data(vec![1; wanted].into())
         };
         let options = PutOptions::new();
         let put = store.put_pieces("n", options, next, move |(), _, _| drop(two));
@@ -367,11 +378,11 @@ fn a_gibibyte_survives_the_death_of_the_server() {
 /// How much memory this process has, in bytes: the most that it ever had since this was reset.
 #[cfg(target_os = "linux")]
 mod memory {
-    pub fn reset_peak() {
+    pub(super) fn reset_peak() {
         std::fs::write("/proc/self/clear_refs", "5").expect("a peak that can be reset");
     }
 
-    pub fn read(name: &str) -> u64 {
+    pub(super) fn read(name: &str) -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").expect("a status");
         let line = status.lines().find(|line| line.starts_with(name)).expect("a line");
         let number = line.split_whitespace().nth(1).expect("a number");

@@ -1,5 +1,5 @@
 //! Silence is never the answer: every row of the tables "When nothing comes", in the docs of `Client`,
-//! of `jetstream`, of `kv` and of `groups`, with the tests that show it; and those of them that belong nowhere else.
+//! of `jetstream`, of `kv`, of `object_store` and of `groups`, with the tests that show it; and those of them that belong nowhere else.
 
 mod support;
 
@@ -106,6 +106,37 @@ const CLIENT: &[(&str, &[&str])] = &[
     ),
     ("the client's end has no", &["a_client_that_ends_unheard_ends_run_with_the_reason"]),
     ("more is posted to the loop", &["posts_beyond_the_limit_come_back"]),
+];
+
+const OBJECTS: &[(&str, &[&str])] = &[
+    ("no rights", &["objects_need_the_rights_that_their_table_says_and_no_others"]),
+    (
+        "nobody leads the stream, it is overloaded",
+        &[
+            "a_put_and_a_get_go_on_though_the_connection_is_cut",
+            "a_put_and_a_get_survive_the_death_of_the_server",
+            "an_object_with_replicas_survives_the_death_of_nodes",
+        ],
+    ),
+    ("the same for six requests' time", &["a_server_that_is_gone_ends_puts_and_gets"]),
+    ("the bucket is deleted while", &["a_bucket_that_is_deleted_under_a_put_ends_it"]),
+    (
+        "a chunk is missing",
+        &["what_is_missing_is_damage_and_not_an_end", "bytes_that_are_others_are_damage"],
+    ),
+    (
+        "an object is replaced or deleted while",
+        &[
+            "an_object_that_is_replaced_while_it_is_got_is_never_a_mixture",
+            "an_object_that_is_replaced_in_the_middle_has_changed",
+        ],
+    ),
+    ("a program has no piece", &["objects_come_in_pieces_of_any_size_and_at_any_time"]),
+    (
+        "a put fails, and its chunks",
+        &["objects_need_the_rights_that_their_table_says_and_no_others"],
+    ),
+    ("the client is closed", &["a_client_that_is_closed_ends_puts_and_gets"]),
 ];
 
 const JETSTREAM: &[(&str, &[&str])] = &[
@@ -361,6 +392,7 @@ fn every_way_to_be_left_waiting_has_its_row_and_its_test() {
     let tables = [
         ("src/client/handle.rs", CLIENT),
         ("src/jetstream/mod.rs", JETSTREAM),
+        ("src/object_store/mod.rs", OBJECTS),
         ("src/kv/mod.rs", KEY_VALUE),
         ("src/groups/mod.rs", GROUPS),
     ];

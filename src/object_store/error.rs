@@ -196,7 +196,7 @@ impl Error {
     /// What has failed, whatever is left of it.
     fn cause(&self) -> &Self {
         match self {
-            Self::ChunksLeft { cause: Some(cause), .. } => cause.cause(),
+            Self::ChunksLeft { cause, removal, .. } => cause.as_ref().unwrap_or(removal).cause(),
             error => error,
         }
     }

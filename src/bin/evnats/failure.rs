@@ -4,6 +4,7 @@
 
 use evnats::jetstream;
 use evnats::kv;
+use evnats::object_store;
 use evnats::{
     CommandError, ConnectionError, DisconnectReason, Error, FlushError, RequestError, ServerError,
     ServerErrorKind,
@@ -241,6 +242,60 @@ impl From<kv::Error> for Failure {
             kv::Error::ValueTooLarge { .. } => Self::new("value_too_large", message),
             kv::Error::JetStream(error) => error.into(),
             _ => Self::new("key_value", message),
+        }
+    }
+}
+
+impl From<object_store::Error> for Failure {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error as E;
+        let message = error.to_string();
+        match error {
+            E::InvalidBucket { bucket, .. } => {
+                Self::new("invalid_bucket", message).with("bucket", bucket)
+            }
+            E::InvalidConfig(_) => Self::new("invalid_config", message),
+            E::Unsupported { .. } => Self::new("unsupported", message),
+            E::EmptyName | E::InvalidChunkSize { .. } | E::InvalidRange { .. } => {
+                Self::new("invalid_options", message)
+            }
+            E::NoWritesThroughPrefix { bucket, .. } => {
+                Self::new("no_writes_through_prefix", message).with("bucket", bucket)
+            }
+            E::BucketNotFound { bucket } => {
+                Self::new("bucket_not_found", message).with("bucket", bucket)
+            }
+            E::BucketExists { bucket } => {
+                Self::new("bucket_exists", message).with("bucket", bucket)
+            }
+            E::NotABucket { bucket, .. } => {
+                Self::new("not_a_bucket", message).with("bucket", bucket)
+            }
+            E::Sealed { bucket } => Self::new("sealed", message).with("bucket", bucket),
+            E::NotFound { bucket, name } => {
+                Self::new("object_not_found", message).with("bucket", bucket).with("name", name)
+            }
+            E::Exists { bucket, name } => {
+                Self::new("object_exists", message).with("bucket", bucket).with("name", name)
+            }
+            E::WrongRevision { name, expected, actual } => {
+                let failure = Self::new("wrong_revision", message).with("name", name);
+                failure.with("expected", expected).with("actual", actual)
+            }
+            E::Changed { name } => Self::new("object_changed", message).with("name", name),
+            E::Damaged { name, .. } => Self::new("object_damaged", message).with("name", name),
+            E::Unreadable { name, .. } => {
+                Self::new("object_unreadable", message).with("name", name)
+            }
+            E::BucketLink { name, .. } | E::LinkCycle { name } | E::LinkToLink { name } => {
+                Self::new("link", message).with("name", name)
+            }
+            E::ChunksLeft { subject, .. } => {
+                Self::new("chunks_left", message).with("subject", subject)
+            }
+            E::Io { .. } => Self::new("io", message),
+            E::JetStream(error) => error.into(),
+            _ => Self::new("object_store", message),
         }
     }
 }

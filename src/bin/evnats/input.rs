@@ -91,6 +91,11 @@ pub(crate) fn pair(text: &str) -> Result<Pair, &'static str> {
     Ok(Pair(key.into(), value.into()))
 }
 
+/// Reads `name:value`.
+pub(crate) fn pair_of_header(text: &str) -> Result<Pair, &'static str> {
+    header(text).map(|Header { name, value }| Pair(name, value))
+}
+
 /// A time that is not zero, which stands for none.
 pub(crate) fn non_zero(time: Duration) -> Option<Duration> {
     Some(time).filter(|time| !time.is_zero())

@@ -15,6 +15,7 @@ mod identity;
 mod input;
 mod interrupt;
 mod kv;
+mod object;
 mod output;
 mod progress;
 mod publish;
@@ -33,7 +34,8 @@ use output::Output;
 use session::{Global, Session};
 use std::process::ExitCode;
 
-/// Talks to NATS: publish, subscribe, request, reply, streams, consumers, and Key-Value buckets.
+/// Talks to NATS: publish, subscribe, request, reply, streams, consumers, and buckets of keys
+/// and of objects.
 ///
 /// What listens (sub, reply, events, consumer sub, kv watch) lives through the loss of its connection, and says so on the
 /// standard error. Everything else fails then, with the reason.
@@ -64,6 +66,9 @@ enum Verb {
     /// Works with Key-Value buckets.
     #[command(subcommand)]
     Kv(kv::Verb),
+    /// Works with buckets of objects.
+    #[command(subcommand, alias = "obj")]
+    Object(object::Verb),
     /// Works with streams.
     #[command(subcommand, alias = "str")]
     Stream(stream::Verb),
@@ -107,6 +112,7 @@ fn run(verb: Verb, session: Session) -> Result<(), Failure> {
         Verb::Reply(arguments) => reply::run(arguments, session),
         Verb::Rtt(arguments) => rtt::run(arguments, session),
         Verb::Kv(verb) => kv::run(verb, session),
+        Verb::Object(verb) => object::run(verb, session),
         Verb::Stream(verb) => stream::run(verb, session),
         Verb::Consumer(verb) => consumer::run(verb, session),
         Verb::Counter(verb) => counter::run(verb, session),

@@ -9,6 +9,7 @@ mod buckets;
 mod codes;
 mod consumers;
 mod deliveries;
+mod objects;
 mod streams;
 
 use crate::failure::Failure;

@@ -32,13 +32,16 @@ impl Lane {
     }
 }
 
-/// Whether what has ended a lane may not end the next one: an outage, or that a server which was started
-/// again does not know of an ingest. A stream that is not found is one that nobody leads: the bucket was
+/// Whether what has ended a lane may not end the next one: that messages were lost, that a server which was
+/// started again does not know of an ingest, or that the inbox of one is not permitted. A stream that is not found is one that nobody leads: the bucket was
 /// there when the put began, and servers that have just started may not know of it yet.
 pub(super) fn may_pass_with_another(error: &Error) -> bool {
     let code = error.api().map(ApiError::err_code);
-    matches!(error, Error::NoStream { .. } | Error::IngestEnded { cause: None, .. })
-        || code == Some(ErrorCode::BATCH_PUBLISH_UNKNOWN_BATCH_ID)
+    let is_of_the_lane = matches!(
+        error,
+        Error::NoStream { .. } | Error::InboxDenied | Error::IngestEnded { cause: None, .. }
+    );
+    is_of_the_lane || code == Some(ErrorCode::BATCH_PUBLISH_UNKNOWN_BATCH_ID)
 }
 
 /// What has ended an ingest, if it is known.
