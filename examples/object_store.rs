@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let reports = event_loop.connect(url)?.jetstream().object_store("example_reports");
     reports.create_bucket(Config::new().description("reports"), |_, reports, created| {
         created?;
-        let may = ObjectMeta::new("2026/may").description("sales").header("content-type", "text/csv");
+        let may =
+            ObjectMeta::new("2026/may").description("sales").header("content-type", "text/csv");
         let put = reports.put_pieces(may, PutOptions::new(), write_more, stored);
         put.on_progress(|_, put, progress| {
             if !put.is_active() {

@@ -2,12 +2,13 @@
 
 mod support;
 
-use evnats::jetstream::StreamConfig;
+use evnats::Options;
+use evnats::jetstream::{JetStream, StreamConfig};
 use evnats::object_store::{
     Config, Error, ObjectMeta, ObjectStore, Update, WatchOptions, WatchState, Watcher,
 };
-use evnats::{Options, jetstream};
 use evnats_harness::{FaultProxy, Server};
+use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +18,8 @@ use support::asking::{Asking, Told};
 use support::metas::{JUNK, ODD, meta, shown, unreadable};
 use support::objects::Objects;
 use support::{server, unique};
+
+type Js = JetStream<()>;
 
 /// A watch, and what it has shown, a line each.
 struct Seen {
@@ -370,6 +373,20 @@ fn a_bucket_that_is_deleted_ends_its_watches() {
     assert_eq!(late.lines(), [ended]);
 }
 
+#[test]
+fn a_bucket_that_is_created_anew_ends_its_watches() {
+    let objects = Objects::new();
+    objects.put("a", b"x");
+    // long enough that the bucket is there again when the consumer is missed
+    let seen = Seen::of(&objects.store, WatchOptions::new().heartbeat(Duration::from_secs(2)));
+    seen.expect(&objects, "initialized");
+    objects.wait(|store, done| store.delete_bucket(done)).expect("deleted");
+    objects.create(Config::new());
+    objects.until("the end", || !seen.watcher.is_active());
+    let ended = "ended: the stream was created again while it was read";
+    assert_eq!(seen.lines().last().map(String::as_str), Some(ended));
+}
+
 /// Turns the loop until a watch has ended, and returns why.
 #[track_caller]
 fn ended(objects: &Objects, store: &ObjectStore<()>) -> Error {
@@ -394,8 +411,7 @@ fn what_cannot_be_watched_is_an_end_with_the_reason() {
     assert!(missing.is_bucket_not_found(), "{missing}");
     let other = unique("other");
     let config = StreamConfig::new(format!("OBJ_{other}")).subjects([format!("{other}.>")]);
-    let created =
-        objects.ask(|done: Told<jetstream::JetStream<()>, _>| js.create_stream(&config, done));
+    let created = objects.ask(|done: Told<Js, _>| js.create_stream(&config, done));
     created.expect("a stream");
     let other = ended(&objects, &js.object_store(&other));
     assert!(matches!(other, Error::NotABucket { .. }), "{other}");
@@ -415,7 +431,7 @@ fn a_client_that_is_closed_ends_its_watches() {
 }
 
 #[test]
-fn a_watch_whose_replicas_lag_behind_says_so_and_that_it_is_over() {
+fn a_watch_of_objects_whose_replicas_lag_behind_says_so_and_that_it_is_over() {
     let objects = Objects::new();
     let revision = objects.put("a", b"x").revision;
     let is_lagging = Rc::new(Cell::new(true));
@@ -437,5 +453,37 @@ fn a_watch_whose_replicas_lag_behind_says_so_and_that_it_is_over() {
     seen.expect(&objects, "initialized");
     assert!(seen.has("resumed"));
     assert_eq!(seen.objects(), [format!("a@{revision}")]);
+    seen.watcher.stop();
+}
+
+#[test]
+fn a_watch_whose_consumers_cannot_be_made_says_so_and_that_it_is_over() {
+    let objects = Objects::new();
+    let before = objects.put("a", b"x").revision;
+    let is_refused = Rc::new(Cell::new(false));
+    let refuses = is_refused.clone();
+    let watched = objects.seen_through(move |operation, reply| {
+        if operation.starts_with("CONSUMER.CREATE.") && refuses.get() {
+            let error = json!({ "code": 503, "err_code": 10008, "description": "not now" });
+            *reply = json!({ "type": reply["type"], "error": error });
+        }
+    });
+    let options = WatchOptions::new().heartbeat(Duration::from_millis(100));
+    let seen = Seen::of(&watched, options);
+    seen.expect(&objects, "initialized");
+    is_refused.set(true);
+    let (js, stream) = (objects.nats.jetstream(), objects.stream());
+    let consumers = objects.ask(|done: Told<Js, _>| js.consumer_names(&stream, done));
+    for consumer in consumers.expect("names") {
+        let deleted = objects.ask(|done: Told<Js, _>| js.delete_consumer(&stream, &consumer, done));
+        deleted.expect("deleted");
+    }
+    let is_stalled = |line: &String| line.starts_with("stalled: the server makes no consumer");
+    objects.until("a stall", || seen.lines().iter().any(is_stalled));
+    let meanwhile = objects.put("b", b"x").revision;
+    is_refused.set(false);
+    seen.expect(&objects, "resumed");
+    seen.expect(&objects, &format!("b@{meanwhile}"));
+    assert_eq!(seen.objects(), [format!("a@{before}"), format!("b@{meanwhile}")]);
     seen.watcher.stop();
 }
