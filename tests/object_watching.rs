@@ -3,7 +3,7 @@
 mod support;
 
 use evnats::Options;
-use evnats::jetstream::{JetStream, StreamConfig};
+use evnats::jetstream::{JetStream, Source, StreamConfig};
 use evnats::object_store::{
     Config, Error, ObjectMeta, ObjectStore, Update, WatchOptions, WatchState, Watcher,
 };
@@ -415,6 +415,13 @@ fn what_cannot_be_watched_is_an_end_with_the_reason() {
     created.expect("a stream");
     let other = ended(&objects, &js.object_store(&other));
     assert!(matches!(other, Error::NotABucket { .. }), "{other}");
+    // its objects have the subjects of the bucket that it copies
+    let mirror = unique("mirror");
+    let config = StreamConfig::new(format!("OBJ_{mirror}")).mirror(Source::new(objects.stream()));
+    let created = objects.ask(|done: Told<Js, _>| js.create_stream(&config, done));
+    created.expect("a stream");
+    let mirror = ended(&objects, &js.object_store(&mirror));
+    assert!(mirror.to_string().contains("a mirror of another one"), "{mirror}");
 }
 
 #[test]
