@@ -55,7 +55,7 @@ fn randomness_that_can_be_guessed_is_for_jitter_and_simulations_only() {
     );
     assert_eq!(files_with("getrandom"), ["event_loop::platform::random"]);
     // its seeds are the system's
-    assert_eq!(files_with("RandomState"), ["kv::hashing"]);
+    assert_eq!(files_with("RandomState"), ["jetstream::watching::hashing"]);
 }
 
 #[test]

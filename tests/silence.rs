@@ -119,7 +119,10 @@ const OBJECTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("the same for six requests' time", &["a_server_that_is_gone_ends_puts_and_gets"]),
-    ("the bucket is deleted while", &["a_bucket_that_is_deleted_under_a_put_ends_it"]),
+    (
+        "the bucket is deleted while an object is put",
+        &["a_bucket_that_is_deleted_under_a_put_ends_it"],
+    ),
     (
         "a chunk is missing",
         &["what_is_missing_is_damage_and_not_an_end", "bytes_that_are_others_are_damage"],
@@ -136,7 +139,41 @@ const OBJECTS: &[(&str, &[&str])] = &[
         "a put fails, and its chunks",
         &["objects_need_the_rights_that_their_table_says_and_no_others"],
     ),
-    ("the client is closed", &["a_client_that_is_closed_ends_puts_and_gets"]),
+    (
+        "a watch has lost its consumer",
+        &[
+            "a_watch_goes_on_when_its_connection_is_cut",
+            "a_watch_goes_on_when_the_server_is_started_again",
+        ],
+    ),
+    (
+        "consumers are lost again and again",
+        &["a_watch_whose_consumers_cannot_be_made_says_so_and_that_it_is_over"],
+    ),
+    (
+        "the consumer is on a replica that lags behind",
+        &["a_watch_of_objects_whose_replicas_lag_behind_says_so_and_that_it_is_over"],
+    ),
+    (
+        "what is known of an object cannot be read",
+        &[
+            "what_cannot_be_read_is_told_apart_and_keeps_nothing_back",
+            "what_cannot_be_read_is_listed_apart",
+        ],
+    ),
+    ("the bucket is deleted while it is watched", &["a_bucket_that_is_deleted_ends_its_watches"]),
+    ("the same, and it is created anew", &["a_bucket_that_is_created_anew_ends_its_watches"]),
+    (
+        "a listing hears nothing",
+        &[
+            "a_frozen_server_is_a_timeout_of_a_listing_of_objects",
+            "a_replica_that_never_has_what_the_leader_has_is_a_timeout",
+        ],
+    ),
+    (
+        "the client is closed",
+        &["a_client_that_is_closed_ends_puts_and_gets", "a_client_that_is_closed_ends_its_watches"],
+    ),
 ];
 
 const JETSTREAM: &[(&str, &[&str])] = &[

@@ -281,6 +281,11 @@ impl Error {
         self.api().is_some_and(ApiError::is_not_found)
     }
 
+    /// Whether there is no such message in the stream.
+    pub(crate) fn is_no_message(&self) -> bool {
+        self.api().is_some_and(|api| api.err_code() == ErrorCode::NO_MESSAGE_FOUND)
+    }
+
     /// Whether the stream is another one than it was, of the same name: noticed by its handle, by an
     /// ordered consumer, or by the server (10225).
     pub fn is_stream_recreated(&self) -> bool {

@@ -147,6 +147,7 @@ mod seen;
 mod stall;
 mod stream;
 pub(crate) mod time;
+pub(crate) mod watching;
 pub(crate) mod wire;
 mod words;
 

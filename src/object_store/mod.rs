@@ -15,6 +15,8 @@
 //! | how far it has come | [`Put::on_progress`], [`Get::on_progress`] |
 //! | what is known of an object, and to change it | [`info`](ObjectStore::info), [`update_meta`](ObjectStore::update_meta) |
 //! | another name for an object | [`add_link`](ObjectStore::add_link) |
+//! | which objects there are | [`list`](ObjectStore::list), and as they come [`list_objects`](ObjectStore::list_objects) |
+//! | what changes | [`watch`](ObjectStore::watch) |
 //!
 //! # What is checked
 //!
@@ -43,6 +45,8 @@
 //! | `update_meta` | `$O.B.>`, `$JS.API.STREAM.MSG.GET.OBJ_B`; with another name also `$JS.API.STREAM.PURGE.OBJ_B` | |
 //! | `add_link` | `$O.B.>`, `$JS.API.STREAM.MSG.GET.OBJ_B`, and that of the other bucket | |
 //! | `add_bucket_link` | `$O.B.>`, `$JS.API.STREAM.MSG.GET.OBJ_B`, and `$JS.API.STREAM.INFO.OBJ_C` for the other bucket `C` | |
+//! | `watch` | `$JS.API.STREAM.MSG.GET.OBJ_B`, `$JS.API.CONSUMER.CREATE.OBJ_B.>`, and for more than a few megabytes `$JS.FC.OBJ_B.>` | `$JS.API.CONSUMER.DELETE.OBJ_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.OBJ_B`: a bucket that was created anew, and a stream that is none of objects, are not recognized |
+//! | `list`, `list_objects` | the same | the same, and on a bucket with replicas, without `$JS.API.STREAM.INFO.OBJ_B`, an object may be listed under the name that it had before |
 //! | `bind`, `status` | `$JS.API.STREAM.INFO.OBJ_B` | |
 //! | `create_bucket` | `$JS.API.STREAM.CREATE.OBJ_B` | `$JS.API.INFO`: the bucket may be made without fast ingest; `$JS.API.STREAM.INFO.OBJ_B`: one that exists, and whose stream allows more, is an error |
 //! | `update_bucket`, `seal_bucket` | `$JS.API.STREAM.INFO.OBJ_B`, `$JS.API.STREAM.UPDATE.OBJ_B` | |
@@ -51,7 +55,8 @@
 //! | `object_store_names` | `$JS.API.STREAM.NAMES` | |
 //! | `list_object_stores` | `$JS.API.STREAM.LIST` | |
 //!
-//! What is needed and not permitted is an error ([`Error::is_denied`]) of the call.
+//! What is needed and not permitted is an error ([`Error::is_denied`]) of the call, the watch or the
+//! listing. Only flow control belongs to none: then the watch says [`Update::Stalled`].
 //!
 //! # When nothing comes
 //!
@@ -67,7 +72,14 @@
 //! | an object is replaced or deleted while it is got | [`Error::Changed`], with the first chunk that is gone |
 //! | a program has no piece for a put | nothing: it is kept alive |
 //! | a put fails, and its chunks cannot be removed | [`Error::ChunksLeft`], after four requests' time |
-//! | the client is closed | an error for every callback that waits |
+//! | a watch has lost its consumer, or its connection | [`Update::Recreating`]: another consumer goes on where it was, and then [`Update::Live`] |
+//! | consumers are lost again and again, or cannot be made, or what they send does not arrive | [`Update::Stalled`], after two attempts |
+//! | the consumer is on a replica that lags behind | nothing, while it catches up or another has more; then [`Update::Stalled`] |
+//! | what is known of an object cannot be read | [`Update::Unreadable`], or [`ListedObject::Unreadable`]: the watch and the listing go on |
+//! | the bucket is deleted while it is watched | the end of the watch, with [`Error::BucketNotFound`] |
+//! | the same, and it is created anew | the end of the watch, with [`OrderedError::StreamRecreated`](crate::jetstream::OrderedError::StreamRecreated) |
+//! | a listing hears nothing for the time of a request | a timeout, whatever is wrong |
+//! | the client is closed | an error for every callback that waits, and the end of every watch |
 
 mod buckets;
 mod digest;
@@ -75,11 +87,13 @@ mod error;
 mod getting;
 mod handle;
 mod info;
+mod listing;
 mod name;
 mod objects;
 mod progress;
 mod putting;
 mod store;
+mod watching;
 
 pub use buckets::config::Config;
 pub use buckets::status::Status;
@@ -87,6 +101,13 @@ pub use error::Error;
 pub use getting::{Get, GetOptions, Got, Object};
 pub use handle::ObjectStore;
 pub use info::{ObjectHeaders, ObjectInfo, ObjectLink, ObjectMeta};
+pub use listing::collected::ObjectList;
+pub use listing::listed::{ListedObject, ObjectListing};
+pub use listing::options::ListOptions;
 pub use objects::LinkTarget;
 pub use progress::Progress;
 pub use putting::{Piece, Put, PutOptions};
+pub use watching::options::WatchOptions;
+pub use watching::unreadable::Unreadable;
+pub use watching::update::{Update, WatchState};
+pub use watching::watch::Watcher;

@@ -3,7 +3,9 @@
 use super::support::{self, turn_until};
 use super::{App, client, user};
 use evnats::kv::Error;
-use evnats::object_store::{self, Config, GetOptions, ObjectStore};
+use evnats::object_store::{
+    self, Config, GetOptions, ListOptions, ListedObject, ObjectStore, Update, WatchOptions,
+};
 use evnats::{ConnectionState, EventLoop};
 use evnats_harness::Server;
 
@@ -38,6 +40,25 @@ fn denied(error: object_store::Error) -> Error {
 /// An object with chunks of its own, so that there is something to free.
 fn put(store: &Store, name: &str) {
     store.put(name, "x", note);
+}
+
+/// Watches up to the signal.
+fn watch(store: &Store) {
+    store.watch(WatchOptions::new(), |app: &mut App, watcher, update| match update {
+        Update::Initialized => {
+            watcher.stop();
+            note(app, watcher, Ok(()));
+        }
+        Update::Ended(error) => note::<_, ()>(app, watcher, Err(error)),
+        _ => {}
+    });
+}
+
+fn list(store: &Store) {
+    store.list_objects(ListOptions::new(), |app: &mut App, listing, listed| match listed {
+        ListedObject::Ended(end) => note(app, listing, end),
+        listed => assert!(matches!(listed, ListedObject::Object(_)), "{listed:?}"),
+    });
 }
 
 const WRITE: &str = "$O.b.>";
@@ -81,6 +102,9 @@ const ROWS: &[ObjectRow] = &[
         needs: &[WRITE, GET, "$JS.API.STREAM.INFO.OBJ_c"],
         run: |store| store.add_bucket_link("link", "c", note),
     },
+    ObjectRow { name: "watch", needs: &[GET, READ], run: watch },
+    ObjectRow { name: "list", needs: &[GET, READ], run: |store| store.list(note) },
+    ObjectRow { name: "list_objects", needs: &[GET, READ], run: list },
     ObjectRow { name: "bind", needs: &[INFO], run: |store| store.bind(note) },
     ObjectRow { name: "status", needs: &[INFO], run: |store| store.status(note) },
     ObjectRow {

@@ -7,6 +7,7 @@ pub mod buckets;
 pub mod filled;
 pub mod filled_bucket;
 pub mod memory;
+pub mod metas;
 pub mod new_cluster;
 pub mod objects;
 pub mod seen;

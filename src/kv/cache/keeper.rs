@@ -8,21 +8,17 @@
 
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::event_loop::TimerId;
+use crate::jetstream::watching::{KeySet, Page, key_hashes};
 use crate::jetstream::{self, ApiRequest, MessageQuery, StoredMessage, StreamInfo};
 use crate::kv::bucket::Bucket;
 use crate::kv::cache::event::{CacheEvent, CacheOptions, CacheState};
 use crate::kv::cache::table::{CacheTable, Lifetime};
 use crate::kv::entry::{Entry, Operation};
 use crate::kv::error::Error;
-use crate::kv::hashing::key_hashes;
-use crate::kv::listing::key_set::KeySet;
-use crate::kv::listing::page::Page;
 use crate::kv::patterns::uncovered;
-use crate::kv::reading::get::is_no_message;
 use crate::kv::reading::reads::Reads;
 use crate::kv::watching::options::WatchOptions;
-use crate::kv::watching::running::Watching;
-use crate::kv::watching::update::Update;
+use crate::kv::watching::update::{Update, Watching};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
@@ -341,7 +337,8 @@ impl CacheKeeper {
     fn ask_page(self: &Rc<Self>, number: u64) {
         let request = match &*self.sweep.borrow() {
             Some(sweep) if sweep.number == number => {
-                sweep.page.request(&self.bucket, &self.patterns)
+                let (stream, prefix) = (&self.bucket.stream, &self.bucket.subjects);
+                sweep.page.request(stream, prefix, &self.patterns)
             }
             _ => None,
         };
@@ -473,7 +470,7 @@ impl CacheKeeper {
                 self.pause();
                 Ok(())
             }
-            Err(error) if !is_no_message(&error) && !error.is_denied() => {
+            Err(error) if !error.is_no_message() && !error.is_denied() => {
                 log::debug!("a key of a cache stays in doubt: {error}");
                 Ok(())
             }

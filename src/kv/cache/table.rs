@@ -4,8 +4,8 @@
 //! A server that leaves no markers removes what is too old without a word. Such entries are noted by the
 //! time at which they have to go, and given out then.
 
+use crate::jetstream::watching::KeyHashes;
 use crate::kv::entry::Entry;
-use crate::kv::hashing::KeyHashes;
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};

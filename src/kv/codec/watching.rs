@@ -6,8 +6,7 @@ use super::update::CodedUpdate;
 use crate::callback::{Handler, Outcome, State, lend};
 use crate::event_loop::timers_on;
 use crate::kv::watching::options::WatchOptions;
-use crate::kv::watching::running::Watching;
-use crate::kv::watching::update::{Update, WatchState};
+use crate::kv::watching::update::{Update, WatchState, Watching};
 use std::fmt;
 use std::rc::Rc;
 

@@ -5,19 +5,16 @@
 //! lags behind to show. So on a bucket with replicas the leader confirms what was collected.
 
 use crate::callback::{Answer, Callback, Ran, State, answer};
+use crate::jetstream::watching::{Page, Patience};
 use crate::jetstream::{self, ApiReply, ApiRequest, MessageQuery, StoredMessage, StreamInfo};
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
 use crate::kv::handle::KeyValue;
-use crate::kv::listing::page::Page;
-use crate::kv::listing::patience::Patience;
 use crate::kv::patterns::uncovered;
-use crate::kv::reading::get::is_no_message;
 use crate::kv::reading::reads::Reads;
 use crate::kv::watching::options::WatchOptions;
-use crate::kv::watching::running::Watching;
-use crate::kv::watching::update::Update;
+use crate::kv::watching::update::{Update, Watching};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
@@ -133,7 +130,7 @@ impl Collection for Vec<Entry> {
         let on_first = move |state: &mut State, first: Result<StoredMessage, jetstream::Error>| {
             let first = match first {
                 Ok(first) => first.sequence(),
-                Err(error) if is_no_message(&error) => u64::MAX,
+                Err(error) if error.is_no_message() => u64::MAX,
                 Err(error) => return asking.fail(state, error),
             };
             asking.items.borrow_mut().retain(|entry| entry.revision() >= first);
@@ -157,8 +154,8 @@ struct Subjects {
 impl Subjects {
     fn ask_next(self, state: &mut State) -> Ran {
         let listing = self.listing.clone();
-        let Some(request) = self.page.request(&listing.bucket, &listing.patterns) else {
-            let prefix = &listing.bucket.subjects;
+        let (stream, prefix) = (&listing.bucket.stream, &listing.bucket.subjects);
+        let Some(request) = self.page.request(stream, prefix, &listing.patterns) else {
             let is_found = |key: &String| self.found.contains(&format!("{prefix}{key}"));
             listing.items.borrow_mut().retain(is_found);
             return listing.succeed(state);
@@ -201,7 +198,7 @@ impl<C: Collection> Listing<C> {
             bucket: bucket.clone(),
             patterns: uncovered(patterns).into_iter().map(str::to_owned).collect(),
             items: RefCell::default(),
-            patience: Patience::new(bucket),
+            patience: Patience::new(&bucket.api),
             answer: Cell::new(Some(answer)),
         });
         let options = options.heartbeat(listing.patience.heartbeat());
@@ -232,9 +229,9 @@ impl<C: Collection> Listing<C> {
         };
         let watching = bucket.watch(patterns, reads, options, Box::new(on_update));
         let patience = listing.patience.clone();
-        patience.begin(move |state, timeout| {
+        patience.begin(move |state| {
             watching.stop();
-            listing.finish(state, Err(timeout))
+            listing.finish(state, Err(Error::timeout()))
         });
     }
 

@@ -7,20 +7,16 @@
 
 use crate::callback::{CallbackSlot, Handler, Outcome, Ran, State, lend};
 use crate::event_loop::timers_on;
+use crate::jetstream::watching::{KeySet, Page, Patience, key_hashes};
 use crate::jetstream::{StreamConfig, StreamInfo};
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
 use crate::kv::handle::KeyValue;
-use crate::kv::hashing::key_hashes;
-use crate::kv::listing::key_set::KeySet;
-use crate::kv::listing::page::Page;
-use crate::kv::listing::patience::Patience;
 use crate::kv::patterns::uncovered;
 use crate::kv::reading::reads::Reads;
 use crate::kv::watching::options::WatchOptions;
-use crate::kv::watching::running::Watching;
-use crate::kv::watching::update::Update;
+use crate::kv::watching::update::{Update, Watching};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -142,7 +138,7 @@ impl KeyLister {
         }
         let lister = Self::new(bucket, reads, patterns, on_listed);
         let ending = lister.clone();
-        lister.patience.begin(move |state, timeout| ending.end(state, Err(timeout)));
+        lister.patience.begin(move |state| ending.end(state, Err(Error::timeout())));
         match reads {
             Reads::Replica => lister.watch(),
             _ => lister.ask_replicas(),
@@ -172,7 +168,7 @@ impl KeyLister {
             watching: OnceCell::new(),
             confirmed: RefCell::default(),
             next_page: Cell::new(None),
-            patience: Patience::new(bucket),
+            patience: Patience::new(&bucket.api),
             is_active: Cell::new(true),
             callback: CallbackSlot::new(on_listed),
         })
@@ -252,7 +248,8 @@ impl KeyLister {
 
     /// Asks the leader for subjects that it has messages of.
     fn ask_page(self: &Rc<Self>, state: &mut State, page: Page) -> Ran {
-        let Some(request) = page.request(&self.bucket, &self.patterns) else {
+        let (stream, prefix) = (&self.bucket.stream, &self.bucket.subjects);
+        let Some(request) = page.request(stream, prefix, &self.patterns) else {
             return self.end(state, Ok(()));
         };
         self.patience.note_progress();

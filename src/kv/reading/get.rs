@@ -3,8 +3,7 @@
 use crate::callback::{Answer, Callback, Outcome, Ran, State, answer, lend};
 use crate::client::Reply;
 use crate::jetstream::{
-    self, ApiReply, ApiRequest, ErrorCode, MessageQuery, StoredMessage, StoredParts, StreamInfo,
-    read_headers,
+    self, ApiReply, ApiRequest, MessageQuery, StoredMessage, StoredParts, StreamInfo, read_headers,
 };
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::{Entry, Operation, OperationHeaders};
@@ -291,7 +290,7 @@ impl Bucket {
     fn found(&self, stored: Stored) -> Found {
         match stored {
             Ok(stored) => Ok(Some(self.entry(&self.subjects, stored))),
-            Err(error) if is_no_message(&error) => Ok(None),
+            Err(error) if error.is_no_message() => Ok(None),
             Err(error) => Err(self.error(error)),
         }
     }
@@ -316,7 +315,7 @@ impl Bucket {
         DirectReply::Found(match outcome {
             Ok(reply) => match self.direct_entry(reply, key) {
                 Ok(entry) => Ok(Some(entry)),
-                Err(error) if !is_no_message(&error) => Err(self.error(error)),
+                Err(error) if !error.is_no_message() => Err(self.error(error)),
                 Err(_) if self.has_own_subjects.get() => Ok(None),
                 Err(_) => return DirectReply::Absent,
             },
@@ -361,8 +360,4 @@ impl Bucket {
             }
         }
     }
-}
-
-pub(in crate::kv) fn is_no_message(error: &jetstream::Error) -> bool {
-    error.api().is_some_and(|api| api.err_code() == ErrorCode::NO_MESSAGE_FOUND)
 }

@@ -1,9 +1,6 @@
 //! Watching keys: what there is, the signal that it was all, and every change.
 
-pub(in crate::kv) mod initial;
 pub(in crate::kv) mod options;
-pub(in crate::kv) mod question;
-pub(in crate::kv) mod running;
 pub(in crate::kv) mod update;
 pub(in crate::kv) mod watch;
 pub(in crate::kv) mod whole_batches;

@@ -1,6 +1,6 @@
 //! What a watch shows, and where it begins.
 
-use crate::kv::watching::initial::Counts;
+use crate::jetstream::watching::Counts;
 use std::time::Duration;
 
 /// What a watch shows. Default: the last value of every key, and then every change.
@@ -113,6 +113,14 @@ impl Start {
             Self::LastPerKey => Counts::Keys,
             Self::History | Self::Revision(_) => Counts::Messages,
             Self::Updates => Counts::Nothing,
+        }
+    }
+
+    /// The first revision that may come.
+    pub(in crate::kv) fn first(self) -> u64 {
+        match self {
+            Self::Revision(first) => first,
+            Self::LastPerKey | Self::History | Self::Updates => 0,
         }
     }
 }

@@ -1,6 +1,8 @@
-//! What a watch reports, and what it is at.
+//! What a watch reports.
 
 use crate::jetstream::Stall;
+pub use crate::jetstream::watching::WatchState;
+use crate::jetstream::watching::{self, Told};
 use crate::kv::entry::Entry;
 use crate::kv::error::Error;
 use std::time::Instant;
@@ -48,17 +50,21 @@ pub enum Update {
     Ended(Error),
 }
 
-/// What a watch is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WatchState {
-    /// There is a consumer that feeds it.
-    Live,
-    /// There is none, and one is made, the first one or another.
-    Recreating {
-        /// Since then.
-        since: Instant,
-    },
-    /// It was stopped, or has ended.
-    Ended,
+/// A watch that is running.
+pub(crate) type Watching = watching::Watching<Update>;
+
+/// What runs for every update of it.
+pub(crate) type OnUpdate = watching::OnUpdate<Update>;
+
+impl From<Told<Error>> for Update {
+    fn from(told: Told<Error>) -> Self {
+        match told {
+            Told::Initialized => Self::Initialized,
+            Told::Recreating { since } => Self::Recreating { since },
+            Told::Live => Self::Live,
+            Told::Stalled(stall) => Self::Stalled(stall),
+            Told::Resumed => Self::Resumed,
+            Told::Ended(error) => Self::Ended(error),
+        }
+    }
 }

@@ -1,31 +1,26 @@
 //! Watching a bucket: what is there, the signal that it was all, and then every change.
 //!
-//! The signal comes exactly once, also for an empty bucket, also when everything was filtered
-//! out, and also under steady writes, where "nothing is pending" may never be true: [`Initial`]
-//! decides. The consumer may sit on a replica that lags behind, so the leader is asked at the
-//! beginning what was the last revision, or a fence is written.
+//! What is of every watch is the [`Course`]'s. Here is what is of Key-Value: entries, the batches that they
+//! may be part of, fences, and what this client itself does to the bucket.
 
 use crate::callback::{Handler, Outcome, Ran, State, lend};
 use crate::event_loop::timers_on;
+use crate::jetstream::watching::{self, Asked, Course, Initial, Question, Step, key_hashes};
 use crate::jetstream::{
-    DeliverPolicy, DeliveryNumbers, OrderedConfig, Reader, ReaderEvent, Stall, StoredMessage,
-    StoredParts,
+    self, Api, DeliverPolicy, DeliveryNumbers, OrderedConfig, Reader, ReaderEvent, StoredMessage,
+    StoredParts, StreamInfo,
 };
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::{Entry, Operation, says_nothing};
 use crate::kv::error::Error;
 use crate::kv::handle::KeyValue;
-use crate::kv::hashing::key_hashes;
 use crate::kv::name;
 use crate::kv::name::{FENCE_KEY, is_reserved};
 use crate::kv::patterns::uncovered;
 use crate::kv::purging::cleared::OnCleared;
 use crate::kv::reading::reads::Reads;
-use crate::kv::watching::initial::{Initial, Step};
 use crate::kv::watching::options::{Start, WatchOptions};
-use crate::kv::watching::question::{Asked, Question};
-use crate::kv::watching::running::{OnUpdate, Watching};
-use crate::kv::watching::update::{Update, WatchState};
+use crate::kv::watching::update::{OnUpdate, Update, WatchState, Watching};
 use crate::kv::watching::whole_batches::{BatchMark, Released, WholeBatches};
 use evnats_protocol::Message;
 use std::cell::{Cell, OnceCell};
@@ -123,38 +118,38 @@ impl Bucket {
         options: WatchOptions,
         on_update: OnUpdate,
     ) -> Rc<Watching> {
-        let asked = self.check_patterns(patterns).and_then(|()| self.asked_by_watch(reads));
-        let asked = match asked {
-            Ok(asked) => asked,
+        let is_fenced = self.check_patterns(patterns).and_then(|()| self.is_watch_fenced(reads));
+        let is_fenced = match is_fenced {
+            Ok(is_fenced) => is_fenced,
             Err(error) => return self.refuse_watch(error, on_update),
         };
         let watching = Watching::new(self.api.port(), on_update);
         let needs_answer = reads != Reads::Replica && options.start != Start::Updates;
-        let fence = (needs_answer && asked == Asked::Fence).then_some(FENCE_KEY);
+        let fence = (needs_answer && is_fenced).then_some(FENCE_KEY);
         let patterns: Vec<&str> = patterns.iter().copied().chain(fence).collect();
         let config = self.reader_config(&patterns, &options);
         let mut initial = Initial::new(options.start.counts(), key_hashes(self.api.port()));
-        let question = Question::new(self, asked, &config.filter_subjects, options.start);
-        if asked == Asked::Fence {
+        if is_fenced {
             initial.set_up_to_fence();
         }
         if reads == Reads::Replica {
             initial.handle_leader(0);
         }
-        let asking = question.clone();
+        let question = match is_fenced {
+            true => Question::new(self, self.fence_question()),
+            false => {
+                let (filters, first) = (config.filter_subjects.clone(), options.start.first());
+                Question::new(self, Asked::Leader { filters, first })
+            }
+        };
         let (is_cleared, on_cleared) = (Rc::new(Cell::new(false)), Rc::new(OnceCell::new()));
         let mut watch = Watch {
             bucket: self.clone(),
-            initial,
-            question,
-            is_stream_known: false,
-            behind: 0,
-            owes_signal: false,
+            course: Course::new(self, initial, &question, &watching),
             is_cleared: is_cleared.clone(),
             _on_cleared: on_cleared.clone(),
             ignore_deletes: options.ignore_deletes,
             batches: options.whole_batches.then(WholeBatches::default),
-            watching: watching.clone(),
         };
         let reader = Reader::start(&self.api, config, move |state, reader, event| {
             watch.handle_event(state, reader, event)
@@ -167,7 +162,7 @@ impl Bucket {
         // there is none before this one
         let _ = on_cleared.set(told);
         if needs_answer {
-            asking.ask(&reader);
+            question.ask(&reader);
         }
         watching.set_reader(&reader);
         watching
@@ -175,20 +170,22 @@ impl Bucket {
 
     /// A watch that cannot begin, which is reported in the next turn.
     pub(in crate::kv) fn refuse_watch(&self, error: Error, on_update: OnUpdate) -> Rc<Watching> {
-        let watching = Watching::new(self.api.port(), on_update);
-        watching.note(Update::Ended(error));
-        let refused = watching.clone();
-        self.api.port().defer(move |state| refused.report(state));
-        watching
+        Watching::refused(self.api.port(), on_update, Update::Ended(error))
     }
 
-    /// Who tells what the last revision is that a watch has to have come to.
-    fn asked_by_watch(&self, reads: Reads) -> Result<Asked, Error> {
+    /// Whether it is a fence that tells what the last revision is that a watch has to have come to, and
+    /// not the leader.
+    fn is_watch_fenced(&self, reads: Reads) -> Result<bool, Error> {
         match reads {
-            Reads::Linearizable => self.check_fence().map(|()| Asked::Fence),
-            Reads::Verified if self.check_fence().is_ok() => Ok(Asked::Fence),
-            Reads::Verified | Reads::Leader | Reads::Replica => Ok(Asked::Leader),
+            Reads::Linearizable => self.check_fence().map(|()| true),
+            Reads::Verified => Ok(self.check_fence().is_ok()),
+            Reads::Leader | Reads::Replica => Ok(false),
         }
+    }
+
+    fn fence_question(self: &Rc<Self>) -> Asked<Error> {
+        let bucket = self.clone();
+        Asked::Other(Box::new(move |answer| bucket.fence(answer)))
     }
 
     pub(in crate::kv) fn check_patterns(&self, patterns: &[&str]) -> Result<(), Error> {
@@ -218,11 +215,8 @@ impl Bucket {
         }
     }
 
-    /// Returns `None` for a message whose subject is not one of this bucket's keys.
-    fn watched_entry(&self, message: &Message, delivery: &DeliveryNumbers) -> Option<Entry> {
-        if !message.subject_bytes().starts_with(self.subjects.as_bytes()) {
-            return None;
-        }
+    /// Reads a message on the subject of one of this bucket's keys.
+    fn watched_entry(&self, message: &Message, delivery: &DeliveryNumbers) -> Entry {
         let headers = Some(message.headers()).filter(|headers| !says_nothing(*headers));
         let operation = headers.map_or(Operation::Put, Operation::of);
         self.note_revision(delivery.stream_sequence);
@@ -234,27 +228,42 @@ impl Bucket {
         });
         let entry = Entry::read(&self.name, &self.subjects, stored, operation);
         let entry = entry.delivered(delivery.pending, delivery.timestamp());
-        Some(match headers {
+        match headers {
             None => entry,
             Some(headers) => entry.living_for(headers),
-        })
+        }
     }
 }
 
-/// After so many replicas that lag behind, one after the other, the user is told.
-const LAGGING_REPLICAS: u32 = 2;
+impl watching::Watched for Bucket {
+    type Error = Error;
+    type Update = Update;
+
+    fn api(&self) -> &Api {
+        &self.api
+    }
+
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    fn error(&self, error: jetstream::Error) -> Error {
+        self.error(error)
+    }
+
+    fn is_unanswered(error: &Error) -> bool {
+        error.is_temporary() || error.is_closed()
+    }
+
+    fn note_stream(&self, info: &StreamInfo) -> Result<(), Error> {
+        self.note_stream(info)
+    }
+}
 
 /// What turns the events of a reader into updates.
 struct Watch {
     bucket: Rc<Bucket>,
-    initial: Initial,
-    question: Rc<Question>,
-    /// The stream is one whose subjects are the bucket's, as far as that can be known.
-    is_stream_known: bool,
-    /// How often the consumer was left because its replica lagged behind.
-    behind: u32,
-    /// The signal is due, once the stream is known and what belongs before it is reported.
-    owes_signal: bool,
+    course: Course<Bucket>,
     /// The bucket was emptied, and that is to be told.
     is_cleared: Rc<Cell<bool>>,
     /// Keeps this watch among those that are told of that.
@@ -262,7 +271,6 @@ struct Watch {
     ignore_deletes: bool,
     /// What puts batches together, if that is asked for.
     batches: Option<WholeBatches<Entry>>,
-    watching: Rc<Watching>,
 }
 
 impl Watch {
@@ -270,78 +278,46 @@ impl Watch {
         let step = match event {
             ReaderEvent::Message(message, delivery) => {
                 let (entry, step) = self.read(message, &delivery);
-                // nothing is to be noted behind it, so it need not be noted itself
-                let is_alone = step == Step::Wait && !self.owes_signal && self.batches.is_none();
                 match entry {
-                    Some(entry) if is_alone && self.watching.is_all_reported() => {
-                        return self.watching.report_update(state, Update::Entry(entry));
+                    Some(entry) if self.batches.is_none() && self.course.is_alone(step) => {
+                        return self.watching().report_update(state, Update::Entry(entry));
                     }
                     entry => self.note_entry(message, delivery.pending, entry),
                 }
-                step
-            }
-            ReaderEvent::Created { initial, received } => {
-                if self.initial.is_created() {
-                    self.watching.note(Update::Live);
-                }
-                self.watching.note_live(initial.saturating_sub(received));
-                self.initial.handle_created(initial, received)
-            }
-            ReaderEvent::Lost => {
-                let since = self.bucket.api.port().turn_time();
-                self.watching.note_state(WatchState::Recreating { since });
-                self.watching.note(Update::Recreating { since });
-                Step::Wait
+                Ok(step)
             }
             ReaderEvent::Idle => {
                 self.release_batch();
-                self.watching.note_caught_up();
-                self.initial.handle_idle()
-            }
-            ReaderEvent::Stalled(stall) => {
-                self.watching.note(Update::Stalled(stall));
-                Step::Wait
-            }
-            ReaderEvent::Resumed => {
-                self.watching.note(Update::Resumed);
-                Step::Wait
+                self.course.handle_event(reader, event)
             }
             ReaderEvent::Again if self.is_cleared.take() => {
                 self.release_batch();
-                self.watching.note(Update::Cleared);
-                Step::Wait
+                self.watching().note(Update::Cleared);
+                Ok(Step::Wait)
             }
-            ReaderEvent::Again => self.handle_answer(reader),
-            ReaderEvent::Stream(info) => {
-                match info.map_or(Ok(()), |info| self.bucket.note_stream(info)) {
-                    Ok(()) => self.is_stream_known = true,
-                    Err(error) => self.end(reader, error),
-                }
-                Step::Wait
-            }
-            ReaderEvent::Failed(error) => {
-                let error = self.bucket.error(error);
-                self.end(reader, error);
-                Step::Wait
-            }
+            event => self.course.handle_event(reader, event),
         };
         match step {
-            Step::Wait => {}
-            Step::Ask => self.question.ask(reader),
-            Step::Done => self.owes_signal = true,
+            Ok(step) => self.course.handle_step(step, reader),
+            Err(error) => {
+                self.release_batch();
+                self.course.end(reader, error);
+            }
         }
         self.note_signal();
-        self.watching.report(state)
+        self.watching().report(state)
+    }
+
+    fn watching(&self) -> &Rc<Watching> {
+        self.course.watching()
     }
 
     /// Returns what a message shows, if it shows something, and what it means to the signal.
     fn read(&mut self, message: &Message, delivery: &DeliveryNumbers) -> (Option<Entry>, Step) {
-        let entry = self.bucket.watched_entry(message, delivery);
-        let key = match &entry {
-            Some(entry) => entry.key_bytes(),
-            None => message.subject_bytes(),
-        };
-        let step = self.initial.handle_message(key, delivery.stream_sequence, delivery.pending);
+        let subject = message.subject_bytes();
+        let key = subject.strip_prefix(self.bucket.subjects.as_bytes());
+        let step = self.course.handle_message(key.unwrap_or(subject), delivery);
+        let entry = key.map(|_| self.bucket.watched_entry(message, delivery));
         let is_shown = |entry: &Entry| {
             let is_left_out = self.ignore_deletes && entry.operation().is_tombstone();
             !is_left_out && !is_reserved(entry.key_bytes())
@@ -352,10 +328,10 @@ impl Watch {
     /// Notes what a message shows, or what it was part of.
     fn note_entry(&mut self, message: &Message, pending: u64, entry: Option<Entry>) {
         if entry.is_none() && pending == 0 {
-            self.watching.note_caught_up();
+            self.watching().note_caught_up();
         }
         let Some(batches) = &mut self.batches else {
-            entry.into_iter().for_each(|entry| self.watching.note(Update::Entry(entry)));
+            entry.into_iter().for_each(|entry| self.watching().note(Update::Entry(entry)));
             return;
         };
         let mark = BatchMark::of(message.headers());
@@ -376,62 +352,15 @@ impl Watch {
 
     fn note_released(&self, released: Option<Released<Entry>>) {
         match released {
-            Some(Released::One(entry)) => self.watching.note(Update::Entry(entry)),
-            Some(Released::Batch(entries)) => self.watching.note(Update::Batch(entries)),
+            Some(Released::One(entry)) => self.watching().note(Update::Entry(entry)),
+            Some(Released::Batch(entries)) => self.watching().note(Update::Batch(entries)),
             None => {}
         }
     }
 
-    /// Takes what the leader has said.
-    fn handle_answer(&mut self, reader: &Reader) -> Step {
-        match self.question.take_answer() {
-            None => Step::Wait,
-            Some(Ok(last)) => {
-                let step = self.initial.handle_leader(last);
-                if !self.initial.is_behind() {
-                    return step;
-                }
-                self.leave_replica(reader);
-                Step::Wait
-            }
-            // whoever reads is told of a client that is over, and asks again after the rest
-            Some(Err(error)) if error.is_temporary() || error.is_closed() => {
-                self.initial.handle_unanswered();
-                Step::Wait
-            }
-            Some(Err(error)) => {
-                self.end(reader, error);
-                Step::Wait
-            }
-        }
-    }
-
     fn note_signal(&mut self) {
-        let is_holding = self.batches.as_ref().is_some_and(WholeBatches::is_holding);
-        if !self.owes_signal || !self.is_stream_known || is_holding {
-            return;
+        if !self.batches.as_ref().is_some_and(WholeBatches::is_holding) {
+            self.course.note_signal();
         }
-        self.owes_signal = false;
-        if std::mem::take(&mut self.behind) >= LAGGING_REPLICAS {
-            self.watching.note(Update::Resumed);
-        }
-        self.watching.note(Update::Initialized);
-    }
-
-    /// A consumer that is idle, and behind what the leader knows, is on a replica that lags: the next
-    /// one may be on another.
-    fn leave_replica(&mut self, reader: &Reader) {
-        log::info!("a replica of {} lags behind, trying another", self.bucket.stream);
-        reader.restart();
-        self.behind += 1;
-        if self.behind == LAGGING_REPLICAS {
-            self.watching.note(Update::Stalled(Stall::LagsBehind));
-        }
-    }
-
-    fn end(&mut self, reader: &Reader, error: Error) {
-        reader.stop();
-        self.release_batch();
-        self.watching.note(Update::Ended(error));
     }
 }

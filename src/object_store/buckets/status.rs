@@ -1,6 +1,6 @@
 //! A bucket in numbers.
 
-use crate::jetstream::{StreamConfig, StreamInfo};
+use crate::jetstream::{Source, StreamConfig, StreamInfo};
 use crate::object_store::buckets::config::Config;
 use crate::object_store::error::Error;
 use std::sync::Arc;
@@ -65,11 +65,19 @@ pub(in crate::object_store) fn check_stream(
         stream.subjects.iter().any(|taken| *taken == subject || all.contains(taken))
     };
     let has_subjects = takes(format!("$O.{bucket}.C.>")) && takes(format!("$O.{bucket}.M.>"));
-    match has_subjects || stream.mirror.is_some() {
-        true => Ok(()),
-        false => Err(Error::NotABucket {
-            bucket: bucket.to_owned(),
-            reason: "it does not take the subjects of objects",
-        }),
-    }
+    let reason = match &stream.mirror {
+        Some(mirror) if !has_subjects_of(bucket, stream, mirror) => {
+            "it is a mirror of another one, whose subjects its objects have"
+        }
+        None if !has_subjects => "it does not take the subjects of objects",
+        _ => return Ok(()),
+    };
+    Err(Error::NotABucket { bucket: bucket.to_owned(), reason })
+}
+
+/// Whether what a mirror copies has the subjects of its own bucket.
+fn has_subjects_of(bucket: &str, stream: &StreamConfig, mirror: &Source) -> bool {
+    let own = format!("$O.{bucket}.");
+    let mut transforms = mirror.subject_transforms.iter();
+    mirror.name == stream.name || transforms.any(|transform| transform.dest.starts_with(&own))
 }

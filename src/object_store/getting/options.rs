@@ -3,17 +3,11 @@
 use std::ops::{Bound, RangeBounds};
 
 /// Which bytes of an object are got: `GetOptions::new().range(4096..8192)`. Default: all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetOptions {
     pub(super) start: u64,
     pub(super) end: Option<u64>,
-}
-
-impl Default for GetOptions {
-    fn default() -> Self {
-        Self { start: 0, end: None }
-    }
 }
 
 impl GetOptions {

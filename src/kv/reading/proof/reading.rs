@@ -5,7 +5,6 @@ use crate::callback::{Answer, Ran, State};
 use crate::jetstream::{self, MessageQuery, StoredMessage, StreamConfig};
 use crate::kv::bucket::Bucket;
 use crate::kv::error::Error;
-use crate::kv::reading::get::is_no_message;
 use crate::kv::reading::reads::Reads;
 use smol_str::SmolStr;
 use std::cell::{Cell, RefCell};
@@ -277,7 +276,7 @@ impl Bucket {
                     Ok(message) => {
                         Ok(bucket.key_of(&message).inspect(|key| bucket.mark.note_key(key)))
                     }
-                    Err(error) if is_no_message(&error) => Ok(None),
+                    Err(error) if error.is_no_message() => Ok(None),
                     Err(error) => Err(bucket.error(error)),
                 };
                 answer(state, key)

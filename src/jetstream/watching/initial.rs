@@ -1,12 +1,12 @@
 //! The signal of a watch: when everything that there was at the beginning has come.
 
-use crate::kv::hashing::KeyHashes;
+use crate::jetstream::watching::hashing::KeyHashes;
 use std::collections::HashSet;
 use std::hash::BuildHasher;
 
 /// What is counted on the way to the signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::kv) enum Counts {
+pub(crate) enum Counts {
     /// Keys, once each: the last value of every one was asked for.
     Keys,
     /// Messages: the history was asked for, or everything since a revision.
@@ -17,7 +17,7 @@ pub(in crate::kv) enum Counts {
 
 /// What an event means to the signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::kv) enum Step {
+pub(crate) enum Step {
     /// Nothing yet, or nothing any more.
     Wait,
     /// Everything that this consumer knows of has come, and not what the leader knows of. The leader
@@ -40,7 +40,7 @@ pub(in crate::kv) enum Step {
 /// was the last one when the watch began, and one that is not older has to come, or the leader has to
 /// say that there is none any more: what was the last may have been purged meanwhile.
 #[derive(Debug)]
-pub(in crate::kv) struct Initial {
+pub(crate) struct Initial {
     updates_only: bool,
     /// How many messages of the current consumer end the round, once that is known.
     target: Option<u64>,
@@ -72,7 +72,7 @@ const ROUNDS: u32 = 4;
 
 impl Initial {
     /// The hashes keep writers from choosing keys that count as one.
-    pub(in crate::kv) fn new(counts: Counts, hashes: KeyHashes) -> Self {
+    pub(crate) fn new(counts: Counts, hashes: KeyHashes) -> Self {
         Self {
             updates_only: counts == Counts::Nothing,
             target: None,
@@ -91,36 +91,36 @@ impl Initial {
     }
 
     /// Whoever is asked writes a fence, which is the revision that has to come.
-    pub(in crate::kv) fn set_up_to_fence(&mut self) {
+    pub(crate) fn set_up_to_fence(&mut self) {
         self.up_to_fence = true;
     }
 
     /// The last revision is, or was, this one, as the leader says; 0: there is none. The leader is asked
     /// at the beginning, and after every [`Step::Ask`].
-    pub(in crate::kv) fn handle_leader(&mut self, last: u64) -> Step {
+    pub(crate) fn handle_leader(&mut self, last: u64) -> Step {
         // if it is an older one now, what was the last is gone, and nothing has taken its place
         self.needed = Some(self.needed.map_or(last, |needed| needed.min(last)));
         self.check()
     }
 
     /// The leader has not answered. It is asked again when something is heard of the consumer.
-    pub(in crate::kv) fn handle_unanswered(&mut self) {
+    pub(crate) fn handle_unanswered(&mut self) {
         self.asked = false;
     }
 
     /// Whether the consumer has nothing to deliver, although there is more: it lags behind.
-    pub(in crate::kv) fn is_behind(&self) -> bool {
+    pub(crate) fn is_behind(&self) -> bool {
         !self.done && self.idle && self.needed.is_some_and(|needed| needed > self.seen)
     }
 
     /// Whether there has been a consumer.
-    pub(in crate::kv) fn is_created(&self) -> bool {
+    pub(crate) fn is_created(&self) -> bool {
         self.target.is_some()
     }
 
     /// A consumer was created, the first one or another after a reset, which has `expected`
     /// messages to deliver, of which `received` have come already.
-    pub(in crate::kv) fn handle_created(&mut self, expected: u64, received: u64) -> Step {
+    pub(crate) fn handle_created(&mut self, expected: u64, received: u64) -> Step {
         if self.target.is_some() {
             // the one after a reset delivers messages, and not the last one of each key
             self.keys = None;
@@ -137,12 +137,7 @@ impl Initial {
         if self.updates_only { self.signal() } else { self.check() }
     }
 
-    pub(in crate::kv) fn handle_message(
-        &mut self,
-        key: &[u8],
-        revision: u64,
-        pending: u64,
-    ) -> Step {
+    pub(crate) fn handle_message(&mut self, key: &[u8], revision: u64, pending: u64) -> Step {
         if self.done {
             return Step::Wait;
         }
@@ -158,7 +153,7 @@ impl Initial {
     }
 
     /// The consumer says that it has nothing to deliver: what was to come may have been removed.
-    pub(in crate::kv) fn handle_idle(&mut self) -> Step {
+    pub(crate) fn handle_idle(&mut self) -> Step {
         (self.idle, self.asked) = (true, false);
         self.check()
     }

@@ -4,7 +4,7 @@
 //! The invariant: a key is stored once. One that is taken out stays where it is, marked, for the set is
 //! made to be filled, looked at, and thrown away.
 
-use crate::kv::hashing::KeyHashes;
+use crate::jetstream::watching::hashing::KeyHashes;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 
@@ -13,7 +13,7 @@ const PIECE: usize = 1 << 18;
 /// How long a key is in front of it, and whether it is in the set.
 const HEAD: usize = 3;
 
-pub(in crate::kv) struct KeySet {
+pub(crate) struct KeySet {
     hashes: KeyHashes,
     pieces: Vec<Vec<u8>>,
     /// Where keys are, plus one; 0: nowhere. As many as a power of two.
@@ -26,36 +26,36 @@ pub(in crate::kv) struct KeySet {
 }
 
 impl KeySet {
-    pub(in crate::kv) fn new(hashes: KeyHashes) -> Self {
+    pub(crate) fn new(hashes: KeyHashes) -> Self {
         let others = HashMap::with_hasher(hashes.clone());
         Self { hashes, pieces: Vec::new(), table: vec![0; 16], stored: 0, others, len: 0 }
     }
 
     /// Takes all keys out.
-    pub(in crate::kv) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::new(self.hashes.clone());
     }
 
     /// How many keys are in it.
-    pub(in crate::kv) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Puts a key in. Returns whether it was not there.
-    pub(in crate::kv) fn insert(&mut self, key: &[u8]) -> bool {
+    pub(crate) fn insert(&mut self, key: &[u8]) -> bool {
         let is_new = !self.set(key, true);
         self.len += usize::from(is_new);
         is_new
     }
 
     /// Takes a key out. Returns whether it was there.
-    pub(in crate::kv) fn remove(&mut self, key: &[u8]) -> bool {
+    pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
         let was_there = self.contains(key) && self.set(key, false);
         self.len -= usize::from(was_there);
         was_there
     }
 
-    pub(in crate::kv) fn contains(&self, key: &[u8]) -> bool {
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
         match self.find(key) {
             Ok(at) => self.piece(at)[0] != 0,
             Err(_) => self.others.get(key).copied().unwrap_or(false),

@@ -5,41 +5,43 @@
 //! callback that panics or returns an error has had its update; those behind it come in the next turn.
 //! One that nothing is noted before or behind takes the short way, without being noted.
 
+use super::state::WatchState;
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::client::Port;
-use crate::jetstream::{Reader, WeakReader};
-use crate::kv::watching::update::{Update, WatchState};
+use crate::jetstream::consume::{Reader, WeakReader};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-pub(crate) struct Watching {
+pub(crate) struct Watching<U> {
     port: Port,
     /// Empty if the watch could not even begin.
     reader: OnceCell<WeakReader>,
     state: Cell<WatchState>,
     /// How many messages the consumer had to deliver when it was created, and had not.
     expected: Cell<u64>,
-    noted: RefCell<VecDeque<Noted>>,
-    callback: CallbackSlot<OnUpdate>,
+    noted: RefCell<VecDeque<Noted<U>>>,
+    callback: CallbackSlot<OnUpdate<U>>,
     on_caught_up: OnceCell<OnCaughtUp>,
 }
 
 /// What is to be reported.
-enum Noted {
-    Update(Update),
+enum Noted<U> {
+    Update(U),
+    /// The last update.
+    End(U),
     CaughtUp,
 }
 
 /// What runs for every update.
-pub(crate) type OnUpdate = Box<dyn FnMut(&mut State, &Rc<Watching>, Update) -> Ran>;
+pub(crate) type OnUpdate<U> = Box<dyn FnMut(&mut State, &Rc<Watching<U>>, U) -> Ran>;
 
 /// What runs when the consumer has nothing more to deliver, although the last update said otherwise: what
 /// came behind it is not shown, or is gone.
-pub(in crate::kv) type OnCaughtUp = Box<dyn Fn(&mut State) -> Ran>;
+pub(crate) type OnCaughtUp = Box<dyn Fn(&mut State) -> Ran>;
 
-impl Watching {
-    pub(in crate::kv) fn new(port: &Port, on_update: OnUpdate) -> Rc<Self> {
+impl<U: 'static> Watching<U> {
+    pub(crate) fn new(port: &Port, on_update: OnUpdate<U>) -> Rc<Self> {
         Rc::new(Self {
             port: port.clone(),
             reader: OnceCell::new(),
@@ -51,13 +53,22 @@ impl Watching {
         })
     }
 
+    /// A watch that cannot begin, whose end is reported in the next turn.
+    pub(crate) fn refused(port: &Port, on_update: OnUpdate<U>, end: U) -> Rc<Self> {
+        let watching = Self::new(port, on_update);
+        watching.note_end(end);
+        let refused = watching.clone();
+        port.defer(move |state| refused.report(state));
+        watching
+    }
+
     /// Somebody wants to know. Said once, at the beginning.
-    pub(in crate::kv) fn set_on_caught_up(&self, on_caught_up: OnCaughtUp) {
+    pub(crate) fn set_on_caught_up(&self, on_caught_up: OnCaughtUp) {
         self.on_caught_up.get_or_init(|| on_caught_up);
     }
 
     /// The reader that feeds it. Said once, at the beginning.
-    pub(in crate::kv) fn set_reader(&self, reader: &Reader) {
+    pub(crate) fn set_reader(&self, reader: &Reader) {
         self.reader.get_or_init(|| reader.downgrade());
     }
 
@@ -87,39 +98,46 @@ impl Watching {
     }
 
     /// An update is to be reported by the next [`report`](Self::report).
-    pub(in crate::kv) fn note(&self, update: Update) {
+    pub(crate) fn note(&self, update: U) {
         if self.is_active() {
             self.noted.borrow_mut().push_back(Noted::Update(update));
         }
     }
 
+    /// The watch ends when what was noted is reported, and then with this update.
+    pub(crate) fn note_end(&self, update: U) {
+        if self.is_active() {
+            self.noted.borrow_mut().push_back(Noted::End(update));
+        }
+    }
+
     /// The consumer has nothing more to deliver, and the last update does not say so.
-    pub(in crate::kv) fn note_caught_up(&self) {
+    pub(crate) fn note_caught_up(&self) {
         if self.is_active() && self.on_caught_up.get().is_some() {
             self.noted.borrow_mut().push_back(Noted::CaughtUp);
         }
     }
 
     /// There is a consumer, which has so many messages to deliver.
-    pub(in crate::kv) fn note_live(&self, expected: u64) {
+    pub(crate) fn note_live(&self, expected: u64) {
         self.expected.set(expected);
         self.note_state(WatchState::Live);
     }
 
     /// How many messages the consumer had to deliver when there was one.
-    pub(in crate::kv) fn expected(&self) -> u64 {
+    pub(crate) fn expected(&self) -> u64 {
         self.expected.get()
     }
 
     /// There is a consumer, or none any more.
-    pub(in crate::kv) fn note_state(&self, state: WatchState) {
+    pub(crate) fn note_state(&self, state: WatchState) {
         if self.is_active() {
             self.state.set(state);
         }
     }
 
     /// Reports what was noted.
-    pub(in crate::kv) fn report(self: &Rc<Self>, state: &mut State) -> Ran {
+    pub(crate) fn report(self: &Rc<Self>, state: &mut State) -> Ran {
         loop {
             let mut noted = self.noted.borrow_mut();
             let Some(next) = noted.pop_front() else { return Ok(()) };
@@ -133,25 +151,26 @@ impl Watching {
         }
     }
 
-    fn report_next(self: &Rc<Self>, state: &mut State, next: Noted) -> Ran {
+    fn report_next(self: &Rc<Self>, state: &mut State, next: Noted<U>) -> Ran {
         match next {
             Noted::Update(update) => self.report_update(state, update),
+            Noted::End(update) => {
+                self.state.set(WatchState::Ended);
+                self.report_update(state, update)
+            }
             Noted::CaughtUp => self.on_caught_up.get().map_or(Ok(()), |told| told(state)),
         }
     }
 
     /// Whether an update that comes now is the next one to be reported.
     #[inline]
-    pub(super) fn is_all_reported(&self) -> bool {
+    pub(crate) fn is_all_reported(&self) -> bool {
         self.is_active() && self.noted.borrow().is_empty()
     }
 
     /// Reports an update that is the next one, which need not be noted for that.
     #[inline]
-    pub(super) fn report_update(self: &Rc<Self>, state: &mut State, update: Update) -> Ran {
-        if let Update::Ended(_) = update {
-            self.state.set(WatchState::Ended);
-        }
+    pub(crate) fn report_update(self: &Rc<Self>, state: &mut State, update: U) -> Ran {
         self.callback.run_while(|| self.is_active(), |callback| callback(state, self, update))
     }
 }

@@ -9,14 +9,14 @@ use std::sync::OnceLock;
 
 /// Hashes of a set or table of its own, whose keys are one slice of bytes, or one number.
 #[derive(Debug, Clone)]
-pub(in crate::kv) struct KeyHashes(SeedableRandomState);
+pub(crate) struct KeyHashes(SeedableRandomState);
 
 /// Hashes one slice, or one number.
-pub(in crate::kv) struct KeyHasher(FoldHasher<'static>);
+pub(crate) struct KeyHasher(FoldHasher<'static>);
 
 /// Makes them. One of the two seeds is the process's, as it is in what is hashed that the hash function
 /// would be weak without it.
-pub(in crate::kv) fn key_hashes(port: &Port) -> KeyHashes {
+pub(crate) fn key_hashes(port: &Port) -> KeyHashes {
     static SHARED: OnceLock<SharedSeed> = OnceLock::new();
     let shared = SHARED.get_or_init(|| SharedSeed::from_u64(port.random()));
     KeyHashes(SeedableRandomState::with_seed(port.random(), shared))
@@ -25,7 +25,7 @@ pub(in crate::kv) fn key_hashes(port: &Port) -> KeyHashes {
 #[cfg(test)]
 impl KeyHashes {
     /// The same in every run.
-    pub(in crate::kv) fn fixed() -> Self {
+    pub(crate) fn fixed() -> Self {
         Self(SeedableRandomState::with_seed(7, SharedSeed::global_fixed()))
     }
 }

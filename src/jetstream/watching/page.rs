@@ -1,33 +1,36 @@
 //! The subjects that a stream's leader has, page by page, for one pattern after the other.
 
-use crate::jetstream::{self, ApiRequest, StreamInfo};
-use crate::kv::bucket::Bucket;
+use crate::jetstream::api::ApiRequest;
+use crate::jetstream::error::Error;
+use crate::jetstream::manage::StreamInfo;
 
 /// Which of them is asked for next. The default is the first one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::kv) struct Page {
+pub(crate) struct Page {
     pattern: usize,
     offset: u64,
 }
 
 impl Page {
-    /// The request for it. `None`: there is none behind the last one of the last pattern.
-    pub(in crate::kv) fn request(
+    /// The request for it: for subjects of the stream that begin so, and go on as the patterns say.
+    /// `None`: there is none behind the last one of the last pattern.
+    pub(crate) fn request<P: AsRef<str>>(
         self,
-        bucket: &Bucket,
-        patterns: &[String],
-    ) -> Option<Result<ApiRequest, jetstream::Error>> {
-        let filter = format!("{}{}", bucket.subjects, patterns.get(self.pattern)?);
-        Some(ApiRequest::stream_subjects(&bucket.stream, &filter, self.offset))
+        stream: &str,
+        beginning: &str,
+        patterns: &[P],
+    ) -> Option<Result<ApiRequest, Error>> {
+        let filter = format!("{beginning}{}", patterns.get(self.pattern)?.as_ref());
+        Some(ApiRequest::stream_subjects(stream, &filter, self.offset))
     }
 
     /// Whether it is one of these patterns, and not behind the last of them.
-    pub(in crate::kv) fn is_within(self, patterns: &[String]) -> bool {
+    pub(crate) fn is_within<P>(self, patterns: &[P]) -> bool {
         self.pattern < patterns.len()
     }
 
     /// The one behind it, as its answer tells.
-    pub(in crate::kv) fn next(self, info: &StreamInfo) -> Self {
+    pub(crate) fn next(self, info: &StreamInfo) -> Self {
         let count = info.state.subjects.len() as u64;
         let offset = self.offset + count;
         match count == 0 || offset >= info.subjects_total {
