@@ -168,7 +168,7 @@ fn objects_come_from_readers_and_files() {
     objects
         .wait(|store, done| {
             let put = store.put_file("file", &path, PutOptions::new(), done);
-            put.on_progress(move |(), _, progress: Progress| drop(told.replace(Some(progress))));
+            put.on_progress(move |(), _, progress: Progress| _ = told.replace(Some(progress)));
         })
         .expect("stored");
     assert!(objects.bytes("file") == data);

@@ -1,6 +1,6 @@
 //! `object`: buckets of objects, and what is in them.
 
-use super::Tool;
+use super::{Tool, objects};
 use evnats_harness::Server;
 use serde_json::json;
 use std::fs;
@@ -80,4 +80,36 @@ fn objects_and_buckets_go_and_are_sealed() {
     let deleted = tool.json(&["object", "rm", "B", "-f"]);
     assert_eq!(deleted, json!({ "bucket": "B", "deleted": true }));
     assert_eq!(tool.error_kind(&["object", "info", "B"]), "bucket_not_found");
+}
+
+#[test]
+fn objects_and_buckets_are_listed_and_watched() {
+    let server = Server::start();
+    let tool = Tool::at(&server);
+    assert_eq!(tool.text(&["object", "ls"]), "");
+    tool.text(&["object", "add", "B", "--description", "the first"]);
+    tool.text(&["object", "add", "C"]);
+    tool.text(&["kv", "add", "K"]);
+    assert_eq!(tool.text(&["object", "ls", "--names"]), "B\nC\n");
+    assert!(tool.text(&["object", "ls"]).contains("the first"));
+    assert_eq!(tool.text(&["object", "ls", "B"]), "");
+    let watched = tool.listen(&["object", "watch", "B", "--count", "3", "--json"], "Watching B");
+    for name in ["b", "a"] {
+        let put = tool.start(&["object", "put", "B", "--name", name], b"abc").finish();
+        assert_eq!(put.code, Some(0), "{put:?}");
+    }
+    assert_eq!(tool.text(&["object", "ls", "B", "--names"]), "a\nb\n");
+    tool.text(&["object", "del", "B", "a", "-f"]);
+    let updates = objects(&watched.finish(), 0);
+    let shown: Vec<_> = updates
+        .iter()
+        .filter(|update| update["initialized"].is_null())
+        .map(|update| (update["name"].clone(), update["deleted"].clone()))
+        .collect();
+    let expected = [("b", false), ("a", false), ("a", true)];
+    assert_eq!(shown, expected.map(|(name, deleted)| (json!(name), json!(deleted))));
+    let listed = tool.json(&["object", "ls", "B"]);
+    assert_eq!((&listed["name"], &listed["size"]), (&json!("b"), &json!(3)));
+    assert_eq!(objects(&tool.run(&["object", "ls", "B", "--deleted", "--json"]), 0).len(), 2);
+    assert_eq!(tool.error_kind(&["object", "ls", "NONE"]), "bucket_not_found");
 }

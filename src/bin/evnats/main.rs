@@ -37,7 +37,7 @@ use std::process::ExitCode;
 /// Talks to NATS: publish, subscribe, request, reply, streams, consumers, and buckets of keys
 /// and of objects.
 ///
-/// What listens (sub, reply, events, consumer sub, kv watch) lives through the loss of its connection, and says so on the
+/// What listens (sub, reply, events, consumer sub, kv watch, object watch) lives through the loss of its connection, and says so on the
 /// standard error. Everything else fails then, with the reason.
 #[derive(Debug, Parser)]
 #[command(name = "evnats", version)]

@@ -3,6 +3,7 @@
 mod buckets;
 mod describing;
 mod getting;
+mod listing;
 mod putting;
 
 use crate::failure::Failure;
@@ -23,12 +24,17 @@ pub(crate) enum Verb {
     Put(putting::Put),
     /// Gets an object into a file, or to the standard output.
     Get(getting::Get),
+    /// Lists the objects of a bucket, or the buckets.
+    #[command(alias = "list")]
+    Ls(listing::List),
     /// Shows what is known of an object, or of a bucket.
     #[command(alias = "status", alias = "show")]
     Info(describing::Info),
     /// Deletes an object, or without a name the bucket.
     #[command(alias = "delete")]
     Del(describing::Delete),
+    /// Shows what there is, and then every change.
+    Watch(listing::Watch),
     /// Seals a bucket: nothing in it can be changed any more.
     Seal(buckets::Seal),
     /// Deletes a bucket with all its objects.
@@ -40,6 +46,8 @@ pub(crate) fn run(verb: Verb, session: Session) -> Result<(), Failure> {
         Verb::Add(arguments) => buckets::add(arguments, session),
         Verb::Put(arguments) => putting::put(arguments, session),
         Verb::Get(arguments) => getting::get(arguments, session),
+        Verb::Ls(arguments) => listing::list(arguments, session),
+        Verb::Watch(arguments) => listing::watch(arguments, session),
         Verb::Info(arguments) => describing::info(arguments, session),
         Verb::Del(arguments) => describing::delete(arguments, session),
         Verb::Seal(arguments) => buckets::seal(arguments, session),
