@@ -7,6 +7,7 @@ mod handle;
 mod kept;
 mod lane;
 mod options;
+mod piece;
 mod recovery;
 mod sending;
 mod source;
@@ -15,4 +16,4 @@ mod upload;
 
 pub use handle::Put;
 pub use options::PutOptions;
-pub use source::Piece;
+pub use piece::Piece;

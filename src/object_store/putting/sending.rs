@@ -7,7 +7,8 @@ use crate::jetstream::{
 use crate::object_store::error::Error;
 use crate::object_store::putting::kept::OutOfOrder;
 use crate::object_store::putting::lane::{Lane, chunks_under_way};
-use crate::object_store::putting::source::{Piece, error_of};
+use crate::object_store::putting::piece::Piece;
+use crate::object_store::putting::source::error_of;
 use crate::object_store::putting::upload::{Phase, Upload, Work};
 use bytes::Bytes;
 use std::rc::Rc;
@@ -20,6 +21,17 @@ enum Step {
     Commit,
     Finish,
     Wait,
+}
+
+/// What has become of a chunk that was to be sent.
+enum Sent {
+    Sent,
+    /// There is no room for it, or no chunk: somebody says when there is.
+    Full,
+    Failed {
+        lane_number: u64,
+        error: jetstream::Error,
+    },
 }
 
 impl Upload {
@@ -65,10 +77,12 @@ impl Upload {
     pub(super) fn pump(self: &Rc<Self>, state: &mut State) -> Ran {
         loop {
             match self.next_step() {
-                Step::Send => match self.send_next(state) {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(()),
-                    Err(error) => return Err(error),
+                Step::Send => match self.send_next() {
+                    Sent::Sent => {}
+                    Sent::Full => return Ok(()),
+                    Sent::Failed { lane_number, error } => {
+                        return self.handle_lane_error(state, lane_number, error);
+                    }
                 },
                 Step::Ask(wanted) => self.ask_source(state, wanted)?,
                 Step::Commit => {
@@ -102,14 +116,14 @@ impl Upload {
         }
     }
 
-    /// Sends the next chunk. Returns whether there was room for it.
-    fn send_next(self: &Rc<Self>, state: &mut State) -> Result<bool, Box<crate::Error>> {
+    /// Sends the next chunk, if there is one.
+    fn send_next(self: &Rc<Self>) -> Sent {
         let mut work = self.work.borrow_mut();
-        let Some((number, data)) = work.kept.next_to_send() else { return Ok(false) };
+        let Some((number, data)) = work.kept.next_to_send() else { return Sent::Full };
         work.has_sent = true;
         let (lane_number, subject) = (work.lane_number, &self.subject);
         let sent = match &work.lane {
-            None => return Ok(false),
+            None => return Sent::Full,
             Some(Lane::Ingest(ingest)) => {
                 let ingest = ingest.clone();
                 drop(work);
@@ -127,10 +141,10 @@ impl Upload {
         match sent {
             Ok(_) => {
                 self.work.borrow_mut().kept.note_sent();
-                Ok(true)
+                Sent::Sent
             }
-            Err(jetstream::Error::WindowFull { .. }) => Ok(false),
-            Err(error) => self.handle_lane_error(state, lane_number, error).map(|()| false),
+            Err(jetstream::Error::WindowFull { .. }) => Sent::Full,
+            Err(error) => Sent::Failed { lane_number, error },
         }
     }
 

@@ -1,29 +1,10 @@
 //! What an object is made of: bytes, what is read, or what the program hands in when it is asked.
 
-use crate::callback::State;
 use crate::object_store::error::Error;
-use crate::object_store::putting::upload::Upload;
+use crate::object_store::putting::piece::Piece;
+use crate::object_store::putting::upload::Source;
 use bytes::Bytes;
 use std::io::{self, Read};
-use std::rc::Rc;
-
-/// A piece of an object, as a program hands it in ([`put_pieces`]).
-///
-/// [`put_pieces`]: crate::object_store::ObjectStore::put_pieces
-#[derive(Debug)]
-pub enum Piece {
-    /// The next bytes, as many as there are. None at all is no end.
-    Data(Bytes),
-    /// There is nothing at the moment: [`Put::resume`](crate::object_store::Put::resume) asks again.
-    Later,
-    /// That was all.
-    End,
-    /// There is no more, for this reason: the put fails with [`Error::Io`].
-    Failed(io::Error),
-}
-
-/// Asks for the next piece, for about so many bytes.
-pub(super) type Source = Box<dyn FnMut(&mut State, &Rc<Upload>, usize) -> Piece>;
 
 pub(super) fn of_bytes(bytes: Bytes) -> Source {
     let mut bytes = Some(bytes);

@@ -17,13 +17,16 @@ use crate::object_store::putting::chunker::Chunker;
 use crate::object_store::putting::kept::Kept;
 use crate::object_store::putting::lane::Lane;
 use crate::object_store::putting::options::PutOptions;
-use crate::object_store::putting::source::Source;
+use crate::object_store::putting::piece::Piece;
 use crate::object_store::store::Store;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
 pub(super) type OnStored = Answer<Result<ObjectInfo, Error>>;
+
+/// Asks for the next piece, for about so many bytes.
+pub(super) type Source = Box<dyn FnMut(&mut State, &Rc<Upload>, usize) -> Piece>;
 
 pub(super) struct Upload {
     pub(super) store: Rc<Store>,
