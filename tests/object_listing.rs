@@ -347,12 +347,14 @@ fn a_hundred_thousand_objects_are_listed_in_twice_the_time_of_their_bare_message
     const OBJECTS: usize = 100_000;
     let objects = Objects::new();
     objects.fill(OBJECTS);
-    let mut best = f64::MAX;
-    for _ in 0..5 {
+    // what else the machine does only makes either of them longer
+    let mut best = (Duration::MAX, Duration::MAX);
+    for _ in 0..10 {
         let (listed, read) = measure(&objects, OBJECTS);
-        let ratio = listed.as_secs_f64() / read.as_secs_f64();
-        println!("listed in {listed:?}, bare messages read in {read:?}: {ratio:.2}");
-        best = best.min(ratio);
+        println!("listed in {listed:?}, bare messages read in {read:?}");
+        best = (best.0.min(listed), best.1.min(read));
     }
-    assert!(best <= 2.0, "{best}");
+    let ratio = best.0.as_secs_f64() / best.1.as_secs_f64();
+    println!("at best {best:?}: {ratio:.2}");
+    assert!(ratio <= 2.0, "{ratio}");
 }
