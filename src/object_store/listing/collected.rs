@@ -4,7 +4,7 @@ use crate::callback::{Callback, Ran, State, answer};
 use crate::object_store::error::Error;
 use crate::object_store::handle::ObjectStore;
 use crate::object_store::info::ObjectInfo;
-use crate::object_store::listing::listed::ListedObject;
+use crate::object_store::listing::item::ListedObject;
 use crate::object_store::listing::lister::ObjectLister;
 use crate::object_store::listing::options::ListOptions;
 use crate::object_store::watching::unreadable::Unreadable;

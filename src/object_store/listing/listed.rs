@@ -2,26 +2,12 @@
 
 use crate::callback::{Handler, Outcome, State, lend};
 use crate::event_loop::timers_on;
-use crate::object_store::error::Error;
 use crate::object_store::handle::ObjectStore;
-use crate::object_store::info::ObjectInfo;
+use crate::object_store::listing::item::ListedObject;
 use crate::object_store::listing::lister::ObjectLister;
 use crate::object_store::listing::options::ListOptions;
-use crate::object_store::watching::unreadable::Unreadable;
 use std::fmt;
 use std::rc::Rc;
-
-/// A report of a listing of objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ListedObject {
-    /// An object. None comes twice.
-    Object(ObjectInfo),
-    /// What is stored of an object cannot be read. The listing goes on.
-    Unreadable(Unreadable),
-    /// The end, or why there is no more: the last report. Not sent after [`ObjectListing::stop`].
-    Ended(Result<(), Error>),
-}
 
 /// Objects that are being listed. A cheap handle: dropping it does not stop it.
 pub struct ObjectListing<S: 'static = ()> {

@@ -5,7 +5,7 @@ use crate::callback::{CallbackSlot, Ran, State};
 use crate::jetstream::watching::{Page, Patience, key_hashes};
 use crate::jetstream::{StreamConfig, StreamInfo};
 use crate::object_store::error::Error;
-use crate::object_store::listing::listed::ListedObject;
+use crate::object_store::listing::item::ListedObject;
 use crate::object_store::listing::options::ListOptions;
 use crate::object_store::listing::sieve::Sieve;
 use crate::object_store::store::Store;
