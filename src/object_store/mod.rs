@@ -39,7 +39,7 @@
 //! | operation | needs to publish to | without it, does less |
 //! |---|---|---|
 //! | `put` and its kin | `$O.B.>`, `$JS.API.STREAM.MSG.GET.OBJ_B`, and to free what is replaced or has failed, `$JS.API.STREAM.PURGE.OBJ_B` | `$JS.API.STREAM.INFO.OBJ_B`, `$JS.API.INFO`, and to subscribe to `_INBOX.>`: chunks do not go by fast ingest; `$JS.API.STREAM.MSG.DELETE.OBJ_B`: a put that has lost chunks fails |
-//! | `get` and its kin | `$JS.API.STREAM.MSG.GET.OBJ_B`, `$JS.API.CONSUMER.CREATE.OBJ_B.>`, and for more than a few megabytes `$JS.FC.OBJ_B.>` | `$JS.API.CONSUMER.DELETE.OBJ_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.OBJ_B`: a bucket that was created anew is not recognized; of a range also `$JS.API.DIRECT.GET.OBJ_B`: its chunks may have to be counted |
+//! | `get` and its kin | `$JS.API.STREAM.MSG.GET.OBJ_B`, `$JS.API.CONSUMER.CREATE.OBJ_B.>`, and for more than a few megabytes `$JS.FC.OBJ_B.>` | `$JS.API.CONSUMER.DELETE.OBJ_B.>`: the server removes consumers half a minute later; `$JS.API.STREAM.INFO.OBJ_B`: a bucket that was created anew is not recognized, and a range that a replica lacks is an error; of a range also `$JS.API.DIRECT.GET.OBJ_B`: its chunks may have to be counted |
 //! | `info`, `info_raw` | `$JS.API.STREAM.MSG.GET.OBJ_B` | |
 //! | `delete` | `$O.B.>`, `$JS.API.STREAM.MSG.GET.OBJ_B`, `$JS.API.STREAM.PURGE.OBJ_B` | |
 //! | `update_meta` | `$O.B.>`, `$JS.API.STREAM.MSG.GET.OBJ_B`; with another name also `$JS.API.STREAM.PURGE.OBJ_B` | |

@@ -145,6 +145,21 @@ impl Store {
         self.read(ApiRequest::stream_info(&self.stream), Box::new(on_info));
     }
 
+    /// Asks the leader how many chunks are stored under an identity.
+    pub(in crate::object_store) fn count_chunks(
+        self: &Rc<Self>,
+        nuid: &str,
+        answer: Answer<Result<u64, Error>>,
+    ) {
+        let subject = self.chunk_subject(nuid);
+        let request = ApiRequest::stream_subjects(&self.stream, &subject, 0);
+        let on_info = move |state: &mut State, info: Result<StreamInfo, Error>| {
+            let count = |info: StreamInfo| info.state.subjects.get(&subject).copied();
+            answer(state, info.map(|info| count(info).unwrap_or_default()))
+        };
+        self.read(request, Box::new(on_info));
+    }
+
     /// Notes what the stream is like.
     pub(in crate::object_store) fn learn(&self, info: &StreamInfo) -> Rc<StreamConfig> {
         let config = Rc::new(info.config.clone());

@@ -1,13 +1,14 @@
 //! `object`: buckets of objects, and what is in them.
 
 use super::{Tool, objects};
-use evnats_harness::Server;
+use evnats_harness::{Server, requires};
 use serde_json::json;
 use std::fs;
 
 #[test]
 fn files_are_put_and_got() {
     let server = Server::start();
+    requires!(server, 2, 10);
     let tool = Tool::at(&server);
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name).display().to_string();

@@ -1,4 +1,5 @@
-//! Chunks from the stream's leader, one after the other: slow, and always what counts.
+//! Chunks from the stream's leader, one after the other: slow, and always what counts. They are counted
+//! before, because a chunk does not tell its number, and the next one may not be the next of the object.
 
 use crate::callback::{Ran, State};
 use crate::jetstream::{ApiRequest, MessageQuery, StoredMessage};
@@ -12,8 +13,31 @@ use std::time::Duration;
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Download {
+    /// Goes on with the leader, if that has all chunks.
+    pub(super) fn turn_to_leader(self: &Rc<Self>) {
+        let work = self.work.borrow();
+        let Some(working) = &*work else { return };
+        let (store, nuid) = (working.store.clone(), working.info.nuid.clone());
+        let (chunks, is_whole) = (working.info.chunks, working.hasher.is_some());
+        drop(work);
+        let download = self.clone();
+        let on_count = move |state: &mut State, counted: Result<u64, Error>| {
+            match counted {
+                _ if !download.is_active() => {}
+                Ok(count) if count != chunks => {
+                    download.find_out_why(format!("the stream has {count} of its {chunks} chunks"));
+                }
+                // of a whole object, the digest shows it in the end
+                Err(error) if !is_whole => return download.end(state, Err(error)),
+                _ => download.ask_leader(),
+            }
+            Ok(())
+        };
+        store.count_chunks(&nuid, Box::new(on_count));
+    }
+
     /// Asks for the next chunk.
-    pub(super) fn ask_leader(self: &Rc<Self>) {
+    fn ask_leader(self: &Rc<Self>) {
         let work = self.work.borrow();
         let Some(working) = &*work else { return };
         let subject = working.store.chunk_subject(&working.info.nuid);
@@ -27,7 +51,7 @@ impl Download {
             _ if !download.is_active() => Ok(()),
             Ok(stored) => download.take_from_leader(state, &stored),
             Err(error) if is_no_message(&error) => {
-                download.find_out_why();
+                download.find_out_why("a chunk is missing".into());
                 Ok(())
             }
             Err(error) => download.ask_again(state, error),
@@ -67,12 +91,11 @@ impl Download {
         Ok(())
     }
 
-    /// The leader does not have the next chunk: either it is another object by now, or it is damaged.
-    fn find_out_why(self: &Rc<Self>) {
+    /// The leader does not have all chunks: either it is another object by now, or it is damaged.
+    fn find_out_why(self: &Rc<Self>, reason: String) {
         let work = self.work.borrow();
         let Some(working) = &*work else { return };
-        let (info, index, store) =
-            (working.info.clone(), working.next.index, working.store.clone());
+        let (info, store) = (working.info.clone(), working.store.clone());
         drop(work);
         let (name, download) = (info.name.clone(), self.clone());
         let on_found = move |state: &mut State, found: Result<Found, Error>| match found {
@@ -80,11 +103,7 @@ impl Download {
             Ok(found) => {
                 let is_same = found.live().is_some_and(|live| live.nuid == info.nuid);
                 let error = match is_same {
-                    true => download.damaged(format!(
-                        "chunk {} of {} is missing",
-                        index + 1,
-                        info.chunks
-                    )),
+                    true => download.damaged(reason),
                     false => Error::Changed { name: info.name.clone() },
                 };
                 download.end(state, Err(error))

@@ -104,7 +104,7 @@ impl Download {
         {
             (work.is_located, work.next, work.last_sequence) = (false, Place::FIRST, 0);
         }
-        self.ask_leader();
+        self.turn_to_leader();
         Ok(())
     }
 

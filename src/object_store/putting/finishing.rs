@@ -27,14 +27,15 @@ impl Upload {
             return self.store_info();
         }
         let upload = self.clone();
-        self.count(move |state, counted| match counted {
+        let on_count = move |state: &mut State, counted: Result<u64, Error>| match counted {
             Ok(count) if count == chunks => {
                 upload.store_info();
                 Ok(())
             }
             Ok(count) => upload.fail(state, upload.damaged(count)),
             Err(error) => upload.fail(state, error),
-        });
+        };
+        self.store.count_chunks(&self.nuid, Box::new(on_count));
     }
 
     fn store_info(self: &Rc<Self>) {

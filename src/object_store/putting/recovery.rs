@@ -9,7 +9,7 @@
 use crate::callback::{Ran, State};
 use crate::client::Reply;
 use crate::jetstream::{
-    self, ApiRequest, KnownAck, MessageQuery, StoredMessage, StreamInfo, acknowledged_sequence,
+    self, ApiRequest, KnownAck, MessageQuery, StoredMessage, acknowledged_sequence,
 };
 use crate::object_store::error::Error;
 use crate::object_store::objects::meta::is_no_message;
@@ -160,7 +160,7 @@ impl Upload {
 
     fn count_and_go_on(self: &Rc<Self>, fence: u64) -> Ran {
         let upload = self.clone();
-        self.count(move |state, counted| {
+        let on_count = move |state: &mut State, counted: Result<u64, Error>| {
             let count = match counted {
                 Ok(count) => count,
                 Err(error) => return upload.handle_error(state, Left::Counted, error),
@@ -170,23 +170,9 @@ impl Upload {
                 true => upload.go_on(state, fence),
                 false => upload.fail(state, upload.damaged(count)),
             }
-        });
-        Ok(())
-    }
-
-    /// Asks how many chunks there are in the stream.
-    pub(super) fn count(
-        self: &Rc<Self>,
-        on_count: impl FnOnce(&mut State, Result<u64, Error>) -> Ran + 'static,
-    ) {
-        let request = ApiRequest::stream_subjects(&self.store.stream, &self.subject, 0);
-        let subject = self.subject.clone();
-        let on_info = move |state: &mut State, info: Result<StreamInfo, Error>| {
-            let count =
-                info.map(|info| info.state.subjects.get(&subject).copied().unwrap_or_default());
-            on_count(state, count)
         };
-        self.store.read(request, Box::new(on_info));
+        self.store.count_chunks(&self.nuid, Box::new(on_count));
+        Ok(())
     }
 
     pub(super) fn damaged(&self, count: u64) -> Error {
