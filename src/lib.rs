@@ -1,4 +1,4 @@
-//! A callback-driven NATS client on a mio event loop: core NATS, JetStream and Key-Value, without
+//! A callback-driven NATS client on a mio event loop: core NATS, JetStream, Key-Value and services, without
 //! an async runtime and without threads on the message path.
 //!
 //! ```no_run
@@ -114,6 +114,7 @@ mod event_loop;
 pub mod groups;
 pub mod jetstream;
 pub mod kv;
+pub mod service;
 pub mod simulation;
 pub mod trace;
 

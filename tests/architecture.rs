@@ -16,6 +16,7 @@ const FLOORS: &[Floor] = &[
     ("jetstream", &["callback", "client", "error", "event_loop"]),
     ("kv", &["callback", "client", "error", "event_loop", "jetstream"]),
     ("groups", &["callback", "client", "error", "event_loop", "jetstream", "kv"]),
+    ("service", &["callback", "client", "error", "event_loop", "jetstream"]),
     ("trace", &["callback", "client", "error", "event_loop", "jetstream"]),
 ];
 
