@@ -1,9 +1,11 @@
-//! Users with restricted rights: the tables in the documentation of `kv`, `jetstream` and `groups` are
-//! right.
+//! Users with restricted rights: the tables in the documentation of `kv`, `jetstream`, `groups` and
+//! `service` are right.
 //! With the rights that a table names an operation works, and without one of them it says so.
 
 #[path = "rights/groups.rs"]
 mod groups;
+#[path = "rights/services.rs"]
+mod services;
 mod support;
 
 use evnats::jetstream::{

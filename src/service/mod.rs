@@ -53,9 +53,9 @@
 //!
 //! | operation | needs to subscribe to | needs to publish to | without it, does less |
 //! |---|---|---|---|
-//! | an endpoint | its subject, with its queue group | the inboxes of its callers: `_INBOX.>`, or the [permission to answer](https://docs.nats.io/running-a-nats-service/configuration/securing_nats/authorization#allow-responses-map) | |
+//! | an endpoint | its subject | the inboxes of its callers: `_INBOX.>`, or the [permission to answer](https://docs.nats.io/running-a-nats-service/configuration/securing_nats/authorization#allow-responses-map) | |
 //! | to be found and watched | `$SRV.PING`, `$SRV.PING.S`, `$SRV.PING.S.*`, the same of `INFO` and `STATS` | as an endpoint | a subject that is not permitted is [`ServiceEvent::ControlDenied`]: the service works, and is not found there |
-//! | [`ping_services`](crate::Client::ping_services) | `_INBOX.>` | `$SRV.PING`; with a name `$SRV.PING.S`; with an id `$SRV.PING.S.*` | |
+//! | [`ping_services`](crate::Client::ping_services) | `_INBOX.*.*` | `$SRV.PING`; with a name `$SRV.PING.S`; with an id `$SRV.PING.S.*` | |
 //! | [`services_info`](crate::Client::services_info) | the same | the same of `INFO` | |
 //! | [`services_stats`](crate::Client::services_stats) | the same | the same of `STATS` | |
 //!

@@ -1,8 +1,9 @@
 //! What services tell about themselves, in the words of ADR-32.
 
-use crate::jetstream::time::rfc3339;
+use crate::jetstream::time::{format_rfc3339, rfc3339};
 use crate::jetstream::wire::null_as_default;
 use serde::de::DeserializeOwned;
+use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -62,7 +63,11 @@ pub struct ServiceStats {
     #[serde(flatten)]
     pub identity: ServiceIdentity,
     /// Since when it counts, by its own clock.
-    #[serde(default, with = "rfc3339")]
+    #[serde(
+        default,
+        serialize_with = "to_microseconds",
+        deserialize_with = "rfc3339::deserialize"
+    )]
     pub started: Option<SystemTime>,
     /// Its endpoints.
     #[serde(default, deserialize_with = "null_as_default")]
@@ -145,6 +150,18 @@ pub(super) fn decode<R: Record>(body: &[u8]) -> Result<R, String> {
     }
 }
 
+/// Writes a time with six decimals: nats.py reads no more and no less than a few.
+fn to_microseconds<S: Serializer>(
+    time: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let Some(time) = time else { return serializer.serialize_none() };
+    let text = format_rfc3339(*time).map_err(S::Error::custom)?;
+    let text = text.trim_end_matches('Z');
+    let (seconds, decimals) = text.split_once('.').unwrap_or((text, "000000"));
+    serializer.serialize_str(&format!("{seconds}.{decimals:.6}Z"))
+}
+
 /// `#[serde(with)]` for a duration that is counted in nanoseconds.
 mod nanos {
     use serde::de::{Deserialize, Deserializer};
@@ -210,13 +227,18 @@ mod tests {
             r#"{"type":"io.nats.micro.v1.stats_response","#,
             same_identity,
             concat!(
-                r#","started":"1970-01-01T00:00:01.500000000Z","endpoints":[{"name":"add","#,
+                r#","started":"1970-01-01T00:00:01.500000Z","endpoints":[{"name":"add","#,
                 r#""subject":"numbers.add","queue_group":"q","num_requests":3,"num_errors":1,"#,
                 r#""last_error":"404:no","processing_time":10,"average_processing_time":3}]}"#
             )
         );
         assert_eq!(String::from_utf8_lossy(&text), expected);
         assert_eq!(decode(&text), Ok(stats()));
+        let stats = ServiceStats { started: Some(SystemTime::UNIX_EPOCH), ..stats() };
+        let text = encode(stats).expect("a document");
+        assert!(
+            String::from_utf8_lossy(&text).contains(r#""started":"1970-01-01T00:00:00.000000Z""#)
+        );
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use super::bench::{Bench, events};
 use super::support::url_for;
+use evnats::OutgoingMessage;
 use evnats::service::{Discovered, DiscoveryOptions, Error, PingedService, ServiceConfig};
 use evnats_harness::Server;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 fn server(permissions: &str) -> Server {
     let config = format!(
@@ -54,4 +57,19 @@ fn a_question_that_is_not_permitted_is_an_error() {
     let found: Result<Discovered<PingedService>, Error> =
         bench.wait(|done| bench.nats.ping_services(DiscoveryOptions::new(), done));
     assert!(found.expect_err("denied").is_denied());
+}
+
+#[test]
+fn an_answer_that_is_not_permitted_is_an_error_of_the_client() {
+    let server = server(r#"publish: {deny: ["answers"]}"#);
+    let bench = Bench::with(url_for(&server, "u"));
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let telling = told.clone();
+    bench.nats.on_error(move |(), _, error| telling.borrow_mut().push(error.to_string()));
+    let service = bench.start(ServiceConfig::new("s", "1.0.0"));
+    service.endpoint("open", |(), _, request| request.respond("ok")).expect("an endpoint");
+    bench.nats.send(OutgoingMessage::new("open", "").reply("answers")).expect("published");
+    bench.until("the error", || !told.borrow().is_empty());
+    assert!(told.borrow()[0].contains("\"answers\""), "{told:?}");
+    assert_eq!(bench.request("open", "").expect("a reply").text(), "ok");
 }

@@ -5,7 +5,7 @@ use super::support::unique;
 use evnats::service::{
     Discovered, DiscoveryOptions, Error, PingedService, ServiceConfig, ServiceInfo, ServiceStats,
 };
-use evnats::{RepliesEnd, RequestError};
+use evnats::{Options, RepliesEnd, RequestError};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -132,4 +132,14 @@ fn a_question_that_cannot_be_asked_is_an_error_in_the_next_turn() {
     bench.nats.close();
     let closed = ask(DiscoveryOptions::new()).expect_err("closed");
     assert!(closed.is_closed(), "{closed}");
+}
+
+#[test]
+fn a_question_that_was_never_sent_is_an_error() {
+    // a port where nobody listens
+    let options = Options::new("nats://127.0.0.1:1").retry_first_connect(true);
+    let bench = Bench::with(options);
+    let options = DiscoveryOptions::new().timeout(Duration::from_millis(50));
+    let found: Found<PingedService> = bench.wait(|done| bench.nats.ping_services(options, done));
+    assert_eq!(found, Err(Error::Request(RequestError::NeverSent)));
 }
