@@ -8,6 +8,8 @@ mod consuming;
 #[path = "cli/jetstream.rs"]
 mod jetstream;
 mod process;
+#[path = "cli/services.rs"]
+mod services;
 #[path = "cli/terminal.rs"]
 mod terminal;
 

@@ -21,6 +21,7 @@ mod publish;
 mod reply;
 mod request;
 mod rtt;
+mod service;
 mod session;
 mod stream;
 mod subscribe;
@@ -33,7 +34,7 @@ use output::Output;
 use session::{Global, Session};
 use std::process::ExitCode;
 
-/// Talks to NATS: publish, subscribe, request, reply, streams, consumers, and Key-Value buckets.
+/// Talks to NATS: publish, subscribe, request, reply, streams, consumers, Key-Value buckets, and services.
 ///
 /// What listens (sub, reply, events, consumer sub, kv watch) lives through the loss of its connection, and says so on the
 /// standard error. Everything else fails then, with the reason.
@@ -70,6 +71,9 @@ enum Verb {
     /// Works with consumers.
     #[command(subcommand, alias = "con")]
     Consumer(consumer::Verb),
+    /// Finds services, and sends requests to them.
+    #[command(subcommand, alias = "micro")]
+    Service(service::Verb),
     /// Works with counters.
     #[command(subcommand)]
     Counter(counter::Verb),
@@ -109,6 +113,7 @@ fn run(verb: Verb, session: Session) -> Result<(), Failure> {
         Verb::Kv(verb) => kv::run(verb, session),
         Verb::Stream(verb) => stream::run(verb, session),
         Verb::Consumer(verb) => consumer::run(verb, session),
+        Verb::Service(verb) => service::run(verb, session),
         Verb::Counter(verb) => counter::run(verb, session),
         Verb::Events(arguments) => events::run(arguments, session),
         Verb::Account(verb) => account::run(verb, session),

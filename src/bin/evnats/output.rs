@@ -9,6 +9,7 @@ mod buckets;
 mod codes;
 mod consumers;
 mod deliveries;
+mod services;
 mod streams;
 
 use crate::failure::Failure;
