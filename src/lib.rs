@@ -1,5 +1,5 @@
-//! A callback-driven NATS client on a mio event loop: core NATS, JetStream, Key-Value and Object Store,
-//! without an async runtime and without threads on the message path.
+//! A callback-driven NATS client on a mio event loop: core NATS, JetStream, Key-Value, Object Store and
+//! services, without an async runtime and without threads on the message path.
 //!
 //! ```no_run
 //! use evnats::{EventLoop, kv};
@@ -115,6 +115,7 @@ pub mod groups;
 pub mod jetstream;
 pub mod kv;
 pub mod object_store;
+pub mod service;
 pub mod simulation;
 pub mod trace;
 

@@ -10,6 +10,8 @@ mod jetstream;
 #[path = "cli/objects.rs"]
 mod object_store;
 mod process;
+#[path = "cli/services.rs"]
+mod services;
 #[path = "cli/terminal.rs"]
 mod terminal;
 

@@ -59,6 +59,27 @@ fn examples_show_what_they_promise() {
     );
     shows(
         &server,
+        "service_calculator",
+        &[
+            "84 / 2 = 42",
+            "1 / 0: error 422: nothing can be divided by zero",
+            "two, ten times: error 500: the handler of the request panicked",
+            "20 sums, each of them answered",
+        ],
+    );
+    shows(
+        &server,
+        "service_discovery",
+        &[
+            "3 printers",
+            "the south has the least to do: 2 jobs",
+            "a poster is printed in the south",
+            "it has answered 1 request",
+            "0 printers",
+        ],
+    );
+    shows(
+        &server,
         "kv_store",
         &[
             "lamp exists at Some(1)",

@@ -1,14 +1,17 @@
 //! Other clients on the same buckets: what we write they read, and the other way round. They run in
 //! processes of their own, nats-py and nats.js, as `.ci/interop` installs them.
 
-#[path = "kv_interop/peer.rs"]
+#[path = "kv_interop/entries.rs"]
+mod entries;
+#[path = "interop/peer.rs"]
 mod peer;
 mod support;
 
+use entries::Shown;
 use evnats::jetstream::StreamConfig;
 use evnats::kv::{Config, Entry, Error, Operation, Reads, Update, WatchOptions, WriteOptions};
 use evnats_harness::{requires, skip};
-use peer::{Library, Peer, Shown};
+use peer::{Library, Peer};
 use serde_json::json;
 use std::cell::RefCell;
 use std::rc::Rc;

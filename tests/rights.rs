@@ -1,11 +1,13 @@
-//! Users with restricted rights: the tables in the documentation of `kv`, `jetstream`, `object_store` and
-//! `groups` are right.
+//! Users with restricted rights: the tables in the documentation of `kv`, `jetstream`, `object_store`,
+//! `groups` and `service` are right.
 //! With the rights that a table names an operation works, and without one of them it says so.
 
 #[path = "rights/groups.rs"]
 mod groups;
 #[path = "rights/objects.rs"]
 mod objects;
+#[path = "rights/services.rs"]
+mod services;
 mod support;
 
 use evnats::jetstream::{

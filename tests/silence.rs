@@ -1,5 +1,6 @@
 //! Silence is never the answer: every row of the tables "When nothing comes", in the docs of `Client`,
-//! of `jetstream`, of `kv`, of `object_store` and of `groups`, with the tests that show it; and those of them that belong nowhere else.
+//! of `jetstream`, of `kv`, of `object_store`, of `groups` and of `service`, with the tests that show it;
+//! and those of them that belong nowhere else.
 
 mod support;
 
@@ -406,6 +407,37 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("the client is over", &["what_cannot_be_consumed_says_why"]),
 ];
 
+/// The first words of a row, and its tests.
+const SERVICES: &[(&str, &[&str])] = &[
+    (
+        "an endpoint is not permitted",
+        &["an_endpoint_that_is_not_permitted_is_an_event_and_the_others_serve"],
+    ),
+    ("a subject of discovery", &["a_subject_of_discovery_that_is_not_permitted_is_an_event"]),
+    ("an answer is not permitted", &["an_answer_that_is_not_permitted_is_an_error_of_the_client"]),
+    (
+        "an answer cannot be sent",
+        &[
+            "an_answer_that_is_too_large_is_an_error_for_the_caller",
+            "an_answer_after_the_clients_end_is_an_event_and_no_error",
+        ],
+    ),
+    (
+        "a handler fails or panics",
+        &["a_handler_that_fails_or_panics_is_answered_for_and_the_service_lives_on"],
+    ),
+    ("a handler does not answer", &[]),
+    ("a request that was kept", &["a_stop_does_not_wait_for_ever"]),
+    ("the connection is lost |", &["a_service_outlives_the_loss_of_its_server"]),
+    ("the connection is lost while", &["a_stop_without_a_connection_comes_to_its_end"]),
+    ("the client is over", &["a_client_that_ends_ends_its_services"]),
+    ("there is no such service", &["that_there_is_no_such_service_is_an_empty_list"]),
+    ("services do not reply", &["that_there_is_no_such_service_is_an_empty_list"]),
+    ("something else replies", &["what_is_no_reply_is_told_apart"]),
+    ("a question is not permitted", &["a_question_that_is_not_permitted_is_an_error"]),
+    ("there is no connection in all the time", &["a_question_that_was_never_sent_is_an_error"]),
+];
+
 /// All sources below a directory, one after the other.
 fn sources(directory: &Path) -> String {
     let entries = std::fs::read_dir(directory).expect("a directory");
@@ -432,6 +464,7 @@ fn every_way_to_be_left_waiting_has_its_row_and_its_test() {
         ("src/object_store/mod.rs", OBJECTS),
         ("src/kv/mod.rs", KEY_VALUE),
         ("src/groups/mod.rs", GROUPS),
+        ("src/service/mod.rs", SERVICES),
     ];
     for (file, table) in tables {
         let docs = std::fs::read_to_string(root.join(file)).expect("a source");

@@ -21,7 +21,7 @@ use std::io;
 use std::mem;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Posted closures that a turn runs at most.
 const MAX_POSTED: usize = 1024;
@@ -214,6 +214,11 @@ impl Shared {
     /// costs no system call.
     pub(crate) fn turn_time(&self) -> Instant {
         self.turn_time.get()
+    }
+
+    /// The time of day, for others to read.
+    pub(crate) fn system_time(&self) -> SystemTime {
+        self.platform.system_time()
     }
 
     pub(crate) fn random(&self) -> u64 {

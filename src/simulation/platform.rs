@@ -14,7 +14,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 struct Simulated {
     world: Rc<World>,
@@ -55,6 +55,10 @@ impl Selector for Simulated {
 impl Platform for Simulated {
     fn now(&self) -> Instant {
         self.world.now()
+    }
+
+    fn system_time(&self) -> SystemTime {
+        self.world.system_time()
     }
 
     fn random(&self) -> u64 {

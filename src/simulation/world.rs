@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A simulated world: its clock, its randomness and its network. A cheap handle: clones are the
 /// same world.
@@ -194,6 +194,11 @@ impl fmt::Debug for Simulation {
 impl World {
     pub(crate) fn now(&self) -> Instant {
         self.start + self.elapsed.get()
+    }
+
+    /// Every world begins in 1970.
+    pub(crate) fn system_time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.elapsed.get()
     }
 
     pub(crate) fn random(&self) -> u64 {

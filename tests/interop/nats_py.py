@@ -1,4 +1,4 @@
-"""nats-py, as tests/kv_interop.rs has it: a command in JSON on each line of the input, and an answer in
+"""nats-py, as tests/kv_interop.rs and tests/services_interop.rs have it: a command in JSON on each line of the input, and an answer in
 JSON on each line of the output. Values are in base64. The server's URL is the argument."""
 
 import asyncio
@@ -7,7 +7,12 @@ import json
 import sys
 
 import nats
+from nats import micro
 from nats.js import errors
+from nats.micro.request import ServiceError
+from nats.micro.service import ServiceInfo, ServicePing, ServiceStats
+
+RECORDS = {"PING": ServicePing, "INFO": ServiceInfo, "STATS": ServiceStats}
 
 
 def entry(found):
@@ -20,8 +25,10 @@ def entry(found):
 
 
 class Peer:
-    def __init__(self, js):
-        self.js = js
+    def __init__(self, nc):
+        self.nc = nc
+        self.js = nc.jetstream()
+        self.service = None
         self.kv = None
         self.watcher = None
 
@@ -79,10 +86,42 @@ class Peer:
     async def values(self):
         return (await self.kv.status()).values
 
+    async def serve(self, name, group):
+        """Starts a service with endpoints that answer, that refuse, and that have a bug."""
+        self.service = await micro.add_service(
+            self.nc, name=name, version="1.2.3", description="echoes", metadata={"by": "nats.py"}
+        )
+
+        async def echo(request):
+            await request.respond(request.data, headers={"Heard": "yes"})
+
+        async def refuse(request):
+            raise ServiceError("404", "no such thing")
+
+        async def fail(request):
+            raise ValueError("a bug")
+
+        endpoints = self.service.add_group(name=group, queue_group="workers")
+        for handler in (echo, refuse, fail):
+            await endpoints.add_endpoint(name=handler.__name__, handler=handler)
+        return self.service.id
+
+    async def stop_service(self):
+        await self.service.stop()
+
+    async def ask_service(self, verb, name, id):
+        """What a service says of itself, as nats-py reads it."""
+        reply = await self.nc.request(f"$SRV.{verb}.{name}.{id}", timeout=20)
+        return RECORDS[verb].from_dict(json.loads(reply.data)).to_dict()
+
+    async def request(self, subject, text):
+        reply = await self.nc.request(subject, text.encode(), timeout=20)
+        return {"text": reply.data.decode(), "headers": dict(reply.headers or {})}
+
 
 async def main():
     nc = await nats.connect(sys.argv[1])
-    peer = Peer(nc.jetstream())
+    peer = Peer(nc)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         command = json.loads(line)

@@ -5,6 +5,7 @@
 use evnats::jetstream;
 use evnats::kv;
 use evnats::object_store;
+use evnats::service;
 use evnats::{
     CommandError, ConnectionError, DisconnectReason, Error, FlushError, RequestError, ServerError,
     ServerErrorKind,
@@ -330,5 +331,26 @@ impl From<jetstream::Error> for Failure {
             jetstream::Error::Fetch(_) => Self::new("fetch_failed", message),
             _ => Self::new("jetstream", message),
         }
+    }
+}
+
+impl From<service::Error> for Failure {
+    fn from(error: service::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            service::Error::InvalidName { name } => {
+                Self::new("invalid_name", message).with("name", name)
+            }
+            service::Error::Command(error) => error.into(),
+            service::Error::Request(error) => error.into(),
+            _ => Self::new("service", message),
+        }
+    }
+}
+
+impl From<service::ErrorReply> for Failure {
+    fn from(error: service::ErrorReply) -> Self {
+        let failure = Self::new("service_error", error.to_string()).with("code", error.code);
+        failure.with("description", error.description)
     }
 }

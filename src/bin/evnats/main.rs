@@ -22,6 +22,7 @@ mod publish;
 mod reply;
 mod request;
 mod rtt;
+mod service;
 mod session;
 mod stream;
 mod subscribe;
@@ -34,8 +35,8 @@ use output::Output;
 use session::{Global, Session};
 use std::process::ExitCode;
 
-/// Talks to NATS: publish, subscribe, request, reply, streams, consumers, and buckets of keys
-/// and of objects.
+/// Talks to NATS: publish, subscribe, request, reply, streams, consumers, buckets of keys and of objects,
+/// and services.
 ///
 /// What listens (sub, reply, events, consumer sub, kv watch, object watch) lives through the loss of its connection, and says so on the
 /// standard error. Everything else fails then, with the reason.
@@ -75,6 +76,9 @@ enum Verb {
     /// Works with consumers.
     #[command(subcommand, alias = "con")]
     Consumer(consumer::Verb),
+    /// Finds services, and sends requests to them.
+    #[command(subcommand, alias = "micro")]
+    Service(service::Verb),
     /// Works with counters.
     #[command(subcommand)]
     Counter(counter::Verb),
@@ -115,6 +119,7 @@ fn run(verb: Verb, session: Session) -> Result<(), Failure> {
         Verb::Object(verb) => object::run(verb, session),
         Verb::Stream(verb) => stream::run(verb, session),
         Verb::Consumer(verb) => consumer::run(verb, session),
+        Verb::Service(verb) => service::run(verb, session),
         Verb::Counter(verb) => counter::run(verb, session),
         Verb::Events(arguments) => events::run(arguments, session),
         Verb::Account(verb) => account::run(verb, session),

@@ -10,6 +10,7 @@ mod codes;
 mod consumers;
 mod deliveries;
 mod objects;
+mod services;
 mod streams;
 
 use crate::failure::Failure;

@@ -10,10 +10,13 @@ use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) trait Platform: Selector {
     fn now(&self) -> Instant;
+
+    /// The time of day, for others to read.
+    fn system_time(&self) -> SystemTime;
 
     /// A number that nobody can guess, unless it is simulated.
     fn random(&self) -> u64;

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) struct System {
     registry: Registry,
@@ -78,6 +78,10 @@ impl<W: Waiting> Selector for W {
 impl<W: Waiting> Platform for W {
     fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    fn system_time(&self) -> SystemTime {
+        SystemTime::now()
     }
 
     fn random(&self) -> u64 {

@@ -1,9 +1,9 @@
 //! Another client, in a process of its own: a script that takes a command on each line of its input and
 //! gives an answer on each line of its output.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -26,16 +26,6 @@ pub(crate) struct Peer {
     child: Child,
     input: ChildStdin,
     lines: Receiver<String>,
-}
-
-/// An entry, as a client has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shown {
-    pub(crate) key: String,
-    pub(crate) value: Vec<u8>,
-    pub(crate) revision: u64,
-    /// `PUT`, `DEL` or `PURGE`. An expired value is purged, in other clients.
-    pub(crate) operation: String,
 }
 
 /// Where the other clients are installed.
@@ -106,55 +96,6 @@ impl Peer {
     pub(crate) fn run(&mut self, what: &str, options: Value) -> Value {
         self.try_do(what, options).expect("no conflict")
     }
-
-    #[track_caller]
-    pub(crate) fn bind(&mut self, bucket: &str) {
-        self.run("bind", json!({ "bucket": bucket }));
-    }
-
-    /// Writes a value, and returns its revision.
-    #[track_caller]
-    pub(crate) fn put(&mut self, key: &str, value: &[u8]) -> u64 {
-        let revision = self.run("put", json!({ "key": key, "value": STANDARD.encode(value) }));
-        revision.as_u64().expect("a revision")
-    }
-
-    #[track_caller]
-    pub(crate) fn create(&mut self, key: &str, value: &[u8]) -> Result<u64, String> {
-        let options = json!({ "key": key, "value": STANDARD.encode(value) });
-        let revision = self.try_do("create", options)?;
-        Ok(revision.as_u64().expect("a revision"))
-    }
-
-    #[track_caller]
-    pub(crate) fn update(&mut self, key: &str, value: &[u8], at: u64) -> Result<u64, String> {
-        let options = json!({ "key": key, "value": STANDARD.encode(value), "revision": at });
-        let revision = self.try_do("update", options)?;
-        Ok(revision.as_u64().expect("a revision"))
-    }
-
-    #[track_caller]
-    pub(crate) fn get(&mut self, key: &str) -> Option<Shown> {
-        let found = self.run("get", json!({ "key": key }));
-        (!found.is_null()).then(|| Shown::read(&found))
-    }
-
-    #[track_caller]
-    pub(crate) fn keys(&mut self) -> Vec<String> {
-        serde_json::from_value(self.run("keys", json!({}))).expect("keys")
-    }
-
-    #[track_caller]
-    pub(crate) fn history(&mut self, key: &str) -> Vec<Shown> {
-        let history = self.run("history", json!({ "key": key }));
-        history.as_array().expect("a list").iter().map(Shown::read).collect()
-    }
-
-    /// The next entry of its watch.
-    #[track_caller]
-    pub(crate) fn next(&mut self) -> Shown {
-        Shown::read(&self.run("next", json!({})))
-    }
 }
 
 impl Drop for Peer {
@@ -162,18 +103,5 @@ impl Drop for Peer {
         // it may have come to its end already
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-impl Shown {
-    #[track_caller]
-    fn read(entry: &Value) -> Self {
-        let text = |name: &str| entry[name].as_str().expect("a text").to_owned();
-        Self {
-            key: text("key"),
-            value: STANDARD.decode(text("value")).expect("base64"),
-            revision: entry["revision"].as_u64().expect("a revision"),
-            operation: text("operation"),
-        }
     }
 }
