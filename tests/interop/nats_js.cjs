@@ -1,11 +1,12 @@
-// nats.js, as tests/kv_interop.rs has it: a command in JSON on each line of the input, and an answer in
-// JSON on each line of the output. Values are in base64. The server's URL is the argument; NODE_PATH is
+// nats.js, as the tests of interoperability have it: a command in JSON on each line of the input, and an
+// answer in JSON on each line of the output. Values are in base64. The server's URL is the argument; NODE_PATH is
 // where the client is.
 
 const readline = require("node:readline");
 const { connect } = require("@nats-io/transport-node");
 const { JetStreamApiError } = require("@nats-io/jetstream");
 const { Kvm } = require("@nats-io/kv");
+const { Objm } = require("@nats-io/obj");
 
 function entry(found) {
   return {
@@ -28,6 +29,7 @@ async function all(iterator, convert) {
 class Peer {
   constructor(nc) {
     this.kvm = new Kvm(nc);
+    this.objm = new Objm(nc);
   }
 
   async create_bucket({ bucket, history = 1, direct = true, marker_ttl, mirror }) {
@@ -85,6 +87,46 @@ class Peer {
 
   async next() {
     return entry((await this.watcher.next()).value);
+  }
+
+  async create_object_bucket({ bucket }) {
+    this.objects = await this.objm.create(bucket);
+  }
+
+  async bind_object_bucket({ bucket }) {
+    this.objects = await this.objm.open(bucket);
+  }
+
+  async put_object({ name, value, chunk_size, description }) {
+    const meta = { name, description };
+    if (chunk_size) meta.options = { max_chunk_size: chunk_size };
+    await this.objects.putBlob(meta, bytes(value));
+  }
+
+  async get_object({ name }) {
+    const found = await this.objects.getBlob(name);
+    return found ? Buffer.from(found).toString("base64") : null;
+  }
+
+  async object_info({ name }) {
+    const { size, chunks, description, deleted } = await this.objects.info(name);
+    return { size, chunks, description: description || null, deleted };
+  }
+
+  async delete_object({ name }) {
+    await this.objects.delete(name);
+  }
+
+  async list_objects() {
+    return (await this.objects.list()).map((info) => info.name);
+  }
+
+  async link_object({ name, to }) {
+    await this.objects.link(name, await this.objects.info(to));
+  }
+
+  async link_bucket({ name, bucket }) {
+    await this.objects.linkStore(name, await this.objm.open(bucket));
   }
 
   async values() {

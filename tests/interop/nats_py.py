@@ -1,5 +1,5 @@
-"""nats-py, as tests/kv_interop.rs and tests/services_interop.rs have it: a command in JSON on each line of the input, and an answer in
-JSON on each line of the output. Values are in base64. The server's URL is the argument."""
+"""nats-py, as the tests of interoperability have it: a command in JSON on each line of the input, and an
+answer in JSON on each line of the output. Values are in base64. The server's URL is the argument."""
 
 import asyncio
 import base64
@@ -8,6 +8,7 @@ import sys
 
 import nats
 from nats import micro
+from nats.js.api import ObjectMeta, ObjectMetaOptions
 from nats.js import errors
 from nats.micro.request import ServiceError
 from nats.micro.service import ServiceInfo, ServicePing, ServiceStats
@@ -31,6 +32,7 @@ class Peer:
         self.service = None
         self.kv = None
         self.watcher = None
+        self.objects = None
 
     async def create_bucket(self, bucket, history=1, direct=True, marker_ttl=None):
         self.kv = await self.js.create_key_value(
@@ -85,6 +87,42 @@ class Peer:
 
     async def values(self):
         return (await self.kv.status()).values
+
+    async def create_object_bucket(self, bucket):
+        self.objects = await self.js.create_object_store(bucket=bucket)
+
+    async def bind_object_bucket(self, bucket):
+        self.objects = await self.js.object_store(bucket)
+
+    async def put_object(self, name, value, chunk_size=None, description=None):
+        options = ObjectMetaOptions(max_chunk_size=chunk_size) if chunk_size else None
+        meta = ObjectMeta(description=description, options=options)
+        await self.objects.put(name, base64.b64decode(value), meta=meta)
+
+    async def get_object(self, name):
+        try:
+            found = await self.objects.get(name)
+        except errors.ObjectNotFoundError:
+            return None
+        return base64.b64encode(found.data).decode()
+
+    async def object_info(self, name):
+        info = await self.objects.get_info(name, show_deleted=True)
+        return {
+            "size": info.size,
+            "chunks": info.chunks,
+            "description": info.description,
+            "deleted": bool(info.deleted),
+        }
+
+    async def delete_object(self, name):
+        await self.objects.delete(name)
+
+    async def list_objects(self):
+        try:
+            return [info.name for info in await self.objects.list()]
+        except errors.NotFoundError:
+            return []
 
     async def serve(self, name, group):
         """Starts a service with endpoints that answer, that refuse, and that have a bug."""

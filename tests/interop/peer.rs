@@ -39,7 +39,7 @@ impl Library {
     pub(crate) fn missing(self) -> Option<String> {
         let needed = match self {
             Self::NatsPy => "python/bin/python",
-            Self::NatsJs => "node_modules/@nats-io/kv",
+            Self::NatsJs => "node_modules/@nats-io/obj",
         };
         let path = installed().join(needed);
         (!path.exists()).then(|| format!("{}, which .ci/interop installs", path.display()))
