@@ -25,7 +25,7 @@ enum Step {
 
 /// What has become of a chunk that was to be sent.
 enum Sent {
-    Sent,
+    Yes,
     /// There is no room for it, or no chunk: somebody says when there is.
     Full,
     Failed {
@@ -78,7 +78,7 @@ impl Upload {
         loop {
             match self.next_step() {
                 Step::Send => match self.send_next() {
-                    Sent::Sent => {}
+                    Sent::Yes => {}
                     Sent::Full => return Ok(()),
                     Sent::Failed { lane_number, error } => {
                         return self.handle_lane_error(state, lane_number, error);
@@ -141,7 +141,7 @@ impl Upload {
         match sent {
             Ok(_) => {
                 self.work.borrow_mut().kept.note_sent();
-                Sent::Sent
+                Sent::Yes
             }
             Err(jetstream::Error::WindowFull { .. }) => Sent::Full,
             Err(error) => Sent::Failed { lane_number, error },
