@@ -54,6 +54,8 @@
 //!   cannot run the loop it runs on: that is [`Error::Reentrant`].
 //! * A panic in a callback unwinds out of `run` or `dispatch`. The loop can be run again; nothing
 //!   but the event at hand is lost.
+//! * Handlers of [services](service) are otherwise: what they return as an error, and their panics, are
+//!   answered to their callers, and the loop goes on.
 //!
 //! # Ordering
 //!

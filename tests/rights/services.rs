@@ -83,22 +83,25 @@ fn a_service_needs_the_rights_that_its_table_says_and_no_others() {
     }
 }
 
+/// What hears whether a question was permitted.
+type Permitted = Told<Client<()>, Result<(), Error>>;
+
 /// A question to services, and what it needs to publish to.
 struct Question {
     needs: &'static str,
-    ask: fn(&Client<()>, DiscoveryOptions, Told<Client<()>, Result<(), Error>>),
+    ask: fn(&Client<()>, DiscoveryOptions, Permitted),
     options: fn() -> DiscoveryOptions,
 }
 
-fn ping(nats: &Client<()>, options: DiscoveryOptions, done: Told<Client<()>, Result<(), Error>>) {
+fn ping(nats: &Client<()>, options: DiscoveryOptions, done: Permitted) {
     nats.ping_services(options, |(), nats, found| done(&mut (), nats, found.map(drop)));
 }
 
-fn info(nats: &Client<()>, options: DiscoveryOptions, done: Told<Client<()>, Result<(), Error>>) {
+fn info(nats: &Client<()>, options: DiscoveryOptions, done: Permitted) {
     nats.services_info(options, |(), nats, found| done(&mut (), nats, found.map(drop)));
 }
 
-fn stats(nats: &Client<()>, options: DiscoveryOptions, done: Told<Client<()>, Result<(), Error>>) {
+fn stats(nats: &Client<()>, options: DiscoveryOptions, done: Permitted) {
     nats.services_stats(options, |(), nats, found| done(&mut (), nats, found.map(drop)));
 }
 

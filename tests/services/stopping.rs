@@ -1,11 +1,11 @@
 //! How services end: by a stop that loses nothing, with their client, and not with their connection.
 
 use super::bench::Bench;
-use super::support::{fail, unique};
+use super::support::{fail, turn_until, unique};
 use evnats::service::{
     DiscoveryOptions, EndpointConfig, Error, Service, ServiceConfig, ServiceState,
 };
-use evnats::{EventLoop, Options, Replied, RequestManyOptions};
+use evnats::{EventLoop, Options, OutgoingMessage, Replied, RequestManyOptions};
 use evnats_harness::Server;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -211,7 +211,14 @@ fn a_loop_that_is_dropped_drops_the_handlers_and_runs_none() {
     drop(endpoint.expect("an endpoint"));
     service.on_event(move |(), _, _| fail(format!("{in_hook:?}")));
     service.on_end(move |(), _, _| fail(format!("{in_end:?}")));
+    let kept = Rc::new(RefCell::new(Vec::new()));
+    let (keeping, name) = (kept.clone(), unique("e"));
+    let keeper = service.endpoint(&*name, move |(), _, request| keeping.borrow_mut().push(request));
+    drop(keeper.expect("an endpoint"));
+    nats.send(OutgoingMessage::new(&name, "").reply("r")).expect("published");
+    turn_until(&event_loop, &mut (), "a request", |()| !kept.borrow().is_empty());
     drop((nats, event_loop));
+    kept.borrow()[0].respond("too late").expect("no error of the program's");
     drop(service);
     assert_eq!(Rc::strong_count(&held), 1);
 }
