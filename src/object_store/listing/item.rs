@@ -12,6 +12,7 @@ pub enum ListedObject {
     Object(ObjectInfo),
     /// What is stored of an object cannot be read. The listing goes on.
     Unreadable(Unreadable),
-    /// The end, or why there is no more: the last report. Not sent after [`ObjectListing::stop`].
+    /// The end, or why there is no more: the last report. Not sent after
+    /// [`ObjectListing::stop`](crate::object_store::ObjectListing::stop).
     Ended(Result<(), Error>),
 }

@@ -14,6 +14,6 @@ pub enum Piece {
     Later,
     /// That was all.
     End,
-    /// There is no more, for this reason: the put fails with [`Error::Io`].
+    /// There is no more, for this reason: the put fails with [`Error::Io`](crate::object_store::Error::Io).
     Failed(io::Error),
 }
