@@ -12,11 +12,7 @@ pub enum ListedObject {
     Object(ObjectInfo),
     /// What is stored of an object cannot be read. The listing goes on.
     Unreadable(Unreadable),
-<<<<<<< HEAD
-    /// The end, or why there is no more: the last report. Not sent after [`ObjectListing::stop`](crate::object_store::ObjectListing::stop).
-=======
     /// The end, or why there is no more: the last report. Not sent after
     /// [`ObjectListing::stop`](crate::object_store::ObjectListing::stop).
->>>>>>> watching
     Ended(Result<(), Error>),
 }
