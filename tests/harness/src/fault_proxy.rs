@@ -105,7 +105,7 @@ impl FaultProxy {
     }
 
     /// How many connections have been accepted so far, including those that were refused
-    /// ([`FaultProxy::refuse`]).
+    /// ([`FaultProxy::refuse`]). One that is counted and was not refused can be cut.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
@@ -286,23 +286,29 @@ fn accept_loop(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         // a connection that was reset before it was accepted
         let Ok(client) = client else { continue };
-        let index = shared.accepted.fetch_add(1, Ordering::SeqCst);
-        if shared.refusing.load(Ordering::SeqCst) {
-            continue;
-        }
-        let faults = (lock(&shared.plan))(index);
-        // out of descriptors, which the client shall see
-        let Ok((reader, writer)) = io::pipe() else { continue };
-        let state = State { stalled: false, closing: None, wake: Some(writer) };
-        let control = Arc::new(Control { state: Mutex::new(state), changed: Condvar::new() });
-        lock(&shared.open).push(Arc::clone(&control));
-        let open = Open { control, shared: Arc::clone(shared) };
+        let index = shared.accepted.load(Ordering::SeqCst);
+        let is_refused = shared.refusing.load(Ordering::SeqCst);
+        let opened = if is_refused { None } else { open(shared, index) };
+        // one that is counted is one of those that can be ended
+        shared.accepted.store(index + 1, Ordering::SeqCst);
+        let Some((faults, reader, open)) = opened else { continue };
         // not joined: it is over when the connection has left the list
         std::thread::Builder::new()
             .name(format!("fault proxy {index}"))
             .spawn(move || open.serve(client, &faults, &reader))
             .expect("a thread for the connection");
     }
+}
+
+/// Puts a connection into the list of those that are open, with what is to happen to it. `None`: there are
+/// no descriptors for it, which the client shall see.
+fn open(shared: &Arc<Shared>, index: usize) -> Option<(Vec<Fault>, PipeReader, Open)> {
+    let faults = (lock(&shared.plan))(index);
+    let (reader, writer) = io::pipe().ok()?;
+    let state = State { stalled: false, closing: None, wake: Some(writer) };
+    let control = Arc::new(Control { state: Mutex::new(state), changed: Condvar::new() });
+    lock(&shared.open).push(Arc::clone(&control));
+    Some((faults, reader, Open { control, shared: Arc::clone(shared) }))
 }
 
 /// A connection's place in the list of those that are open.
