@@ -186,6 +186,13 @@ impl Port {
         self.event_loop().turn_time()
     }
 
+    /// An id as other clients make them: 22 letters and digits, which nobody can guess.
+    pub(crate) fn new_nuid(&self) -> String {
+        const LETTERS: &[u8; 62] =
+            b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        (0..22).map(|_| char::from(LETTERS[(self.random() % 62) as usize])).collect()
+    }
+
     pub(crate) fn random(&self) -> u64 {
         self.event_loop().random()
     }

@@ -75,7 +75,7 @@ impl Running {
             telling: Telling::new(port, &config.name),
             identity: ServiceIdentity {
                 name: config.name,
-                id: new_id(port),
+                id: port.new_nuid(),
                 version: config.version,
                 metadata: config.metadata,
             },
@@ -150,10 +150,4 @@ impl Serving {
             data,
         }
     }
-}
-
-/// An id as other clients make them: 22 letters and digits, which nobody can guess.
-fn new_id(port: &Port) -> String {
-    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    (0..22).map(|_| char::from(LETTERS[(port.random() % 62) as usize])).collect()
 }

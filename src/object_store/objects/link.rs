@@ -4,7 +4,7 @@ use crate::callback::{Answer, Callback, State, answer};
 use crate::object_store::error::Error;
 use crate::object_store::handle::ObjectStore;
 use crate::object_store::info::{ObjectInfo, ObjectLink};
-use crate::object_store::name::{check_object, new_identity};
+use crate::object_store::name::check_object;
 use crate::object_store::objects::meta::Found;
 use crate::object_store::objects::meta_write::Written;
 use crate::object_store::store::Store;
@@ -138,7 +138,7 @@ impl Store {
         link: ObjectLink,
         answer: Answer<Result<ObjectInfo, Error>>,
     ) {
-        let nuid = new_identity(|| self.api.port().random());
+        let nuid = self.api.port().new_nuid();
         let info = ObjectInfo { link: Some(link), nuid, ..self.new_info(name) };
         let bucket = self.bucket.to_string();
         let decide = move |found: &Found| match found.live() {

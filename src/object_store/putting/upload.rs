@@ -10,7 +10,6 @@ use crate::jetstream::{Observer, observe};
 use crate::object_store::digest::Hasher;
 use crate::object_store::error::Error;
 use crate::object_store::info::{ObjectInfo, ObjectMeta};
-use crate::object_store::name::new_identity;
 use crate::object_store::objects::meta::Found;
 use crate::object_store::progress::{OnProgress, Progress};
 use crate::object_store::putting::chunker::Chunker;
@@ -99,7 +98,7 @@ impl Upload {
         source: Source,
         answer: OnStored,
     ) -> Rc<Self> {
-        let nuid = new_identity(|| store.api.port().random());
+        let nuid = store.api.port().new_nuid();
         let upload = Rc::new(Self {
             store: store.clone(),
             meta,
