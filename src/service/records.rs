@@ -62,7 +62,7 @@ pub struct ServiceStats {
     /// Which instance it is.
     #[serde(flatten)]
     pub identity: ServiceIdentity,
-    /// Since when it counts, by its own clock.
+    /// Since when it counts, by its own clock. It is sent in microseconds.
     #[serde(
         default,
         serialize_with = "to_microseconds",
@@ -150,7 +150,7 @@ pub(super) fn decode<R: Record>(body: &[u8]) -> Result<R, String> {
     }
 }
 
-/// Writes a time with six decimals: nats.py reads no more and no less than a few.
+/// Writes a time with six decimals: nats.py reads neither more nor none.
 fn to_microseconds<S: Serializer>(
     time: &Option<SystemTime>,
     serializer: S,

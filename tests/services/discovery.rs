@@ -74,7 +74,12 @@ fn what_a_service_is_and_has_done_is_what_it_says_itself() {
         bench.wait(|done| bench.nats.services_stats(named(&name, 1), done));
     let mut stats = stats.expect("a reply").services;
     assert_eq!(stats[0].endpoints[0].data.take(), Some(serde_json::json!(7)));
-    assert_eq!(stats, [service.stats()]);
+    let mut own = service.stats();
+    // a time is told in microseconds
+    let (told, started) = (stats[0].started.take(), own.started.take());
+    let difference = started.expect("a time").duration_since(told.expect("a time"));
+    assert!(difference.expect("no later") < Duration::from_micros(1));
+    assert_eq!(stats, [own]);
 }
 
 #[test]

@@ -97,6 +97,25 @@ fn a_handler_that_fails_or_panics_is_answered_for_and_the_service_lives_on() {
 }
 
 #[test]
+fn who_has_an_answer_is_not_told_that_the_handler_failed_after_it() {
+    let bench = Bench::new();
+    let (service, subject) = start(&bench);
+    let answers = Rc::new(Cell::new(0));
+    let counting = answers.clone();
+    let inbox = bench.nats.new_inbox();
+    let count = move |(): &mut (), _: &_, _: &_| counting.set(counting.get() + 1);
+    bench.nats.subscribe(&inbox, count).expect("a subscription");
+    for request in ["answer and fail", "answer and panic", "fail"] {
+        let message = OutgoingMessage::new(&subject, request).reply(&inbox);
+        bench.nats.send(message).expect("published");
+    }
+    // to the service, and back
+    bench.flush();
+    bench.flush();
+    assert_eq!((answers.get(), service.stats().endpoints[0].errors), (3, 3));
+}
+
+#[test]
 fn an_answer_that_is_too_large_is_an_error_for_the_caller() {
     let bench = Bench::new();
     let (service, subject) = start(&bench);
