@@ -2,6 +2,8 @@
 
 mod support;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use evnats::Bytes;
 use evnats::jetstream::{JetStream, PurgeOptions, Storage, StoredMessage, StreamConfig};
 use evnats::jetstream::{MessageQuery, ReadFrom};
@@ -9,6 +11,7 @@ use evnats::object_store::{
     Config, Error, Get, GetOptions, Got, Object, ObjectInfo, ObjectMeta, Piece, Put, PutOptions,
 };
 use evnats_harness::requires;
+use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::ops::RangeBounds;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -153,6 +156,50 @@ fn what_is_missing_is_damage_and_not_an_end() {
         let damaged = objects.get("n").expect_err("a chunk is missing");
         assert!(matches!(damaged, Error::Damaged { .. }), "{damaged}");
     }
+}
+
+/// The replica that serves the consumer lacks a chunk, which the leader has.
+#[test]
+fn a_chunk_that_a_replica_lacks_is_asked_of_the_leader() {
+    let objects = Objects::new();
+    let data = bytes(5_000);
+    let info = objects.put(chunked("n", 1000), &data);
+    let first = first_chunk(&objects, &info);
+    let (subject, lacked) = (first.subject().into_owned(), first.sequence() + 2);
+    objects
+        .ask(|done: Told<Js, _>| {
+            objects.nats.jetstream().delete_message(&objects.stream(), lacked, done);
+        })
+        .expect("deleted");
+    let chunk = json!({
+        "subject": subject,
+        "seq": lacked,
+        "data": STANDARD.encode(&data[2000..3000]),
+        "time": "2026-01-01T00:00:00Z",
+    });
+    let (asked, last) = (Rc::new(Cell::new(0)), Cell::new(0));
+    let counted = asked.clone();
+    let store = objects.seen_through(move |operation, reply| {
+        if operation.starts_with("STREAM.INFO.")
+            && let Some(count) = reply.pointer_mut(&format!("/state/subjects/{subject}"))
+        {
+            *count = 5.into();
+        }
+        if operation.starts_with("STREAM.MSG.GET.") && reply["message"]["subject"] == *subject {
+            if last.get() == lacked - 1 {
+                reply["message"] = chunk.clone();
+            }
+            last.set(reply["message"]["seq"].as_u64().expect("a number"));
+            counted.set(counted.get() + 1);
+        }
+    });
+    let got: Result<Object, Error> = objects.ask(|done| drop(store.get("n", done)));
+    let object = got.expect("an object");
+    assert!(object.is_verified && object.data == data);
+    assert_eq!(asked.get(), 5, "chunks from the leader");
+    // the leader lacks it, too
+    let damaged = objects.get("n").expect_err("it is gone");
+    assert!(matches!(damaged, Error::Damaged { .. }), "{damaged}");
 }
 
 /// Writes what is known of an object as somebody else would.

@@ -6,11 +6,7 @@ use crate::jetstream::{ApiRequest, MessageQuery, StoredMessage};
 use crate::object_store::error::Error;
 use crate::object_store::getting::download::Download;
 use crate::object_store::objects::meta::{Found, is_no_message};
-use crate::object_store::objects::meta_write::may_pass;
 use std::rc::Rc;
-use std::time::Duration;
-
-const PAUSE: Duration = Duration::from_millis(250);
 
 impl Download {
     /// Goes on with the leader, if that has all chunks.
@@ -28,7 +24,9 @@ impl Download {
                     download.find_out_why(format!("the stream has {count} of its {chunks} chunks"));
                 }
                 // of a whole object, the digest shows it in the end
-                Err(error) if !is_whole => return download.end(state, Err(error)),
+                Err(error) if !is_whole => {
+                    return download.try_again(state, error, Self::turn_to_leader);
+                }
                 _ => download.ask_leader(),
             }
             Ok(())
@@ -54,7 +52,7 @@ impl Download {
                 download.find_out_why("a chunk is missing".into());
                 Ok(())
             }
-            Err(error) => download.ask_again(state, error),
+            Err(error) => download.try_again(state, error, Self::ask_leader),
         };
         store.read(request, Box::new(on_stored));
     }
@@ -76,21 +74,6 @@ impl Download {
             })
     }
 
-    fn ask_again(self: &Rc<Self>, state: &mut State, error: Error) -> Ran {
-        if !may_pass(&error) {
-            return self.end(state, Err(error));
-        }
-        let download = self.clone();
-        let again = move |_: &mut State| {
-            if download.is_active() {
-                download.ask_leader();
-            }
-            Ok(())
-        };
-        self.port().set_timer(PAUSE, Box::new(again));
-        Ok(())
-    }
-
     /// The leader does not have all chunks: either it is another object by now, or it is damaged.
     fn find_out_why(self: &Rc<Self>, reason: String) {
         let work = self.work.borrow();
@@ -108,7 +91,7 @@ impl Download {
                 };
                 download.end(state, Err(error))
             }
-            Err(error) => download.end(state, Err(error)),
+            Err(error) => download.try_again(state, error, Self::turn_to_leader),
         };
         store.find_object(&name, Box::new(on_found));
     }

@@ -221,8 +221,9 @@ impl Download {
                 }
                 ReaderEvent::Idle => download.read_all(state),
                 ReaderEvent::Failed(error) => {
-                    let error = download.store().error(error);
-                    download.end(state, Err(error))
+                    // whatever it is, it shows again when the chunks are read
+                    log::debug!("chunks of {:?} cannot be counted: {error}", download.name);
+                    download.read_all(state)
                 }
                 _ => Ok(()),
             }

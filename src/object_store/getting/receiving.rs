@@ -72,8 +72,10 @@ impl Download {
             // the replica has no more
             ReaderEvent::Idle => self.distrust(),
             ReaderEvent::Failed(error) => {
+                self.leave_reader();
                 let error = self.store().error(error);
-                self.end(state, Err(error))
+                // a consumer could not be made, as in an election
+                self.try_again(state, error, Self::read)
             }
             ReaderEvent::Created { .. } => {
                 self.note_heard();

@@ -6,9 +6,13 @@ use crate::object_store::digest::Hasher;
 use crate::object_store::error::Error;
 use crate::object_store::getting::download::{Download, Work};
 use crate::object_store::getting::range::{Place, place_of, wanted};
+use crate::object_store::objects::meta_write::may_pass;
 use crate::object_store::objects::resolve::Resolved;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// The pause after what has failed for the moment.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// For how many requests' time an outage is waited for.
 const PATIENCE: u32 = 6;
@@ -18,14 +22,42 @@ impl Download {
         if let Err(error) = self.asked.check() {
             return self.end_later(error);
         }
+        self.look();
+    }
+
+    /// Finds the object. An election takes longer than a request now and then.
+    fn look(self: &Rc<Self>) {
         let download = self.clone();
         let on_resolved = move |state: &mut State, resolved: Result<Resolved, Error>| match resolved
         {
             _ if !download.is_active() => Ok(()),
             Ok(resolved) => download.begin(state, resolved),
+            Err(error) if error.is_timeout() => download.try_again(state, error, Self::look),
             Err(error) => download.end(state, Err(error)),
         };
         self.asked.resolve(&self.name, Box::new(on_resolved));
+    }
+
+    /// Does something again after a pause, as long as it is worth waiting.
+    pub(super) fn try_again(
+        self: &Rc<Self>,
+        state: &mut State,
+        error: Error,
+        again: fn(&Rc<Self>),
+    ) -> Ran {
+        let has_time = self.port().turn_time() < self.heard.get() + self.patience();
+        if !has_time || !may_pass(&error) {
+            return self.end(state, Err(error));
+        }
+        let download = self.clone();
+        let again = move |_: &mut State| {
+            if download.is_active() {
+                again(&download);
+            }
+            Ok(())
+        };
+        self.port().set_timer(PAUSE, Box::new(again));
+        Ok(())
     }
 
     fn begin(self: &Rc<Self>, state: &mut State, resolved: Resolved) -> Ran {
