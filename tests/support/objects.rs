@@ -3,11 +3,11 @@
 
 use super::asking::{Asking, Told};
 use super::{server, unique};
-use evnats::jetstream::{JetStream, Storage, StreamDetails, StreamInfo};
+use evnats::jetstream::{Error as Failure, JetStream, Storage, StreamDetails, StreamInfo};
 use evnats::object_store::{Config, Error, Object, ObjectInfo, ObjectMeta, ObjectStore};
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub type Store = ObjectStore<()>;
 
@@ -95,11 +95,17 @@ impl Objects {
     pub fn chunks(&self) -> BTreeMap<String, u64> {
         let prefix = format!("$O.{}.C.", self.store.bucket());
         let details = StreamDetails::new().subjects_filter(format!("{prefix}>"));
-        let info: StreamInfo = self
-            .ask(|done: Told<JetStream<()>, _>| {
+        // nodes that were killed may still elect a leader
+        let limit = Instant::now() + Duration::from_secs(60);
+        let info = loop {
+            let info: Result<StreamInfo, Failure> = self.ask(|done: Told<JetStream<()>, _>| {
                 self.nats.jetstream().stream_info_with(&self.stream(), &details, done);
-            })
-            .expect("the stream");
+            });
+            match info {
+                Ok(info) => break info,
+                Err(error) => assert!(Instant::now() < limit && error.is_temporary(), "{error}"),
+            }
+        };
         let nuid = |(subject, count): (String, u64)| {
             (subject.strip_prefix(&prefix).expect("a chunk's subject").to_owned(), count)
         };
