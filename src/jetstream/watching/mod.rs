@@ -20,7 +20,7 @@ pub(crate) use hashing::{KeyHashes, key_hashes};
 pub(crate) use initial::{Counts, Initial, Step};
 pub(crate) use key_set::KeySet;
 pub(crate) use page::Page;
-pub(crate) use patience::Patience;
+pub(crate) use patience::{Patience, heartbeat_within};
 pub(crate) use question::{Asked, Question};
 pub(crate) use running::{OnUpdate, Watching};
 pub use state::WatchState;

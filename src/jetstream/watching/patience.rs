@@ -27,7 +27,7 @@ impl Patience {
 
     /// How often an idle consumer has to be heard of: well before the listing counts as stuck.
     pub(crate) fn heartbeat(&self) -> Duration {
-        (self.api.timeout() / 4).clamp(MIN_HEARTBEAT, MAX_HEARTBEAT)
+        heartbeat_within(self.api.timeout())
     }
 
     pub(crate) fn note_progress(&self) {
@@ -64,4 +64,9 @@ impl Patience {
             self.api.port().cancel_timer(timer);
         }
     }
+}
+
+/// How often an idle consumer has to be heard of, by whoever waits for so long.
+pub(crate) fn heartbeat_within(timeout: Duration) -> Duration {
+    (timeout / 4).clamp(MIN_HEARTBEAT, MAX_HEARTBEAT)
 }

@@ -1,15 +1,12 @@
 //! Chunks as they come, from a consumer: checked, and handed over.
 
 use crate::callback::{Ran, State};
+use crate::jetstream::watching::heartbeat_within;
 use crate::jetstream::{DeliverPolicy, OrderedConfig, Reader, ReaderEvent};
 use crate::object_store::digest;
 use crate::object_store::getting::download::{Brought, Download};
 use crate::object_store::getting::range::{Place, part};
 use std::rc::Rc;
-use std::time::Duration;
-
-const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
-const MAX_HEARTBEAT: Duration = Duration::from_secs(5);
 
 impl Download {
     /// Reads from the next chunk on.
@@ -39,7 +36,7 @@ impl Download {
                 from => DeliverPolicy::ByStartSequence(from),
             },
             headers_only,
-            idle_heartbeat: (store.api.timeout() / 4).clamp(MIN_HEARTBEAT, MAX_HEARTBEAT),
+            idle_heartbeat: heartbeat_within(store.api.timeout()),
             ..OrderedConfig::default()
         }
     }

@@ -1,7 +1,7 @@
 //! What a bucket has stored of an object, as its stream's leader knows it.
 
 use crate::callback::{Answer, State};
-use crate::jetstream::{ApiRequest, ErrorCode, MessageQuery, StoredMessage};
+use crate::jetstream::{ApiRequest, MessageQuery, StoredMessage};
 use crate::object_store::error::Error;
 use crate::object_store::info::ObjectInfo;
 use crate::object_store::store::Store;
@@ -86,10 +86,5 @@ impl Store {
 
 /// Whether a stream has no such message.
 pub(in crate::object_store) fn is_no_message(error: &Error) -> bool {
-    match error {
-        Error::JetStream(error) => {
-            error.api().is_some_and(|api| api.err_code() == ErrorCode::NO_MESSAGE_FOUND)
-        }
-        _ => false,
-    }
+    matches!(error, Error::JetStream(error) if error.is_no_message())
 }
