@@ -116,6 +116,8 @@ mod event_loop;
 pub mod groups;
 pub mod jetstream;
 pub mod kv;
+#[cfg(feature = "mongodb")]
+pub mod mongo;
 pub mod object_store;
 pub mod service;
 pub mod simulation;

@@ -17,6 +17,7 @@ const FLOORS: &[Floor] = &[
     ("kv", &["callback", "client", "error", "event_loop", "jetstream"]),
     ("object_store", &["callback", "client", "error", "event_loop", "jetstream"]),
     ("groups", &["callback", "client", "error", "event_loop", "jetstream", "kv"]),
+    ("mongo", &["callback", "client", "error", "event_loop", "jetstream", "kv"]),
     ("service", &["callback", "client", "error", "event_loop", "jetstream"]),
     ("trace", &["callback", "client", "error", "event_loop", "jetstream"]),
 ];

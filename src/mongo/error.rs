@@ -1,0 +1,140 @@
+//! What can go wrong with MongoDB.
+
+use crate::error::layer_error;
+use evnats_protocol::RequestError;
+use mongodb::error::ErrorKind;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why an operation on MongoDB, or one that needs MongoDB and NATS, failed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The connection string cannot be used. It is not shown, because it may hold a password.
+    #[error("the connection string of MongoDB cannot be used: {reason}")]
+    InvalidUri {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The thread that the driver runs in could not be started.
+    #[error("the thread for MongoDB could not be started: {reason}")]
+    NotStarted {
+        /// What the system says.
+        reason: String,
+    },
+    /// MongoDB has refused the operation.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The driver has failed: no server could be reached or chosen, a reply could not be read.
+    #[error("{message}")]
+    Driver {
+        /// What the driver says.
+        message: String,
+        /// Whether it is for want of a connection, so that the same call may well succeed later.
+        is_network: bool,
+    },
+    /// There was no outcome in time. What was asked for may have been done.
+    #[error("MongoDB has not answered within {within:?}")]
+    Timeout {
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// So many operations are under way that another one was not begun.
+    #[error("{limit} operations on MongoDB are under way; this one was not begun")]
+    Busy {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The connection to MongoDB was closed, or the loop has ended.
+    #[error("the connection to MongoDB is closed")]
+    Closed,
+    /// What was called for in the driver's thread has panicked. Whether it was done is not known.
+    #[error("an operation on MongoDB has panicked")]
+    Panicked,
+}
+
+/// What MongoDB has answered to a command that it did not carry out.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("MongoDB: {message} ({code_name}, {code})")]
+#[non_exhaustive]
+pub struct ServerError {
+    /// The error's number, such as 286.
+    pub code: i32,
+    /// Its name, such as `ChangeStreamHistoryLost`.
+    pub code_name: String,
+    /// The text.
+    pub message: String,
+    /// What the error is labeled with, such as `NonResumableChangeStreamError`.
+    pub labels: Vec<String>,
+}
+
+impl Error {
+    /// Whether what was asked for does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        false
+    }
+
+    /// The error that caused this one, if it is one of a request to NATS.
+    #[must_use]
+    pub fn request_error(&self) -> Option<&RequestError> {
+        None
+    }
+
+    /// Whether the same call may well succeed a moment later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::Timeout { .. } => true,
+            Self::Driver { is_network, .. } => *is_network,
+            Self::Server(error) => error.is_temporary(),
+            _ => false,
+        }
+    }
+}
+
+impl ServerError {
+    /// Whether it says that there is no primary at the moment, or that it is shutting down.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        const CODES: [i32; 10] = [6, 7, 89, 91, 189, 9001, 10107, 11600, 11602, 13435];
+        CODES.contains(&self.code) || self.has_label("RetryableWriteError")
+    }
+
+    /// Whether the error has this label.
+    #[must_use]
+    pub fn has_label(&self, label: &str) -> bool {
+        self.labels.iter().any(|own| own == label)
+    }
+}
+
+impl From<mongodb::error::Error> for Error {
+    fn from(error: mongodb::error::Error) -> Self {
+        let labels = || {
+            let mut labels: Vec<_> = error.labels().iter().cloned().collect();
+            labels.sort();
+            labels
+        };
+        match &*error.kind {
+            ErrorKind::Command(command) => ServerError {
+                code: command.code,
+                code_name: command.code_name.clone(),
+                message: command.message.clone(),
+                labels: labels(),
+            }
+            .into(),
+            kind => Self::Driver {
+                message: error.to_string(),
+                is_network: matches!(
+                    kind,
+                    ErrorKind::Io(_)
+                        | ErrorKind::ServerSelection { .. }
+                        | ErrorKind::ConnectionPoolCleared { .. }
+                        | ErrorKind::DnsResolve { .. }
+                ),
+            },
+        }
+    }
+}
+
+layer_error!(Error);
