@@ -1,6 +1,7 @@
 //! What can go wrong with MongoDB.
 
 use crate::error::layer_error;
+use crate::kv;
 use evnats_protocol::RequestError;
 use mongodb::error::ErrorKind;
 use std::time::Duration;
@@ -33,6 +34,32 @@ pub enum Error {
         /// Whether it is for want of a connection, so that the same call may well succeed later.
         is_network: bool,
     },
+    /// What came from a change stream is none of its events.
+    #[error("the server has sent something that is no event of a change stream: {reason}")]
+    MalformedEvent {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A position of a change stream that is stored cannot be read.
+    #[error("the position under {key:?} cannot be read: {reason}")]
+    BadPoint {
+        /// Where it is stored.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another instance has saved a position for the same watcher meanwhile. Nothing was saved.
+    #[error("another instance has saved a position for this watcher")]
+    Fenced,
+    /// The bucket has failed.
+    #[error(transparent)]
+    Kv(#[from] kv::Error),
+    /// The server has ended a change stream without an `invalidate`, more than once in a row: a stage of its
+    /// pipeline may hide it.
+    #[error(
+        "the server ends the change stream without a word; its pipeline may hide the invalidate"
+    )]
+    StreamEnded,
     /// There was no outcome in time. What was asked for may have been done.
     #[error("MongoDB has not answered within {within:?}")]
     Timeout {
@@ -72,13 +99,16 @@ impl Error {
     /// Whether what was asked for does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        false
+        matches!(self, Self::Kv(error) if error.is_not_found())
     }
 
     /// The error that caused this one, if it is one of a request to NATS.
     #[must_use]
     pub fn request_error(&self) -> Option<&RequestError> {
-        None
+        match self {
+            Self::Kv(error) => error.request_error(),
+            _ => None,
+        }
     }
 
     /// Whether the same call may well succeed a moment later.
@@ -88,6 +118,7 @@ impl Error {
             Self::Busy { .. } | Self::Timeout { .. } => true,
             Self::Driver { is_network, .. } => *is_network,
             Self::Server(error) => error.is_temporary(),
+            Self::Kv(error) => error.is_temporary(),
             _ => false,
         }
     }

@@ -56,6 +56,10 @@ impl<S: 'static> Handle<S> {
 }
 
 impl<S: 'static> Mongo<S> {
+    pub(in crate::mongo) fn bridge(&self) -> &Rc<Bridge> {
+        &self.bridge
+    }
+
     /// Has the driver do anything that it can, and gives its result to the callback, which runs exactly once,
     /// at the latest after the [timeout](Options::timeout). The operation runs in the driver's thread, beside
     /// others: it must not block.

@@ -4,11 +4,17 @@
 //! the loop, which need not be `Send`.
 
 mod bridge;
+mod changes;
 mod error;
 mod handle;
 mod options;
 
 pub use bson;
+pub use changes::{
+    Ack, Backoff, BeforeChange, ChangeEvent, ChangeStream, ChangeStreamWatcher, FullDocument,
+    HistoryLost, KvResumeStore, MongoResumeStore, ResumePoint, ResumeStore, ResumeToken,
+    StopReason, StoreCallback, StoredPoint, WatchBuilder, WatchState,
+};
 pub use error::{Error, ServerError};
 pub use handle::Mongo;
 pub use mongodb;
