@@ -3,8 +3,13 @@
 //! The official driver runs in a thread of its own, which nobody sees: every result comes by a callback on
 //! the loop, which need not be `Send`.
 
+mod bridge;
 mod error;
+mod handle;
+mod options;
 
 pub use bson;
 pub use error::{Error, ServerError};
+pub use handle::Mongo;
 pub use mongodb;
+pub use options::Options;
