@@ -40,7 +40,11 @@ impl Source for Bridge {
         }
     }
 
+    /// Also after a turn that has left nothing under way: then the thread stays, for the next call.
     fn abandon(&self) {
+        if !self.event_loop().has_ended() {
+            return;
+        }
         let under_way = self.table.borrow_mut().drain();
         let closing = self.closing.replace(Some(Closing::over()));
         let arrived = self.arrived.take();

@@ -1,6 +1,6 @@
 //! Positions in a Key-Value bucket: one key for each watcher, written by compare-and-set.
 
-use super::{ResumeStore, StoreCallback, StoredPoint};
+use super::resume_store::{ResumeStore, StoreCallback, StoredPoint};
 use crate::kv::{self, KeyValue};
 use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::error::Error;

@@ -1,6 +1,6 @@
 //! Positions in a collection of MongoDB: one document for each watcher, written by compare-and-set.
 
-use super::{ResumeStore, StoreCallback, StoredPoint};
+use super::resume_store::{ResumeStore, StoreCallback, StoredPoint};
 use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::error::Error;
 use crate::mongo::handle::Mongo;
