@@ -100,7 +100,8 @@
 //!
 //! # Features
 //!
-//! `tls` and `nkeys` (seeds and credentials files) are on by default, `websocket` is not.
+//! `tls` and `nkeys` (seeds and credentials files) are on by default; `websocket` and `mongodb` (the module
+//! `mongo`) are not.
 //!
 //! # Dropping
 //!
