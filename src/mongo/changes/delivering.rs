@@ -31,7 +31,14 @@ impl Watch {
             }
             Polled::Position(token) => {
                 self.release(0);
-                let done = self.work.borrow_mut().in_flight.push_done(ResumePoint::new(token));
+                let mut work = self.work.borrow_mut();
+                let last = work.in_flight.last().or(work.position.as_ref());
+                // that of a change says more
+                if last.is_some_and(|last| last.token == token) {
+                    return Ok(());
+                }
+                let done = work.in_flight.push_done(ResumePoint::new(token));
+                drop(work);
                 self.note_done(state, done)
             }
             Polled::Event(raw) => self.handle_event(state, raw, bytes),

@@ -59,6 +59,11 @@ impl InFlight {
         done
     }
 
+    /// The last position that was taken in, if it is not done.
+    pub(super) fn last(&self) -> Option<&ResumePoint> {
+        Some(&self.given.back()?.point)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.given.is_empty()
     }
