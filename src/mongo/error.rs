@@ -1,6 +1,8 @@
 //! What can go wrong with MongoDB.
 
+use super::cursor::error::CursorError;
 use crate::error::layer_error;
+use crate::kv;
 use evnats_protocol::RequestError;
 use mongodb::error::ErrorKind;
 use std::time::Duration;
@@ -51,6 +53,12 @@ pub enum Error {
     /// What was called for in the driver's thread has panicked. Whether it was done is not known.
     #[error("an operation on MongoDB has panicked")]
     Panicked,
+    /// A cursor cannot be stored, found or used.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
+    /// The bucket that cursors or positions are kept in has failed.
+    #[error(transparent)]
+    Kv(#[from] kv::Error),
 }
 
 /// What MongoDB has answered to a command that it did not carry out.
@@ -72,13 +80,20 @@ impl Error {
     /// Whether what was asked for does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        false
+        match self {
+            Self::Cursor(error) => *error == CursorError::NotFound,
+            Self::Kv(error) => error.is_not_found(),
+            _ => false,
+        }
     }
 
     /// The error that caused this one, if it is one of a request to NATS.
     #[must_use]
     pub fn request_error(&self) -> Option<&RequestError> {
-        None
+        match self {
+            Self::Kv(error) => error.request_error(),
+            _ => None,
+        }
     }
 
     /// Whether the same call may well succeed a moment later.
@@ -88,6 +103,8 @@ impl Error {
             Self::Busy { .. } | Self::Timeout { .. } => true,
             Self::Driver { is_network, .. } => *is_network,
             Self::Server(error) => error.is_temporary(),
+            Self::Kv(error) => error.is_temporary(),
+            Self::Cursor(CursorError::Full { .. }) => true,
             _ => false,
         }
     }

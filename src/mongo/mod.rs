@@ -4,11 +4,16 @@
 //! the loop, which need not be `Send`.
 
 mod bridge;
+mod cursor;
 mod error;
 mod handle;
 mod options;
 
 pub use bson;
+pub use cursor::{
+    ByteStore, CursorDoc, CursorError, CursorStorage, JsonStorage, KvBytes, KvCursorStorage,
+    MemoryBytes, MemoryCursorStorage, Position, StorageCallback, Towards,
+};
 pub use error::{Error, ServerError};
 pub use handle::Mongo;
 pub use mongodb;
