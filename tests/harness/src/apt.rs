@@ -1,4 +1,4 @@
-//! One package out of Debian's archive, through the machine's own mirror, without touching the
+//! Packages out of Debian's archive, through the machine's own mirror, without touching the
 //! system.
 //!
 //! apt runs with a private state, cache and list of sources, so neither root nor an installed
@@ -91,6 +91,42 @@ pub(crate) fn fetch(
     Err(failures.join("; "))
 }
 
+/// Downloads what `package` needs and this machine has not got, and the package itself, and unpacks
+/// all of it into a new directory below `workspace`. From the suites that the machine is configured
+/// with, as what it has got is of those.
+pub(crate) fn fetch_missing(
+    sources: &[Source],
+    package: &str,
+    workspace: &Path,
+) -> Result<TempDir, String> {
+    let status = run(Command::new("apt-config").args(["shell", "STATUS", "Dir::State::status/f"]))?;
+    let status = status.trim().trim_start_matches("STATUS=").trim_matches('\'');
+    let status = fs::read_to_string(status).map_err(|error| format!("{status}: {error}"))?;
+    let mut failures = Vec::new();
+    for source in sources {
+        match fetch_missing_from(source, package, &status, workspace) {
+            Ok(unpacked) => return Ok(unpacked),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Err(failures.join("; "))
+}
+
+fn fetch_missing_from(
+    source: &Source,
+    package: &str,
+    status: &str,
+    workspace: &Path,
+) -> Result<TempDir, String> {
+    let apt = PrivateApt::new(source, status, workspace)?;
+    let unpacked = temporary_directory(workspace, "package-")?;
+    apt.update()?;
+    for archive in apt.download_missing(package)? {
+        run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(unpacked.path()))?;
+    }
+    Ok(unpacked)
+}
+
 fn has_unknown_key(failure: &str) -> bool {
     let failure = failure.to_ascii_lowercase();
     UNKNOWN_KEY.iter().any(|text| failure.contains(text))
@@ -114,7 +150,7 @@ fn fetch_with_current_keys(
 }
 
 fn fetch_from(source: &Source, package: &str, workspace: &Path) -> Result<TempDir, String> {
-    let apt = PrivateApt::new(source, workspace)?;
+    let apt = PrivateApt::new(source, "", workspace)?;
     let unpacked = temporary_directory(workspace, "package-")?;
     apt.update()?;
     let archive = apt.download(package)?;
@@ -128,20 +164,22 @@ struct PrivateApt {
 }
 
 impl PrivateApt {
-    fn new(source: &Source, workspace: &Path) -> Result<PrivateApt, String> {
+    /// `status` is dpkg's file of what is installed; empty if that is not to count.
+    fn new(source: &Source, status: &str, workspace: &Path) -> Result<PrivateApt, String> {
         let apt = PrivateApt {
             directory: temporary_directory(workspace, &format!("apt-{}-", source.suites[0]))?,
         };
-        apt.write(source).map_err(|error| format!("cannot set up a private apt: {error}"))?;
+        apt.write(source, status)
+            .map_err(|error| format!("cannot set up a private apt: {error}"))?;
         Ok(apt)
     }
 
-    fn write(&self, source: &Source) -> io::Result<()> {
+    fn write(&self, source: &Source, status: &str) -> io::Result<()> {
         let root = self.directory.path();
         for directory in ["state/lists/partial", "cache/archives/partial", "sources", "download"] {
             fs::create_dir_all(root.join(directory))?;
         }
-        fs::write(root.join("state/status"), "")?;
+        fs::write(root.join("state/status"), status)?;
         fs::write(root.join("sources/archive.sources"), source.stanza())?;
         let path = |relative: &str| root.join(relative).display().to_string();
         // read after the machine's own configuration, so that it can take back the machine's hooks
@@ -188,12 +226,20 @@ Dir::Etc::preferencesparts "/dev/null";
     fn download(&self, package: &str) -> Result<PathBuf, String> {
         let directory = self.directory.path().join("download");
         run(self.apt_get().args(["download", package]).current_dir(&directory))?;
-        let entries = fs::read_dir(&directory)
-            .map_err(|error| format!("{}: {error}", directory.display()))?;
-        entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        packages_in(&directory)?
+            .pop()
             .ok_or_else(|| format!("apt-get download {package} left no package"))
+    }
+
+    /// Downloads a package and what it needs besides what is installed. Returns the files.
+    fn download_missing(&self, package: &str) -> Result<Vec<PathBuf>, String> {
+        let options = ["install", "--yes", "--download-only", "--no-install-recommends"];
+        run(self.apt_get().args(options).arg(package))?;
+        let packages = packages_in(&self.directory.path().join("cache/archives"))?;
+        if packages.is_empty() {
+            return Err(format!("apt has nothing to download for {package}: it is installed"));
+        }
+        Ok(packages)
     }
 
     fn apt_get(&self) -> Command {
@@ -201,6 +247,15 @@ Dir::Etc::preferencesparts "/dev/null";
         command.arg("-q").arg("-c").arg(self.directory.path().join("apt.conf"));
         command
     }
+}
+
+/// The package files in a directory.
+fn packages_in(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries =
+        fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_package = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "deb");
+    Ok(files.filter(is_package).collect())
 }
 
 fn temporary_directory(workspace: &Path, prefix: &str) -> Result<TempDir, String> {

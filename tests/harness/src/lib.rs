@@ -1,5 +1,5 @@
-//! A real `nats-server` for tests, examples and benches, what makes its life hard, and a scripted
-//! peer for what a real server cannot be made to do.
+//! A real `nats-server` and a real `mongod` for tests, examples and benches, what makes their life
+//! hard, and scripted peers for what real servers cannot be made to do.
 //!
 //! * [`Server`] is one running server on a free loopback port with a temporary store. It is ready
 //!   when [`Server::start`] returns, and gone when the value is dropped, also if the test panics or
@@ -13,7 +13,11 @@
 //!   one into the target directory, without root and without changing the system.
 //! * [`ScriptedServer`] speaks whatever bytes the test wants: garbage, half a frame, a close in the
 //!   wrong place.
-//! * [`requires!`] leaves a test, visibly, when the server is too old for it.
+//! * [`ReplicaSet`] is a replica set of MongoDB of one server or several, each of which can be killed,
+//!   paused and started by itself and made to fail ([`ReplicaSet::fail_command`]); [`MongoDatabase`] is
+//!   a fresh database on one that many tests share; [`provision_mongod`] finds or fetches the binary.
+//! * [`requires!`] leaves a test, visibly, when the server is too old for it; [`replica_set!`] and
+//!   [`mongo_database!`] do where there is no `mongod`.
 //!
 //! ```no_run
 //! let mut server = evnats_harness::Server::start();
@@ -29,8 +33,10 @@
 //! | `EVNATS_TEST_FEATURE_FLAGS` | feature flags of servers from 2.14 on, such as `js_ack_fc_v2` |
 //! | `NATS_SERVER_BIN` | the binary of the newest release, used as it is |
 //! | `NATS_SERVER_BIN_2_10`, `NATS_SERVER_BIN_2_9` | the same for the older ones |
-//! | `EVNATS_SKIP_LOG` | a file to which [`requires!`] appends one line for each skipped test |
-//! | `CARGO_TARGET_DIR` | where provisioned servers are kept (`nats-server/` below it) |
+//! | `MONGODB_URI` | a replica set that runs, without authentication and TLS: tests use fresh databases there, and those that kill servers or make them fail are skipped |
+//! | `MONGOD_BIN` | the binary of `mongod`, used as it is |
+//! | `EVNATS_SKIP_LOG` | a file to which [`requires!`] and its like append one line for each skipped test |
+//! | `CARGO_TARGET_DIR` | where provisioned servers are kept (`nats-server/` and `mongod/` below it) |
 //!
 //! The crate is for Unix: pausing, lame duck mode and a graceful stop are signals. It does no
 //! async, keeps no state outside the target directory and the system's temporary directory, and
@@ -49,6 +55,8 @@ mod example;
 mod fault;
 mod fault_proxy;
 mod line_filter;
+mod lock;
+mod mongo;
 mod port;
 mod probe;
 mod process;
@@ -66,6 +74,12 @@ pub use cluster::{Cluster, ClusterBuilder};
 pub use example::url_or_server;
 pub use fault::{Direction, Fault};
 pub use fault_proxy::FaultProxy;
+pub use mongo::{
+    FailPoint, FailTimes, MongoDatabase, MongoError, Mongod, MongodError, ReplicaSet,
+    ReplicaSetBuilder, mongo_url_or_replica_set, provision_mongod,
+};
+#[doc(hidden)]
+pub use mongo::{own_replica_set, shared_mongo_database};
 pub use port::ReservedPort;
 pub use provision::{ProvisionError, provision};
 pub use release::{ParseVersionError, Release, Version};

@@ -27,7 +27,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// What the watchdog runs: end of file on stdin means that whoever started the server is gone. The
 /// signals are those of a terminal and of a test runner that gives up, which are sent to the whole
 /// process group.
-const WATCHDOG: &str = "trap '' HUP INT TERM; read -r _; kill -KILL \"$1\"";
+const WATCHDOG: &str = "trap '' HUP INT TERM; read -r _; kill -KILL \"$1\"; shift; \
+    [ $# = 0 ] || rm -rf \"$1\" || { sleep 1; rm -rf \"$1\"; }";
 
 /// A running server. Killed and reaped when dropped.
 #[derive(Debug)]
@@ -37,25 +38,20 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `binary -c config` in `directory`, its output appended to the file `log`.
+    /// Starts the command, its output appended to the file `log`. If this process dies before the
+    /// value is dropped, the directory `leftovers` is removed, too.
     pub(crate) fn spawn(
-        binary: &Path,
-        config: &Path,
-        directory: &Path,
+        command: &mut Command,
         log: &Path,
+        leftovers: Option<&Path>,
     ) -> io::Result<Process> {
         let log = OpenOptions::new().create(true).append(true).open(log)?;
-        let mut child = Command::new(binary)
-            .arg("-c")
-            .arg(config)
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+        let mut child =
+            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, "watchdog"])
             .arg(child.id().to_string())
+            .args(leftovers)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -4,8 +4,7 @@
 //! by an atomic rename and is never changed again, so processes that provision at once can at worst
 //! work twice; a lock file keeps them from that where it can.
 
-use crate::{Release, Version, apt};
-use rustix::process::{Pid, test_kill_process};
+use crate::{Release, Version, apt, lock::Lock};
 use std::{
     ffi::OsStr,
     fmt, fs,
@@ -13,21 +12,14 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
-    time::{Duration, Instant},
+    time::Instant,
 };
-use tempfile::NamedTempFile;
 
 /// What the program is called everywhere.
 const PROGRAM: &str = "nats-server";
 
 /// What `go install` calls it.
 const GO_MODULE: &str = "github.com/nats-io/nats-server/v2";
-
-/// How long another process may take to provision before this one does it, too.
-const LOCK_PATIENCE: Duration = Duration::from_secs(300);
-
-/// The pause between two looks at another process's lock.
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Finds the `nats-server` of a release, or fetches it. The answer is kept for the life of the
 /// process.
@@ -126,7 +118,7 @@ fn find(release: Release) -> Result<PathBuf, ProvisionError> {
 
 /// A server runs in a directory of its own, so a relative path must not stay relative. A bare name
 /// is for the PATH.
-fn absolute(path: &Path) -> Result<PathBuf, String> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, String> {
     if path.components().count() == 1 && !path.exists() {
         return Ok(path.to_owned());
     }
@@ -152,7 +144,7 @@ fn is_of(binary: &Path, release: Release) -> Result<(), String> {
 
 /// Cargo's target directory as far as it can be known at run time: of the environment, or the
 /// workspace's own.
-fn target_directory() -> PathBuf {
+pub(crate) fn target_directory() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     // this crate is tests/harness in the workspace
     let workspace = manifest.ancestors().nth(2).unwrap_or(manifest);
@@ -189,7 +181,7 @@ impl Cache {
         }
         fs::create_dir_all(&self.root)
             .map_err(|error| vec![format!("cannot make {}: {error}", self.root.display())])?;
-        let _lock = Lock::take(&self.root, self.release);
+        let _lock = Lock::take(&self.root, &self.release.to_string(), PROGRAM);
         if let Some(binary) = self.get() {
             return Ok(binary); // Another process was faster.
         }
@@ -265,97 +257,14 @@ impl Cache {
 /// One way to fetch a binary into the cache.
 type Fetch = fn(&Cache) -> Result<PathBuf, String>;
 
-/// Announces that this process is fetching a release, so that others wait. Only saves work: who cannot
-/// have it goes ahead.
-struct Lock {
-    path: PathBuf,
-}
-
-impl Lock {
-    /// Waits for the lock. `None` if it cannot be had, or its holder takes too long.
-    fn take(root: &Path, release: Release) -> Option<Lock> {
-        let path = root.join(format!("{release}.lock"));
-        // linked into place with its content, as nobody may see it without: the pid tells whether
-        // the holder lives.
-        let mut file = NamedTempFile::new_in(root).ok()?;
-        write!(file, "{}", std::process::id()).ok()?;
-        let deadline = Instant::now() + LOCK_PATIENCE;
-        let mut waiting = false;
-        while Instant::now() < deadline {
-            match fs::hard_link(file.path(), &path) {
-                Ok(()) => return Some(Lock { path }),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(_) => return None,
-            }
-            if holder_is_gone(&path) {
-                // two that see this at once may remove each other's lock, and work twice
-                let _ = fs::remove_file(&path);
-                continue;
-            }
-            if !waiting {
-                report(&format!(
-                    "waiting for another process that provisions {PROGRAM} {release} …"
-                ));
-                waiting = true;
-            }
-            std::thread::sleep(POLL_INTERVAL);
-        }
-        None
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-fn holder_is_gone(lock: &Path) -> bool {
-    let Ok(text) = fs::read_to_string(lock) else { return false };
-    let pid = text.parse().ok().and_then(Pid::from_raw);
-    pid.is_none_or(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
-}
-
 /// Tells the person who waits for a test what it is doing, past the capture of the test runner.
-fn report(text: &str) {
+pub(crate) fn report(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_lock_of_a_dead_process_does_not_hold() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("2.15.lock");
-        let mut dead = Command::new("true").spawn().unwrap();
-        dead.wait().unwrap();
-        for content in [dead.id().to_string(), "no pid".to_owned()] {
-            fs::write(&path, content).unwrap();
-            let lock = Lock::take(root.path(), Release::Main).unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), std::process::id().to_string());
-            drop(lock);
-            assert!(!path.exists());
-        }
-    }
-
-    #[test]
-    fn a_lock_is_waited_for() {
-        let root = tempfile::tempdir().unwrap();
-        let lock = Lock::take(root.path(), Release::V2_9).unwrap();
-        let second = std::thread::spawn({
-            let root = root.path().to_owned();
-            move || Lock::take(&root, Release::V2_9).is_some()
-        });
-        assert!(
-            Lock::take(root.path(), Release::V2_10).is_some(),
-            "another release is another lock"
-        );
-        assert!(!second.is_finished());
-        drop(lock);
-        assert!(second.join().unwrap());
-    }
 
     #[test]
     fn a_cached_binary_must_be_of_its_release() {

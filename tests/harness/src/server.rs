@@ -17,6 +17,7 @@ use std::{
     io::{self, Read as _, Seek as _, SeekFrom},
     net::Ipv4Addr,
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -327,9 +328,10 @@ impl Server {
     pub(crate) fn spawn(&self) -> Result<Starting, StartError> {
         let log = self.log_path();
         let logged_before = length_of(&log);
-        let process =
-            Process::spawn(&self.binary, &self.config_path(), self.directory.path(), &log)
-                .map_err(|source| StartError::Io { doing: "start nats-server", source })?;
+        let mut command = Command::new(&self.binary);
+        command.arg("-c").arg(self.config_path()).current_dir(self.directory.path());
+        let process = Process::spawn(&mut command, &log, None)
+            .map_err(|source| StartError::Io { doing: "start nats-server", source })?;
         Ok(Starting { process, logged_before })
     }
 
@@ -581,12 +583,12 @@ impl Builder {
     }
 }
 
-fn length_of(path: &Path) -> u64 {
+pub(crate) fn length_of(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 /// The text of a file from an offset on.
-fn read_from(path: &Path, offset: u64) -> io::Result<String> {
+pub(crate) fn read_from(path: &Path, offset: u64) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
