@@ -1,6 +1,7 @@
 //! What can go wrong with MongoDB.
 
 use super::cursor::error::CursorError;
+use super::listing::error::ListError;
 use crate::error::layer_error;
 use crate::kv;
 use evnats_protocol::RequestError;
@@ -56,6 +57,9 @@ pub enum Error {
     /// A cursor cannot be stored, found or used.
     #[error(transparent)]
     Cursor(#[from] CursorError),
+    /// A list cannot be given as it was asked for.
+    #[error(transparent)]
+    List(#[from] ListError),
     /// The bucket that cursors or positions are kept in has failed.
     #[error(transparent)]
     Kv(#[from] kv::Error),

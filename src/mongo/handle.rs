@@ -101,6 +101,10 @@ impl<S: 'static> Mongo<S> {
         self.bridge.close(self.bridge.options().timeout, answer(self, callback));
     }
 
+    pub(in crate::mongo) fn bridge(&self) -> &Rc<Bridge> {
+        &self.bridge
+    }
+
     /// Whether [`close`](Self::close) was called, or the loop has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {

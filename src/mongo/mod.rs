@@ -7,6 +7,7 @@ mod bridge;
 mod cursor;
 mod error;
 mod handle;
+mod listing;
 mod options;
 
 pub use bson;
@@ -16,5 +17,6 @@ pub use cursor::{
 };
 pub use error::{Error, ServerError};
 pub use handle::Mongo;
+pub use listing::{KeyRing, ListCursor, ListEnd, ListError, Listing, Page, SortBy, Total};
 pub use mongodb;
 pub use options::Options;

@@ -41,6 +41,10 @@ impl Source for Bridge {
     }
 
     fn abandon(&self) {
+        // nothing is under way, and something may be later
+        if !self.event_loop().has_ended() && !self.is_closed() {
+            return;
+        }
         let under_way = self.table.borrow_mut().drain();
         let closing = self.closing.replace(Some(Closing::over()));
         let arrived = self.arrived.take();

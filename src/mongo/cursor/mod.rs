@@ -13,16 +13,18 @@
 
 mod bytes;
 mod doc;
+mod erased;
 pub(in crate::mongo) mod error;
 mod json;
 mod kept;
 mod kv;
 mod memory;
-mod position;
+pub(in crate::mongo) mod position;
 mod storage;
 
 pub use bytes::ByteStore;
 pub use doc::CursorDoc;
+pub(in crate::mongo) use erased::{Erased, ErasedStorage};
 pub use error::CursorError;
 pub use json::JsonStorage;
 pub use kv::{KvBytes, KvCursorStorage};
