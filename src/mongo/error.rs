@@ -1,5 +1,7 @@
 //! What can go wrong with MongoDB.
 
+use super::cursor::error::CursorError;
+use super::listing::error::ListError;
 use crate::error::layer_error;
 use crate::kv;
 use evnats_protocol::RequestError;
@@ -51,9 +53,6 @@ pub enum Error {
     /// Another instance has saved a position for the same watcher meanwhile. Nothing was saved.
     #[error("another instance has saved a position for this watcher")]
     Fenced,
-    /// The bucket has failed.
-    #[error(transparent)]
-    Kv(#[from] kv::Error),
     /// The server has ended a change stream without an `invalidate`, more than once in a row: a stage of its
     /// pipeline may hide it.
     #[error(
@@ -78,6 +77,15 @@ pub enum Error {
     /// What was called for in the driver's thread has panicked. Whether it was done is not known.
     #[error("an operation on MongoDB has panicked")]
     Panicked,
+    /// A cursor cannot be stored, found or used.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
+    /// A list cannot be given as it was asked for.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The bucket that cursors or positions are kept in has failed.
+    #[error(transparent)]
+    Kv(#[from] kv::Error),
 }
 
 /// What MongoDB has answered to a command that it did not carry out.
@@ -99,7 +107,11 @@ impl Error {
     /// Whether what was asked for does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Kv(error) if error.is_not_found())
+        match self {
+            Self::Cursor(error) => *error == CursorError::NotFound,
+            Self::Kv(error) => error.is_not_found(),
+            _ => false,
+        }
     }
 
     /// The error that caused this one, if it is one of a request to NATS.
@@ -119,6 +131,7 @@ impl Error {
             Self::Driver { is_network, .. } => *is_network,
             Self::Server(error) => error.is_temporary(),
             Self::Kv(error) => error.is_temporary(),
+            Self::Cursor(CursorError::Full { .. }) => true,
             _ => false,
         }
     }

@@ -5,8 +5,10 @@
 
 mod bridge;
 mod changes;
+mod cursor;
 mod error;
 mod handle;
+mod listing;
 mod options;
 
 pub use bson;
@@ -15,7 +17,12 @@ pub use changes::{
     HistoryLost, KvResumeStore, MongoResumeStore, ResumePoint, ResumeStore, ResumeToken,
     StopReason, StoreCallback, StoredPoint, WatchBuilder, WatchState,
 };
+pub use cursor::{
+    ByteStore, CursorDoc, CursorError, CursorStorage, JsonStorage, KvBytes, KvCursorStorage,
+    MemoryBytes, MemoryCursorStorage, Position, StorageCallback, Towards,
+};
 pub use error::{Error, ServerError};
 pub use handle::Mongo;
+pub use listing::{KeyRing, ListCursor, ListEnd, ListError, Listing, Page, SortBy, Total};
 pub use mongodb;
 pub use options::Options;

@@ -1,0 +1,37 @@
+//! A storage with the type of the user's state erased, for what lists.
+
+use super::doc::CursorDoc;
+use super::storage::{CursorStorage, StorageCallback};
+use crate::callback::Answer;
+use crate::mongo::error::Error;
+use std::marker::PhantomData;
+
+pub(in crate::mongo) trait ErasedStorage {
+    fn store(&self, key: &str, cursor: &CursorDoc, answer: Answer<Result<u64, Error>>);
+    fn load(&self, key: &str, answer: Answer<Result<(CursorDoc, u64), Error>>);
+}
+
+pub(in crate::mongo) struct Erased<S, C> {
+    storage: C,
+    state: PhantomData<fn(&mut S)>,
+}
+
+impl<S, C> Erased<S, C> {
+    pub(in crate::mongo) fn new(storage: C) -> Self {
+        Self { storage, state: PhantomData }
+    }
+}
+
+impl<S: 'static, C: CursorStorage<S>> ErasedStorage for Erased<S, C> {
+    fn store(&self, key: &str, cursor: &CursorDoc, answer: Answer<Result<u64, Error>>) {
+        self.storage.store(key, cursor, typed(answer));
+    }
+
+    fn load(&self, key: &str, answer: Answer<Result<(CursorDoc, u64), Error>>) {
+        self.storage.load(key, typed(answer));
+    }
+}
+
+fn typed<S: 'static, T: 'static>(answer: Answer<Result<T, Error>>) -> StorageCallback<S, T> {
+    Box::new(move |state, outcome| answer(state, outcome).map_err(|error| *error))
+}
