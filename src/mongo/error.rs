@@ -36,6 +36,32 @@ pub enum Error {
         /// Whether it is for want of a connection, so that the same call may well succeed later.
         is_network: bool,
     },
+    /// What came from a change stream is none of its events.
+    #[error("the server has sent something that is no event of a change stream: {reason}")]
+    MalformedEvent {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A position of a change stream that is stored cannot be read.
+    #[error("the position under {key:?} cannot be read: {reason}")]
+    BadPoint {
+        /// Where it is stored.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another instance has saved a position for the same watcher meanwhile. Nothing was saved.
+    #[error("another instance has saved a position for this watcher")]
+    Fenced,
+    /// The bucket has failed.
+    #[error(transparent)]
+    Kv(#[from] kv::Error),
+    /// The server has ended a change stream without an `invalidate`, more than once in a row: a stage of its
+    /// pipeline may hide it.
+    #[error(
+        "the server ends the change stream without a word; its pipeline may hide the invalidate"
+    )]
+    StreamEnded,
     /// There was no outcome in time. What was asked for may have been done.
     #[error("MongoDB has not answered within {within:?}")]
     Timeout {
@@ -60,9 +86,6 @@ pub enum Error {
     /// A list cannot be given as it was asked for.
     #[error(transparent)]
     List(#[from] ListError),
-    /// The bucket that cursors or positions are kept in has failed.
-    #[error(transparent)]
-    Kv(#[from] kv::Error),
 }
 
 /// What MongoDB has answered to a command that it did not carry out.

@@ -56,6 +56,10 @@ impl<S: 'static> Handle<S> {
 }
 
 impl<S: 'static> Mongo<S> {
+    pub(in crate::mongo) fn bridge(&self) -> &Rc<Bridge> {
+        &self.bridge
+    }
+
     /// Has the driver do anything that it can, and gives its result to the callback, which runs exactly once,
     /// at the latest after the [timeout](Options::timeout). The operation runs in the driver's thread, beside
     /// others: it must not block.
@@ -99,10 +103,6 @@ impl<S: 'static> Mongo<S> {
     /// the driver's thread has ended; also if the connection was closed before.
     pub fn close(&self, callback: impl Callback<S, Self, ()>) {
         self.bridge.close(self.bridge.options().timeout, answer(self, callback));
-    }
-
-    pub(in crate::mongo) fn bridge(&self) -> &Rc<Bridge> {
-        &self.bridge
     }
 
     /// Whether [`close`](Self::close) was called, or the loop has ended.

@@ -4,6 +4,7 @@
 //! the loop, which need not be `Send`.
 
 mod bridge;
+mod changes;
 mod cursor;
 mod error;
 mod handle;
@@ -11,6 +12,11 @@ mod listing;
 mod options;
 
 pub use bson;
+pub use changes::{
+    Ack, Backoff, BeforeChange, ChangeEvent, ChangeStream, ChangeStreamWatcher, FullDocument,
+    HistoryLost, KvResumeStore, MongoResumeStore, ResumePoint, ResumeStore, ResumeToken,
+    StopReason, StoreCallback, StoredPoint, WatchBuilder, WatchState,
+};
 pub use cursor::{
     ByteStore, CursorDoc, CursorError, CursorStorage, JsonStorage, KvBytes, KvCursorStorage,
     MemoryBytes, MemoryCursorStorage, Position, StorageCallback, Towards,

@@ -6,7 +6,7 @@ use super::outbox::{Left, Outbox};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Where a stream's items go.
 pub(in crate::mongo) struct Feed<T> {
@@ -40,13 +40,5 @@ impl<T: Send + 'static> Feed<T> {
         let answer = answer.await;
         self.line.set_waiting(None);
         answer
-    }
-
-    /// Waits, or until the consumer wants no more.
-    pub(in crate::mongo) async fn pause(&self, pause: Duration) -> Result<(), Stopped> {
-        match tokio::time::timeout(pause, self.line.stopped()).await {
-            Ok(()) => Err(Stopped),
-            Err(_) => Ok(()),
-        }
     }
 }

@@ -75,13 +75,6 @@ impl Line {
         self.state().is_stopped
     }
 
-    /// Waits until the line is hung up.
-    pub(super) async fn stopped(&self) {
-        while !self.is_stopped() {
-            self.changed.notified().await;
-        }
-    }
-
     pub(super) fn set_waiting(&self, since: Option<Instant>) {
         self.state().waiting_since = since;
     }

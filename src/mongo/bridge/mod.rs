@@ -10,8 +10,6 @@
 //! or a stream's peer is silent, a new generation of thread, runtime and client takes over, and the old one
 //! ends when the last of its calls has.
 
-#![expect(dead_code, unused_imports, reason = "change streams come next")]
-
 mod closing;
 mod connection;
 mod core;
@@ -27,6 +25,6 @@ mod turn;
 mod under_way;
 
 pub(in crate::mongo) use self::core::Bridge;
-pub(in crate::mongo) use feed::{Feed, Stopped};
+pub(in crate::mongo) use feed::Feed;
 pub(in crate::mongo) use line::StreamLimits;
 pub(in crate::mongo) use streams::{Flow, StreamEnd, StreamOptions};

@@ -1,0 +1,128 @@
+//! What comes from the stream goes through the dispatch functions, and its position counts behind that.
+
+use crate::callback::{Ran, State};
+use crate::error::Error as AnyError;
+use crate::mongo::changes::delivery::Delivery;
+use crate::mongo::changes::event::ChangeEvent;
+use crate::mongo::changes::in_flight::Done;
+use crate::mongo::changes::point::ResumePoint;
+use crate::mongo::changes::polling::Polled;
+use crate::mongo::changes::state::{StopReason, WatchState};
+use crate::mongo::changes::watch::{Phase, Watch};
+use bson::RawDocumentBuf;
+use std::rc::Rc;
+
+impl Watch {
+    pub(super) fn handle_polled(
+        self: &Rc<Self>,
+        state: &mut State,
+        opening: u64,
+        polled: Polled,
+        bytes: usize,
+    ) -> Ran {
+        if self.work.borrow().opening != opening || self.is_ending() {
+            return Ok(());
+        }
+        match polled {
+            Polled::Opened => {
+                self.release(0);
+                self.enter(Phase::Live);
+                self.tell(state, WatchState::Live)
+            }
+            Polled::Position(token) => {
+                self.release(0);
+                let done = self.work.borrow_mut().in_flight.push_done(ResumePoint::new(token));
+                self.note_done(state, done)
+            }
+            Polled::Event(raw) => self.handle_event(state, raw, bytes),
+        }
+    }
+
+    fn handle_event(self: &Rc<Self>, state: &mut State, raw: RawDocumentBuf, bytes: usize) -> Ran {
+        let event = match ChangeEvent::new(raw) {
+            Ok(event) => Rc::new(event),
+            Err(error) => return self.stop(state, StopReason::Failed(error)),
+        };
+        let mut work = self.work.borrow_mut();
+        (work.failures, work.resets) = (0, 0);
+        let number = work.in_flight.push(event.resume_point(), bytes);
+        drop(work);
+        let is_invalidate = event.is_invalidate();
+        self.pass_on(state, Delivery { number, event, step: 0, error: None })?;
+        match is_invalidate && !self.is_ending() {
+            true => self.tell(state, WatchState::Invalidated),
+            false => Ok(()),
+        }
+    }
+
+    /// Calls the dispatch functions that are left, until one answers later.
+    pub(super) fn pass_on(self: &Rc<Self>, state: &mut State, delivery: Delivery) -> Ran {
+        let mut delivery = delivery;
+        while let Some(slot) = self.chain.get(delivery.step) {
+            let step = delivery.step;
+            let mut given = Some(delivery);
+            slot.run(|call| {
+                if let Some(delivery) = given.take() {
+                    given = call(state, self, delivery)?;
+                }
+                Ok(())
+            })?;
+            match given {
+                Some(passed) if passed.step > step => delivery = passed,
+                // a watcher that has ended has no functions any more
+                _ => return Ok(()),
+            }
+        }
+        self.finish_delivery(state, delivery)
+    }
+
+    fn finish_delivery(self: &Rc<Self>, state: &mut State, delivery: Delivery) -> Ran {
+        if let Some(error) = delivery.error {
+            return self.handle_failed_dispatch(state, delivery.number, error);
+        }
+        let mut work = self.work.borrow_mut();
+        let Some(bytes) = work.in_flight.note_done(delivery.number) else { return Ok(()) };
+        let done = work.in_flight.take_done();
+        drop(work);
+        self.release(bytes);
+        self.note_done(state, done)
+    }
+
+    fn handle_failed_dispatch(
+        self: &Rc<Self>,
+        state: &mut State,
+        number: u64,
+        error: Rc<AnyError>,
+    ) -> Ran {
+        let mut work = self.work.borrow_mut();
+        if work.in_flight.note_done(number).is_none() {
+            return Ok(());
+        }
+        // neither it nor what was given out behind it counts
+        work.in_flight.clear();
+        drop(work);
+        match self.stream.retries_dispatch {
+            true => self.fail(state, error, StopReason::Dispatch),
+            false => self.stop(state, StopReason::Dispatch(error)),
+        }
+    }
+
+    /// Everything up to a position is done.
+    fn note_done(self: &Rc<Self>, state: &mut State, done: Option<Done>) -> Ran {
+        let Some(done) = done else { return Ok(()) };
+        let mut work = self.work.borrow_mut();
+        work.position = Some(done.point.clone());
+        let has_store = self.store.is_some();
+        work.saving.unsaved = has_store.then_some(done.point);
+        work.saving.changes += done.count;
+        drop(work);
+        self.save_in_time();
+        self.go_on(state)
+    }
+
+    fn release(&self, bytes: usize) {
+        if let Some(flow) = &self.work.borrow().flow {
+            flow.release(bytes);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The handle of a watcher, and the way to make one.
+
+use crate::callback::{Callback, CallbackSlot, Outcome, answer, lend};
+use crate::error::Error as AnyError;
+use crate::event_loop::timers_on;
+use crate::mongo::changes::ack::Ack;
+use crate::mongo::changes::event::ChangeEvent;
+use crate::mongo::changes::options::ChangeStream;
+use crate::mongo::changes::point::ResumePoint;
+use crate::mongo::changes::state::{StopReason, WatchState};
+use crate::mongo::changes::store::{Erased, ResumeStore, Store};
+use crate::mongo::changes::watch::{OnState, Step, Watch, Work};
+use crate::mongo::handle::Mongo;
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+/// A change stream that is watched. A cheap handle; dropping it does not [stop](Self::stop) the watcher,
+/// which keeps [`run`](crate::EventLoop::run) going until it has stopped.
+pub struct ChangeStreamWatcher<S: 'static = ()> {
+    mongo: Mongo<S>,
+    watch: Rc<Watch>,
+}
+
+/// A watcher to be, made by [`Mongo::watch`].
+#[must_use = "nothing is watched before `start`"]
+pub struct WatchBuilder<S: 'static = ()> {
+    mongo: Mongo<S>,
+    stream: ChangeStream,
+    store: Option<Box<dyn Store>>,
+    chain: Vec<CallbackSlot<Step>>,
+    on_state: CallbackSlot<OnState>,
+}
+
+impl<S: 'static> Mongo<S> {
+    /// Watches a change stream. Changes go through the dispatch functions that are added, in their order,
+    /// and the position behind a change is saved when all of them are done with it and with all before it:
+    /// no change is left out, and after a crash some come again.
+    ///
+    /// ```no_run
+    /// use evnats::EventLoop;
+    /// use evnats::mongo::{ChangeStream, KvResumeStore};
+    ///
+    /// let event_loop = EventLoop::<u64>::new()?;
+    /// let nats = event_loop.connect("nats://127.0.0.1:4222")?;
+    /// let mongo = event_loop.connect_mongo("mongodb://127.0.0.1:27017")?;
+    /// let positions = nats.jetstream().key_value("positions");
+    /// mongo
+    ///     .watch(ChangeStream::on("shop", "orders"))
+    ///     .resume(KvResumeStore::new(&positions, "orders"))
+    ///     .dispatch(|seen: &mut u64, _, event, _| {
+    ///         println!("{}", event.to_json());
+    ///         *seen += 1;
+    ///         Ok(())
+    ///     })
+    ///     .start(|_, _, reason| println!("{reason:?}"));
+    /// event_loop.run(&mut 0)?;
+    /// # Ok::<(), evnats::Error>(())
+    /// ```
+    pub fn watch(&self, stream: ChangeStream) -> WatchBuilder<S> {
+        WatchBuilder {
+            mongo: self.clone(),
+            stream,
+            store: None,
+            chain: Vec::new(),
+            on_state: CallbackSlot::default(),
+        }
+    }
+}
+
+impl<S: 'static> WatchBuilder<S> {
+    /// Keeps the position in a store. Without one, the watcher begins with what happens from now on, or
+    /// where the [`ChangeStream`] says, and forgets its position when it stops.
+    pub fn resume(mut self, store: impl ResumeStore<S>) -> Self {
+        self.store = Some(Box::new(Erased::new(store)));
+        self
+    }
+
+    /// Adds a dispatch function. It is given the change, and what a function before it has failed with. If
+    /// it fails, so does the change, whatever the functions behind it return, and the watcher
+    /// [stops](StopReason::Dispatch), or [tries again](ChangeStream::retry_dispatch).
+    pub fn dispatch(
+        mut self,
+        mut function: impl FnMut(
+            &mut S,
+            &ChangeStreamWatcher<S>,
+            &ChangeEvent,
+            Option<&AnyError>,
+        ) -> Result<(), AnyError>
+        + 'static,
+    ) -> Self {
+        let mongo = self.mongo.clone();
+        self.chain.push(CallbackSlot::new(Box::new(move |state, watch, delivery| {
+            let watcher = ChangeStreamWatcher { mongo: mongo.clone(), watch: watch.clone() };
+            let error = delivery.error.as_deref();
+            let outcome = function(lend(state), &watcher, &delivery.event, error);
+            Ok(Some(delivery.passed(outcome)))
+        })));
+        self
+    }
+
+    /// Adds a dispatch function that may answer later, such as when what it has published is acknowledged.
+    /// Changes behind it come meanwhile, as many as the [credit](ChangeStream::credit) allows.
+    pub fn dispatch_later<R: Outcome>(
+        mut self,
+        mut function: impl FnMut(&mut S, &ChangeStreamWatcher<S>, Ack) -> R + 'static,
+    ) -> Self {
+        let mongo = self.mongo.clone();
+        self.chain.push(CallbackSlot::new(Box::new(move |state, watch, delivery| {
+            let watcher = ChangeStreamWatcher { mongo: mongo.clone(), watch: watch.clone() };
+            let ack = Ack::new(watch, delivery);
+            function(lend(state), &watcher, ack).into_ran()?;
+            Ok(None)
+        })));
+        self
+    }
+
+    /// Has a callback told whenever the watcher is doing something else.
+    pub fn on_state<R: Outcome>(
+        self,
+        mut callback: impl FnMut(&mut S, &ChangeStreamWatcher<S>, WatchState) -> R + 'static,
+    ) -> Self {
+        let mongo = self.mongo.clone();
+        self.on_state.replace(Box::new(move |state, watch, news| {
+            let watcher = ChangeStreamWatcher { mongo: mongo.clone(), watch: watch.clone() };
+            callback(lend(state), &watcher, news).into_ran()
+        }));
+        self
+    }
+
+    /// Starts. The callback runs once, when the watcher has stopped.
+    pub fn start(
+        self,
+        callback: impl Callback<S, ChangeStreamWatcher<S>, StopReason>,
+    ) -> ChangeStreamWatcher<S> {
+        let watch = Rc::new(Watch {
+            bridge: self.mongo.bridge().clone(),
+            stream: self.stream,
+            store: self.store,
+            chain: self.chain,
+            on_state: self.on_state,
+            work: RefCell::new(Work::default()),
+        });
+        let watcher = ChangeStreamWatcher { mongo: self.mongo, watch };
+        watcher.watch.work.borrow_mut().on_stop = Some(answer(&watcher, callback));
+        watcher.watch.load();
+        watcher
+    }
+}
+
+impl<S: 'static> ChangeStreamWatcher<S> {
+    /// Stops: no change comes any more, those that were given out have five seconds to be answered, and the
+    /// position is saved. A watcher that has stopped stays so.
+    pub fn stop(&self) {
+        self.watch.stop_soon();
+    }
+
+    /// Whether the watcher is to stop, or has.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.watch.is_ending()
+    }
+
+    /// Everything up to here is done. It may not be saved yet.
+    #[must_use]
+    pub fn position(&self) -> Option<ResumePoint> {
+        self.watch.work.borrow().position.clone()
+    }
+
+    /// The connection to MongoDB.
+    #[must_use]
+    pub fn mongo(&self) -> &Mongo<S> {
+        &self.mongo
+    }
+}
+
+timers_on!(ChangeStreamWatcher, |watcher| watcher.watch.bridge.event_loop());
+
+impl<S> Clone for ChangeStreamWatcher<S> {
+    fn clone(&self) -> Self {
+        Self { mongo: self.mongo.clone(), watch: self.watch.clone() }
+    }
+}
+
+impl<S> fmt::Debug for ChangeStreamWatcher<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangeStreamWatcher").finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for WatchBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchBuilder").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,36 @@
+//! Change streams: what happens in a collection, a database or a deployment, by callback.
+//!
+//! The driver's thread polls the stream and sends what it has, as far as there is credit. On the loop, each
+//! change goes through the dispatch functions; the position behind those that are done in a row is saved by
+//! compare-and-set. When the stream fails, is invalidated or falls silent, it is opened again behind the last
+//! position, once everything that was given out is done, so that nothing comes twice while the watcher lives.
+
+mod ack;
+mod answering;
+mod backoff;
+mod class;
+mod delivering;
+mod delivery;
+mod event;
+mod handle;
+mod in_flight;
+mod options;
+mod point;
+mod polling;
+mod running;
+mod saving;
+mod state;
+mod stopping;
+mod store;
+mod token;
+mod watch;
+
+pub use ack::Ack;
+pub use backoff::Backoff;
+pub use event::ChangeEvent;
+pub use handle::{ChangeStreamWatcher, WatchBuilder};
+pub use options::{BeforeChange, ChangeStream, FullDocument, HistoryLost};
+pub use point::ResumePoint;
+pub use state::{StopReason, WatchState};
+pub use store::{KvResumeStore, MongoResumeStore, ResumeStore, StoreCallback, StoredPoint};
+pub use token::ResumeToken;

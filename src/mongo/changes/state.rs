@@ -1,0 +1,74 @@
+//! How a watcher is doing, and why it has stopped.
+
+use crate::error::Error as AnyError;
+use crate::mongo::changes::point::ResumePoint;
+use crate::mongo::error::Error;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What a watcher does, told whenever it changes.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum WatchState {
+    /// The stream is being opened, behind this point; `None`: with what happens from now on.
+    Opening(Option<ResumePoint>),
+    /// The stream is open, and changes come as they happen.
+    Live,
+    /// What was watched was dropped or renamed. Its last change is an `invalidate`, and the stream goes on
+    /// behind that, should it be created again.
+    Invalidated,
+    /// The stream has failed, and is opened again after a pause.
+    Waiting {
+        /// What has failed.
+        cause: Rc<AnyError>,
+        /// How often in a row, without a change between the failures.
+        failures: u32,
+        /// The pause.
+        pause: Duration,
+    },
+    /// The server does not know the position any more: everything between it and now is lost to the
+    /// watcher, which goes on with what happens from now on.
+    Reset {
+        /// The position. `None`: there was none.
+        from: Option<ResumePoint>,
+        /// What the server has said.
+        cause: Rc<AnyError>,
+    },
+    /// The position could not be saved. It is tried again; changes come meanwhile.
+    SaveFailed(Rc<AnyError>),
+    /// Over.
+    Stopped(StopReason),
+}
+
+/// Why a watcher has stopped.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// It was asked to.
+    Stopped,
+    /// A dispatch function has failed. The position is before the change.
+    Dispatch(Rc<AnyError>),
+    /// The server does not know the position any more. It is kept as it is.
+    HistoryLost(Error),
+    /// The stream has failed, and trying again would not help, or was tried as often as it should be.
+    Failed(Error),
+    /// Another one has saved a position for the same watcher. Nothing was saved over it.
+    Fenced,
+    /// The position can be neither read nor saved.
+    Store(Error),
+}
+
+impl StopReason {
+    /// The error that it is, unless it was asked for.
+    #[must_use]
+    pub fn error(&self) -> Option<String> {
+        match self {
+            Self::Stopped => None,
+            Self::Dispatch(error) => Some(error.to_string()),
+            Self::HistoryLost(error) | Self::Failed(error) | Self::Store(error) => {
+                Some(error.to_string())
+            }
+            Self::Fenced => Some("another one has saved a position for this watcher".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A watcher's end: nothing new is given out, what is under way may come to its end, and the last position
+//! is saved.
+
+use crate::callback::{Ran, State};
+use crate::mongo::changes::state::{StopReason, WatchState};
+use crate::mongo::changes::watch::{Phase, Watch};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// For how long changes that were given out may be answered.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+impl Watch {
+    /// Begins to stop. The first reason counts.
+    pub(super) fn stop(self: &Rc<Self>, state: &mut State, reason: StopReason) -> Ran {
+        if self.is_ending() {
+            return Ok(());
+        }
+        self.begin_to_stop(reason);
+        self.go_on_stopping(state)
+    }
+
+    /// As [`stop`](Self::stop), from where no callback can be run.
+    pub(super) fn stop_soon(self: &Rc<Self>) {
+        if self.is_ending() {
+            return;
+        }
+        self.begin_to_stop(StopReason::Stopped);
+        let watch = self.clone();
+        let go_on = move |state: &mut State| watch.go_on(state);
+        self.bridge.event_loop().set_timer(Duration::ZERO, Box::new(go_on));
+    }
+
+    fn begin_to_stop(self: &Rc<Self>, reason: StopReason) {
+        let is_wanted = matches!(reason, StopReason::Stopped);
+        let mut work = self.work.borrow_mut();
+        work.phase = Phase::Stopping;
+        work.stopping = Some(reason);
+        if let Some(flow) = &work.flow {
+            flow.stop();
+        }
+        if !is_wanted {
+            work.in_flight.clear();
+        }
+        let timer = work.timer.take();
+        drop(work);
+        if let Some(timer) = timer {
+            self.bridge.event_loop().cancel_timer(timer);
+        }
+        let watch = self.clone();
+        let give_up = move |state: &mut State| {
+            watch.work.borrow_mut().timer = None;
+            watch.work.borrow_mut().in_flight.clear();
+            watch.go_on(state)
+        };
+        let timer = self.bridge.event_loop().set_timer(ANSWERS_WITHIN, Box::new(give_up));
+        self.work.borrow_mut().timer = Some(timer);
+    }
+
+    pub(super) fn go_on_stopping(self: &Rc<Self>, state: &mut State) -> Ran {
+        if !self.work.borrow().in_flight.is_empty() {
+            return Ok(());
+        }
+        self.save_in_time();
+        let mut work = self.work.borrow_mut();
+        if work.flow.is_some() || work.saving.is_under_way {
+            return Ok(());
+        }
+        let Some(reason) = work.stopping.take() else { return Ok(()) };
+        work.phase = Phase::Stopped;
+        let timers = [work.timer.take(), work.saving.timer.take()];
+        let on_stop = work.on_stop.take();
+        drop(work);
+        for timer in timers.into_iter().flatten() {
+            self.bridge.event_loop().cancel_timer(timer);
+        }
+        self.tell(state, WatchState::Stopped(reason.clone()))?;
+        // they may hold the watcher, which holds them
+        drop((self.on_state.take(), self.chain.iter().map(|slot| slot.take()).collect::<Vec<_>>()));
+        match on_stop {
+            Some(on_stop) => on_stop(state, reason),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A watcher, with the type of the user's state erased: what it has, and what it knows.
+
+use crate::callback::{Answer, CallbackSlot, Ran, State};
+use crate::error::Error;
+use crate::event_loop::TimerId;
+use crate::mongo::bridge::{Bridge, Flow};
+use crate::mongo::changes::delivery::Delivery;
+use crate::mongo::changes::in_flight::InFlight;
+use crate::mongo::changes::options::ChangeStream;
+use crate::mongo::changes::point::ResumePoint;
+use crate::mongo::changes::state::{StopReason, WatchState};
+use crate::mongo::changes::store::Store;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// A dispatch function. It gives the delivery back when it is done with it at once.
+pub(super) type Step =
+    Box<dyn FnMut(&mut State, &Rc<Watch>, Delivery) -> Result<Option<Delivery>, Box<Error>>>;
+
+pub(super) type OnState = Box<dyn FnMut(&mut State, &Rc<Watch>, WatchState) -> Ran>;
+
+pub(super) struct Watch {
+    pub(super) bridge: Rc<Bridge>,
+    pub(super) stream: ChangeStream,
+    pub(super) store: Option<Box<dyn Store>>,
+    pub(super) chain: Vec<CallbackSlot<Step>>,
+    pub(super) on_state: CallbackSlot<OnState>,
+    pub(super) work: RefCell<Work>,
+}
+
+#[derive(Default)]
+pub(super) struct Work {
+    pub(super) phase: Phase,
+    /// Whether the store has told what position it has.
+    pub(super) is_loaded: bool,
+    /// How often a stream was opened: what comes late of one before is told by it.
+    pub(super) opening: u64,
+    pub(super) flow: Option<Flow>,
+    /// Everything up to here is done.
+    pub(super) position: Option<ResumePoint>,
+    pub(super) in_flight: InFlight,
+    /// Answers of dispatch functions that came later, and wait for a turn.
+    pub(super) answered: VecDeque<Delivery>,
+    pub(super) saving: Saving,
+    /// Failures in a row, without a change between them.
+    pub(super) failures: u32,
+    /// How often in a row the position was lost.
+    pub(super) resets: u32,
+    /// When it is tried again.
+    pub(super) timer: Option<TimerId>,
+    pub(super) stopping: Option<StopReason>,
+    pub(super) on_stop: Option<Answer<StopReason>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Phase {
+    /// The position is read.
+    #[default]
+    Loading,
+    /// The stream is being opened.
+    Opening,
+    /// The stream is open.
+    Live,
+    /// The stream is over, and changes are still under way.
+    Draining,
+    /// The stream is over, and a pause is made.
+    Pausing,
+    /// The watcher is to stop.
+    Stopping,
+    Stopped,
+}
+
+/// What is to be saved, and how far that has come. At most one save is under way.
+#[derive(Default)]
+pub(super) struct Saving {
+    pub(super) revision: Option<u64>,
+    pub(super) unsaved: Option<ResumePoint>,
+    /// So many changes since the last save.
+    pub(super) changes: u64,
+    pub(super) is_under_way: bool,
+    pub(super) timer: Option<TimerId>,
+}
+
+impl Watch {
+    pub(super) fn phase(&self) -> Phase {
+        self.work.borrow().phase
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.work.borrow_mut().phase = phase;
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.phase(), Phase::Stopping | Phase::Stopped)
+    }
+
+    pub(super) fn tell(self: &Rc<Self>, state: &mut State, news: WatchState) -> Ran {
+        self.on_state.run(|on_state| on_state(state, self, news))
+    }
+}
