@@ -16,6 +16,7 @@
 //! * [`ReplicaSet`] is a replica set of MongoDB of one server or several, each of which can be killed,
 //!   paused and started by itself and made to fail ([`ReplicaSet::fail_command`]); [`MongoDatabase`] is
 //!   a fresh database on one that many tests share; [`provision_mongod`] finds or fetches the binary.
+//! * [`MongoStandIn`] looks like a primary and answers what the test wants, or not at all.
 //! * [`requires!`] leaves a test, visibly, when the server is too old for it; [`replica_set!`] and
 //!   [`mongo_database!`] do where there is no `mongod`.
 //!
@@ -75,8 +76,9 @@ pub use example::url_or_server;
 pub use fault::{Direction, Fault};
 pub use fault_proxy::FaultProxy;
 pub use mongo::{
-    FailPoint, FailTimes, MongoDatabase, MongoError, Mongod, MongodError, ReplicaSet,
-    ReplicaSetBuilder, mongo_url_or_replica_set, provision_mongod,
+    CursorBatch, FailPoint, FailTimes, MongoDatabase, MongoError, MongoStandIn, Mongod,
+    MongodError, ReplicaSet, ReplicaSetBuilder, Reply, Request, mongo_url_or_replica_set,
+    provision_mongod,
 };
 #[doc(hidden)]
 pub use mongo::{own_replica_set, shared_mongo_database};

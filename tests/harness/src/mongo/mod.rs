@@ -15,6 +15,7 @@ mod primary;
 mod provision;
 mod replica_set;
 mod skip;
+mod stand_in;
 mod uri;
 
 pub use builder::ReplicaSetBuilder;
@@ -25,3 +26,4 @@ pub use fail_point::{FailPoint, FailTimes};
 pub use provision::{Mongod, MongodError, provision_mongod};
 pub use replica_set::ReplicaSet;
 pub use skip::{own_replica_set, shared_mongo_database};
+pub use stand_in::{CursorBatch, MongoStandIn, Reply, Request};
