@@ -5,9 +5,12 @@ use super::listing::error::ListError;
 use crate::error::layer_error;
 use crate::kv;
 use evnats_protocol::RequestError;
-use mongodb::error::ErrorKind;
+use mongodb::error::{ErrorKind, WriteConcernError, WriteError, WriteFailure};
 use std::time::Duration;
 use thiserror::Error;
+
+/// What stands for the name of an error that has none: servers do not name those of single writes.
+const UNNAMED: &str = "a write";
 
 /// Why an operation on MongoDB, or one that needs MongoDB and NATS, failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -154,30 +157,58 @@ impl ServerError {
 
 impl From<mongodb::error::Error> for Error {
     fn from(error: mongodb::error::Error) -> Self {
-        let labels = || {
+        if let Some(refusal) = refusal(&error.kind) {
             let mut labels: Vec<_> = error.labels().iter().cloned().collect();
             labels.sort();
-            labels
-        };
-        match &*error.kind {
-            ErrorKind::Command(command) => ServerError {
-                code: command.code,
-                code_name: command.code_name.clone(),
-                message: command.message.clone(),
-                labels: labels(),
-            }
-            .into(),
-            kind => Self::Driver {
-                message: error.to_string(),
-                is_network: matches!(
-                    kind,
-                    ErrorKind::Io(_)
-                        | ErrorKind::ServerSelection { .. }
-                        | ErrorKind::ConnectionPoolCleared { .. }
-                        | ErrorKind::DnsResolve { .. }
-                ),
-            },
+            return ServerError { labels, ..refusal }.into();
         }
+        Self::Driver {
+            message: error.to_string(),
+            is_network: matches!(
+                &*error.kind,
+                ErrorKind::Io(_)
+                    | ErrorKind::ServerSelection { .. }
+                    | ErrorKind::ConnectionPoolCleared { .. }
+                    | ErrorKind::DnsResolve { .. }
+            ),
+        }
+    }
+}
+
+/// What a server has refused: a command, or a write within one, of which the first one counts. Its labels
+/// are the whole error's.
+fn refusal(kind: &ErrorKind) -> Option<ServerError> {
+    let server_error = |code, code_name: &str, message: &str| ServerError {
+        code,
+        code_name: code_name.to_owned(),
+        message: message.to_owned(),
+        labels: Vec::new(),
+    };
+    let of_write = |error: &WriteError| {
+        let name = error.code_name.as_deref().unwrap_or(UNNAMED);
+        server_error(error.code, name, &error.message)
+    };
+    let of_concern =
+        |error: &WriteConcernError| server_error(error.code, &error.code_name, &error.message);
+    match kind {
+        ErrorKind::Command(error) => {
+            Some(server_error(error.code, &error.code_name, &error.message))
+        }
+        ErrorKind::Write(WriteFailure::WriteError(error)) => Some(of_write(error)),
+        ErrorKind::Write(WriteFailure::WriteConcernError(error)) => Some(of_concern(error)),
+        ErrorKind::InsertMany(error) => {
+            let write = error.write_errors.iter().flatten().next().map(|error| {
+                let name = error.code_name.as_deref().unwrap_or(UNNAMED);
+                server_error(error.code, name, &error.message)
+            });
+            write.or_else(|| error.write_concern_error.as_ref().map(of_concern))
+        }
+        ErrorKind::BulkWrite(error) => {
+            let first = error.write_errors.iter().min_by_key(|(index, _)| **index);
+            let write = first.map(|(_, error)| of_write(error));
+            write.or_else(|| error.write_concern_errors.first().map(of_concern))
+        }
+        _ => None,
     }
 }
 

@@ -99,10 +99,8 @@ impl Bridge {
 
     /// Takes something new in, unless there is a reason to refuse it, which is told in the next turn.
     pub(super) fn admit(&self, kind: Kind, on_end: Answer<Result<Parcel, Error>>) -> Option<Id> {
-        let limit = self.options.max_calls;
         let refused = match self.begin() {
             Err(error) => error,
-            Ok(_) if self.table.borrow().len() >= limit => Error::Busy { limit },
             Ok(generation) => {
                 let id = self.table.borrow_mut().insert(generation, kind, on_end);
                 self.slot.wake();
@@ -116,8 +114,12 @@ impl Bridge {
 
     /// The generation that takes something new. If its thread has died, there is another one now.
     fn begin(&self) -> Result<u64, Error> {
+        let limit = self.options.max_calls;
         if self.closing.borrow().is_some() {
             return Err(Error::Closed);
+        }
+        if self.table.borrow().len() >= limit {
+            return Err(Error::Busy { limit });
         }
         if let Some(number) = self.generations.borrow_mut().begin() {
             return Ok(number);
@@ -150,11 +152,20 @@ impl Bridge {
     /// A call is late. The driver goes on with it, and nobody hears of it any more.
     fn give_up(&self, state: &mut State, id: Id, within: Duration) -> Ran {
         let Some(late) = self.finish(id) else { return Ok(()) };
+        // one of a generation that was left already says nothing about the connections of now
+        if self.generations.borrow().is_current(late.generation) {
+            self.note_late();
+        }
+        // there may be nothing left to do now
+        self.slot.wake();
+        (late.on_end)(state, Err(Error::Timeout { within }))
+    }
+
+    fn note_late(&self) {
         self.late_in_a_row.set(self.late_in_a_row.get() + 1);
         if self.late_in_a_row.get() >= LATE_IN_A_ROW {
             self.leave_silent_peer();
         }
-        (late.on_end)(state, Err(Error::Timeout { within }))
     }
 
     /// Goes on with new connections.

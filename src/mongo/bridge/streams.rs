@@ -126,6 +126,11 @@ fn look(weak: &Weak<Bridge>, state: &mut State, id: Id, silence: Duration) -> Ra
         return Ok(());
     }
     let Some(silent) = bridge.finish(id) else { return Ok(()) };
-    bridge.leave_silent_peer();
+    // several streams may have had the same peer, which is left once
+    if bridge.generations.borrow().is_current(silent.generation) {
+        bridge.leave_silent_peer();
+    }
+    // there may be nothing left to do now
+    bridge.slot.wake();
     (silent.on_end)(state, Err(Error::Timeout { within: silence }))
 }
