@@ -47,7 +47,7 @@ fn run(options: Options, calls: usize) -> Seen {
     let event_loop = EventLoop::<Seen>::new().expect("an event loop");
     let nats = event_loop.connect(server().url()).expect("a client");
     nats.subscribe("echo", |_, subscription, message| {
-        subscription.client().respond(&message, message.payload())
+        subscription.client().respond(message, message.payload())
     })
     .expect("a subscription");
     let mongo = event_loop.connect_mongo(options).expect("MongoDB");

@@ -8,7 +8,6 @@ use evnats_harness::{MongoStandIn, Reply};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-#[expect(clippy::unused_async, reason = "an operation that does not wait")]
 async fn panicking(_: Client) -> mongodb::error::Result<()> {
     panic!("in an operation, as a test wants it")
 }

@@ -34,6 +34,16 @@ impl Bridge {
         self.slot.wake();
     }
 
+    /// Whether a turn would bring the end nearer.
+    pub(super) fn can_go_on_closing(&self) -> bool {
+        let closing = self.closing.borrow();
+        closing.as_ref().is_some_and(|closing| match closing.phase {
+            Phase::Draining => self.table.borrow().len() == 0,
+            Phase::Ending => self.generations.borrow().is_empty(),
+            Phase::Over => !closing.answers.is_empty(),
+        })
+    }
+
     /// Goes from one phase to the next when it is over.
     pub(super) fn go_on_closing(self: &Rc<Self>, state: &mut State) -> Ran {
         if self.phase() == Some(Phase::Draining) && self.table.borrow().len() == 0 {

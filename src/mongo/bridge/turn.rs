@@ -19,10 +19,9 @@ impl Source for Bridge {
     fn handle_ready(&self, _: Token, _: Readiness) {}
 
     fn turn(self: Rc<Self>, state: &mut State, _: Instant) -> Ran {
-        if self.arrived.borrow().is_empty() {
-            let taken = self.outbox.take();
-            self.arrived.replace(taken);
-        }
+        // what was reported once is not reported again
+        let taken = self.outbox.take();
+        self.arrived.borrow_mut().extend(taken);
         for _ in 0..MAX_TOLD {
             let Some(left) = self.arrived.borrow_mut().pop_front() else { break };
             self.tell(state, left)?;
@@ -31,7 +30,7 @@ impl Source for Bridge {
     }
 
     fn settle(&self, _: Instant) -> Progress {
-        if !self.arrived.borrow().is_empty() {
+        if !self.arrived.borrow().is_empty() || self.can_go_on_closing() {
             Progress::More
         } else if self.table.borrow().len() > 0 || self.is_closing() {
             Progress::Idle(None)
