@@ -196,20 +196,20 @@ impl Schedule {
         self.live
     }
 
-    /// Lets go of every source, for the loop's end. They are returned to be dropped where the
-    /// schedule is not borrowed.
+    /// Lets go of every source, for the loop's end, also of those that are dormant: they may keep what
+    /// only ends with the loop. They are returned to be dropped where the schedule is not borrowed.
     pub(super) fn close(&mut self) -> Vec<Rc<dyn Source>> {
         self.queue.clear();
         self.deadlines.clear();
         self.live = 0;
-        let standings = self.slots.iter_mut().map(|(_, slot)| {
+        let sources = self.slots.iter_mut().filter_map(|(_, slot)| {
             (slot.deadline, slot.entry) = (None, None);
             slot.is_awake.set(false);
-            mem::replace(&mut slot.standing, Standing::Dormant)
-        });
-        let sources = standings.filter_map(|standing| match standing {
-            Standing::Idle(source) | Standing::Queued(source) => Some(source),
-            Standing::Dormant | Standing::Turning => None,
+            match mem::replace(&mut slot.standing, Standing::Dormant) {
+                Standing::Idle(source) | Standing::Queued(source) => Some(source),
+                Standing::Dormant => slot.source.upgrade(),
+                Standing::Turning => None,
+            }
         });
         sources.collect()
     }

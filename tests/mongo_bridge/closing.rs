@@ -147,6 +147,19 @@ fn a_loop_that_is_dropped_takes_everything_with_it() {
 }
 
 #[test]
+fn a_loop_that_is_dropped_ends_the_thread_also_if_nothing_is_under_way() {
+    let _company = alone();
+    let stand_in = stand_in(Before::Idle);
+    let threads_before = threads();
+    let mut world = World::new(impatient(&stand_in));
+    assert_eq!(world.ping(), "ping: ok");
+    let World { event_loop, mongo, .. } = world;
+    drop(event_loop);
+    assert!(mongo.is_closed());
+    assert_eq!(threads(), threads_before);
+}
+
+#[test]
 fn a_handle_that_is_dropped_ends_the_thread_when_nothing_is_under_way() {
     let _company = alone();
     let stand_in = stand_in(Before::Idle);
@@ -154,7 +167,6 @@ fn a_handle_that_is_dropped_ends_the_thread_when_nothing_is_under_way() {
     let World { event_loop, mongo, mut log } = World::new(impatient(&stand_in));
     let other = mongo.clone();
     drop(mongo);
-    assert_eq!(threads(), threads_before + 1);
     other.ping(note("ping"));
     other.call(endless, note("call"));
     drop(other);
