@@ -31,7 +31,9 @@ fn together() -> RwLockReadGuard<'static, ()> {
 }
 
 fn alone() -> RwLockWriteGuard<'static, ()> {
-    COMPANY.write().unwrap_or_else(PoisonError::into_inner)
+    let company = COMPANY.write().unwrap_or_else(PoisonError::into_inner);
+    wait_for_threads(0);
+    company
 }
 
 /// A loop with MongoDB, and what callbacks have told.
@@ -105,9 +107,12 @@ async fn endless(_: evnats::mongo::mongodb::Client) -> evnats::mongo::mongodb::e
     pending().await
 }
 
+/// How long calls of [`impatient`] may take: long enough for an answer on a machine that is busy.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Options for a stand-in, with a short timeout.
 fn impatient(stand_in: &MongoStandIn) -> Options {
-    Options::new(stand_in.uri()).timeout(Duration::from_millis(300))
+    Options::new(stand_in.uri()).timeout(TIMEOUT)
 }
 
 /// How many threads of the bridge this process has. 0 where that cannot be known.
@@ -115,6 +120,17 @@ fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
     names.filter(|name| name.starts_with("evnats-mongo") || name.starts_with("tokio")).count()
+}
+
+/// Waits until the process has so many threads of the bridge. One that was waited for is still listed for a
+/// moment, and a new one has no name yet.
+#[track_caller]
+fn wait_for_threads(wanted: usize) {
+    let limit = Instant::now() + Duration::from_secs(5);
+    while cfg!(target_os = "linux") && threads() != wanted {
+        assert!(Instant::now() < limit, "{} threads in place of {wanted}", threads());
+        std::thread::yield_now();
+    }
 }
 
 /// How many descriptors this process has open. 0 where that cannot be known.

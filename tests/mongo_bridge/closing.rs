@@ -1,6 +1,6 @@
 //! The end, whatever is under way: each callback once, and no thread and no descriptor left.
 
-use super::{World, alone, descriptors, endless, impatient, note, threads};
+use super::{TIMEOUT, World, alone, descriptors, endless, impatient, note, wait_for_threads};
 use crate::support::Log;
 use evnats::EventLoop;
 use evnats::mongo::{Mongo, Options};
@@ -40,7 +40,7 @@ fn stand_in(before: Before) -> MongoStandIn {
 fn prepare(before: Before, stand_in: &MongoStandIn, port: &ReservedPort) -> (World, usize) {
     let nobody = format!("mongodb://127.0.0.1:{}", port.port());
     let mut world = World::new(match before {
-        Before::NoServer => Options::new(nobody).timeout(Duration::from_millis(300)),
+        Before::NoServer => Options::new(nobody).timeout(TIMEOUT),
         _ => impatient(stand_in),
     });
     let under_way = match before {
@@ -67,7 +67,7 @@ fn closing_ends_everything_from_every_state() {
     let port = ReservedPort::any().unwrap();
     for before in STATES {
         let stand_in = stand_in(before);
-        let (threads_before, descriptors_before) = (threads(), descriptors());
+        let descriptors_before = descriptors();
         let (mut world, under_way) = prepare(before, &stand_in, &port);
         let started = Instant::now();
         world.mongo.close(|log: &mut Log, mongo, ()| {
@@ -80,13 +80,13 @@ fn closing_ends_everything_from_every_state() {
         world.finish();
         let took = started.elapsed();
         // the timeout of what is under way, and the goodbye
-        assert!(took < Duration::from_millis(300) + Duration::from_secs(2), "{before:?}: {took:?}");
+        assert!(took < TIMEOUT + Duration::from_secs(2), "{before:?}: {took:?}");
         let calls = world.log.iter().filter(|line| line.starts_with("call: ")).count();
         assert_eq!(calls, under_way, "{before:?}: {:?}", world.log);
         assert_eq!(world.log.len(), under_way + 3, "{before:?}: {:?}", world.log);
         assert_eq!(world.log[under_way + 1..], ["over", "over again"], "{before:?}");
         assert!(world.log.contains(&"late: closed".to_owned()), "{before:?}: {:?}", world.log);
-        assert_eq!(threads(), threads_before, "{before:?}");
+        wait_for_threads(0);
 
         world.mongo.close(|log: &mut Log, _, ()| log.push("much later".into()));
         world.finish();
@@ -124,7 +124,7 @@ fn a_loop_that_is_dropped_takes_everything_with_it() {
     let port = ReservedPort::any().unwrap();
     for before in STATES {
         let stand_in = stand_in(before);
-        let (threads_before, descriptors_before) = (threads(), descriptors());
+        let descriptors_before = descriptors();
         let (world, _) = prepare(before, &stand_in, &port);
         let held = Rc::new(());
         world.mongo.call(endless, counted(&held));
@@ -133,7 +133,7 @@ fn a_loop_that_is_dropped_takes_everything_with_it() {
         let started = Instant::now();
         drop(event_loop);
         assert!(started.elapsed() < Duration::from_secs(2), "{before:?}: {:?}", started.elapsed());
-        assert_eq!(threads(), threads_before, "{before:?}");
+        wait_for_threads(0);
         assert_eq!(Rc::strong_count(&held), 1, "{before:?}: callbacks are dropped");
         assert!(mongo.is_closed() && log.is_empty(), "{before:?}: {log:?}");
 
@@ -150,29 +150,28 @@ fn a_loop_that_is_dropped_takes_everything_with_it() {
 fn a_loop_that_is_dropped_ends_the_thread_also_if_nothing_is_under_way() {
     let _company = alone();
     let stand_in = stand_in(Before::Idle);
-    let threads_before = threads();
     let mut world = World::new(impatient(&stand_in));
     assert_eq!(world.ping(), "ping: ok");
     let World { event_loop, mongo, .. } = world;
     drop(event_loop);
     assert!(mongo.is_closed());
-    assert_eq!(threads(), threads_before);
+    wait_for_threads(0);
 }
 
 #[test]
 fn a_handle_that_is_dropped_ends_the_thread_when_nothing_is_under_way() {
     let _company = alone();
     let stand_in = stand_in(Before::Idle);
-    let threads_before = threads();
     let World { event_loop, mongo, mut log } = World::new(impatient(&stand_in));
     let other = mongo.clone();
     drop(mongo);
+    wait_for_threads(1);
     other.ping(note("ping"));
     other.call(endless, note("call"));
     drop(other);
     crate::support::finish_with(&event_loop, &mut log);
     assert_eq!(log, ["ping: ok", "call: timeout"]);
-    assert_eq!(threads(), threads_before);
+    wait_for_threads(0);
 }
 
 #[test]
