@@ -550,6 +550,21 @@ fn what_can_never_work_stops_the_watcher_at_once() {
     assert!(!told.has(|state| matches!(state, WatchState::Waiting { .. })));
 }
 
+#[test]
+fn a_watcher_with_a_wrong_password_stops_at_once() {
+    let database = mongo_database!();
+    let uri = database.uri().replace("://", "://nobody:hunter2@");
+    let world = World::new(&uri, database.name());
+    let (_, told) = world.watch(world.stream(), world.store());
+    world.until("the end", || told.is_stopped());
+    let stopped = told.stopped.borrow();
+    assert!(
+        matches!(&*stopped, Some(StopReason::Failed(Error::Authentication { .. }))),
+        "{stopped:?}"
+    );
+    assert!(!told.has(|state| matches!(state, WatchState::Waiting { .. })));
+}
+
 /// A set of one node that can be made to fail.
 fn failing() -> evnats_harness::ReplicaSetBuilder {
     ReplicaSet::builder()

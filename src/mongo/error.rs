@@ -39,6 +39,12 @@ pub enum Error {
         /// Whether it is for want of a connection, so that the same call may well succeed later.
         is_network: bool,
     },
+    /// The server does not take the credentials of the connection string, or it could not be shown them.
+    #[error("MongoDB does not take the credentials: {message}")]
+    Authentication {
+        /// What the driver says.
+        message: String,
+    },
     /// What came from a change stream is none of its events.
     #[error("the server has sent something that is no event of a change stream: {reason}")]
     MalformedEvent {
@@ -161,6 +167,9 @@ impl From<mongodb::error::Error> for Error {
             let mut labels: Vec<_> = error.labels().iter().cloned().collect();
             labels.sort();
             return ServerError { labels, ..refusal }.into();
+        }
+        if let ErrorKind::Authentication { message, .. } = &*error.kind {
+            return Self::Authentication { message: message.clone() };
         }
         Self::Driver {
             message: error.to_string(),

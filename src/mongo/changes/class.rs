@@ -78,6 +78,7 @@ mod tests {
             (of_server(91, ""), true, Class::Passing),
             (Error::Timeout { within: std::time::Duration::ZERO }, true, Class::Passing),
             (Error::Closed, true, Class::Lasting),
+            (Error::Authentication { message: String::new() }, false, Class::Lasting),
         ];
         for (error, was_open, expected) in table {
             assert_eq!(classify(&error, was_open), expected, "{error:?}, open: {was_open}");
