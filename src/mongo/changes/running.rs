@@ -132,6 +132,9 @@ impl Watch {
             return self.stop(state, StopReason::HistoryLost(error));
         }
         let from = work.position.take();
+        // what is done of it later would lead back to where nothing is any more
+        work.in_flight.clear();
+        work.saving.unsaved = None;
         drop(work);
         let cause: Rc<AnyError> = Rc::new(error.clone().into());
         self.tell(state, WatchState::Reset { from, cause: cause.clone() })?;
