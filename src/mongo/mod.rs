@@ -10,19 +10,21 @@ mod error;
 mod handle;
 mod listing;
 mod options;
+mod storage_callback;
 
 pub use bson;
 pub use changes::{
     Ack, Backoff, BeforeChange, ChangeEvent, ChangeStream, ChangeStreamWatcher, FullDocument,
     HistoryLost, KvResumeStore, MongoResumeStore, ResumePoint, ResumeStore, ResumeToken,
-    StopReason, StoreCallback, StoredPoint, WatchBuilder, WatchState,
+    StopReason, StoredPoint, WatchBuilder, WatchState,
 };
 pub use cursor::{
     ByteStore, CursorDoc, CursorError, CursorStorage, JsonStorage, KvBytes, KvCursorStorage,
-    MemoryBytes, MemoryCursorStorage, Position, StorageCallback, Towards,
+    MemoryBytes, MemoryCursorStorage, Position, Towards,
 };
 pub use error::{Error, ServerError};
 pub use handle::Mongo;
 pub use listing::{KeyRing, ListCursor, ListEnd, ListError, Listing, Page, SortBy, Total};
 pub use mongodb;
 pub use options::Options;
+pub use storage_callback::StorageCallback;

@@ -107,9 +107,14 @@ impl Bridge {
                 return Some(id);
             }
         };
-        let refuse = move |state: &mut State| on_end(state, Err(refused));
-        self.event_loop().set_timer(Duration::ZERO, Box::new(refuse));
+        self.defer(on_end, Err(refused));
         None
+    }
+
+    /// Answers in the next turn: what is known at once.
+    pub(in crate::mongo) fn defer<T: 'static>(&self, answer: Answer<T>, outcome: T) {
+        let task = move |state: &mut State| answer(state, outcome);
+        self.event_loop().set_timer(Duration::ZERO, Box::new(task));
     }
 
     /// The generation that takes something new. If its thread has died, there is another one now.

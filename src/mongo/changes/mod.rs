@@ -32,5 +32,5 @@ pub use handle::{ChangeStreamWatcher, WatchBuilder};
 pub use options::{BeforeChange, ChangeStream, FullDocument, HistoryLost};
 pub use point::ResumePoint;
 pub use state::{StopReason, WatchState};
-pub use store::{KvResumeStore, MongoResumeStore, ResumeStore, StoreCallback, StoredPoint};
+pub use store::{KvResumeStore, MongoResumeStore, ResumeStore, StoredPoint};
 pub use token::ResumeToken;

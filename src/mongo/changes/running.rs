@@ -22,10 +22,7 @@ impl Watch {
         let loaded = move |state: &mut State, stored| watch.handle_loaded(state, stored);
         match &self.store {
             Some(store) => store.get(Box::new(loaded)),
-            None => {
-                let loaded = move |state: &mut State| loaded(state, Ok(None));
-                self.bridge.event_loop().set_timer(Default::default(), Box::new(loaded));
-            }
+            None => self.bridge.defer(Box::new(loaded), Ok(None)),
         }
     }
 

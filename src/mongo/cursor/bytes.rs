@@ -1,6 +1,6 @@
 //! What a store of bytes has to do, to keep cursors as JSON.
 
-use super::storage::StorageCallback;
+use crate::mongo::storage_callback::StorageCallback;
 use bytes::Bytes;
 
 /// A store of bytes under keys, for [`JsonStorage`](super::JsonStorage). Callbacks run once, on the loop, and never

@@ -1,9 +1,10 @@
 //! A storage with the type of the user's state erased, for what lists.
 
 use super::doc::CursorDoc;
-use super::storage::{CursorStorage, StorageCallback};
+use super::storage::CursorStorage;
 use crate::callback::Answer;
 use crate::mongo::error::Error;
+use crate::mongo::storage_callback::typed;
 use std::marker::PhantomData;
 
 pub(in crate::mongo) trait ErasedStorage {
@@ -30,8 +31,4 @@ impl<S: 'static, C: CursorStorage<S>> ErasedStorage for Erased<S, C> {
     fn load(&self, key: &str, answer: Answer<Result<(CursorDoc, u64), Error>>) {
         self.storage.load(key, typed(answer));
     }
-}
-
-fn typed<S: 'static, T: 'static>(answer: Answer<Result<T, Error>>) -> StorageCallback<S, T> {
-    Box::new(move |state, outcome| answer(state, outcome).map_err(|error| *error))
 }

@@ -3,8 +3,9 @@
 use super::bytes::ByteStore;
 use super::doc::CursorDoc;
 use super::error::CursorError;
-use super::storage::{CursorStorage, StorageCallback};
+use super::storage::CursorStorage;
 use crate::mongo::error::Error;
+use crate::mongo::storage_callback::StorageCallback;
 use bytes::Bytes;
 use std::rc::Rc;
 

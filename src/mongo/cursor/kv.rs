@@ -3,9 +3,9 @@
 use super::bytes::ByteStore;
 use super::error::CursorError;
 use super::json::JsonStorage;
-use super::storage::StorageCallback;
 use crate::kv::{self, KeyValue, PurgeOptions, WriteOptions};
 use crate::mongo::error::Error;
+use crate::mongo::storage_callback::StorageCallback;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;

@@ -30,4 +30,4 @@ pub use json::JsonStorage;
 pub use kv::{KvBytes, KvCursorStorage};
 pub use memory::{MemoryBytes, MemoryCursorStorage};
 pub use position::{Position, Towards};
-pub use storage::{CursorStorage, StorageCallback};
+pub use storage::CursorStorage;

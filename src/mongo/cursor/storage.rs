@@ -1,12 +1,7 @@
 //! What a storage of cursors has to do.
 
 use super::doc::CursorDoc;
-use crate::mongo::error::Error;
-
-/// Whom a storage tells the outcome of a call: it runs once, on the loop, and never within the call itself.
-/// What it returns is to be passed on to the loop.
-pub type StorageCallback<S, T> =
-    Box<dyn FnOnce(&mut S, Result<T, Error>) -> crate::error::Result<()>>;
+use crate::mongo::storage_callback::StorageCallback;
 
 /// A storage of cursors. [`KvCursorStorage`](super::KvCursorStorage) keeps them in a bucket,
 /// [`MemoryCursorStorage`](super::MemoryCursorStorage) in the program; whoever has another store for bytes needs

@@ -1,9 +1,9 @@
 //! A whole list, row by row.
 
 use super::error::ListError;
-use super::fetch::{Fetched, fetch};
+use super::fetch::Fetched;
 use super::query::Query;
-use super::reading::{behind, defer};
+use super::reading::{behind, read_rows};
 use crate::callback::{Answer, CallbackSlot, Ran, State};
 use crate::event_loop::TimerId;
 use crate::mongo::bridge::Bridge;
@@ -65,7 +65,7 @@ impl<S: 'static> Listing<S> {
 
 pub(super) struct Whole {
     bridge: Rc<Bridge>,
-    query: RefCell<Option<Result<Arc<Query>, ListError>>>,
+    query: Result<Arc<Query>, ListError>,
     rows: RefCell<VecDeque<RawDocumentBuf>>,
     next: Cell<Option<Position>>,
     has_more: Cell<bool>,
@@ -83,7 +83,7 @@ impl Whole {
     pub(super) fn new(bridge: Rc<Bridge>, query: Result<Query, ListError>) -> Rc<Self> {
         Rc::new(Self {
             bridge,
-            query: RefCell::new(Some(query.map(Arc::new))),
+            query: query.map(Arc::new),
             rows: RefCell::default(),
             next: Cell::new(None),
             has_more: Cell::new(true),
@@ -98,12 +98,8 @@ impl Whole {
     }
 
     pub(super) fn begin(self: &Rc<Self>, on_row: OnRow, on_end: OnEnd) {
-        let refused = match &*self.query.borrow() {
-            Some(Err(error)) => Some(error.clone()),
-            _ => None,
-        };
-        if let Some(error) = refused {
-            return defer(&self.bridge, on_end, Err(error.into()));
+        if let Err(error) = &self.query {
+            return self.bridge.defer(on_end, Err(error.clone().into()));
         }
         self.on_row.replace(on_row);
         self.on_end.set(Some(on_end));
@@ -153,7 +149,7 @@ impl Whole {
     }
 
     fn fetch(self: &Rc<Self>) {
-        let Some(Ok(query)) = self.query.borrow().clone() else { return };
+        let Ok(query) = &self.query else { return };
         self.is_fetching.set(true);
         let whole = self.clone();
         let on_fetched = move |state: &mut State, fetched: Result<Fetched, Error>| {
@@ -169,9 +165,7 @@ impl Whole {
             }
         };
         let position = self.next.take();
-        let within = query.arguments.timeout.unwrap_or(self.bridge.options().timeout);
-        let operation = async move |client| fetch(client, query, position).await;
-        self.bridge.call(within, operation, Box::new(on_fetched));
+        read_rows(&self.bridge, query, position, Box::new(on_fetched));
     }
 
     fn end(&self, state: &mut State, outcome: Result<(), Error>) -> Ran {

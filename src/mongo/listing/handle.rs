@@ -4,7 +4,7 @@ use super::each::{ListEnd, Listing, OnRow, Whole};
 use super::options::ListCursor;
 use super::page::Page;
 use super::query::Query;
-use super::reading::{Reading, defer};
+use super::reading::Reading;
 use crate::callback::{Callback, Handler, Outcome, State, answer, lend};
 use crate::mongo::error::Error;
 use crate::mongo::handle::Mongo;
@@ -47,7 +47,7 @@ impl<S: 'static> Mongo<S> {
             Ok(query) => {
                 Reading { bridge, query: Arc::new(query), tokens: list.tokens }.begin(answer);
             }
-            Err(error) => defer(&bridge, answer, Err(error.into())),
+            Err(error) => bridge.defer(answer, Err(error.into())),
         }
     }
 

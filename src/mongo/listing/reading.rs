@@ -15,7 +15,6 @@ use crate::mongo::error::Error;
 use bson::{Bson, DateTime};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(super) type OnPage = Answer<Result<Page, Error>>;
 
@@ -45,7 +44,7 @@ impl Reading {
         };
         match position {
             Ok(position) => self.read(position, answer),
-            Err(error) => defer(&self.bridge, answer, Err(error)),
+            Err(error) => self.bridge.defer(answer, Err(error)),
         }
     }
 
@@ -82,9 +81,7 @@ impl Reading {
             Ok(fetched) => self.mint(state, fetched, towards, answer),
             Err(error) => answer(state, Err(error)),
         };
-        let within = query.arguments.timeout.unwrap_or(bridge.options().timeout);
-        let operation = async move |client| fetch(client, query, position).await;
-        bridge.call(within, operation, Box::new(on_fetched));
+        read_rows(&bridge, &query, position, Box::new(on_fetched));
     }
 
     /// Makes the page's tokens.
@@ -174,13 +171,19 @@ fn assemble(fetched: &Fetched, towards: Option<Towards>, up_to: Option<u64>) -> 
     Page { has_next, has_previous, total, ..Page::default() }
 }
 
+/// Reads the rows behind a place, within the time that the list has.
+pub(super) fn read_rows(
+    bridge: &Rc<Bridge>,
+    query: &Arc<Query>,
+    position: Option<Position>,
+    answer: Answer<Result<Fetched, Error>>,
+) {
+    let query = query.clone();
+    let within = query.arguments.timeout.unwrap_or(bridge.options().timeout);
+    bridge.call(within, async move |client| fetch(client, query, position).await, answer);
+}
+
 /// The place behind the last row that was read.
 pub(super) fn behind(ends: Option<(Vec<Bson>, Vec<Bson>)>) -> Option<Position> {
     ends.map(|(_, values)| Position { values, towards: Towards::Next })
-}
-
-/// Answers in the next turn.
-pub(super) fn defer<T: 'static>(bridge: &Bridge, answer: Answer<T>, outcome: T) {
-    let task = move |state: &mut State| answer(state, outcome);
-    bridge.event_loop().set_timer(Duration::ZERO, Box::new(task));
 }

@@ -1,9 +1,10 @@
 //! A store with the type of the user's state erased.
 
-use super::resume_store::{ResumeStore, StoreCallback, StoredPoint};
-use crate::callback::{Answer, State};
+use super::resume_store::{ResumeStore, StoredPoint};
+use crate::callback::Answer;
 use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::error::Error;
+use crate::mongo::storage_callback::typed;
 use std::marker::PhantomData;
 
 pub(in crate::mongo::changes) trait Store {
@@ -24,16 +25,10 @@ impl<S: 'static, R: ResumeStore<S>> Erased<S, R> {
 
 impl<S: 'static, R: ResumeStore<S>> Store for Erased<S, R> {
     fn get(&self, answer: Answer<Result<Option<StoredPoint>, Error>>) {
-        self.store.get(callback(answer));
+        self.store.get(typed(answer));
     }
 
     fn save(&self, point: &ResumePoint, expected: Option<u64>, answer: Answer<Result<u64, Error>>) {
-        self.store.save(point, expected, callback(answer));
+        self.store.save(point, expected, typed(answer));
     }
-}
-
-fn callback<S: 'static, T: 'static>(answer: Answer<Result<T, Error>>) -> StoreCallback<S, T> {
-    Box::new(move |state: &mut S, outcome| {
-        answer(state as &mut State, outcome).map_err(|error| *error)
-    })
 }

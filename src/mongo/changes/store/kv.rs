@@ -1,9 +1,10 @@
 //! Positions in a Key-Value bucket: one key for each watcher, written by compare-and-set.
 
-use super::resume_store::{ResumeStore, StoreCallback, StoredPoint};
+use super::resume_store::{ResumeStore, StoredPoint};
 use crate::kv::{self, KeyValue};
 use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::error::Error;
+use crate::mongo::storage_callback::StorageCallback;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -39,12 +40,12 @@ impl<S: 'static> KvResumeStore<S> {
 }
 
 impl<S: 'static> ResumeStore<S> for KvResumeStore<S> {
-    fn get(&self, done: StoreCallback<S, Option<StoredPoint>>) {
+    fn get(&self, done: StorageCallback<S, Option<StoredPoint>>) {
         let key = self.key.clone();
         self.bucket.get(&self.key, move |state, _, entry| done(state, stored(&key, entry)));
     }
 
-    fn save(&self, point: &ResumePoint, expected: Option<u64>, done: StoreCallback<S, u64>) {
+    fn save(&self, point: &ResumePoint, expected: Option<u64>, done: StorageCallback<S, u64>) {
         let own = Value { point: point.clone(), writer: self.writer.clone() };
         let value = match serde_json::to_vec(&own) {
             Ok(value) => value,
@@ -55,7 +56,7 @@ impl<S: 'static> ResumeStore<S> for KvResumeStore<S> {
             move |state: &mut S, bucket: &KeyValue<S>, written: Result<u64, kv::Error>| {
                 match written {
                     // it may be this very write, whose acknowledgement was lost
-                    Err(error) if is_conflict(&error) => {
+                    Err(error) if error.is_conflict() => {
                         let key_to_read = key.clone();
                         bucket.get(&key_to_read, move |state, _, entry| {
                             done(state, own_revision(&key, &own, entry))
@@ -71,7 +72,7 @@ impl<S: 'static> ResumeStore<S> for KvResumeStore<S> {
         }
     }
 
-    fn delete(&self, point: &ResumePoint, done: StoreCallback<S, ()>) {
+    fn delete(&self, point: &ResumePoint, done: StorageCallback<S, ()>) {
         let (key, deleted) = (self.key.clone(), point.clone());
         self.bucket.get(&self.key, move |state, bucket, entry| {
             let revision = match stored(&key, entry) {
@@ -80,7 +81,7 @@ impl<S: 'static> ResumeStore<S> for KvResumeStore<S> {
                 Err(error) => return done(state, Err(error)),
             };
             bucket.purge_at(&key, revision, move |state, _, purged| match purged {
-                Err(error) if is_conflict(&error) => done(state, Ok(())),
+                Err(error) if error.is_conflict() => done(state, Ok(())),
                 purged => done(state, purged.map(drop).map_err(Error::from)),
             });
             Ok(())
@@ -89,7 +90,7 @@ impl<S: 'static> ResumeStore<S> for KvResumeStore<S> {
 }
 
 impl<S: 'static> KvResumeStore<S> {
-    fn refuse<T: 'static>(&self, error: Error, done: StoreCallback<S, T>) {
+    fn refuse<T: 'static>(&self, error: Error, done: StorageCallback<S, T>) {
         self.bucket.set_timer(std::time::Duration::ZERO, move |state: &mut S, _: &KeyValue<S>| {
             done(state, Err(error))
         });
@@ -100,10 +101,6 @@ impl<S> fmt::Debug for KvResumeStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KvResumeStore").field("key", &self.key).finish_non_exhaustive()
     }
-}
-
-fn is_conflict(error: &kv::Error) -> bool {
-    matches!(error, kv::Error::WrongRevision { .. } | kv::Error::KeyExists { .. })
 }
 
 fn stored(

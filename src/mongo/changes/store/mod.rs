@@ -8,4 +8,4 @@ mod resume_store;
 pub(super) use erased::{Erased, Store};
 pub use kv::KvResumeStore;
 pub use mongo::MongoResumeStore;
-pub use resume_store::{ResumeStore, StoreCallback, StoredPoint};
+pub use resume_store::{ResumeStore, StoredPoint};

@@ -1,9 +1,10 @@
 //! Positions in a collection of MongoDB: one document for each watcher, written by compare-and-set.
 
-use super::resume_store::{ResumeStore, StoreCallback, StoredPoint};
+use super::resume_store::{ResumeStore, StoredPoint};
 use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::error::Error;
 use crate::mongo::handle::Mongo;
+use crate::mongo::storage_callback::StorageCallback;
 use bson::{Document, doc, oid::ObjectId};
 use mongodb::error::{ErrorKind, Result, WriteFailure};
 use mongodb::options::{Acknowledgment, CollectionOptions, WriteConcern};
@@ -47,7 +48,7 @@ impl<S: 'static> MongoResumeStore<S> {
 }
 
 impl<S: 'static> ResumeStore<S> for MongoResumeStore<S> {
-    fn get(&self, done: StoreCallback<S, Option<StoredPoint>>) {
+    fn get(&self, done: StorageCallback<S, Option<StoredPoint>>) {
         let (place, name) = (self.place.clone(), self.place.name.clone());
         self.mongo.call(
             async move |client| place.of(&client).find_one(doc! { "_id": &place.name }).await,
@@ -55,7 +56,7 @@ impl<S: 'static> ResumeStore<S> for MongoResumeStore<S> {
         );
     }
 
-    fn save(&self, point: &ResumePoint, expected: Option<u64>, done: StoreCallback<S, u64>) {
+    fn save(&self, point: &ResumePoint, expected: Option<u64>, done: StorageCallback<S, u64>) {
         let (place, name) = (self.place.clone(), self.place.name.clone());
         let revision = expected.unwrap_or(0) + 1;
         let point = bson::serialize_to_document(point)
@@ -83,7 +84,7 @@ impl<S: 'static> ResumeStore<S> for MongoResumeStore<S> {
         );
     }
 
-    fn delete(&self, point: &ResumePoint, done: StoreCallback<S, ()>) {
+    fn delete(&self, point: &ResumePoint, done: StorageCallback<S, ()>) {
         let (place, token) = (self.place.clone(), point.token.as_document().clone());
         self.mongo.call(
             async move |client| {

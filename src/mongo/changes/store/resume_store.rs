@@ -1,11 +1,8 @@
 //! What keeps a position.
 
 use crate::mongo::changes::point::ResumePoint;
-use crate::mongo::error::Error;
+use crate::mongo::storage_callback::StorageCallback;
 use bson::Timestamp;
-
-/// A callback of a store: to be called exactly once, on the loop.
-pub type StoreCallback<S, T> = Box<dyn FnOnce(&mut S, Result<T, Error>) -> crate::error::Result>;
 
 /// A position that is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,10 +16,10 @@ pub struct StoredPoint {
 /// Keeps the position of one watcher. Each callback is to be called exactly once.
 pub trait ResumeStore<S: 'static>: 'static {
     /// The last position. `None`: there is none.
-    fn get(&self, done: StoreCallback<S, Option<StoredPoint>>);
+    fn get(&self, done: StorageCallback<S, Option<StoredPoint>>);
 
     /// When the change of the last position was. `None`: there is no position, or one without a change.
-    fn get_time(&self, done: StoreCallback<S, Option<Timestamp>>) {
+    fn get_time(&self, done: StorageCallback<S, Option<Timestamp>>) {
         self.get(Box::new(move |state, stored| {
             done(state, stored.map(|stored| stored?.point.timestamp))
         }));
@@ -30,8 +27,8 @@ pub trait ResumeStore<S: 'static>: 'static {
 
     /// Saves a position over that of the `expected` revision; `None`: there must be none. Gives its revision.
     /// If another one was saved meanwhile, nothing is, and the error is [`Error::Fenced`].
-    fn save(&self, point: &ResumePoint, expected: Option<u64>, done: StoreCallback<S, u64>);
+    fn save(&self, point: &ResumePoint, expected: Option<u64>, done: StorageCallback<S, u64>);
 
     /// Deletes a position, if it is the one that is stored under its own key.
-    fn delete(&self, point: &ResumePoint, done: StoreCallback<S, ()>);
+    fn delete(&self, point: &ResumePoint, done: StorageCallback<S, ()>);
 }
