@@ -1,29 +1,21 @@
 //! The fault proxy between two plain sockets, where every byte can be seen, and once in front of a
 //! real server.
 
+#[path = "support/waiting.rs"]
+mod waiting;
+
 use evnats_harness::{Direction, Fault, FaultProxy, Server};
 use std::{
     io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     time::{Duration, Instant},
 };
-
-/// How long a test waits for an event before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+use waiting::{PATIENCE, wait_for};
 
 /// How long a test waits for something that must not happen.
 const SILENCE: Duration = Duration::from_millis(100);
 
 const BOTH: [Direction; 2] = [Direction::ToClient, Direction::ToServer];
-
-#[track_caller]
-fn wait_for(event: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !happened() {
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {event}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// A proxied connection: the sockets at its ends.
 struct Ends {

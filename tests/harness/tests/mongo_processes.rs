@@ -1,35 +1,19 @@
 //! What becomes of replica sets when their process dies, and what the environment says of them: in
 //! processes of their own.
 
+#[path = "support/processes.rs"]
+mod processes;
+#[path = "support/waiting.rs"]
+mod waiting;
+
 use bson::doc;
 use evnats_harness::{ReplicaSet, mongo_database, mongo_url_or_replica_set, provision_mongod};
-use rustix::process::{Pid, test_kill_process};
+use processes::exists;
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
 };
-
-/// How long a test waits for an event before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Polls for an event.
-#[track_caller]
-fn wait_for(event: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !happened() {
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {event}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Whether a process exists and is more than an exit status that nobody has fetched.
-fn exists(pid: u32) -> bool {
-    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    let stat =
-        std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    test_kill_process(pid).is_ok() && !stat.contains(") Z ")
-}
+use waiting::wait_for;
 
 /// This program with one test of its own, which is ignored otherwise.
 fn child(test: &str) -> Command {

@@ -1,37 +1,20 @@
 //! Real servers of all releases, started, stopped, killed and frozen by the harness; spoken to with
 //! plain sockets.
 
+#[path = "support/processes.rs"]
+mod processes;
+#[path = "support/waiting.rs"]
+mod waiting;
+
 use evnats_harness::{Release, Server, StartError, provision};
-use rustix::process::{Pid, test_kill_process};
+use processes::exists;
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
-
-/// How long a test waits for an event before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Polls for an event.
-#[track_caller]
-fn wait_for(event: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !happened() {
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {event}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Whether a process exists and is more than an exit status that nobody has fetched.
-fn exists(pid: u32) -> bool {
-    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    // not every init process fetches the status of orphans. Where there is no /proc, it is taken
-    // to.
-    let stat =
-        std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    test_kill_process(pid).is_ok() && !stat.contains(") Z ")
-}
+use waiting::{PATIENCE, wait_for};
 
 /// A connection that has done the handshake.
 struct Peer(BufReader<TcpStream>);
