@@ -26,7 +26,8 @@ pub trait ResumeStore<S: 'static>: 'static {
     }
 
     /// Saves a position over that of the `expected` revision; `None`: there must be none. Gives its revision.
-    /// If another one was saved meanwhile, nothing is, and the error is [`Error::Fenced`].
+    /// If another one was saved meanwhile, nothing is, and the error is
+    /// [`Error::Fenced`](crate::mongo::Error::Fenced).
     fn save(&self, point: &ResumePoint, expected: Option<u64>, done: StorageCallback<S, u64>);
 
     /// Deletes a position, if it is the one that is stored under its own key.
