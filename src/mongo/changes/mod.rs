@@ -12,6 +12,7 @@ mod class;
 mod delivering;
 mod delivery;
 mod event;
+mod fragments;
 mod handle;
 mod in_flight;
 mod options;

@@ -28,6 +28,7 @@ pub struct ChangeStream {
     pub(super) batch_size: Option<u32>,
     pub(super) max_await: Duration,
     pub(super) shows_expanded_events: bool,
+    pub(super) splits_large_events: bool,
     pub(super) start: Option<Start>,
     pub(super) limits: StreamLimits,
     pub(super) save_every: u64,
@@ -123,6 +124,7 @@ impl ChangeStream {
             batch_size: None,
             max_await: Duration::from_millis(500),
             shows_expanded_events: false,
+            splits_large_events: false,
             start: None,
             limits: StreamLimits { items: 256, bytes: 4 << 20 },
             save_every: 1_000,
@@ -174,6 +176,15 @@ impl ChangeStream {
     #[must_use]
     pub fn show_expanded_events(mut self) -> Self {
         self.shows_expanded_events = true;
+        self
+    }
+
+    /// Has the server split events that are larger than the 16 MiB of a document, and puts them together
+    /// again (servers from 6.0.9 and 7.0 on; others refuse the stream). Without, such an event ends the
+    /// watcher, with the server's error 10334: a position behind it can be had only by its time.
+    #[must_use]
+    pub fn split_large_events(mut self) -> Self {
+        self.splits_large_events = true;
         self
     }
 

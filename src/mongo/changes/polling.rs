@@ -1,10 +1,11 @@
 //! The change stream in the driver's thread: what it has is sent to the loop, until it ends.
 
 use crate::mongo::bridge::{Feed, StreamEnd};
+use crate::mongo::changes::fragments::Fragments;
 use crate::mongo::changes::options::{BeforeChange, ChangeStream, FullDocument, Scope, Start};
 use crate::mongo::changes::token::ResumeToken;
 use crate::mongo::error::{Error, ServerError};
-use bson::RawDocumentBuf;
+use bson::{RawDocumentBuf, doc};
 use mongodb::Client;
 use mongodb::change_stream::event::ChangeStreamEvent;
 use mongodb::options::{ChangeStreamOptions, FullDocumentBeforeChangeType, FullDocumentType};
@@ -28,6 +29,7 @@ pub(super) async fn poll(
 ) -> Result<(), StreamEnd> {
     let mut changes = feed.hear(open(&client, &stream, start)).await?;
     feed.send(Polled::Opened, 0).await?;
+    let mut fragments = Fragments::default();
     let mut position = None;
     loop {
         if feed.is_stopped() {
@@ -35,12 +37,15 @@ pub(super) async fn poll(
         }
         let event = feed.hear(changes.next_if_any()).await.map_err(Error::from)?;
         if let Some(event) = event {
-            let len = event.as_bytes().len();
-            feed.send(Polled::Event(event), len).await?;
+            if let Some(event) = fragments.take(event)? {
+                let len = event.as_bytes().len();
+                feed.send(Polled::Event(event), len).await?;
+            }
             continue;
         }
         let token = changes.resume_token();
-        if token != position {
+        // the position within an event is behind its first fragments
+        if token != position && !fragments.is_partial() {
             if let Some(token) = token.as_ref().and_then(ResumeToken::of_driver) {
                 feed.send(Polled::Position(token), 0).await?;
             }
@@ -55,7 +60,8 @@ pub(super) async fn poll(
 
 async fn open(client: &Client, stream: &ChangeStream, start: Start) -> Result<Raw, Error> {
     let options = options(stream, start)?;
-    let pipeline = stream.pipeline.clone();
+    let split = stream.splits_large_events.then(|| doc! { "$changeStreamSplitLargeEvent": {} });
+    let pipeline: Vec<_> = stream.pipeline.iter().cloned().chain(split).collect();
     let opened = match &stream.scope {
         Scope::Collection { database, collection } => {
             let collection = client.database(database).collection::<RawDocumentBuf>(collection);
