@@ -4,11 +4,14 @@ use crate::mongo::bridge::{Feed, StreamEnd};
 use crate::mongo::changes::fragments::Fragments;
 use crate::mongo::changes::options::{BeforeChange, ChangeStream, FullDocument, Scope, Start};
 use crate::mongo::changes::token::ResumeToken;
-use crate::mongo::error::{Error, ServerError};
-use bson::{RawDocumentBuf, doc};
+use crate::mongo::error::Error;
+use bson::{Bson, Document, RawBsonRef, RawDocumentBuf, doc};
+use futures_core::Stream;
 use mongodb::Client;
-use mongodb::change_stream::event::ChangeStreamEvent;
-use mongodb::options::{ChangeStreamOptions, FullDocumentBeforeChangeType, FullDocumentType};
+use mongodb::options::AggregateOptions;
+use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
+use std::future::poll_fn;
+use std::pin::Pin;
 
 /// What is sent to the loop.
 pub(super) enum Polled {
@@ -18,103 +21,121 @@ pub(super) enum Polled {
     Position(ResumeToken),
 }
 
-type Raw = mongodb::change_stream::ChangeStream<RawDocumentBuf>;
-
 /// Opens the stream and sends what it has. It returns when the server has ended the stream.
+///
+/// The stream is an `aggregate` like any other, and not the driver's change stream, which resumes by itself:
+/// when the command for that has to be tried twice (driver 3.9), the second time goes without the position,
+/// and whatever has happened meanwhile is lost without a word.
 pub(super) async fn poll(
     client: Client,
     stream: ChangeStream,
     start: Start,
     feed: Feed<Polled>,
 ) -> Result<(), StreamEnd> {
-    let mut changes = feed.hear(open(&client, &stream, start)).await?;
+    let mut batches = feed.hear(open(&client, &stream, start)).await.map_err(Error::from)?;
     feed.send(Polled::Opened, 0).await?;
     let mut fragments = Fragments::default();
     let mut position = None;
-    loop {
-        if feed.is_stopped() {
-            return Err(StreamEnd::Stopped);
-        }
-        let event = feed.hear(changes.next_if_any()).await.map_err(Error::from)?;
-        if let Some(event) = event {
-            if let Some(event) = fragments.take(event)? {
+    while let Some(batch) = feed.hear(next(&mut batches)).await {
+        let batch = batch.map_err(Error::from)?;
+        let mut is_empty = true;
+        for event in batch.doc_slices().map_err(Error::from)? {
+            is_empty = false;
+            if let Some(event) = fragments.take(document(event)?)? {
                 let len = event.as_bytes().len();
                 feed.send(Polled::Event(event), len).await?;
             }
-            continue;
         }
-        let token = changes.resume_token();
+        let token = position_of(&batch);
         // the position within an event is behind its first fragments
-        if token != position && !fragments.is_partial() {
-            if let Some(token) = token.as_ref().and_then(ResumeToken::of_driver) {
+        if is_empty && token != position && !fragments.is_partial() {
+            if let Some(token) = token.clone() {
                 feed.send(Polled::Position(token), 0).await?;
             }
             position = token;
         }
-        // what the driver has read ahead comes before, also from a stream that has ended
-        if !changes.is_alive() {
-            return Ok(());
+        if feed.is_stopped() {
+            return Err(StreamEnd::Stopped);
         }
+    }
+    Ok(())
+}
+
+async fn open(
+    client: &Client,
+    stream: &ChangeStream,
+    start: Start,
+) -> mongodb::error::Result<RawBatchCursor> {
+    let split = stream.splits_large_events.then(|| doc! { "$changeStreamSplitLargeEvent": {} });
+    let stages = [doc! { "$changeStream": stage(stream, start) }];
+    let pipeline = stages.into_iter().chain(stream.pipeline.iter().cloned()).chain(split);
+    let (database, collection) = match &stream.scope {
+        Scope::Collection { database, collection } => (database.as_str(), Some(collection)),
+        Scope::Database { database } => (database.as_str(), None),
+        Scope::Deployment => ("admin", None),
+    };
+    let options = AggregateOptions::builder()
+        .batch_size(stream.batch_size)
+        .max_await_time(stream.max_await)
+        .build();
+    let database = client.database(database);
+    match collection {
+        Some(collection) => {
+            let collection = database.collection::<RawDocumentBuf>(collection);
+            collection.aggregate(pipeline).with_options(options).batch().await
+        }
+        None => database.aggregate(pipeline).with_options(options).batch().await,
     }
 }
 
-async fn open(client: &Client, stream: &ChangeStream, start: Start) -> Result<Raw, Error> {
-    let options = options(stream, start)?;
-    let split = stream.splits_large_events.then(|| doc! { "$changeStreamSplitLargeEvent": {} });
-    let pipeline: Vec<_> = stream.pipeline.iter().cloned().chain(split).collect();
-    let opened = match &stream.scope {
-        Scope::Collection { database, collection } => {
-            let collection = client.database(database).collection::<RawDocumentBuf>(collection);
-            let watch = collection.watch().pipeline(pipeline).with_options(options);
-            watch.await.map(|opened: mongodb::change_stream::ChangeStream<ChangeStreamEvent<_>>| {
-                opened.with_type()
-            })
-        }
-        Scope::Database { database } => {
-            let database = client.database(database);
-            let watch = database.watch();
-            watch.pipeline(pipeline).with_options(options).await.map(|opened| opened.with_type())
-        }
-        Scope::Deployment => {
-            let watch = client.watch().pipeline(pipeline).with_options(options);
-            watch.await.map(|opened| opened.with_type())
+/// The stage `$changeStream`.
+fn stage(stream: &ChangeStream, start: Start) -> Document {
+    let mut stage = Document::new();
+    let mut set = |name: &str, value: Option<Bson>| {
+        if let Some(value) = value {
+            stage.insert(name, value);
         }
     };
-    Ok(opened?)
-}
-
-fn options(stream: &ChangeStream, start: Start) -> Result<ChangeStreamOptions, Error> {
-    let mut options = ChangeStreamOptions::default();
-    options.full_document = match stream.full_document {
+    let full_document = match stream.full_document {
         FullDocument::Default => None,
-        FullDocument::UpdateLookup => Some(FullDocumentType::UpdateLookup),
-        FullDocument::WhenAvailable => Some(FullDocumentType::WhenAvailable),
-        FullDocument::Required => Some(FullDocumentType::Required),
+        FullDocument::UpdateLookup => Some("updateLookup"),
+        FullDocument::WhenAvailable => Some("whenAvailable"),
+        FullDocument::Required => Some("required"),
     };
-    options.full_document_before_change = match stream.before_change {
+    set("fullDocument", full_document.map(Bson::from));
+    let before_change = match stream.before_change {
         BeforeChange::Off => None,
-        BeforeChange::WhenAvailable => Some(FullDocumentBeforeChangeType::WhenAvailable),
-        BeforeChange::Required => Some(FullDocumentBeforeChangeType::Required),
+        BeforeChange::WhenAvailable => Some("whenAvailable"),
+        BeforeChange::Required => Some("required"),
     };
-    options.batch_size = stream.batch_size;
-    options.max_await_time = Some(stream.max_await);
-    options.show_expanded_events = stream.shows_expanded_events.then_some(true);
+    set("fullDocumentBeforeChange", before_change.map(Bson::from));
+    let is_whole = stream.scope == Scope::Deployment;
+    set("allChangesForCluster", is_whole.then_some(Bson::Boolean(true)));
+    set("showExpandedEvents", stream.shows_expanded_events.then_some(Bson::Boolean(true)));
     match start {
         Start::Now => {}
-        Start::After(token) => {
-            options.start_after = Some(token.for_driver().ok_or_else(bad_token)?);
-        }
-        Start::At(time) => options.start_at_operation_time = Some(time),
+        Start::After(token) => set("startAfter", Some(token.into_document().into())),
+        Start::At(time) => set("startAtOperationTime", Some(time.into())),
     }
-    Ok(options)
+    stage
 }
 
-/// As the server would say it.
-fn bad_token() -> Error {
-    Error::Server(ServerError {
-        code: 260,
-        code_name: "InvalidResumeToken".to_owned(),
-        message: "the saved position is no resume token".to_owned(),
-        labels: Vec::new(),
-    })
+async fn next(batches: &mut RawBatchCursor) -> Option<mongodb::error::Result<RawBatch>> {
+    poll_fn(|context| Pin::new(&mut *batches).poll_next(context)).await
+}
+
+fn document(event: Result<RawBsonRef<'_>, bson::error::Error>) -> Result<RawDocumentBuf, Error> {
+    let malformed = |reason: String| Error::MalformedEvent { reason };
+    match event {
+        Ok(RawBsonRef::Document(event)) => Ok(event.to_owned()),
+        Ok(other) => Err(malformed(format!("it is a {:?}", other.element_type()))),
+        Err(error) => Err(malformed(error.to_string())),
+    }
+}
+
+/// Up to where the server has read.
+fn position_of(batch: &RawBatch) -> Option<ResumeToken> {
+    let cursor = batch.as_raw_document().get_document("cursor").ok()?;
+    let token = cursor.get_document("postBatchResumeToken").ok()?;
+    Document::try_from(token).ok().map(ResumeToken::from_document)
 }
