@@ -2,6 +2,8 @@
 
 #[path = "support/bson_order.rs"]
 mod bson_order;
+#[path = "mongo_listing/options.rs"]
+mod options;
 mod support;
 
 use bson_order::compare_rows;
