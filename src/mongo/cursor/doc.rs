@@ -8,6 +8,7 @@ use super::position::{Position, Towards};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bson::{Bson, DateTime, Document, doc};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 
 /// The version of the form.
@@ -79,7 +80,7 @@ impl CursorDoc {
             cursor_id_field: self.tie_breaker.clone(),
             sort_values: encode(&values)?,
             direction: self.position.towards,
-            fingerprint: hex(&self.fingerprint),
+            fingerprint: HEXLOWER.encode(&self.fingerprint),
             created_at: self.created_at.try_to_rfc3339_string().map_err(unreadable)?,
             subject: self.subject.clone(),
         };
@@ -106,7 +107,7 @@ impl CursorDoc {
             position: Position { values, towards: form.direction },
             sort,
             tie_breaker: form.cursor_id_field,
-            fingerprint: unhex(&form.fingerprint)
+            fingerprint: digest(&form.fingerprint)
                 .ok_or_else(|| unreadable("its fingerprint is none"))?,
             created_at: DateTime::parse_rfc3339_str(&form.created_at).map_err(unreadable)?,
             subject: form.subject,
@@ -123,21 +124,8 @@ fn decode(text: &str) -> Result<Document, CursorError> {
     Document::from_reader(&bytes[..]).map_err(unreadable)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    let mut bytes = [0; 32];
-    if digits.len() != 2 * bytes.len() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16);
-        *byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
-    }
-    Some(bytes)
+fn digest(text: &str) -> Option<[u8; 32]> {
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
 fn unreadable(reason: impl ToString) -> CursorError {

@@ -79,7 +79,8 @@ impl<S: 'static> ListCursor<S> {
     }
 
     /// In which order: `"-created_at,name"`, or a document. What is equal by that is sorted by the
-    /// [tie-breaker](Self::tie_breaker). An index on all of these keys, in this order, makes pages cheap.
+    /// [tie-breaker](Self::tie_breaker), in the direction of the last key. An index on all of these keys, in
+    /// this order, makes pages cheap.
     #[must_use]
     pub fn sort(self, sort: impl Into<SortBy>) -> Self {
         self.set(|of| of.sort = sort.into())

@@ -238,20 +238,24 @@ impl Cache {
         self.keep(&directory.path().join(PROGRAM))
     }
 
-    /// Moves a fetched binary to its place, whole or not at all. The directory it comes from is in
-    /// the same file system, being below the root.
+    /// Keeps a fetched binary, which is below the root, if it is of the release.
     fn keep(&self, fetched: &Path) -> Result<PathBuf, String> {
         is_of(fetched, self.release)?;
         let binary = self.binary();
-        let moved = binary
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::rename(fetched, &binary));
-        moved.map_err(|error| {
-            format!("cannot move {} to {}: {error}", fetched.display(), binary.display())
-        })?;
+        move_to(fetched, &binary)?;
         Ok(binary)
     }
+}
+
+/// Moves a fetched binary to its place, whole or not at all. Both have to be in the same file system.
+pub(crate) fn move_to(fetched: &Path, binary: &Path) -> Result<(), String> {
+    let moved = binary
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::rename(fetched, binary));
+    moved.map_err(|error| {
+        format!("cannot move {} to {}: {error}", fetched.display(), binary.display())
+    })
 }
 
 /// One way to fetch a binary into the cache.

