@@ -10,13 +10,16 @@ mod error;
 mod handle;
 mod listing;
 mod options;
+mod pre_images;
+mod processing;
 mod storage_callback;
 
 pub use bson;
 pub use changes::{
-    Ack, Backoff, BeforeChange, ChangeEvent, ChangeStream, ChangeStreamWatcher, FullDocument,
-    HistoryLost, KvResumeStore, MongoResumeStore, ResumePoint, ResumeStore, ResumeToken,
-    StopReason, StoredPoint, WatchBuilder, WatchState,
+    Ack, Backoff, BeforeChange, ChangeEvent, ChangeStream, ChangeStreamWatcher, CommitMode,
+    FullDocument, HistoryLost, KvResumeStore, MongoResumeStore, Resnapshot, ResumeFunctions,
+    ResumePoint, ResumeStore, ResumeToken, StopReason, StoredPoint, WatchBuilder, WatchMetrics,
+    WatchState,
 };
 pub use cursor::{
     ByteStore, CursorDoc, CursorError, CursorStorage, JsonStorage, KvBytes, KvCursorStorage,
@@ -27,4 +30,5 @@ pub use handle::Mongo;
 pub use listing::{KeyRing, ListCursor, ListEnd, ListError, Listing, Page, SortBy, Total};
 pub use mongodb;
 pub use options::Options;
+pub use processing::{CollectionWatcher, DocumentProcessor, ProcessorBuilder, StartError};
 pub use storage_callback::StorageCallback;
