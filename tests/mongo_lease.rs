@@ -82,6 +82,8 @@ fn one_whose_lead_is_taken_away_gives_out_and_saves_nothing_until_it_leads_again
         let watch = world.mongo.watch(stream).resume(world.store());
         let (watcher, told) = listen_slowly(watch.lease(&world.positions, "lease", options));
         world.until("the stream", || told.is_live());
+        let is_saved = || watcher.metrics().saves > 0;
+        world.until("a position", || is_saved() || mode == CommitMode::SeedOrder);
         world.insert(0..3);
         world.until("a row", || !told.acks.borrow().is_empty());
         let saved = world.stored();
@@ -210,6 +212,13 @@ impl Instances {
         }
     }
 
+    fn until_any_saved(&self) {
+        let limit = Instant::now() + Duration::from_secs(30);
+        while self.stored().is_empty() {
+            assert!(Instant::now() < limit, "no position is saved");
+        }
+    }
+
     /// The text of the position, which is in the order of the stream.
     fn stored(&self) -> String {
         let stored = self.world.stored();
@@ -254,6 +263,7 @@ fn one_that_was_suspended_stands_by_and_saves_nothing_over_the_new_position() {
     one.wait_for_line("state Live");
     let mut two = instances.start("two");
     two.wait_for_line("state Standby");
+    instances.until_any_saved();
     instances.world.insert(0..3);
     // it may have no time to save what is behind them
     one.wait_for_line(&row(2));

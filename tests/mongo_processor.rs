@@ -259,7 +259,8 @@ fn pauses_grow_until_there_is_progress() {
     let database = mongo_database!();
     let world = World::new(database.uri(), database.name());
     let (watcher, told) = orders(&[1, 1, 1, 2, 2]);
-    let processor = start(&world, world.stream(), watcher, &told, Some(backoff()));
+    let stream = world.stream().credit(1, 1 << 20);
+    let processor = start(&world, stream, watcher, &told, Some(backoff()));
     until_open(&world, &processor);
     world.insert(0..4);
     world.until("all rows", || told.ids().len() == 4);

@@ -2,6 +2,24 @@
 //!
 //! The official driver runs in a thread of its own, which nobody sees: every result comes by a callback on
 //! the loop, which need not be `Send`.
+//!
+//! # What a watcher of a change stream guarantees
+//!
+//! Every change is given out at least once, in the order of the stream, as long as the server knows the
+//! position. What comes again, and when the position counts, depends on the [`CommitMode`]:
+//!
+//! | what happens | [`AfterAck`](CommitMode::AfterAck) | [`SeedOrder`](CommitMode::SeedOrder) |
+//! |---|---|---|
+//! | a stream fails and is opened again ([`Waiting`](WatchState::Waiting)) | nothing comes twice | nothing comes twice |
+//! | [stopped](ChangeStreamWatcher::stop) and started again | nothing comes twice, if all was answered | the last change comes again |
+//! | the process dies | what was not done, and what was done since the last save, comes again | the last change comes again |
+//! | a dispatch function fails | the position is before the change; what was given out behind it comes again | the position is the change's own: it comes again |
+//! | [`Invalidated`](WatchState::Invalidated) | the stream goes on behind it | the same; it does not come again |
+//! | nothing happens | the server's position is saved | the position stays: after a long time it may be lost |
+//! | the position is lost ([`HistoryLost`]) | `Stop`: it is kept; `ResetToNow`: a gap, which is told; `Resnapshot`: no gap, what was read anew may come again | the same |
+//! | the lead is lost ([`Standby`](WatchState::Standby)) | nothing more is given out or saved; whoever leads next begins at the saved position | the same |
+//! | another instance has saved a position | [`Fenced`](StopReason::Fenced): nothing is saved over it | the same |
+//! | the position cannot be saved, and may be later ([`SaveFailed`](WatchState::SaveFailed)) | changes come meanwhile | no change comes meanwhile |
 
 mod bridge;
 mod changes;

@@ -6,7 +6,7 @@ use crate::event_loop::timers_on;
 use crate::kv::{ElectionOptions, KeyValue};
 use crate::mongo::changes::ack::Ack;
 use crate::mongo::changes::event::ChangeEvent;
-use crate::mongo::changes::leading::Lease;
+use crate::mongo::changes::lease::Lease;
 use crate::mongo::changes::metrics::WatchMetrics;
 use crate::mongo::changes::options::ChangeStream;
 use crate::mongo::changes::point::ResumePoint;
@@ -153,9 +153,9 @@ impl<S: 'static> WatchBuilder<S> {
         mut callback: impl FnMut(&mut S, &ChangeStreamWatcher<S>, Resnapshot) -> R + 'static,
     ) -> Self {
         let mongo = self.mongo.clone();
-        self.on_history_lost.replace(Box::new(move |state, watch, resnapshot| {
+        self.on_history_lost.replace(Box::new(move |state, watch, lost| {
             let watcher = ChangeStreamWatcher { mongo: mongo.clone(), watch: watch.clone() };
-            callback(lend(state), &watcher, resnapshot).into_ran()
+            callback(lend(state), &watcher, Resnapshot::new(watch, lost)).into_ran()
         }));
         self
     }

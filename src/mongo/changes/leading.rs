@@ -4,8 +4,9 @@
 //! lost belongs to a term that is over, and changes nothing any more. The store's compare-and-set is what
 //! keeps the position right; the lead spares the others the work.
 
-use crate::callback::{Answer, Ran, State};
+use crate::callback::{Ran, State};
 use crate::kv;
+use crate::mongo::changes::lease::Lease;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::watch::{Phase, Watch};
 use std::rc::Rc;
@@ -13,16 +14,6 @@ use std::time::Duration;
 
 /// Who has stood by, though nobody has said that the lead is lost, looks again after this time.
 const LOOKS_AGAIN: Duration = Duration::from_millis(200);
-
-type OnResigned = Answer<Result<(), kv::Error>>;
-
-/// A candidature, with the type of the user's state erased.
-pub(super) struct Lease {
-    /// Whether this instance leads, by its own clock.
-    pub(super) is_leading: Box<dyn Fn() -> bool>,
-    /// Gives the lead back.
-    pub(super) resign: Box<dyn Fn(OnResigned)>,
-}
 
 impl Watch {
     /// Whether this instance may go on, which it may without a lease.

@@ -2,9 +2,9 @@
 
 use crate::callback::{Ran, State};
 use crate::error::Error as AnyError;
+use crate::mongo::changes::lost::Lost;
 use crate::mongo::changes::options::{HistoryLost, Start};
 use crate::mongo::changes::point::ResumePoint;
-use crate::mongo::changes::resnapshot::Resnapshot;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::watch::{Phase, Watch};
 use crate::mongo::error::Error;
@@ -88,9 +88,20 @@ impl Watch {
         };
         let from = self.forget_position();
         let cause: Rc<AnyError> = Rc::new(error.into());
-        let resnapshot = Resnapshot::new(self, opening, time, from.clone(), cause.clone());
-        self.tell(state, WatchState::Resnapshot { from, cause })?;
-        self.on_history_lost.run(|on_history_lost| on_history_lost(state, self, resnapshot))
+        // what is told first may fail, and the program is asked all the same
+        self.ask_soon(Lost { opening, time, from: from.clone(), cause: cause.clone() });
+        self.tell(state, WatchState::Resnapshot { from, cause })
+    }
+
+    fn ask_soon(self: &Rc<Self>, lost: Lost) {
+        let watch = self.clone();
+        let ask = move |state: &mut State, lost: Lost| {
+            if watch.is_ending() || watch.work.borrow().opening != lost.opening {
+                return Ok(());
+            }
+            watch.on_history_lost.run(|on_history_lost| on_history_lost(state, &watch, lost))
+        };
+        self.bridge.defer(Box::new(ask), lost);
     }
 
     /// The program has read its data anew, or has failed to.

@@ -211,7 +211,7 @@ impl ChangeStream {
 
     /// After how many changes that are done, and after what time, the position is saved;
     /// also when nothing was changed and only the server's position has moved. 1,000
-    /// and 1 s by default.
+    /// and 1 s by default. The first position that a store has is saved at once.
     #[must_use]
     pub fn save_every(mut self, changes: u64, interval: Duration) -> Self {
         (self.save_every, self.save_interval) = (changes.max(1), interval);

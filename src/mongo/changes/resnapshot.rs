@@ -2,6 +2,7 @@
 
 use crate::callback::State;
 use crate::error::Error as AnyError;
+use crate::mongo::changes::lost::Lost;
 use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::changes::watch::Watch;
 use bson::Timestamp;
@@ -13,22 +14,13 @@ use std::time::Duration;
 /// [`done`](Self::done) when it has, or by [`fail`](Self::fail). One that is dropped has failed.
 pub struct Resnapshot {
     watch: Weak<Watch>,
-    opening: u64,
-    time: Timestamp,
-    from: Option<ResumePoint>,
-    cause: Rc<AnyError>,
+    lost: Lost,
     is_answered: bool,
 }
 
 impl Resnapshot {
-    pub(super) fn new(
-        watch: &Rc<Watch>,
-        opening: u64,
-        time: Timestamp,
-        from: Option<ResumePoint>,
-        cause: Rc<AnyError>,
-    ) -> Self {
-        Self { watch: Rc::downgrade(watch), opening, time, from, cause, is_answered: false }
+    pub(super) fn new(watch: &Rc<Watch>, lost: Lost) -> Self {
+        Self { watch: Rc::downgrade(watch), lost, is_answered: false }
     }
 
     /// When this was, by the cluster's clock. The stream goes on from here, inclusive: what is read later
@@ -36,25 +28,25 @@ impl Resnapshot {
     /// `readConcern: { afterClusterTime }` when secondaries are read from.
     #[must_use]
     pub fn operation_time(&self) -> Timestamp {
-        self.time
+        self.lost.time
     }
 
     /// The position that was lost. `None`: it could not be read, or there was none.
     #[must_use]
     pub fn from(&self) -> Option<&ResumePoint> {
-        self.from.as_ref()
+        self.lost.from.as_ref()
     }
 
     /// Why it is lost.
     #[must_use]
     pub fn cause(&self) -> &AnyError {
-        &self.cause
+        &self.lost.cause
     }
 
     /// Everything was read: the stream goes on from the [time](Self::operation_time), after a pause as after
     /// any failure.
     pub fn done(mut self) {
-        let outcome = Ok((self.time, self.cause.clone()));
+        let outcome = Ok((self.lost.time, self.lost.cause.clone()));
         self.answer(outcome);
     }
 
@@ -67,7 +59,7 @@ impl Resnapshot {
     fn answer(&mut self, outcome: Result<(Timestamp, Rc<AnyError>), AnyError>) {
         let was_answered = std::mem::replace(&mut self.is_answered, true);
         let Some(watch) = self.watch.upgrade().filter(|_| !was_answered) else { return };
-        let (opening, event_loop) = (self.opening, watch.bridge.event_loop().clone());
+        let (opening, event_loop) = (self.lost.opening, watch.bridge.event_loop().clone());
         let handle = move |state: &mut State| {
             watch.handle_resnapshot(state, opening, outcome.map_err(Rc::new))
         };
@@ -84,8 +76,8 @@ impl Drop for Resnapshot {
 impl fmt::Debug for Resnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resnapshot")
-            .field("operation_time", &self.time)
-            .field("from", &self.from)
+            .field("operation_time", &self.lost.time)
+            .field("from", &self.lost.from)
             .finish_non_exhaustive()
     }
 }

@@ -15,7 +15,10 @@ impl Watch {
         if saving.unsaved.is_none() || saving.is_under_way {
             return;
         }
-        let is_due = saving.changes >= self.stream.save_every || work.phase == Phase::Stopping;
+        // without any position, the next one would begin with what happens from then on
+        let is_first = saving.revision.is_none();
+        let is_due =
+            is_first || saving.changes >= self.stream.save_every || work.phase == Phase::Stopping;
         let is_waiting = saving.timer.is_some();
         drop(work);
         if is_due {

@@ -6,11 +6,11 @@ use crate::event_loop::TimerId;
 use crate::mongo::bridge::{Bridge, Flow};
 use crate::mongo::changes::delivery::Delivery;
 use crate::mongo::changes::in_flight::InFlight;
-use crate::mongo::changes::leading::Lease;
+use crate::mongo::changes::lease::Lease;
+use crate::mongo::changes::lost::Lost;
 use crate::mongo::changes::metrics::{Tally, WatchMetrics};
 use crate::mongo::changes::options::{ChangeStream, Start};
 use crate::mongo::changes::point::ResumePoint;
-use crate::mongo::changes::resnapshot::Resnapshot;
 use crate::mongo::changes::sequence::Sequence;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::store::Store;
@@ -24,7 +24,7 @@ pub(super) type Step =
 
 pub(super) type OnState = Box<dyn FnMut(&mut State, &Rc<Watch>, WatchState) -> Ran>;
 
-pub(super) type OnHistoryLost = Box<dyn FnMut(&mut State, &Rc<Watch>, Resnapshot) -> Ran>;
+pub(super) type OnHistoryLost = Box<dyn FnMut(&mut State, &Rc<Watch>, Lost) -> Ran>;
 
 pub(super) struct Watch {
     pub(super) bridge: Rc<Bridge>,

@@ -31,6 +31,10 @@ impl<S: 'static> Mongo<S> {
     /// Gives the documents of a collection to a [`CollectionWatcher`] as they change. Updates come with the
     /// whole document, as the server looks it up, unless the stream says otherwise.
     ///
+    /// Changes behind one that is not answered come meanwhile, as many as the
+    /// [credit](ChangeStream::credit) allows, and come again if that one fails. With a credit of one change, or
+    /// in [`SeedOrder`](crate::mongo::CommitMode::SeedOrder), they come one after the other.
+    ///
     /// ```no_run
     /// # use evnats::mongo::{Ack, CollectionWatcher};
     /// # struct Orders;

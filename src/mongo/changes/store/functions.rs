@@ -18,7 +18,9 @@ type Get<S> = Box<dyn Fn(StorageCallback<S, Option<ResumePoint>>)>;
 /// within the function.
 ///
 /// Set beside a [`ResumeStore`] of the program's own, it knows of no revisions: two instances that save at
-/// once do not notice each other. A function may be called again with the same point, when one of them has
+/// once do not notice each other, and a [lease](crate::mongo::WatchBuilder::lease) has no fence. Under
+/// [`SeedOrder`](crate::mongo::CommitMode::SeedOrder) both functions are done with before the change is given
+/// out. A function may be called again with the same point, when one of them has
 /// failed with an [error that may pass](Error::is_temporary); saving what is there and deleting what is not
 /// there are successes.
 ///
