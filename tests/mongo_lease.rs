@@ -93,16 +93,16 @@ fn one_whose_lead_is_taken_away_gives_out_and_saves_nothing_until_it_leads_again
         world.positions.delete("lease", move |(), _, done| deleted.set(done.is_ok()));
         world.until("no lease", || is_deleted.get());
         world.until("a standby", || told.count(is_standby) == 2);
-        assert!(watcher.metrics().in_flight == 0, "it is somebody else's");
+        assert_eq!(watcher.metrics().in_flight, 0, "it is somebody else's");
+        let before = told.ids().len();
         // late answers to what was given out under the old lead
         for ack in told.acks.take() {
             ack.ok();
         }
         world.until("the stream again", || told.lives() == 2);
         if mode == CommitMode::SeedOrder {
-            assert_eq!(world.stored(), saved);
+            assert_eq!(world.stored(), saved, "the first change's own");
         }
-        let before = told.ids().len();
         // everything comes again
         world.until("all rows", || {
             told.acks.take().into_iter().for_each(evnats::mongo::Ack::ok);
