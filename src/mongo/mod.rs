@@ -6,20 +6,37 @@
 //! # What a watcher of a change stream guarantees
 //!
 //! Every change is given out at least once, in the order of the stream, as long as the server knows the
-//! position. What comes again, and when the position counts, depends on the [`CommitMode`]:
+//! position. What comes again depends on the [`CommitMode`]:
 //!
-//! | what happens | [`AfterAck`](CommitMode::AfterAck) | [`SeedOrder`](CommitMode::SeedOrder) |
+//! | what happens | comes again in [`AfterAck`] | in [`SeedOrder`] |
 //! |---|---|---|
-//! | a stream fails and is opened again ([`Waiting`](WatchState::Waiting)) | nothing comes twice | nothing comes twice |
-//! | [stopped](ChangeStreamWatcher::stop) and started again | nothing comes twice, if all was answered | the last change comes again |
-//! | the process dies | what was not done, and what was done since the last save, comes again | the last change comes again |
-//! | a dispatch function fails | the position is before the change; what was given out behind it comes again | the position is the change's own: it comes again |
-//! | [`Invalidated`](WatchState::Invalidated) | the stream goes on behind it | the same; it does not come again |
-//! | nothing happens | the server's position is saved | the position stays: after a long time it may be lost |
-//! | the position is lost ([`HistoryLost`]) | `Stop`: it is kept; `ResetToNow`: a gap, which is told; `Resnapshot`: no gap, what was read anew may come again | the same |
-//! | the lead is lost ([`Standby`](WatchState::Standby)) | nothing more is given out or saved; whoever leads next begins at the saved position | the same |
-//! | another instance has saved a position | [`Fenced`](StopReason::Fenced): nothing is saved over it | the same |
-//! | the position cannot be saved, and may be later ([`SaveFailed`](WatchState::SaveFailed)) | changes come meanwhile | no change comes meanwhile |
+//! | a stream fails, and is opened again ([`Waiting`]) | nothing | nothing |
+//! | a stop, when all is answered, and a start | nothing | the last change |
+//! | the process dies | what was not done, or not saved yet | the last change |
+//! | a dispatch function fails | the change, and what was behind it | the change |
+//! | what is watched is dropped ([`Invalidated`]) | nothing | nothing |
+//! | the lead is lost ([`Standby`]) | what was not done, or not saved yet | the last change |
+//!
+//! In both, nothing is lost by that. What else there is:
+//!
+//! | what happens | what follows |
+//! |---|---|
+//! | the position is lost, [`HistoryLost::Stop`] | the watcher stops, and the position is kept |
+//! | the same, [`HistoryLost::ResetToNow`] | there is a gap, which is told ([`WatchState::Reset`]) |
+//! | the same, [`HistoryLost::Resnapshot`] | no gap; what was read anew may come again |
+//! | another instance has saved a position | nothing is saved over it ([`StopReason::Fenced`]) |
+//! | the position cannot be saved at the moment | it is told ([`SaveFailed`]), and tried again |
+//! | the same, in [`SeedOrder`] | the change is not given out before |
+//! | there was never a position | the stream begins with what happens from then on |
+//! | nothing happens for a long time | the server's position is saved |
+//! | the same, in [`SeedOrder`] | nothing is saved: the position may be lost |
+//!
+//! [`AfterAck`]: CommitMode::AfterAck
+//! [`SeedOrder`]: CommitMode::SeedOrder
+//! [`Waiting`]: WatchState::Waiting
+//! [`Invalidated`]: WatchState::Invalidated
+//! [`Standby`]: WatchState::Standby
+//! [`SaveFailed`]: WatchState::SaveFailed
 
 mod bridge;
 mod changes;

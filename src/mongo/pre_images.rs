@@ -15,9 +15,10 @@ const NOT_FOUND: i32 = 26;
 const ATTEMPTS: u32 = 5;
 
 impl<S: 'static> Mongo<S> {
-    /// Has a collection keep documents as they are before and after a change (`changeStreamPreAndPostImages`),
-    /// so that changes come [with them](super::ChangeStream::full_document_before_change). If there is no such
-    /// collection, it is created. Tells whether anything had to be changed. The setting goes with the
+    /// Has a collection keep documents as they are before and after a change
+    /// (`changeStreamPreAndPostImages`), so that changes come
+    /// [with them](super::ChangeStream::full_document_before_change). If there is no such collection, it is
+    /// created. Tells whether anything had to be changed. The setting goes with the
     /// collection: one that is dropped and created again needs it again.
     ///
     /// # Errors

@@ -99,7 +99,8 @@ fn what_is_given_out_is_counted_until_it_is_done() {
     world.until("all answers", || watcher.metrics().in_flight == 0);
     assert_eq!(watcher.metrics().in_flight_bytes, 0);
     world.stop(&watcher, &told);
-    assert_eq!(watcher.metrics().saves, 1);
+    let metrics = watcher.metrics();
+    assert!((1..=2).contains(&metrics.saves), "the first one, and that of the stop: {metrics:?}");
 }
 
 #[test]

@@ -4,12 +4,12 @@
 ///
 /// | | [`AfterAck`](Self::AfterAck) | [`SeedOrder`](Self::SeedOrder) |
 /// |---|---|---|
-/// | saved | behind what is done in a row, from time to time | each change's own point, before it is given out |
+/// | saved | behind what is done in a row | each change's own point, before it is given out |
 /// | given out at once | as many as the [credit](super::ChangeStream::credit) allows | one |
 /// | comes again after a stop | nothing | the last change |
 /// | comes again after a crash | what was not done, and what was done since the last save | the last change |
 /// | a dispatch function fails | the position is before the change | the position is the change's own |
-/// | nothing happens | the server's position is saved | nothing is saved: what the server forgets meanwhile is lost |
+/// | nothing happens | the server's position is saved | nothing is saved, which may be lost in time |
 ///
 /// Both give out every change at least once. A position that one mode has saved means something else to the
 /// other one: `AfterAck` goes on behind it, so that a change whose dispatch has failed under `SeedOrder`

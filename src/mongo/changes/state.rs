@@ -65,8 +65,8 @@ pub enum StopReason {
     HistoryLost(Error),
     /// The program has failed to read its data anew. The stored position is kept as it is.
     Resnapshot(Rc<AnyError>),
-    /// What was watched was dropped or renamed, and the watcher was [to stop](super::ChangeStream::stop_at_invalidate)
-    /// then. Its position is behind the invalidate: another watcher goes on from there.
+    /// What was watched was dropped or renamed, and the watcher was
+    /// [to stop](super::ChangeStream::stop_at_invalidate) then. Its position is behind the invalidate: another watcher goes on from there.
     Invalidated,
     /// The stream has failed, and trying again would not help, or was tried as often as it should be.
     Failed(Error),

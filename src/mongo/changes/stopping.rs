@@ -45,10 +45,8 @@ impl Watch {
             work.in_flight.clear();
         }
         work.sequence.clear();
-        let mut timers = vec![work.timer.take()];
-        if is_held_up {
-            timers.push(work.saving.timer.take());
-        }
+        let held_up = if is_held_up { work.saving.timer.take() } else { None };
+        let timers = [work.timer.take(), held_up];
         drop(work);
         for timer in timers.into_iter().flatten() {
             self.bridge.event_loop().cancel_timer(timer);

@@ -16,15 +16,15 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
-type OnStartErr<S> =
-    Box<dyn FnMut(&mut S, &DocumentProcessor<S>, StartError) -> crate::error::Result<()>>;
+type Told<S, T> = Box<dyn FnMut(&mut S, &DocumentProcessor<S>, T) -> crate::error::Result<()>>;
 
 /// A processor to be, made by [`Mongo::process`].
 #[must_use = "nothing is processed before `start` or `start_with_retry`"]
 pub struct ProcessorBuilder<S: 'static = ()> {
     watch: WatchBuilder<S>,
     skipped: Rc<Cell<u64>>,
-    on_start_err: Option<OnStartErr<S>>,
+    on_state: Option<Told<S, WatchState>>,
+    on_start_err: Option<Told<S, StartError>>,
 }
 
 impl<S: 'static> Mongo<S> {
@@ -32,8 +32,8 @@ impl<S: 'static> Mongo<S> {
     /// whole document, as the server looks it up, unless the stream says otherwise.
     ///
     /// Changes behind one that is not answered come meanwhile, as many as the
-    /// [credit](ChangeStream::credit) allows, and come again if that one fails. With a credit of one change, or
-    /// in [`SeedOrder`](crate::mongo::CommitMode::SeedOrder), they come one after the other.
+    /// [credit](ChangeStream::credit) allows, and come again if that one fails. With a credit of one change,
+    /// or in [`SeedOrder`](crate::mongo::CommitMode::SeedOrder), they come one after the other.
     ///
     /// ```no_run
     /// # use evnats::mongo::{Ack, CollectionWatcher};
@@ -67,7 +67,7 @@ impl<S: 'static> Mongo<S> {
                 ack.ok();
             }
         });
-        ProcessorBuilder { watch, skipped, on_start_err: None }
+        ProcessorBuilder { watch, skipped, on_state: None, on_start_err: None }
     }
 }
 
@@ -102,12 +102,15 @@ impl<S: 'static> ProcessorBuilder<S> {
     /// invalidated, and when it ends otherwise than by [`stop`](DocumentProcessor::stop).
     pub fn on_start_err(
         mut self,
-        mut callback: impl Handler<S, DocumentProcessor<S>, StartError>,
+        callback: impl Handler<S, DocumentProcessor<S>, StartError>,
     ) -> Self {
-        let told = move |state: &mut S, processor: &DocumentProcessor<S>, error| {
-            callback(state, processor, error).into_ran().map_err(|error| *error)
-        };
-        self.on_start_err = Some(Box::new(told));
+        self.on_start_err = Some(told(callback));
+        self
+    }
+
+    /// Has a callback told whenever the watcher below is doing something else.
+    pub fn on_state(mut self, callback: impl Handler<S, DocumentProcessor<S>, WatchState>) -> Self {
+        self.on_state = Some(told(callback));
         self
     }
 
@@ -122,8 +125,8 @@ impl<S: 'static> ProcessorBuilder<S> {
     }
 
     /// Starts, and starts again after each failure that may pass, of the watcher's methods, too, with pauses
-    /// that grow until there is progress. It goes on behind an invalidate at once. The callback runs once, when
-    /// the processor was stopped, or when trying again would not help.
+    /// that grow until there is progress. It goes on behind an invalidate at once. The callback runs once,
+    /// when the processor was stopped, or when trying again would not help.
     pub fn start_with_retry(
         self,
         backoff: Backoff,
@@ -137,13 +140,15 @@ impl<S: 'static> ProcessorBuilder<S> {
         adjust: impl FnOnce(ChangeStream) -> ChangeStream,
         callback: impl Callback<S, DocumentProcessor<S>, StopReason>,
     ) -> DocumentProcessor<S> {
-        let (skipped, mut on_start_err) = (self.skipped.clone(), self.on_start_err);
-        let tell = move |state: &mut S, watcher: &ChangeStreamWatcher<S>, news| {
-            let (Some(tell), Some(error)) = (&mut on_start_err, start_error(news)) else {
-                return Ok(());
-            };
+        let skipped = self.skipped.clone();
+        let (mut on_state, mut on_start_err) = (self.on_state, self.on_start_err);
+        let tell = move |state: &mut S, watcher: &ChangeStreamWatcher<S>, news: WatchState| {
             let (watcher, skipped) = (watcher.clone(), skipped.clone());
-            tell(state, &DocumentProcessor { watcher, skipped }, error)
+            let processor = DocumentProcessor { watcher, skipped };
+            if let (Some(tell), Some(error)) = (&mut on_start_err, start_error(&news)) {
+                tell(state, &processor, error)?;
+            }
+            on_state.as_mut().map_or(Ok(()), |tell| tell(state, &processor, news))
         };
         let skipped = self.skipped.clone();
         let stopped = move |state: &mut S, watcher: &ChangeStreamWatcher<S>, reason| {
@@ -157,14 +162,23 @@ impl<S: 'static> ProcessorBuilder<S> {
     }
 }
 
-fn start_error(news: WatchState) -> Option<StartError> {
+fn told<S: 'static, T: 'static>(
+    mut callback: impl Handler<S, DocumentProcessor<S>, T>,
+) -> Told<S, T> {
+    Box::new(move |state, processor, news| {
+        callback(state, processor, news).into_ran().map_err(|error| *error)
+    })
+}
+
+fn start_error(news: &WatchState) -> Option<StartError> {
     match news {
         WatchState::Invalidated => Some(StartError::Invalidated),
         WatchState::Waiting { cause, failures, pause } => {
+            let (cause, failures, pause) = (cause.clone(), *failures, *pause);
             Some(StartError::Failed { cause, failures, pause })
         }
         WatchState::Stopped(StopReason::Stopped | StopReason::Invalidated) => None,
-        WatchState::Stopped(reason) => Some(StartError::Ended(reason)),
+        WatchState::Stopped(reason) => Some(StartError::Ended(reason.clone())),
         _ => None,
     }
 }

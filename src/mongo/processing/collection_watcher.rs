@@ -30,8 +30,8 @@ pub trait CollectionWatcher<S: 'static>: 'static {
     /// A document was inserted.
     fn insert(&mut self, state: &mut S, json: &[u8], ack: Ack);
 
-    /// A document was updated. It is as it is when the server looks it up, which may be after further changes;
-    /// `null` if it was deleted by then.
+    /// A document was updated. It is as it is when the server looks it up, which may be after further
+    /// changes; `null` if it was deleted by then.
     fn update(&mut self, state: &mut S, json: &[u8], ack: Ack);
 
     /// A document was replaced by another one of the same `_id`. By default that is an update.
@@ -41,7 +41,7 @@ pub trait CollectionWatcher<S: 'static>: 'static {
 
     /// A document was deleted. It is as it was before if the collection
     /// [keeps that](crate::mongo::Mongo::ensure_pre_images) and the stream
-    /// [asks for it](crate::mongo::ChangeStream::full_document_before_change); else there is only its key, such
-    /// as `{"_id":7}`.
+    /// [asks for it](crate::mongo::ChangeStream::full_document_before_change); else there is only its key,
+    /// such as `{"_id":7}`.
     fn delete(&mut self, state: &mut S, json: &[u8], ack: Ack);
 }
