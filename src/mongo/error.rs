@@ -58,6 +58,9 @@ pub enum Error {
         key: String,
         /// What is wrong with it.
         reason: String,
+        /// The revision that it is stored under, by which it can be replaced. `None`: that cannot be read
+        /// either.
+        revision: Option<u64>,
     },
     /// Another instance has saved a position for the same watcher meanwhile. Nothing was saved.
     #[error("another instance has saved a position for this watcher")]

@@ -44,6 +44,11 @@ impl Ack {
         self.answer(Err(error.into()));
     }
 
+    /// Takes the change back, whose answer is known at once.
+    pub(super) fn take(mut self) -> Option<Delivery> {
+        self.delivery.take()
+    }
+
     fn answer(&mut self, outcome: Result<(), AnyError>) {
         let (Some(delivery), Some(watch)) = (self.delivery.take(), self.watch.upgrade()) else {
             return;

@@ -76,15 +76,18 @@ impl Backoff {
     /// The pause after so many failures in a row before this one, with a random number of 64 bits. `None`:
     /// it is not tried again.
     pub(in crate::mongo) fn pause(&self, failures: u32, random: u64) -> Option<Duration> {
-        if self.attempts.is_some_and(|attempts| failures >= attempts) {
-            return None;
-        }
+        let is_over = self.attempts.is_some_and(|attempts| failures >= attempts);
+        (!is_over).then(|| self.pause_in_any_case(failures, random))
+    }
+
+    /// As [`pause`](Self::pause), however often it was tried.
+    pub(in crate::mongo) fn pause_in_any_case(&self, failures: u32, random: u64) -> Duration {
         let exponent = i32::try_from(failures.min(64)).unwrap_or(64);
         let pause = self.first.as_secs_f64() * self.factor.powi(exponent);
         let pause = pause.min(self.longest.as_secs_f64());
         // from -1 to 1
         let swing = random as f64 / u64::MAX as f64 * 2.0 - 1.0;
-        Duration::try_from_secs_f64(pause * (1.0 + swing * self.jitter)).ok().or(Some(self.longest))
+        Duration::try_from_secs_f64(pause * (1.0 + swing * self.jitter)).unwrap_or(self.longest)
     }
 }
 

@@ -23,6 +23,9 @@ impl Watch {
         if self.work.borrow().opening != opening || self.is_ending() {
             return Ok(());
         }
+        if !self.is_leading() {
+            return self.stand_by(state);
+        }
         match polled {
             Polled::Opened => {
                 self.release(0);
@@ -31,6 +34,10 @@ impl Watch {
             }
             Polled::Position(token) => {
                 self.release(0);
+                if self.is_in_seed_order() {
+                    self.note_position(token);
+                    return Ok(());
+                }
                 let mut work = self.work.borrow_mut();
                 let last = work.in_flight.last().or(work.position.as_ref());
                 // that of a change says more
@@ -51,11 +58,21 @@ impl Watch {
             Err(error) => return self.stop(state, StopReason::Failed(error)),
         };
         let mut work = self.work.borrow_mut();
-        (work.failures, work.resets) = (0, 0);
+        (work.failures, work.resets) = (work.dispatch_failures, 0);
+        work.tally.count_change(event.operation_type(), event.wall_time());
+        if self.is_in_seed_order() {
+            drop(work);
+            return self.line_up(state, event, bytes);
+        }
         let number = work.in_flight.push(event.resume_point(), bytes);
         drop(work);
-        let is_invalidate = event.is_invalidate();
-        self.pass_on(state, Delivery { number, event, step: 0, error: None })?;
+        self.give_out(state, Delivery { number, event, step: 0, error: None })
+    }
+
+    pub(super) fn give_out(self: &Rc<Self>, state: &mut State, delivery: Delivery) -> Ran {
+        let is_invalidate = delivery.event.is_invalidate();
+        self.work.borrow_mut().is_invalidated = is_invalidate;
+        self.pass_on(state, delivery)?;
         match is_invalidate && !self.is_ending() {
             true => self.tell(state, WatchState::Invalidated),
             false => Ok(()),
@@ -90,6 +107,9 @@ impl Watch {
         let mut work = self.work.borrow_mut();
         let Some(bytes) = work.in_flight.note_done(delivery.number) else { return Ok(()) };
         let done = work.in_flight.take_done();
+        if done.is_some() {
+            work.dispatch_failures = 0;
+        }
         drop(work);
         self.release(bytes);
         self.note_done(state, done)
@@ -107,6 +127,9 @@ impl Watch {
         }
         // neither it nor what was given out behind it counts
         work.in_flight.clear();
+        work.sequence.clear();
+        work.failures = work.dispatch_failures;
+        work.dispatch_failures = work.dispatch_failures.saturating_add(1);
         drop(work);
         match self.stream.retries_dispatch {
             true => self.fail(state, error, StopReason::Dispatch),
@@ -119,6 +142,16 @@ impl Watch {
         let Some(done) = done else { return Ok(()) };
         let mut work = self.work.borrow_mut();
         work.position = Some(done.point.clone());
+        work.beginning = None;
+        work.sequence.end_repeating();
+        if self.is_in_seed_order() {
+            let is_more = !work.sequence.is_empty();
+            drop(work);
+            if is_more {
+                self.give_next_soon();
+            }
+            return self.go_on(state);
+        }
         let has_store = self.store.is_some();
         work.saving.unsaved = has_store.then_some(done.point);
         work.saving.changes += done.count;
@@ -127,7 +160,7 @@ impl Watch {
         self.go_on(state)
     }
 
-    fn release(&self, bytes: usize) {
+    pub(super) fn release(&self, bytes: usize) {
         if let Some(flow) = &self.work.borrow().flow {
             flow.release(bytes);
         }

@@ -1,15 +1,19 @@
 //! The handle of a watcher, and the way to make one.
 
-use crate::callback::{Callback, CallbackSlot, Outcome, answer, lend};
+use crate::callback::{Callback, CallbackSlot, Outcome, State, answer, handed, lend};
 use crate::error::Error as AnyError;
 use crate::event_loop::timers_on;
+use crate::kv::{ElectionOptions, KeyValue};
 use crate::mongo::changes::ack::Ack;
 use crate::mongo::changes::event::ChangeEvent;
+use crate::mongo::changes::lease::Lease;
+use crate::mongo::changes::metrics::WatchMetrics;
 use crate::mongo::changes::options::ChangeStream;
 use crate::mongo::changes::point::ResumePoint;
+use crate::mongo::changes::resnapshot::Resnapshot;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::store::{Erased, ResumeStore, Store};
-use crate::mongo::changes::watch::{OnState, Step, Watch, Work};
+use crate::mongo::changes::watch::{OnHistoryLost, OnState, Phase, Step, Watch, Work};
 use crate::mongo::handle::Mongo;
 use std::cell::RefCell;
 use std::fmt;
@@ -30,6 +34,15 @@ pub struct WatchBuilder<S: 'static = ()> {
     store: Option<Box<dyn Store>>,
     chain: Vec<CallbackSlot<Step>>,
     on_state: CallbackSlot<OnState>,
+    on_history_lost: CallbackSlot<OnHistoryLost>,
+    candidature: Option<Candidature<S>>,
+}
+
+/// What a watcher stands for an election with.
+struct Candidature<S: 'static> {
+    bucket: KeyValue<S>,
+    key: String,
+    options: ElectionOptions,
 }
 
 impl<S: 'static> Mongo<S> {
@@ -64,6 +77,8 @@ impl<S: 'static> Mongo<S> {
             store: None,
             chain: Vec::new(),
             on_state: CallbackSlot::default(),
+            on_history_lost: CallbackSlot::default(),
+            candidature: None,
         }
     }
 }
@@ -92,9 +107,10 @@ impl<S: 'static> WatchBuilder<S> {
         let mongo = self.mongo.clone();
         self.chain.push(CallbackSlot::new(Box::new(move |state, watch, delivery| {
             let watcher = ChangeStreamWatcher { mongo: mongo.clone(), watch: watch.clone() };
-            let error = delivery.error.as_deref();
-            let outcome = function(lend(state), &watcher, &delivery.event, error);
-            Ok(Some(delivery.passed(outcome)))
+            // should the function panic, the change has failed
+            let ack = Ack::new(watch, delivery);
+            let outcome = function(lend(state), &watcher, ack.event(), ack.error());
+            Ok(ack.take().map(|delivery| delivery.passed(outcome)))
         })));
         self
     }
@@ -128,23 +144,92 @@ impl<S: 'static> WatchBuilder<S> {
         self
     }
 
+    /// Has a callback asked to read what is watched anew when the server has forgotten the position, which
+    /// [`HistoryLost::Resnapshot`](super::HistoryLost::Resnapshot) is for. The answer may come later; changes
+    /// come again when it has, beginning at the [time](Resnapshot::operation_time) that was noted before, so
+    /// that there is no gap.
+    pub fn on_history_lost<R: Outcome>(
+        self,
+        mut callback: impl FnMut(&mut S, &ChangeStreamWatcher<S>, Resnapshot) -> R + 'static,
+    ) -> Self {
+        let mongo = self.mongo.clone();
+        self.on_history_lost.replace(Box::new(move |state, watch, lost| {
+            let watcher = ChangeStreamWatcher { mongo: mongo.clone(), watch: watch.clone() };
+            callback(lend(state), &watcher, Resnapshot::new(watch, lost)).into_ran()
+        }));
+        self
+    }
+
+    /// Has the watcher watch only while it leads in an [election](KeyValue::election) that is held in a key
+    /// of a bucket: of several instances that share a position, the others stand by
+    /// ([`WatchState::Standby`]), and one of them takes over when the one that leads stops, or about a
+    /// [`ttl`](ElectionOptions::ttl) after it was last heard of.
+    ///
+    /// A watcher that leads reads the position, and opens the stream. When it leads no longer, it gives out
+    /// nothing more, saves nothing, and stands by again. Answers to what it has given out do not count then:
+    /// whoever leads now gives it out, too. It is the compare-and-set of the store that keeps one from saving
+    /// over another's position, also if it was suspended meanwhile.
+    pub fn lease(
+        mut self,
+        bucket: &KeyValue<S>,
+        key: impl Into<String>,
+        options: ElectionOptions,
+    ) -> Self {
+        self.candidature = Some(Candidature { bucket: bucket.clone(), key: key.into(), options });
+        self
+    }
+
+    /// The same, with a stream that is adjusted.
+    pub(in crate::mongo) fn adjust(
+        mut self,
+        adjust: impl FnOnce(ChangeStream) -> ChangeStream,
+    ) -> Self {
+        self.stream = adjust(self.stream);
+        self
+    }
+
     /// Starts. The callback runs once, when the watcher has stopped.
     pub fn start(
         self,
         callback: impl Callback<S, ChangeStreamWatcher<S>, StopReason>,
     ) -> ChangeStreamWatcher<S> {
+        let work = Work { beginning: self.stream.start.clone(), ..Work::default() };
         let watch = Rc::new(Watch {
             bridge: self.mongo.bridge().clone(),
             stream: self.stream,
             store: self.store,
             chain: self.chain,
             on_state: self.on_state,
-            work: RefCell::new(Work::default()),
+            on_history_lost: self.on_history_lost,
+            lease: RefCell::default(),
+            work: RefCell::new(work),
         });
         let watcher = ChangeStreamWatcher { mongo: self.mongo, watch };
         watcher.watch.work.borrow_mut().on_stop = Some(answer(&watcher, callback));
-        watcher.watch.load();
+        match self.candidature {
+            Some(candidature) => candidature.begin(&watcher.watch),
+            None => watcher.watch.load(),
+        }
         watcher
+    }
+}
+
+impl<S: 'static> Candidature<S> {
+    fn begin(self, watch: &Rc<Watch>) {
+        watch.enter(Phase::Standby);
+        let told = watch.clone();
+        let stand_by = move |state: &mut State, ()| told.tell_standby(state);
+        watch.bridge.defer(Box::new(stand_by), ());
+        let told = watch.clone();
+        let election =
+            self.bucket.election(&self.key, self.options, move |state: &mut S, _, event| {
+                told.handle_election(state, event).map_err(|error| *error)
+            });
+        let (leading, resigning) = (election.clone(), election);
+        watch.lease.replace(Some(Lease {
+            is_leading: Box::new(move || leading.is_leading()),
+            resign: Box::new(move |answer| resigning.stop(handed(answer))),
+        }));
     }
 }
 
@@ -161,10 +246,18 @@ impl<S: 'static> ChangeStreamWatcher<S> {
         self.watch.is_ending()
     }
 
-    /// Everything up to here is done. It may not be saved yet.
+    /// Everything up to here is done. It may not be saved yet. In
+    /// [`SeedOrder`](super::CommitMode::SeedOrder), the position that a watcher starts with is that of the
+    /// change that comes again.
     #[must_use]
     pub fn position(&self) -> Option<ResumePoint> {
         self.watch.work.borrow().position.clone()
+    }
+
+    /// What the watcher has done so far, and what it has at hand.
+    #[must_use]
+    pub fn metrics(&self) -> WatchMetrics {
+        self.watch.metrics()
     }
 
     /// The connection to MongoDB.

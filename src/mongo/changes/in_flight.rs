@@ -40,6 +40,18 @@ impl InFlight {
         self.take_done()
     }
 
+    /// Whether this one was given out, and is not done in a row yet.
+    pub(super) fn holds(&self, number: u64) -> bool {
+        let index = number.checked_sub(self.first);
+        index.is_some_and(|index| index < self.given.len() as u64)
+    }
+
+    /// How many changes were given out, and their bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let given = self.given.iter().filter(|given| !given.is_done);
+        given.fold((0, 0), |(count, bytes), given| (count + 1, bytes + given.bytes))
+    }
+
     /// Notes that one is done, and returns its bytes, the first time.
     pub(super) fn note_done(&mut self, number: u64) -> Option<usize> {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;

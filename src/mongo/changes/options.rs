@@ -2,6 +2,7 @@
 
 use crate::mongo::bridge::StreamLimits;
 use crate::mongo::changes::backoff::Backoff;
+use crate::mongo::changes::commit_mode::CommitMode;
 use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::changes::token::ResumeToken;
 use bson::{Document, Timestamp};
@@ -36,6 +37,8 @@ pub struct ChangeStream {
     pub(super) history_lost: HistoryLost,
     pub(super) backoff: Backoff,
     pub(super) retries_dispatch: bool,
+    pub(super) commit: CommitMode,
+    pub(super) stops_at_invalidate: bool,
 }
 
 /// Whose changes are watched.
@@ -85,7 +88,8 @@ pub enum BeforeChange {
     Required,
 }
 
-/// What is done when the server does not know the position any more, so that changes are lost.
+/// What is done when the server does not know the position any more, or when what is stored cannot be read,
+/// so that changes are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum HistoryLost {
@@ -96,6 +100,10 @@ pub enum HistoryLost {
     /// [`WatchState::Reset`](super::WatchState::Reset). After three times without a change between them it
     /// stops.
     ResetToNow,
+    /// The program is asked to read its data anew, and the stream goes on from where it began to:
+    /// [`WatchBuilder::on_history_lost`](super::WatchBuilder::on_history_lost), without which this is as
+    /// [`Stop`](Self::Stop). After three times without a change between them the watcher stops.
+    Resnapshot,
 }
 
 impl ChangeStream {
@@ -132,6 +140,8 @@ impl ChangeStream {
             history_lost: HistoryLost::default(),
             backoff: Backoff::default(),
             retries_dispatch: false,
+            commit: CommitMode::default(),
+            stops_at_invalidate: false,
         }
     }
 
@@ -212,7 +222,7 @@ impl ChangeStream {
 
     /// After how many changes that are done, and after what time, the position is saved;
     /// also when nothing was changed and only the server's position has moved. 1,000
-    /// and 1 s by default.
+    /// and 1 s by default. The first position that a store has is saved at once.
     #[must_use]
     pub fn save_every(mut self, changes: u64, interval: Duration) -> Self {
         (self.save_every, self.save_interval) = (changes.max(1), interval);
@@ -234,11 +244,35 @@ impl ChangeStream {
     }
 
     /// Has a change whose dispatch has failed come again after a pause, as if the stream had failed; without,
-    /// the watcher stops.
+    /// the watcher stops. Pauses grow until a change is done.
     #[must_use]
     pub fn retry_dispatch(mut self) -> Self {
         self.retries_dispatch = true;
         self
+    }
+
+    /// When the position of a change is saved. [`AfterAck`](CommitMode::AfterAck) by default.
+    #[must_use]
+    pub fn commit(mut self, mode: CommitMode) -> Self {
+        self.commit = mode;
+        self
+    }
+
+    /// Has the watcher stop behind an invalidate, with
+    /// [`StopReason::Invalidated`](super::StopReason::Invalidated); without, it goes on should what it
+    /// watches be created again.
+    #[must_use]
+    pub fn stop_at_invalidate(mut self) -> Self {
+        self.stops_at_invalidate = true;
+        self
+    }
+
+    /// Has updates come with the whole document, unless something else was asked for.
+    pub(in crate::mongo) fn looking_up(self) -> Self {
+        match self.full_document {
+            FullDocument::Default => self.full_document(FullDocument::UpdateLookup),
+            _ => self,
+        }
     }
 
     /// For how long an answer of the server may take at all.

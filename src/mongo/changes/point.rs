@@ -28,4 +28,8 @@ impl ResumePoint {
     pub fn new(token: ResumeToken) -> Self {
         Self { token, timestamp: None, operation_type: None }
     }
+
+    pub(super) fn is_invalidate(&self) -> bool {
+        self.operation_type.as_deref() == Some("invalidate")
+    }
 }

@@ -1,67 +1,31 @@
-//! A watcher's life: its position is read, its stream opened, and opened again when it has ended.
+//! A watcher's life: its stream is opened, and opened again when it has ended.
 
 use crate::callback::{Ran, State};
 use crate::error::Error as AnyError;
 use crate::mongo::bridge::StreamOptions;
 use crate::mongo::changes::class::{Class, classify};
-use crate::mongo::changes::options::{HistoryLost, Start};
+use crate::mongo::changes::options::Start;
 use crate::mongo::changes::polling::poll;
 use crate::mongo::changes::state::{StopReason, WatchState};
-use crate::mongo::changes::store::StoredPoint;
 use crate::mongo::changes::watch::{Phase, Watch};
 use crate::mongo::error::Error;
 use std::rc::Rc;
-
-/// How often in a row a position may be lost before it is not set to now any more.
-const RESETS: u32 = 3;
+use std::time::Duration;
 
 impl Watch {
-    /// Reads the position, and opens the stream.
-    pub(super) fn load(self: &Rc<Self>) {
-        let watch = self.clone();
-        let loaded = move |state: &mut State, stored| watch.handle_loaded(state, stored);
-        match &self.store {
-            Some(store) => store.get(Box::new(loaded)),
-            None => self.bridge.defer(Box::new(loaded), Ok(None)),
-        }
-    }
-
-    fn handle_loaded(
-        self: &Rc<Self>,
-        state: &mut State,
-        stored: Result<Option<StoredPoint>, Error>,
-    ) -> Ran {
-        if self.is_ending() {
-            return self.go_on(state);
-        }
-        match stored {
-            Ok(stored) => {
-                let mut work = self.work.borrow_mut();
-                work.saving.revision = stored.as_ref().map(|stored| stored.revision);
-                work.position = stored.map(|stored| stored.point);
-                work.is_loaded = true;
-                drop(work);
-                self.open(state)
-            }
-            Err(error) if error.is_temporary() => {
-                self.fail(state, Rc::new(error.clone().into()), move |_| StopReason::Store(error))
-            }
-            Err(error) => self.stop(state, StopReason::Store(error)),
-        }
-    }
-
-    fn open(self: &Rc<Self>, state: &mut State) -> Ran {
+    pub(super) fn open(self: &Rc<Self>, state: &mut State) -> Ran {
         let mut work = self.work.borrow_mut();
         work.phase = Phase::Opening;
         work.opening += 1;
+        work.is_invalidated = false;
+        work.tally.openings += 1;
         let (opening, position) = (work.opening, work.position.clone());
-        drop(work);
-        let start = match (&position, &self.stream.start) {
-            // what was asked for counts until there is a position of this watcher's own
-            (_, Some(start)) if opening == 1 => start.clone(),
-            (Some(point), _) => Start::After(point.token.clone()),
-            (None, start) => start.clone().unwrap_or(Start::Now),
+        let start = match (&work.beginning, &position) {
+            (Some(beginning), _) => beginning.clone(),
+            (None, Some(point)) => Start::After(point.token.clone()),
+            (None, None) => Start::Now,
         };
+        drop(work);
         let (stream, stall) = (self.stream.clone(), self.bridge.options().stall_timeout);
         let options = StreamOptions { limits: stream.limits, silence: stream.silence(stall) };
         let (items, end) = (self.clone(), self.clone());
@@ -121,23 +85,6 @@ impl Watch {
         }
     }
 
-    fn handle_lost(self: &Rc<Self>, state: &mut State, error: Error) -> Ran {
-        let mut work = self.work.borrow_mut();
-        work.resets += 1;
-        if self.stream.history_lost == HistoryLost::Stop || work.resets > RESETS {
-            drop(work);
-            return self.stop(state, StopReason::HistoryLost(error));
-        }
-        let from = work.position.take();
-        // what is done of it later would lead back to where nothing is any more
-        work.in_flight.clear();
-        work.saving.unsaved = None;
-        drop(work);
-        let cause: Rc<AnyError> = Rc::new(error.clone().into());
-        self.tell(state, WatchState::Reset { from, cause: cause.clone() })?;
-        self.fail(state, cause, |_| StopReason::HistoryLost(error))
-    }
-
     /// Something has failed that may work later: it is tried again after a pause, unless it was tried often
     /// enough.
     pub(super) fn fail(
@@ -154,11 +101,26 @@ impl Watch {
         let Some(pause) = self.stream.backoff.pause(failures, random) else {
             return self.stop(state, reason(cause));
         };
+        let waiting = self.begin_pause(cause, pause);
+        self.tell(state, waiting)
+    }
+
+    /// As [`fail`](Self::fail), however often it was tried.
+    pub(super) fn pause_in_any_case(self: &Rc<Self>, cause: Rc<AnyError>) -> WatchState {
+        let random = self.bridge.event_loop().random();
+        let failures = self.work.borrow().failures;
+        let pause = self.stream.backoff.pause_in_any_case(failures, random);
+        self.begin_pause(cause, pause)
+    }
+
+    /// Begins the pause, and returns what is to be told of it.
+    fn begin_pause(self: &Rc<Self>, cause: Rc<AnyError>, pause: Duration) -> WatchState {
         let watch = self.clone();
         let over = move |state: &mut State| watch.end_pause(state);
         let timer = self.bridge.event_loop().set_timer(pause, Box::new(over));
         let mut work = self.work.borrow_mut();
-        work.failures = failures.saturating_add(1);
+        work.failures = work.failures.saturating_add(1);
+        let failures = work.failures;
         work.phase = Phase::Pausing;
         work.timer = Some(timer);
         // of the stream that has failed, nothing counts any more
@@ -168,7 +130,7 @@ impl Watch {
         if let Some(flow) = flow {
             flow.stop();
         }
-        self.tell(state, WatchState::Waiting { cause, failures: failures + 1, pause })
+        WatchState::Waiting { cause, failures, pause }
     }
 
     fn end_pause(self: &Rc<Self>, state: &mut State) -> Ran {
@@ -182,16 +144,18 @@ impl Watch {
 
     /// Opens the stream again when what was given out is done, so that nothing comes twice.
     pub(super) fn go_on(self: &Rc<Self>, state: &mut State) -> Ran {
-        match self.phase() {
-            Phase::Draining if self.work.borrow().in_flight.is_empty() => {
-                let is_loaded = self.work.borrow().is_loaded;
-                match is_loaded {
-                    true => self.open(state),
-                    false => {
-                        self.load();
-                        Ok(())
-                    }
-                }
+        let work = self.work.borrow();
+        let (phase, is_drained, is_loaded) = (work.phase, work.is_drained(), work.is_loaded);
+        let is_at_the_end = work.is_invalidated && self.stream.stops_at_invalidate;
+        drop(work);
+        match phase {
+            Phase::Draining if is_drained && is_at_the_end => {
+                self.stop(state, StopReason::Invalidated)
+            }
+            Phase::Draining if is_drained && is_loaded => self.open(state),
+            Phase::Draining if is_drained => {
+                self.load();
+                Ok(())
             }
             Phase::Stopping => self.go_on_stopping(state),
             _ => Ok(()),

@@ -15,7 +15,10 @@ impl Watch {
         if saving.unsaved.is_none() || saving.is_under_way {
             return;
         }
-        let is_due = saving.changes >= self.stream.save_every || work.phase == Phase::Stopping;
+        // without any position, the next one would begin with what happens from then on
+        let is_first = saving.revision.is_none();
+        let is_due =
+            is_first || saving.changes >= self.stream.save_every || work.phase == Phase::Stopping;
         let is_waiting = saving.timer.is_some();
         drop(work);
         if is_due {
@@ -34,9 +37,11 @@ impl Watch {
     }
 
     fn save(self: &Rc<Self>) {
+        let is_leading = self.is_leading();
         let mut work = self.work.borrow_mut();
+        let term = work.term;
         let saving = &mut work.saving;
-        if saving.is_under_way || self.store.is_none() {
+        if saving.is_under_way || self.store.is_none() || !is_leading {
             return;
         }
         let Some(point) = saving.unsaved.take() else { return };
@@ -48,7 +53,8 @@ impl Watch {
         }
         drop(work);
         let (watch, saved) = (self.clone(), point.clone());
-        let handle = move |state: &mut State, outcome| watch.handle_saved(state, saved, outcome);
+        let handle =
+            move |state: &mut State, outcome| watch.handle_saved(state, term, saved, outcome);
         if let Some(store) = &self.store {
             store.save(&point, revision, Box::new(handle));
         }
@@ -57,14 +63,16 @@ impl Watch {
     fn handle_saved(
         self: &Rc<Self>,
         state: &mut State,
+        term: u64,
         point: ResumePoint,
         outcome: Result<u64, Error>,
     ) -> Ran {
+        if !self.end_save(term, &outcome) {
+            return self.go_on(state);
+        }
         let mut work = self.work.borrow_mut();
-        work.saving.is_under_way = false;
         match outcome {
-            Ok(revision) => {
-                work.saving.revision = Some(revision);
+            Ok(_) => {
                 drop(work);
                 self.save_in_time();
                 self.go_on(state)
@@ -79,16 +87,39 @@ impl Watch {
                 work.saving.unsaved = None;
                 let is_stopping = work.phase == Phase::Stopping;
                 drop(work);
-                let reason = match &error {
-                    Error::Fenced => StopReason::Fenced,
-                    _ => StopReason::Store(error.clone()),
-                };
                 if is_stopping {
                     self.tell(state, WatchState::SaveFailed(Rc::new(error.into())))?;
                     return self.go_on(state);
                 }
-                self.stop(state, reason)
+                self.handle_save_refused(state, error)
             }
+        }
+    }
+
+    /// A save has an outcome. Returns whether it counts, which it does not if the lead was lost meanwhile.
+    pub(super) fn end_save(self: &Rc<Self>, term: u64, outcome: &Result<u64, Error>) -> bool {
+        let mut work = self.work.borrow_mut();
+        work.saving.is_under_way = false;
+        work.tally.count_save(outcome.is_ok());
+        let counts = work.term == term;
+        if let (true, Ok(revision)) = (counts, outcome) {
+            work.saving.revision = Some(*revision);
+        }
+        let is_waited_for = !counts && work.phase == Phase::Loading;
+        drop(work);
+        if is_waited_for {
+            self.load();
+        }
+        counts
+    }
+
+    /// A save has failed in a way that doing it again does not mend.
+    pub(super) fn handle_save_refused(self: &Rc<Self>, state: &mut State, error: Error) -> Ran {
+        match error {
+            // whoever leads now has saved it
+            Error::Fenced if !self.is_leading() => self.stand_by(state),
+            Error::Fenced => self.stop(state, StopReason::Fenced),
+            error => self.stop(state, StopReason::Store(error)),
         }
     }
 }

@@ -10,6 +10,9 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum WatchState {
+    /// Another instance leads, or nobody does yet: nothing is watched until this one does. See
+    /// [`WatchBuilder::lease`](super::WatchBuilder::lease).
+    Standby,
     /// The stream is being opened, behind this point; `None`: with what happens from now on.
     Opening(Option<ResumePoint>),
     /// The stream is open, and changes come as they happen.
@@ -34,7 +37,16 @@ pub enum WatchState {
         /// What the server has said.
         cause: Rc<AnyError>,
     },
-    /// The position could not be saved. It is tried again; changes come meanwhile.
+    /// The server does not know the position any more, and the program is asked to read its data anew. See
+    /// [`WatchBuilder::on_history_lost`](super::WatchBuilder::on_history_lost).
+    Resnapshot {
+        /// The position. `None`: there was none, or it could not be read.
+        from: Option<ResumePoint>,
+        /// What the server has said.
+        cause: Rc<AnyError>,
+    },
+    /// The position could not be saved. It is tried again; changes come meanwhile, but in
+    /// [`SeedOrder`](super::CommitMode::SeedOrder).
     SaveFailed(Rc<AnyError>),
     /// Over.
     Stopped(StopReason),
@@ -48,14 +60,23 @@ pub enum StopReason {
     Stopped,
     /// A dispatch function has failed. The position is before the change.
     Dispatch(Rc<AnyError>),
-    /// The server does not know the position any more. It is kept as it is.
+    /// The server does not know the position any more, or nobody can read what is stored. It is kept as it
+    /// is.
     HistoryLost(Error),
+    /// The program has failed to read its data anew. The stored position is kept as it is.
+    Resnapshot(Rc<AnyError>),
+    /// What was watched was dropped or renamed, and the watcher was
+    /// [to stop](super::ChangeStream::stop_at_invalidate) then. Its position is behind the invalidate: another watcher goes on from there.
+    Invalidated,
     /// The stream has failed, and trying again would not help, or was tried as often as it should be.
     Failed(Error),
     /// Another one has saved a position for the same watcher. Nothing was saved over it.
     Fenced,
     /// The position can be neither read nor saved.
     Store(Error),
+    /// It can neither lead nor wait for that any more: the bucket of the lease is gone, or what is needed is
+    /// not permitted.
+    Lease(Error),
 }
 
 impl StopReason {
@@ -64,10 +85,12 @@ impl StopReason {
     pub fn error(&self) -> Option<String> {
         match self {
             Self::Stopped => None,
-            Self::Dispatch(error) => Some(error.to_string()),
-            Self::HistoryLost(error) | Self::Failed(error) | Self::Store(error) => {
-                Some(error.to_string())
-            }
+            Self::Dispatch(error) | Self::Resnapshot(error) => Some(error.to_string()),
+            Self::HistoryLost(error)
+            | Self::Failed(error)
+            | Self::Store(error)
+            | Self::Lease(error) => Some(error.to_string()),
+            Self::Invalidated => Some("what was watched was dropped or renamed".to_owned()),
             Self::Fenced => Some("another one has saved a position for this watcher".to_owned()),
         }
     }

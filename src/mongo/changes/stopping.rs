@@ -39,18 +39,25 @@ impl Watch {
         if let Some(flow) = &work.flow {
             flow.stop();
         }
-        if !is_wanted {
+        // a change whose point could not be saved before it is given out
+        let is_held_up = self.is_in_seed_order() && work.saving.timer.is_some();
+        if !is_wanted || is_held_up {
             work.in_flight.clear();
         }
-        let timer = work.timer.take();
+        work.sequence.clear();
+        let held_up = if is_held_up { work.saving.timer.take() } else { None };
+        let timers = [work.timer.take(), held_up];
         drop(work);
-        if let Some(timer) = timer {
+        for timer in timers.into_iter().flatten() {
             self.bridge.event_loop().cancel_timer(timer);
         }
         let watch = self.clone();
         let give_up = move |state: &mut State| {
-            watch.work.borrow_mut().timer = None;
-            watch.work.borrow_mut().in_flight.clear();
+            let mut work = watch.work.borrow_mut();
+            work.timer = None;
+            work.in_flight.clear();
+            work.is_resigning = false;
+            drop(work);
             watch.go_on(state)
         };
         let timer = self.bridge.event_loop().set_timer(ANSWERS_WITHIN, Box::new(give_up));
@@ -63,7 +70,14 @@ impl Watch {
         }
         self.save_in_time();
         let mut work = self.work.borrow_mut();
-        if work.flow.is_some() || work.saving.is_under_way {
+        if work.flow.is_some() || work.saving.is_under_way || work.is_resigning {
+            return Ok(());
+        }
+        let lease = self.lease.take();
+        if let Some(lease) = lease {
+            work.is_resigning = true;
+            drop(work);
+            self.resign(&lease);
             return Ok(());
         }
         let Some(reason) = work.stopping.take() else { return Ok(()) };
@@ -74,12 +88,14 @@ impl Watch {
         for timer in timers.into_iter().flatten() {
             self.bridge.event_loop().cancel_timer(timer);
         }
-        self.tell(state, WatchState::Stopped(reason.clone()))?;
-        // they may hold the watcher, which holds them
-        drop((self.on_state.take(), self.chain.iter().map(|slot| slot.take()).collect::<Vec<_>>()));
-        match on_stop {
-            Some(on_stop) => on_stop(state, reason),
-            None => Ok(()),
+        // what is told next may fail, and the end is told all the same
+        if let Some(on_stop) = on_stop {
+            self.bridge.defer(on_stop, reason.clone());
         }
+        let told = self.tell(state, WatchState::Stopped(reason));
+        // they may hold the watcher, which holds them
+        drop(self.on_history_lost.take());
+        drop((self.on_state.take(), self.chain.iter().map(|slot| slot.take()).collect::<Vec<_>>()));
+        told
     }
 }

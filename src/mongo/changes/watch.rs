@@ -6,8 +6,12 @@ use crate::event_loop::TimerId;
 use crate::mongo::bridge::{Bridge, Flow};
 use crate::mongo::changes::delivery::Delivery;
 use crate::mongo::changes::in_flight::InFlight;
-use crate::mongo::changes::options::ChangeStream;
+use crate::mongo::changes::lease::Lease;
+use crate::mongo::changes::lost::Lost;
+use crate::mongo::changes::metrics::{Tally, WatchMetrics};
+use crate::mongo::changes::options::{ChangeStream, Start};
 use crate::mongo::changes::point::ResumePoint;
+use crate::mongo::changes::sequence::Sequence;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::store::Store;
 use std::cell::RefCell;
@@ -20,12 +24,17 @@ pub(super) type Step =
 
 pub(super) type OnState = Box<dyn FnMut(&mut State, &Rc<Watch>, WatchState) -> Ran>;
 
+pub(super) type OnHistoryLost = Box<dyn FnMut(&mut State, &Rc<Watch>, Lost) -> Ran>;
+
 pub(super) struct Watch {
     pub(super) bridge: Rc<Bridge>,
     pub(super) stream: ChangeStream,
     pub(super) store: Option<Box<dyn Store>>,
     pub(super) chain: Vec<CallbackSlot<Step>>,
     pub(super) on_state: CallbackSlot<OnState>,
+    pub(super) on_history_lost: CallbackSlot<OnHistoryLost>,
+    /// Until it is given back.
+    pub(super) lease: RefCell<Option<Lease>>,
     pub(super) work: RefCell<Work>,
 }
 
@@ -37,24 +46,39 @@ pub(super) struct Work {
     /// How often a stream was opened: what comes late of one before is told by it.
     pub(super) opening: u64,
     pub(super) flow: Option<Flow>,
+    /// How often the lead was lost: what comes late of a time before is told by it.
+    pub(super) term: u64,
+    /// Where the stream begins, until it has a position.
+    pub(super) beginning: Option<Start>,
     /// Everything up to here is done.
     pub(super) position: Option<ResumePoint>,
     pub(super) in_flight: InFlight,
+    /// What waits to be given out, if that is done one after the other.
+    pub(super) sequence: Sequence,
+    /// Whether the last change that was given out was an invalidate.
+    pub(super) is_invalidated: bool,
     /// Answers of dispatch functions that came later, and wait for a turn.
     pub(super) answered: VecDeque<Delivery>,
     pub(super) saving: Saving,
     /// Failures in a row, without a change between them.
     pub(super) failures: u32,
+    /// Failures of the dispatch in a row, without a change that was done between them.
+    pub(super) dispatch_failures: u32,
     /// How often in a row the position was lost.
     pub(super) resets: u32,
     /// When it is tried again.
     pub(super) timer: Option<TimerId>,
+    pub(super) tally: Tally,
     pub(super) stopping: Option<StopReason>,
+    /// Whether the lead is being given back.
+    pub(super) is_resigning: bool,
     pub(super) on_stop: Option<Answer<StopReason>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Phase {
+    /// Another instance leads.
+    Standby,
     /// The position is read.
     #[default]
     Loading,
@@ -66,6 +90,8 @@ pub(super) enum Phase {
     Draining,
     /// The stream is over, and a pause is made.
     Pausing,
+    /// The stream is over, and the program reads its data anew.
+    Resnapshotting,
     /// The watcher is to stop.
     Stopping,
     Stopped,
@@ -80,6 +106,13 @@ pub(super) struct Saving {
     pub(super) changes: u64,
     pub(super) is_under_way: bool,
     pub(super) timer: Option<TimerId>,
+}
+
+impl Work {
+    /// Whether everything that came is done.
+    pub(super) fn is_drained(&self) -> bool {
+        self.in_flight.is_empty() && self.sequence.is_empty()
+    }
 }
 
 impl Watch {
@@ -97,5 +130,13 @@ impl Watch {
 
     pub(super) fn tell(self: &Rc<Self>, state: &mut State, news: WatchState) -> Ran {
         self.on_state.run(|on_state| on_state(state, self, news))
+    }
+
+    pub(super) fn metrics(&self) -> WatchMetrics {
+        let now = bson::DateTime::from_system_time(self.bridge.event_loop().system_time());
+        let work = self.work.borrow();
+        let (given, bytes) = work.in_flight.size();
+        let at_hand = (given + work.sequence.len(), bytes + work.sequence.bytes());
+        work.tally.metrics(now, at_hand)
     }
 }

@@ -49,7 +49,7 @@ impl<S: 'static> ResumeStore<S> for KvResumeStore<S> {
         let own = Value { point: point.clone(), writer: self.writer.clone() };
         let value = match serde_json::to_vec(&own) {
             Ok(value) => value,
-            Err(error) => return self.refuse(unusable(&self.key, &error), done),
+            Err(error) => return self.refuse(unusable(&self.key, &error, expected), done),
         };
         let key = self.key.clone();
         let written =
@@ -116,8 +116,10 @@ fn read(
     entry: Result<Option<kv::Entry>, kv::Error>,
 ) -> Result<Option<(Value, u64)>, Error> {
     let Some(entry) = entry? else { return Ok(None) };
-    let value = serde_json::from_slice(entry.value()).map_err(|error| unusable(key, &error))?;
-    Ok(Some((value, entry.revision())))
+    let revision = entry.revision();
+    let value = serde_json::from_slice(entry.value());
+    let value = value.map_err(|error| unusable(key, &error, Some(revision)))?;
+    Ok(Some((value, revision)))
 }
 
 /// The revision of a write whose outcome was not known, if it is what is stored.
@@ -134,6 +136,6 @@ fn own_revision(
     }
 }
 
-fn unusable(key: &str, error: &serde_json::Error) -> Error {
-    Error::BadPoint { key: key.to_owned(), reason: error.to_string() }
+fn unusable(key: &str, error: &serde_json::Error, revision: Option<u64>) -> Error {
+    Error::BadPoint { key: key.to_owned(), reason: error.to_string(), revision }
 }

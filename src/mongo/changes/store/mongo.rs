@@ -59,8 +59,11 @@ impl<S: 'static> ResumeStore<S> for MongoResumeStore<S> {
     fn save(&self, point: &ResumePoint, expected: Option<u64>, done: StorageCallback<S, u64>) {
         let (place, name) = (self.place.clone(), self.place.name.clone());
         let revision = expected.unwrap_or(0) + 1;
-        let point = bson::serialize_to_document(point)
-            .map_err(|error| Error::BadPoint { key: name, reason: error.to_string() });
+        let point = bson::serialize_to_document(point).map_err(|error| Error::BadPoint {
+            key: name,
+            reason: error.to_string(),
+            revision: expected,
+        });
         let point = match point {
             Ok(point) => point,
             Err(error) => {
@@ -147,11 +150,18 @@ fn is_duplicate(error: &mongodb::error::Error) -> bool {
 
 fn stored(name: &str, found: Option<Document>) -> std::result::Result<Option<StoredPoint>, Error> {
     let Some(found) = found else { return Ok(None) };
-    let bad = |reason: String| Error::BadPoint { key: name.to_owned(), reason };
-    let revision = found.get_i64("revision").map_err(|error| bad(error.to_string()))?;
-    let point = found.get_document("point").map_err(|error| bad(error.to_string()))?.clone();
-    let point = bson::deserialize_from_document(point).map_err(|error| bad(error.to_string()))?;
-    Ok(Some(StoredPoint { point, revision: revision.unsigned_abs() }))
+    let bad = |reason: String, revision| {
+        let key = name.to_owned();
+        Error::BadPoint { key, reason, revision }
+    };
+    let revision = found.get_i64("revision").map_err(|error| bad(error.to_string(), None))?;
+    let revision = revision.unsigned_abs();
+    let point = match found.get_document("point") {
+        Ok(point) => bson::deserialize_from_document(point.clone()),
+        Err(error) => return Err(bad(error.to_string(), Some(revision))),
+    };
+    let point = point.map_err(|error| bad(error.to_string(), Some(revision)))?;
+    Ok(Some(StoredPoint { point, revision }))
 }
 
 impl<S> fmt::Debug for MongoResumeStore<S> {
