@@ -10,6 +10,7 @@ mod error;
 mod handle;
 mod listing;
 mod options;
+mod sink;
 mod storage_callback;
 
 pub use bson;
@@ -27,4 +28,5 @@ pub use handle::Mongo;
 pub use listing::{KeyRing, ListCursor, ListEnd, ListError, Listing, Page, SortBy, Total};
 pub use mongodb;
 pub use options::Options;
+pub use sink::{Body, JetStreamSink};
 pub use storage_callback::StorageCallback;

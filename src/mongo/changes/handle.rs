@@ -9,7 +9,7 @@ use crate::mongo::changes::options::ChangeStream;
 use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::store::{Erased, ResumeStore, Store};
-use crate::mongo::changes::watch::{OnState, Step, Watch, Work};
+use crate::mongo::changes::watch::{Destination, OnState, Step, Watch, Work};
 use crate::mongo::handle::Mongo;
 use std::cell::RefCell;
 use std::fmt;
@@ -28,6 +28,7 @@ pub struct WatchBuilder<S: 'static = ()> {
     mongo: Mongo<S>,
     stream: ChangeStream,
     store: Option<Box<dyn Store>>,
+    destination: Option<Rc<dyn Destination>>,
     chain: Vec<CallbackSlot<Step>>,
     on_state: CallbackSlot<OnState>,
 }
@@ -62,6 +63,7 @@ impl<S: 'static> Mongo<S> {
             mongo: self.clone(),
             stream,
             store: None,
+            destination: None,
             chain: Vec::new(),
             on_state: CallbackSlot::default(),
         }
@@ -115,6 +117,20 @@ impl<S: 'static> WatchBuilder<S> {
         self
     }
 
+    /// Has changes go to a place that has a position of its own.
+    pub(in crate::mongo) fn deliver_to<D: Destination + 'static>(
+        mut self,
+        destination: Rc<D>,
+        take: impl Fn(&Rc<D>, Ack) + 'static,
+    ) -> Self {
+        self.destination = Some(destination.clone());
+        self.chain.push(CallbackSlot::new(Box::new(move |_, watch, delivery| {
+            take(&destination, Ack::new(watch, delivery));
+            Ok(None)
+        })));
+        self
+    }
+
     /// Has a callback told whenever the watcher is doing something else.
     pub fn on_state<R: Outcome>(
         self,
@@ -137,6 +153,7 @@ impl<S: 'static> WatchBuilder<S> {
             bridge: self.mongo.bridge().clone(),
             stream: self.stream,
             store: self.store,
+            destination: self.destination,
             chain: self.chain,
             on_state: self.on_state,
             work: RefCell::new(Work::default()),

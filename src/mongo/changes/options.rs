@@ -21,7 +21,7 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ChangeStream {
-    pub(super) scope: Scope,
+    pub(in crate::mongo) scope: Scope,
     pub(super) pipeline: Vec<Document>,
     pub(super) full_document: FullDocument,
     pub(super) before_change: BeforeChange,
@@ -29,17 +29,17 @@ pub struct ChangeStream {
     pub(super) max_await: Duration,
     pub(super) shows_expanded_events: bool,
     pub(super) start: Option<Start>,
-    pub(super) limits: StreamLimits,
+    pub(in crate::mongo) limits: StreamLimits,
     pub(super) save_every: u64,
     pub(super) save_interval: Duration,
     pub(super) history_lost: HistoryLost,
-    pub(super) backoff: Backoff,
+    pub(in crate::mongo) backoff: Backoff,
     pub(super) retries_dispatch: bool,
 }
 
 /// Whose changes are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(in crate::mongo) enum Scope {
     Collection { database: String, collection: String },
     Database { database: String },
     Deployment,
@@ -231,7 +231,7 @@ impl ChangeStream {
     }
 
     /// For how long an answer of the server may take at all.
-    pub(super) fn silence(&self, stall_timeout: Duration) -> Duration {
+    pub(in crate::mongo) fn silence(&self, stall_timeout: Duration) -> Duration {
         self.max_await + stall_timeout
     }
 }

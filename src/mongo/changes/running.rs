@@ -4,7 +4,9 @@ use crate::callback::{Ran, State};
 use crate::error::Error as AnyError;
 use crate::mongo::bridge::StreamOptions;
 use crate::mongo::changes::class::{Class, classify};
+use crate::mongo::changes::destination::{Beginning, News};
 use crate::mongo::changes::options::{HistoryLost, Start};
+use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::changes::polling::poll;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::store::StoredPoint;
@@ -38,10 +40,16 @@ impl Watch {
             Ok(stored) => {
                 let mut work = self.work.borrow_mut();
                 work.saving.revision = stored.as_ref().map(|stored| stored.revision);
-                work.position = stored.map(|stored| stored.point);
-                work.is_loaded = true;
+                let point = stored.map(|stored| stored.point);
+                let Some(destination) = self.destination.clone() else {
+                    drop(work);
+                    return self.begin(state, point, None);
+                };
                 drop(work);
-                self.open(state)
+                let (watch, stored) = (self.clone(), point.clone());
+                let begin = move |state: &mut State, said| watch.handle_said(state, stored, said);
+                destination.begin(self, point.as_ref(), Box::new(begin));
+                Ok(())
             }
             Err(error) if error.is_temporary() => {
                 self.fail(state, Rc::new(error.clone().into()), move |_| StopReason::Store(error))
@@ -50,17 +58,55 @@ impl Watch {
         }
     }
 
+    /// The place that changes go to has said where to begin.
+    fn handle_said(
+        self: &Rc<Self>,
+        state: &mut State,
+        stored: Option<ResumePoint>,
+        said: Result<Beginning, Error>,
+    ) -> Ran {
+        if self.is_ending() {
+            return self.go_on(state);
+        }
+        match said {
+            Ok(Beginning::Unknown) => self.begin(state, stored, None),
+            Ok(Beginning::After(point)) => {
+                let start = Start::After(point.token.clone());
+                self.begin(state, Some(point), Some(start))
+            }
+            Err(Error::Fenced) => self.stop(state, StopReason::Fenced),
+            Err(error) if classify(&error, true) == Class::Passing || error.is_temporary() => {
+                self.fail(state, Rc::new(error.clone().into()), move |_| StopReason::Sink(error))
+            }
+            Err(error) => self.stop(state, StopReason::Sink(error)),
+        }
+    }
+
+    fn begin(
+        self: &Rc<Self>,
+        state: &mut State,
+        position: Option<ResumePoint>,
+        start: Option<Start>,
+    ) -> Ran {
+        let mut work = self.work.borrow_mut();
+        (work.position, work.start) = (position, start);
+        work.is_loaded = true;
+        drop(work);
+        self.open(state)
+    }
+
     fn open(self: &Rc<Self>, state: &mut State) -> Ran {
         let mut work = self.work.borrow_mut();
         work.phase = Phase::Opening;
         work.opening += 1;
         let (opening, position) = (work.opening, work.position.clone());
+        let asked = work.start.clone().or_else(|| self.stream.start.clone());
         drop(work);
-        let start = match (&position, &self.stream.start) {
+        let start = match (&position, asked) {
             // what was asked for counts until there is a position of this watcher's own
-            (_, Some(start)) if opening == 1 => start.clone(),
+            (_, Some(start)) if opening == 1 => start,
             (Some(point), _) => Start::After(point.token.clone()),
-            (None, start) => start.clone().unwrap_or(Start::Now),
+            (None, start) => start.unwrap_or(Start::Now),
         };
         let (stream, stall) = (self.stream.clone(), self.bridge.options().stall_timeout);
         let options = StreamOptions { limits: stream.limits, silence: stream.silence(stall) };
@@ -182,6 +228,9 @@ impl Watch {
 
     /// Opens the stream again when what was given out is done, so that nothing comes twice.
     pub(super) fn go_on(self: &Rc<Self>, state: &mut State) -> Ran {
+        if self.phase() == Phase::Draining {
+            self.inform(News::Over);
+        }
         match self.phase() {
             Phase::Draining if self.work.borrow().in_flight.is_empty() => {
                 let is_loaded = self.work.borrow().is_loaded;

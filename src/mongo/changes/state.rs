@@ -52,10 +52,14 @@ pub enum StopReason {
     HistoryLost(Error),
     /// The stream has failed, and trying again would not help, or was tried as often as it should be.
     Failed(Error),
-    /// Another one has saved a position for the same watcher. Nothing was saved over it.
+    /// Another one has saved a position for the same watcher, or publishes to the same stream. Nothing was
+    /// saved over it, and nothing is published behind it.
     Fenced,
     /// The position can be neither read nor saved.
     Store(Error),
+    /// The stream that changes are published to cannot take them. The position is before the first one that
+    /// it does not have.
+    Sink(Error),
 }
 
 impl StopReason {
@@ -65,10 +69,14 @@ impl StopReason {
         match self {
             Self::Stopped => None,
             Self::Dispatch(error) => Some(error.to_string()),
-            Self::HistoryLost(error) | Self::Failed(error) | Self::Store(error) => {
-                Some(error.to_string())
-            }
-            Self::Fenced => Some("another one has saved a position for this watcher".to_owned()),
+            Self::HistoryLost(error)
+            | Self::Failed(error)
+            | Self::Store(error)
+            | Self::Sink(error) => Some(error.to_string()),
+            Self::Fenced => Some(
+                "another one has saved a position for this watcher, or publishes to its stream"
+                    .to_owned(),
+            ),
         }
     }
 }

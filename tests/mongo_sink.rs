@@ -1,0 +1,11 @@
+//! Changes of MongoDB in a stream of JetStream: a real replica set, and real servers of NATS.
+
+#[path = "mongo_sink/content.rs"]
+mod content;
+#[path = "mongo_sink/restarts.rs"]
+mod restarts;
+mod support;
+#[path = "mongo_sink/transactions.rs"]
+mod transactions;
+#[path = "mongo_sink/world.rs"]
+mod world;
