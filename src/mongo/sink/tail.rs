@@ -36,6 +36,9 @@ pub(super) struct Mark {
     pub(super) part: Option<(String, u64)>,
 }
 
+/// Every subject of two tokens and more. To `>`, servers answer with the last sequence or not at all.
+const EVERY_SUBJECT: &str = "*.>";
+
 type OnTail = Answer<Result<Tail, jetstream::Error>>;
 
 /// Reads the tail from the leader.
@@ -83,7 +86,7 @@ fn read_last_left(api: &Api, stream: &str, info: StreamInfo, answer: OnTail) {
             Err(error) => answer(state, Err(error)),
         }
     };
-    let query = MessageQuery::LastBySubject(">");
+    let query = MessageQuery::LastBySubject(EVERY_SUBJECT);
     api.stored_message(stream, query, ReadFrom::Leader, Box::new(on_last));
 }
 
