@@ -2,6 +2,10 @@
 
 #[path = "mongo_sink/content.rs"]
 mod content;
+#[path = "mongo_sink/faults.rs"]
+mod faults;
+#[path = "mongo_sink/refusals.rs"]
+mod refusals;
 #[path = "mongo_sink/restarts.rs"]
 mod restarts;
 mod support;
