@@ -2,6 +2,8 @@
 
 #[path = "mongo_sink/content.rs"]
 mod content;
+#[path = "mongo_sink/copies.rs"]
+mod copies;
 #[path = "mongo_sink/faults.rs"]
 mod faults;
 #[path = "mongo_sink/refusals.rs"]

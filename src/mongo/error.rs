@@ -99,6 +99,12 @@ pub enum Error {
     /// Nobody answers for JetStream: the server, or the account, does not have it.
     #[error("there is no JetStream to publish changes to: its API does not answer")]
     NoJetStream,
+    /// An initial copy is one of a collection or of a database.
+    #[error("a deployment cannot be copied: watch a database or a collection")]
+    NoCopyOfDeployment,
+    /// The server does not tell the time of its cluster's clock: it is not part of a replica set.
+    #[error("MongoDB does not tell the cluster's time, which a copy begins at")]
+    NoClusterTime,
     /// The last message of the stream that changes are to be published to is none of a sink's. The stream has
     /// to be the sink's alone.
     #[error(

@@ -2,6 +2,7 @@
 //! its own.
 
 use crate::mongo::changes::point::ResumePoint;
+use bson::Timestamp;
 
 /// Where a watcher begins, as the place says that its changes go to.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +11,8 @@ pub(in crate::mongo) enum Beginning {
     Unknown,
     /// Behind what the place has.
     After(ResumePoint),
+    /// At a time, inclusive.
+    At(Timestamp),
 }
 
 /// What a watcher tells beside its changes.
@@ -17,7 +20,8 @@ pub(in crate::mongo) enum Beginning {
 pub(in crate::mongo) enum News {
     /// The server has nothing more at the moment.
     Idle,
-    /// Nothing more comes of this stream. What is not on its way yet is to be [withdrawn](super::Ack::withdraw).
+    /// Nothing more comes of this stream. What is not on its way yet is to be
+    /// [withdrawn](super::Ack::withdraw).
     Over,
     /// The watcher has ended.
     Stopped,

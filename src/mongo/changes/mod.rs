@@ -31,6 +31,7 @@ pub use backoff::Backoff;
 pub(in crate::mongo) use destination::{Beginning, News};
 pub use event::ChangeEvent;
 pub use handle::{ChangeStreamWatcher, WatchBuilder};
+pub(in crate::mongo) use options::Scope;
 pub use options::{BeforeChange, ChangeStream, FullDocument, HistoryLost};
 pub use point::ResumePoint;
 pub use state::{StopReason, WatchState};

@@ -28,7 +28,7 @@ pub struct ChangeStream {
     pub(super) batch_size: Option<u32>,
     pub(super) max_await: Duration,
     pub(super) shows_expanded_events: bool,
-    pub(super) start: Option<Start>,
+    pub(in crate::mongo) start: Option<Start>,
     pub(in crate::mongo) limits: StreamLimits,
     pub(super) save_every: u64,
     pub(super) save_interval: Duration,
@@ -47,7 +47,7 @@ pub(in crate::mongo) enum Scope {
 
 /// Where a stream begins.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Start {
+pub(in crate::mongo) enum Start {
     Now,
     /// Behind a position; also behind an invalidate.
     After(ResumeToken),

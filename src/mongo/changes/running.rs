@@ -70,6 +70,7 @@ impl Watch {
         }
         match said {
             Ok(Beginning::Unknown) => self.begin(state, stored, None),
+            Ok(Beginning::At(time)) => self.begin(state, None, Some(Start::At(time))),
             Ok(Beginning::After(point)) => {
                 let start = Start::After(point.token.clone());
                 self.begin(state, Some(point), Some(start))

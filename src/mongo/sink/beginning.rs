@@ -1,38 +1,64 @@
-//! Where to begin: behind the last change that the stream has, or where the store says, whichever is later.
+//! Where to begin: behind the last change that the stream has, or where the store says, whichever is later;
+//! if there is neither, perhaps with a copy.
 
+use super::copy_job::{Behind, Scope};
+use super::copy_mark::{CopyMark, behind, copy_mark};
 use super::running::{Mode, Sink};
 use super::tail::{self, Last, Mark, Tail};
 use super::transaction::Holder;
 use crate::callback::{Answer, State};
 use crate::jetstream;
-use crate::mongo::changes::{Beginning, ResumePoint};
+use crate::mongo::changes::{self, Beginning, ResumePoint, Watch};
 use crate::mongo::error::Error;
+use bson::Timestamp;
 use std::rc::Rc;
 
 /// How many messages a server takes in a batch, unless it says otherwise.
 const BATCH_LIMIT: usize = 1_000;
 
-type OnBeginning = Answer<Result<Beginning, Error>>;
+pub(super) type OnBeginning = Answer<Result<Beginning, Error>>;
+
+/// What comes first.
+enum First {
+    Changes(Beginning),
+    Copy(Scope, Option<Behind>),
+}
 
 impl Sink {
     pub(super) fn find_beginning(
         self: &Rc<Self>,
+        watch: &Rc<Watch>,
         stored: Option<ResumePoint>,
         answer: OnBeginning,
     ) {
-        let sink = self.clone();
+        let (sink, watch) = (self.clone(), watch.clone());
         let on_tail = move |state: &mut State, tail: Result<Tail, jetstream::Error>| {
-            let begun = match tail {
-                Ok(tail) => sink.begin_at(tail, stored),
+            if watch.is_ending() {
+                return answer(state, Ok(Beginning::Unknown));
+            }
+            let first = match tail {
+                Ok(tail) => sink.first(&watch, tail, stored),
                 Err(jetstream::Error::NotAvailable) => Err(Error::NoJetStream),
                 Err(error) => Err(error.into()),
             };
-            answer(state, begun)
+            match first {
+                Ok(First::Changes(beginning)) => answer(state, Ok(beginning)),
+                Ok(First::Copy(scope, behind)) => {
+                    sink.copy(&watch, scope, behind, answer);
+                    Ok(())
+                }
+                Err(error) => answer(state, Err(error)),
+            }
         };
         tail::read(&self.api, &self.options.stream, Box::new(on_tail));
     }
 
-    fn begin_at(&self, tail: Tail, stored: Option<ResumePoint>) -> Result<Beginning, Error> {
+    fn first(
+        &self,
+        watch: &Watch,
+        tail: Tail,
+        stored: Option<ResumePoint>,
+    ) -> Result<First, Error> {
         let mark = match tail.last {
             Some(Last::Foreign { sequence }) => {
                 let stream = self.options.stream.clone();
@@ -41,26 +67,62 @@ impl Sink {
             Some(Last::Own(mark)) => Some(mark),
             None => None,
         };
+        self.begin_at(tail.sequence, tail.takes_batches);
+        let Some(Mark { point, part, .. }) = mark else {
+            let is_asked = watch.stream.start.is_some() || stored.is_some();
+            return match self.options.copies && !is_asked {
+                true => Ok(First::Copy(scope(watch)?, None)),
+                false => Ok(First::Changes(Beginning::Unknown)),
+            };
+        };
+        let later = stored.filter(|stored| is_later(stored, &point));
+        match copy_mark(&point.token) {
+            Some(CopyMark::Behind(document)) => Ok(First::Copy(scope(watch)?, Some(document))),
+            Some(CopyMark::Copied(time)) => {
+                let at = Beginning::At(behind(time));
+                Ok(First::Changes(later.map_or(at, Beginning::After)))
+            }
+            None => {
+                let mut work = self.work.borrow_mut();
+                work.taken = point.token.data().map(str::to_owned);
+                work.holder = part.map_or_else(Holder::default, |(id, out)| Holder::begun(id, out));
+                Ok(First::Changes(Beginning::After(later.unwrap_or(point))))
+            }
+        }
+    }
+
+    /// Everything is published behind this sequence.
+    fn begin_at(&self, sequence: u64, takes_batches: bool) {
         let mut work = self.work.borrow_mut();
         let left = work.row.clear();
-        work.row.go_on_at(tail.sequence);
-        work.sequence = tail.sequence;
-        work.batch_limit = if tail.takes_batches { BATCH_LIMIT } else { 0 };
+        work.row.go_on_at(sequence);
+        work.sequence = sequence;
+        work.batch_limit = if takes_batches { BATCH_LIMIT } else { 0 };
         work.mode = Mode::Flowing;
-        let Some(Mark { point, part, .. }) = mark else {
-            return Ok(Beginning::Unknown);
-        };
-        work.taken = point.token.data().map(str::to_owned);
-        work.holder = part.map_or_else(Holder::default, |(id, out)| Holder::begun(id, out));
-        drop((work, left));
-        Ok(Beginning::After(match stored {
-            Some(stored) if is_later(&stored, &point) => stored,
-            _ => point,
-        }))
+        drop(work);
+        drop(left);
+    }
+}
+
+fn scope(watch: &Watch) -> Result<Scope, Error> {
+    match watch.stream.scope.clone() {
+        changes::Scope::Collection { database, collection } => {
+            Ok(Scope { database, collection: Some(collection) })
+        }
+        changes::Scope::Database { database } => Ok(Scope { database, collection: None }),
+        changes::Scope::Deployment => Err(Error::NoCopyOfDeployment),
     }
 }
 
 /// Whether a position is behind another one. The texts of tokens are in the order of the stream.
 fn is_later(one: &ResumePoint, other: &ResumePoint) -> bool {
-    one.token.data() > other.token.data()
+    match copy_mark(&other.token) {
+        // a token begins with its time
+        Some(CopyMark::Copied(Timestamp { time, increment })) => {
+            let start = format!("82{time:08X}{increment:08X}");
+            one.token.data().is_some_and(|token| token > start.as_str())
+        }
+        Some(CopyMark::Behind(_)) => false,
+        None => one.token.data() > other.token.data(),
+    }
 }

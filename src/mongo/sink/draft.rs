@@ -22,6 +22,8 @@ pub(super) enum Owed {
     Nothing,
     /// The change is done.
     Change(Ack),
+    /// Something else goes on.
+    Then(Box<dyn FnOnce()>),
 }
 
 impl Draft {
@@ -35,6 +37,7 @@ impl Draft {
         match std::mem::replace(&mut self.owed, Owed::Nothing) {
             Owed::Nothing => {}
             Owed::Change(ack) => ack.ok(),
+            Owed::Then(go_on) => go_on(),
         }
     }
 }

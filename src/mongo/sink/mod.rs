@@ -5,6 +5,9 @@
 //! leader has it, decides whatever acknowledgements were lost. [`row`] and [`transaction`] are without I/O.
 
 mod beginning;
+mod copy_job;
+mod copy_mark;
+mod copying;
 mod draft;
 mod headers;
 mod message;

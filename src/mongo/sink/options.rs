@@ -23,6 +23,7 @@ pub(super) struct Options {
     pub(super) body: Body,
     pub(super) subject: Option<Subject>,
     pub(super) largest_transaction: Largest,
+    pub(super) copies: bool,
 }
 
 /// Of how many changes, and bytes of them, a transaction is held until its end is known.
@@ -54,6 +55,7 @@ impl<S: 'static> JetStreamSink<S> {
             body: Body::default(),
             subject: None,
             largest_transaction: Largest { events: 10_000, bytes: 64 << 20 },
+            copies: false,
         };
         Self { jetstream: jetstream.clone(), options }
     }
@@ -78,6 +80,22 @@ impl<S: 'static> JetStreamSink<S> {
     #[must_use]
     pub fn subject(mut self, subject: impl Fn(&ChangeEvent) -> String + 'static) -> Self {
         self.options.subject = Some(Rc::new(subject));
+        self
+    }
+
+    /// Has the documents that exist already published first, if there is no position anywhere: neither in the
+    /// stream nor in a [store](super::super::WatchBuilder::resume), and none was asked for. For collections
+    /// and databases.
+    ///
+    /// They come in the order of their collections and of their `_id`, all of them, whatever the pipeline is,
+    /// each as an event of the operation `copy` with its `documentKey` and `fullDocument`. Behind them comes
+    /// one event `copied`, and then what has changed since the time at which the copy was begun
+    /// (`clusterTime`): so a document may be copied as it is after a change that comes later, and no change
+    /// is missing. A copy that is interrupted goes on behind its last document, and with the same time: the
+    /// server has to remember what has changed since.
+    #[must_use]
+    pub fn initial_copy(mut self) -> Self {
+        self.options.copies = true;
         self
     }
 

@@ -34,11 +34,12 @@ impl<S: 'static> WatchBuilder<S> {
     /// | header | |
     /// |---|---|
     /// | `Nats-Msg-Id` | SHA-256 of the position |
-    /// | `Mongo-Resume-Token` | the position |
+    /// | `Mongo-Resume-Token` | the position; of a copied document the copy's time and its `_id`, as JSON |
     /// | `Mongo-Op`, `Mongo-Ns` | the operation, `database.collection`; escaped as in subjects |
     /// | `Mongo-Cluster-Time` | `seconds:increment` |
     /// | `Mongo-Writer` | the instance that has published it |
-    /// | `Mongo-Txn`, `Mongo-Txn-Part` | session and number of the transaction, and `3 of 7`; `3` if it was too large to be held, and only its last change tells of how many |
+    /// | `Mongo-Txn` | session and number of the transaction that the change was part of |
+    /// | `Mongo-Txn-Part` | `3 of 7`; `3` if it was too large to be held: then only the last tells the number |
     ///
     /// ```no_run
     /// use evnats::EventLoop;

@@ -1,6 +1,7 @@
 //! When an acknowledgement is missing, or says otherwise than expected, the tail of the stream decides what
 //! is stored, and what is not goes out again behind it.
 
+use super::copy_mark::copy_mark;
 use super::running::{Mode, Sink, Work};
 use super::tail::{self, Last, Mark, Tail};
 use crate::callback::{Ran, State};
@@ -126,12 +127,17 @@ impl Work {
                     self.stuck = 0;
                 }
             }
-            Some(Last::Own(mark)) if !self.has_stored => self.follow(&mark),
+            Some(Last::Own(mark)) if self.may_follow(&mark) => self.follow(&mark),
             Some(_) => return Judged::Fenced,
         }
         self.sequence = tail.sequence;
         self.row.go_on_at(tail.sequence);
         Judged::GoOn
+    }
+
+    /// Whether messages of others may be gone on behind.
+    fn may_follow(&self, mark: &Mark) -> bool {
+        !self.has_stored && self.copying.is_none() && copy_mark(&mark.point.token).is_none()
     }
 
     /// Another instance was quicker: its messages count.

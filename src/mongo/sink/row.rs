@@ -237,3 +237,7 @@ impl Row {
         self.bytes = self.bytes.saturating_sub(unit.bytes());
     }
 }
+
+#[cfg(test)]
+#[path = "row_tests.rs"]
+mod tests;

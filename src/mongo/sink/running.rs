@@ -1,5 +1,6 @@
 //! A sink at work, with the type of the user's state erased: what it has, and what it knows.
 
+use super::copying::Copying;
 use super::options::Options;
 use super::row::Row;
 use super::transaction::Holder;
@@ -23,6 +24,8 @@ pub(super) struct Work {
     pub(super) watch: Weak<Watch>,
     pub(super) row: Row,
     pub(super) holder: Holder,
+    /// The initial copy, while documents come.
+    pub(super) copying: Option<Copying>,
     /// The token of the last change that was put into the row.
     pub(super) taken: Option<String>,
     /// Up to here the stream is known to be.

@@ -17,7 +17,7 @@ impl Destination for Sink {
         answer: Answer<Result<Beginning, Error>>,
     ) {
         self.work.borrow_mut().watch = Rc::downgrade(watch);
-        self.find_beginning(stored.cloned(), answer);
+        self.find_beginning(watch, stored.cloned(), answer);
     }
 
     fn handle(self: Rc<Self>, news: News) {
@@ -27,10 +27,15 @@ impl Destination for Sink {
                 self.send();
             }
             News::Over => {
-                let held = self.work.borrow_mut().holder.withdraw();
+                let mut work = self.work.borrow_mut();
+                let (held, copying) = (work.holder.withdraw(), work.copying.take());
+                drop(work);
+                if let Some(copying) = copying {
+                    copying.stop();
+                }
                 held.into_iter().for_each(|draft| match draft.owed {
                     Owed::Change(ack) => ack.withdraw(),
-                    Owed::Nothing => {}
+                    Owed::Nothing | Owed::Then(_) => {}
                 });
             }
             News::Stopped => {
