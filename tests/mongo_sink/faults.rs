@@ -1,6 +1,6 @@
 //! Outages, lost acknowledgements and deaths: every change is in the stream once, in its order.
 
-use crate::support::{assert_same, server, unique};
+use crate::support::{assert_same, level, server, unique};
 use crate::world::{World, ids};
 use evnats::mongo::WatchState;
 use evnats::mongo::bson::{Document, doc};
@@ -53,7 +53,9 @@ fn lost_acknowledgements_lose_and_repeat_nothing() {
     });
     let uri = database.uri();
     let world = World::on(&proxy.url(), uri, database.name(), &unique("CHANGES"));
-    world.create(|config| config.duplicate_window(Duration::from_millis(100)).allow_atomic(true));
+    world.create(|config| {
+        config.duplicate_window(Duration::from_millis(100)).allow_atomic(level() >= 2)
+    });
     world.command(doc! { "create": "orders" });
     let (watcher, told) = world.publish_live(world.changes());
     world.insert(0..100);
@@ -90,7 +92,7 @@ fn a_process_that_is_killed_again_and_again_loses_and_repeats_nothing() {
 /// Kills a process that publishes, so many times.
 fn kill(times: usize, uri: &str, database: &str) {
     let world = World::with(uri, database, |config| {
-        config.duplicate_window(Duration::from_secs(2)).allow_atomic(true)
+        config.duplicate_window(Duration::from_secs(2)).allow_atomic(level() >= 2)
     });
     // from here on there is a position
     let (watcher, told) = world.publish_live(world.changes());

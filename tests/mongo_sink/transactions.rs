@@ -1,9 +1,10 @@
 //! Changes of transactions: stored as a whole where that can be.
 
-use crate::support::assert_same;
+use crate::support::{assert_same, level, server};
 use crate::world::{World, header, ids};
 use evnats::jetstream::StoredMessage;
-use evnats_harness::mongo_database;
+use evnats::mongo::bson::doc;
+use evnats_harness::{mongo_database, requires};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -18,9 +19,10 @@ fn batches(stored: &[StoredMessage]) -> Vec<String> {
 /// Also the last one of all, behind which nothing comes.
 #[test]
 fn a_transaction_is_stored_as_one_batch() {
+    requires!(server(), 2, 12);
     let database = mongo_database!();
     let world = World::with(database.uri(), database.name(), |config| config.allow_atomic(true));
-    world.command(evnats::mongo::bson::doc! { "create": "orders" });
+    world.command(doc! { "create": "orders" });
     // far less credit than changes of a transaction
     let (watcher, told) = world.publish_live(world.changes().credit(4, 1_000));
     world.insert(0..2);
@@ -50,8 +52,9 @@ fn a_transaction_is_stored_as_one_batch() {
 #[test]
 fn one_that_is_larger_than_a_batch_tells_how_many_there_are() {
     let database = mongo_database!();
-    let world = World::with(database.uri(), database.name(), |config| config.allow_atomic(true));
-    world.command(evnats::mongo::bson::doc! { "create": "orders" });
+    let world =
+        World::with(database.uri(), database.name(), |config| config.allow_atomic(level() >= 2));
+    world.command(doc! { "create": "orders" });
     let (watcher, told) = world.publish_live(world.changes());
     world.transact(0..1_500);
     world.until_stored(1_500);
@@ -66,8 +69,9 @@ fn one_that_is_larger_than_a_batch_tells_how_many_there_are() {
 #[test]
 fn one_that_is_too_large_to_be_held_goes_out_as_it_comes() {
     let database = mongo_database!();
-    let world = World::with(database.uri(), database.name(), |config| config.allow_atomic(true));
-    world.command(evnats::mongo::bson::doc! { "create": "orders" });
+    let world =
+        World::with(database.uri(), database.name(), |config| config.allow_atomic(level() >= 2));
+    world.command(doc! { "create": "orders" });
     let sink = world.sink().largest_transaction(10, 1 << 20);
     let changes = world.changes().credit(4, 100_000);
     let (watcher, told) = world.start(world.mongo.watch(changes).publish_to(sink));
@@ -91,7 +95,7 @@ fn without_batches_it_goes_out_one_by_one_and_is_gone_on_with_in_its_middle() {
     let world = World::with(database.uri(), database.name(), |config| {
         config.duplicate_window(Duration::from_millis(100))
     });
-    world.command(evnats::mongo::bson::doc! { "create": "orders" });
+    world.command(doc! { "create": "orders" });
     let (watcher, told) = world.publish_live(world.changes());
     world.transact(0..7);
     world.until_stored(7);

@@ -6,7 +6,8 @@ use super::copy_mark::{CopyMark, behind, copy_mark};
 use super::running::{Mode, Sink};
 use super::tail::{self, Last, Mark, Tail};
 use super::transaction::Holder;
-use crate::callback::{Answer, State};
+use super::under_way::OnBeginning;
+use crate::callback::State;
 use crate::jetstream;
 use crate::mongo::changes::{self, Beginning, ResumePoint, Watch};
 use crate::mongo::error::Error;
@@ -15,8 +16,6 @@ use std::rc::Rc;
 
 /// How many messages a server takes in a batch, unless it says otherwise.
 const BATCH_LIMIT: usize = 1_000;
-
-pub(super) type OnBeginning = Answer<Result<Beginning, Error>>;
 
 /// What comes first.
 enum First {

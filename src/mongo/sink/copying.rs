@@ -1,37 +1,19 @@
 //! The initial copy on the loop: each document is published as if it were a change, and the watcher begins
 //! when all of them are stored.
 
-use super::beginning::OnBeginning;
 use super::copy_job::{Behind, Copied, Scope, copy};
 use super::copy_mark::{behind, copied, document};
 use super::draft::Owed;
 use super::message::draft;
 use super::row::Unit;
 use super::running::Sink;
+use super::under_way::{Copying, OnBeginning};
 use crate::callback::{Ran, State};
-use crate::mongo::bridge::{Flow, StreamOptions};
-use crate::mongo::changes::{Beginning, StopReason, Watch};
+use crate::mongo::bridge::StreamOptions;
+use crate::mongo::changes::{Beginning, ChangeEvent, StopReason, Watch};
 use crate::mongo::error::Error;
-use bson::{RawDocumentBuf, Timestamp};
+use bson::RawDocumentBuf;
 use std::rc::Rc;
-
-/// A copy that is under way.
-pub(super) struct Copying {
-    /// Until it has begun.
-    flow: Option<Flow>,
-    scope: Scope,
-    time: Option<Timestamp>,
-    answer: OnBeginning,
-}
-
-impl Copying {
-    /// Ends it. The watcher is told nothing.
-    pub(super) fn stop(self) {
-        if let Some(flow) = self.flow {
-            flow.stop();
-        }
-    }
-}
 
 impl Sink {
     pub(super) fn copy(
@@ -99,8 +81,8 @@ impl Sink {
         event: RawDocumentBuf,
         then: Box<dyn FnOnce()>,
     ) -> Ran {
-        let made = crate::mongo::changes::ChangeEvent::new(event)
-            .and_then(|event| draft(&self.options, &self.writer, &event));
+        let made =
+            ChangeEvent::new(event).and_then(|event| draft(&self.options, &self.writer, &event));
         match made {
             Ok(mut draft) => {
                 draft.owed = Owed::Then(then);

@@ -21,5 +21,6 @@ mod subject;
 mod tail;
 mod taking;
 mod transaction;
+mod under_way;
 
 pub use options::{Body, JetStreamSink};

@@ -4,18 +4,12 @@ use super::draft::Owed;
 use super::message::{draft, transaction_id};
 use super::row::Unit;
 use super::running::{Mode, Sink, Work};
-use crate::callback::Answer;
-use crate::mongo::changes::{Ack, Beginning, Destination, News, ResumePoint, Watch};
-use crate::mongo::error::Error;
+use super::under_way::OnBeginning;
+use crate::mongo::changes::{Ack, Destination, News, ResumePoint, Watch};
 use std::rc::Rc;
 
 impl Destination for Sink {
-    fn begin(
-        self: Rc<Self>,
-        watch: &Rc<Watch>,
-        stored: Option<&ResumePoint>,
-        answer: Answer<Result<Beginning, Error>>,
-    ) {
+    fn begin(self: Rc<Self>, watch: &Rc<Watch>, stored: Option<&ResumePoint>, answer: OnBeginning) {
         self.work.borrow_mut().watch = Rc::downgrade(watch);
         self.find_beginning(watch, stored.cloned(), answer);
     }
