@@ -81,7 +81,7 @@ fn bodies_and_subjects_are_as_asked_for() {
         let stream = world.stream.clone();
         let sink = sink.subject(move |event| format!("{stream}.all.{}", event.operation_type()));
         let (watcher, told) = world.start(world.mongo.watch(world.changes()).publish_to(sink));
-        world.until("the changes", || told.is_live());
+        world.until_live(&told);
         let (before, id) = (world.count(), i32::try_from(world.count()).expect("few"));
         world.insert(id..id + 1);
         world.until_stored(before + 1);

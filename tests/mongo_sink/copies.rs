@@ -86,7 +86,7 @@ fn what_changes_while_documents_are_copied_comes_behind_them() {
     assert_eq!(replayed(&stored), expected);
     // once is enough
     let (watcher, told_of) = copy(&world, world.changes());
-    world.until("the changes", || told_of.is_live());
+    world.until_live(&told_of);
     world.insert(30_000..30_001);
     world.until_stored(stored.len() as u64 + 1);
     world.stop(&watcher, &told_of);
@@ -119,7 +119,7 @@ fn a_copy_that_is_interrupted_goes_on_behind_its_last_document() {
     }
     let other = world.again(database.uri());
     let (watcher, told_of) = copy(&other, other.changes());
-    other.until("the changes", || told_of.is_live());
+    other.until_live(&told_of);
     other.insert(7_000..7_001);
     other.until("the last change", || {
         let last = other.stored().pop().map(|last| body(&last)["documentKey"]["_id"].clone());
@@ -161,7 +161,7 @@ fn a_database_is_copied_collection_by_collection() {
     world.until_stored(130);
     world.stop(&watcher, &told_of);
     let (watcher, told_of) = copy(&world, changes);
-    world.until("the changes", || told_of.is_live());
+    world.until_live(&told_of);
     world.insert_into("d", 0..1);
     world.until_stored(302);
     world.stop(&watcher, &told_of);

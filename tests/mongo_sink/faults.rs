@@ -5,7 +5,7 @@ use crate::world::{World, ids};
 use evnats::mongo::WatchState;
 use evnats::mongo::bson::{Document, doc};
 use evnats_harness::{
-    Direction, Fault, FaultProxy, ReplicaSet, Server, mongo_database, replica_set,
+    Cluster, Direction, Fault, FaultProxy, ReplicaSet, Server, mongo_database, replica_set,
 };
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,6 +74,59 @@ fn lost_acknowledgements_lose_and_repeat_nothing() {
     world.until_stored(3_000);
     world.stop(&watcher, &told);
     assert_same(&ids(&world.stored()), &(0..3_000).collect::<Vec<_>>());
+}
+
+/// What was sent comes to the server after the sink has given it up.
+#[test]
+fn messages_that_are_late_are_stored_once() {
+    let database = mongo_database!();
+    let proxy = FaultProxy::start(server().port(), |_| Vec::new());
+    let uri = database.uri();
+    let world = World::on(&proxy.url(), uri, database.name(), &unique("CHANGES"));
+    world.create(|config| config.duplicate_window(Duration::from_millis(100)));
+    let (watcher, told) = world.publish_live(world.changes());
+    for round in 0..3 {
+        world.insert(round * 400..round * 400 + 200);
+        proxy.stall_all();
+        world.insert(round * 400 + 200..round * 400 + 400);
+        let begun = Instant::now();
+        // longer than an acknowledgement is waited for
+        world.until("timeouts", || begun.elapsed() > Duration::from_millis(2_500));
+        proxy.resume_all();
+        world.until_stored(u64::try_from(round * 400 + 400).expect("positive"));
+    }
+    world.stop(&watcher, &told);
+    assert_same(&ids(&world.stored()), &(0..1_200).collect::<Vec<_>>());
+}
+
+/// The leader of a stream with three replicas dies, and another one takes over.
+#[test]
+fn a_stream_with_replicas_that_loses_its_leader_loses_and_repeats_nothing() {
+    let database = mongo_database!();
+    let mut cluster = Cluster::start();
+    let urls = cluster.urls().join(",");
+    let world = World::on(&urls, database.uri(), database.name(), &unique("CHANGES"));
+    let info = world.create(|config| {
+        config.num_replicas(3).duplicate_window(Duration::from_secs(2)).allow_atomic(level() >= 2)
+    });
+    let leader = info.cluster.and_then(|cluster| cluster.leader).expect("a leader");
+    let leader = cluster.index_by_name(&leader).expect("a node");
+    let (watcher, told) = world.publish_live(world.changes());
+    for (round, begin) in (0..2_000).step_by(200).enumerate() {
+        match round {
+            3 => cluster.server_mut(leader).kill9(),
+            7 => cluster.server_mut(leader).start_again(),
+            _ => {}
+        }
+        match round % 2 {
+            0 => world.insert(begin..begin + 200),
+            _ => world.transact(begin..begin + 200),
+        }
+        assert!(!told.is_stopped(), "{:?}", told.stopped.borrow());
+    }
+    world.until_stored(2_000);
+    world.stop(&watcher, &told);
+    assert_same(&ids(&world.stored()), &(0..2_000).collect::<Vec<_>>());
 }
 
 #[test]
@@ -180,7 +233,7 @@ fn flap(time: Duration, mut set: ReplicaSet) {
     let world = World::on(&server.url(), &uri, "shop", &unique("CHANGES"));
     world.create(|config| config.duplicate_window(Duration::from_secs(2)));
     let (watcher, told) = world.start(world.mongo.watch(world.changes()).publish_to(world.sink()));
-    world.until("the changes", || told.is_live());
+    world.until_live(&told);
     world.insert(0..1);
     world.until_stored(1);
     let is_over = AtomicBool::new(false);

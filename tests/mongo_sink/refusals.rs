@@ -105,7 +105,7 @@ fn a_subject_that_the_stream_does_not_have_ends_the_watcher() {
     let world = World::new(database.uri(), database.name());
     let nowhere = world.sink().prefix(unique("nowhere"));
     let (_, told) = world.start(world.mongo.watch(world.changes()).publish_to(nowhere));
-    world.until("the changes", || told.is_live());
+    world.until_live(&told);
     world.insert(0..3);
     world.until("the end", || told.is_stopped());
     let stopped = told.stopped.take();

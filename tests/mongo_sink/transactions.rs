@@ -75,7 +75,7 @@ fn one_that_is_too_large_to_be_held_goes_out_as_it_comes() {
     let sink = world.sink().largest_transaction(10, 1 << 20);
     let changes = world.changes().credit(4, 100_000);
     let (watcher, told) = world.start(world.mongo.watch(changes).publish_to(sink));
-    world.until("the changes", || told.is_live());
+    world.until_live(&told);
     world.transact(0..30);
     world.until_stored(30);
     world.stop(&watcher, &told);

@@ -183,9 +183,14 @@ impl World {
     #[track_caller]
     pub(crate) fn publish_live(&self, changes: ChangeStream) -> (Watcher, Rc<Told>) {
         let (watcher, told) = self.publish(changes);
+        self.until_live(&told);
+        (watcher, told)
+    }
+
+    #[track_caller]
+    pub(crate) fn until_live(&self, told: &Told) {
         self.until("the changes", || told.is_live() || told.is_stopped());
         assert!(told.is_live(), "{:?}", told.stopped.borrow());
-        (watcher, told)
     }
 
     #[track_caller]

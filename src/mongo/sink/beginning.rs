@@ -1,7 +1,7 @@
 //! Where to begin: behind the last change that the stream has, or where the store says, whichever is later;
 //! if there is neither, perhaps with a copy.
 
-use super::copy_job::{Behind, Scope};
+use super::copy_job::{CopyFrom, Scope};
 use super::copy_mark::{CopyMark, behind, copy_mark};
 use super::running::{Mode, Sink};
 use super::tail::{self, Last, Mark, Tail};
@@ -20,7 +20,7 @@ const BATCH_LIMIT: usize = 1_000;
 /// What comes first.
 enum First {
     Changes(Beginning),
-    Copy(Scope, Option<Behind>),
+    Copy(CopyFrom, Option<ResumePoint>),
 }
 
 impl Sink {
@@ -42,8 +42,8 @@ impl Sink {
             };
             match first {
                 Ok(First::Changes(beginning)) => answer(state, Ok(beginning)),
-                Ok(First::Copy(scope, behind)) => {
-                    sink.copy(&watch, scope, behind, answer);
+                Ok(First::Copy(from, stored)) => {
+                    sink.copy(&watch, from, stored, answer);
                     Ok(())
                 }
                 Err(error) => answer(state, Err(error)),
@@ -70,13 +70,16 @@ impl Sink {
         let Some(Mark { point, part, .. }) = mark else {
             let is_asked = watch.stream.start.is_some() || stored.is_some();
             return match self.options.copies && !is_asked {
-                true => Ok(First::Copy(scope(watch)?, None)),
+                true => Ok(First::Copy(CopyFrom { scope: scope(watch)?, behind: None }, None)),
                 false => Ok(First::Changes(Beginning::Unknown)),
             };
         };
-        let later = stored.filter(|stored| is_later(stored, &point));
+        let later = stored.clone().filter(|stored| is_later(stored, &point));
         match copy_mark(&point.token) {
-            Some(CopyMark::Behind(document)) => Ok(First::Copy(scope(watch)?, Some(document))),
+            Some(CopyMark::Behind(document)) => {
+                let from = CopyFrom { scope: scope(watch)?, behind: Some(document) };
+                Ok(First::Copy(from, stored))
+            }
             Some(CopyMark::Copied(time)) => {
                 let at = Beginning::At(behind(time));
                 Ok(First::Changes(later.map_or(at, Beginning::After)))
@@ -90,12 +93,21 @@ impl Sink {
         }
     }
 
+    /// Ends the copy, and finds out again where to begin.
+    pub(super) fn begin_again(self: &Rc<Self>) {
+        let copying = self.work.borrow_mut().copying.take();
+        if let (Some(copying), Some(watch)) = (copying, self.watch()) {
+            copying.stop();
+            self.find_beginning(&watch, copying.stored, copying.answer);
+        }
+    }
+
     /// Everything is published behind this sequence.
     fn begin_at(&self, sequence: u64, takes_batches: bool) {
         let mut work = self.work.borrow_mut();
         let left = work.row.clear();
         work.row.go_on_at(sequence);
-        work.sequence = sequence;
+        (work.sequence, work.stuck) = (sequence, 0);
         work.batch_limit = if takes_batches { BATCH_LIMIT } else { 0 };
         work.mode = Mode::Flowing;
         drop(work);

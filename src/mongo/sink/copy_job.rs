@@ -27,6 +27,14 @@ pub(super) struct Behind {
     pub(super) id: Bson,
 }
 
+/// What a copy is to read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct CopyFrom {
+    pub(super) scope: Scope,
+    /// `None`: from the first document on.
+    pub(super) behind: Option<Behind>,
+}
+
 /// What is sent to the loop.
 pub(super) enum Copied {
     /// The copy is that of this time.

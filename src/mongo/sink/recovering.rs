@@ -20,6 +20,8 @@ enum Judged {
     GoOn,
     /// Somebody else has published.
     Fenced,
+    /// Another instance has copied meanwhile: where to begin is to be found out again.
+    BeginAgain,
     /// The stream is another one.
     Recreated,
 }
@@ -95,6 +97,10 @@ impl Sink {
         drop(work);
         match judged {
             Judged::Fenced => self.stop(state, StopReason::Fenced),
+            Judged::BeginAgain => {
+                self.begin_again();
+                Ok(())
+            }
             Judged::Recreated => {
                 let error = Error::JetStream(jetstream::Error::StreamRecreated);
                 self.stop(state, StopReason::Sink(error))
@@ -127,6 +133,9 @@ impl Work {
                     self.stuck = 0;
                 }
             }
+            Some(Last::Own(_)) if !self.has_stored && self.copying.is_some() => {
+                return Judged::BeginAgain;
+            }
             Some(Last::Own(mark)) if self.may_follow(&mark) => self.follow(&mark),
             Some(_) => return Judged::Fenced,
         }
@@ -137,7 +146,7 @@ impl Work {
 
     /// Whether messages of others may be gone on behind.
     fn may_follow(&self, mark: &Mark) -> bool {
-        !self.has_stored && self.copying.is_none() && copy_mark(&mark.point.token).is_none()
+        !self.has_stored && copy_mark(&mark.point.token).is_none()
     }
 
     /// Another instance was quicker: its messages count.

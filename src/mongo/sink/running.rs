@@ -24,8 +24,10 @@ pub(super) struct Work {
     pub(super) watch: Weak<Watch>,
     pub(super) row: Row,
     pub(super) holder: Holder,
-    /// The initial copy, while documents come.
+    /// The initial copy, until it is stored.
     pub(super) copying: Option<Copying>,
+    /// How many copies were begun.
+    pub(super) copies: u64,
     /// The token of the last change that was put into the row.
     pub(super) taken: Option<String>,
     /// Up to here the stream is known to be.

@@ -3,7 +3,7 @@
 use super::copy_job::Scope;
 use crate::callback::Answer;
 use crate::mongo::bridge::Flow;
-use crate::mongo::changes::Beginning;
+use crate::mongo::changes::{Beginning, ResumePoint};
 use crate::mongo::error::Error;
 use bson::Timestamp;
 
@@ -11,9 +11,13 @@ use bson::Timestamp;
 pub(super) type OnBeginning = Answer<Result<Beginning, Error>>;
 
 pub(super) struct Copying {
+    /// Tells it from one before.
+    pub(super) number: u64,
     /// Until the driver's thread has it.
     pub(super) flow: Option<Flow>,
     pub(super) scope: Scope,
+    /// What the store has.
+    pub(super) stored: Option<ResumePoint>,
     /// Until it is known.
     pub(super) time: Option<Timestamp>,
     pub(super) answer: OnBeginning,
@@ -21,8 +25,8 @@ pub(super) struct Copying {
 
 impl Copying {
     /// Ends it. The watcher is told nothing.
-    pub(super) fn stop(self) {
-        if let Some(flow) = self.flow {
+    pub(super) fn stop(&self) {
+        if let Some(flow) = &self.flow {
             flow.stop();
         }
     }
