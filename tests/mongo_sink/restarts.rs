@@ -174,3 +174,29 @@ fn of_the_stream_s_position_and_the_store_s_the_later_one_counts() {
     world.stop(&watcher, &told);
     assert_eq!(ids(&world.stored()), [12, 13]);
 }
+
+/// What was published already comes again with what was not.
+#[test]
+fn a_dispatch_that_is_tried_again_publishes_nothing_twice() {
+    let database = mongo_database!();
+    let world = World::new(database.uri(), database.name());
+    let mut failures = 0;
+    let builder = world
+        .mongo
+        .watch(world.changes().retry_dispatch())
+        .dispatch(move |(), _, event, _| {
+            let id = event.document_id().and_then(|id| id.as_i32());
+            if id.is_some_and(|id| id % 100 == 50) && failures < 6 {
+                failures += 1;
+                return Err(evnats::Error::other("not now"));
+            }
+            Ok(())
+        })
+        .publish_to(world.sink());
+    let (watcher, told) = world.start(builder);
+    world.until_live(&told);
+    world.insert(0..300);
+    world.until_stored(300);
+    world.stop(&watcher, &told);
+    assert_same(&ids(&world.stored()), &(0..300).collect::<Vec<_>>());
+}

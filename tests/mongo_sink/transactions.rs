@@ -3,8 +3,9 @@
 use crate::support::{assert_same, level, server};
 use crate::world::{World, header, ids};
 use evnats::jetstream::StoredMessage;
+use evnats::mongo::WatchState;
 use evnats::mongo::bson::doc;
-use evnats_harness::{mongo_database, requires};
+use evnats_harness::{FailTimes, ReplicaSet, mongo_database, replica_set, requires};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -117,4 +118,28 @@ fn without_batches_it_goes_out_one_by_one_and_is_gone_on_with_in_its_middle() {
     let stored = world.stored();
     assert_same(&ids(&stored), &(0..7).collect::<Vec<_>>());
     assert_same(&parts(&stored), &expected);
+}
+
+/// The stream of changes fails while the changes of a transaction are held.
+#[test]
+fn what_is_held_comes_again_when_the_stream_of_changes_fails() {
+    requires!(server(), 2, 12);
+    let set = replica_set!(ReplicaSet::builder());
+    let world = World::with(&set.uri(), "shop", |config| config.allow_atomic(true));
+    world.command(doc! { "create": "orders" });
+    let changes = world.changes().max_await_time(Duration::from_secs(3));
+    let (watcher, told) = world.publish_live(changes);
+    world.insert(0..1);
+    world.until_stored(1);
+    let failing = doc! { "failCommands": ["getMore"], "errorCode": 91 };
+    let _failing = set.fail_command(FailTimes::Times(1), failing);
+    world.transact(1..6);
+    world.until_stored(6);
+    world.stop(&watcher, &told);
+    let states = told.states.borrow();
+    assert!(states.iter().any(|state| matches!(state, WatchState::Waiting { .. })), "{states:?}");
+    let stored = world.stored();
+    assert_same(&ids(&stored), &(0..6).collect::<Vec<_>>());
+    let batch = header(&stored[1], "Nats-Batch-Id");
+    assert!(!batch.is_empty() && batches(&stored)[1..].iter().all(|other| *other == batch));
 }
