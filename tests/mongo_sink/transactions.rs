@@ -127,7 +127,7 @@ fn what_is_held_comes_again_when_the_stream_of_changes_fails() {
     let set = replica_set!(ReplicaSet::builder());
     let world = World::with(&set.uri(), "shop", |config| config.allow_atomic(true));
     world.command(doc! { "create": "orders" });
-    let changes = world.changes().max_await_time(Duration::from_secs(3));
+    let changes = world.changes().max_await_time(Duration::from_secs(1));
     let (watcher, told) = world.publish_live(changes);
     world.insert(0..1);
     world.until_stored(1);
