@@ -4,7 +4,7 @@ use crate::support::{assert_same, server, unique};
 use crate::world::{World, header, ids};
 use evnats::jetstream::{PublishOptions, PurgeOptions};
 use evnats::kv;
-use evnats::mongo::{Error, KvResumeStore, StopReason};
+use evnats::mongo::{Backoff, Error, KvResumeStore, StopReason};
 use evnats_harness::{FaultProxy, mongo_database};
 use std::time::{Duration, Instant};
 
@@ -179,11 +179,15 @@ fn of_the_stream_s_position_and_the_store_s_the_later_one_counts() {
 #[test]
 fn a_dispatch_that_is_tried_again_publishes_nothing_twice() {
     let database = mongo_database!();
-    let world = World::new(database.uri(), database.name());
+    // the server has forgotten the ids when changes come again
+    let window = Duration::from_millis(100);
+    let world =
+        World::with(database.uri(), database.name(), |config| config.duplicate_window(window));
+    let pause = Backoff::new().first(Duration::from_millis(700));
     let mut failures = 0;
     let builder = world
         .mongo
-        .watch(world.changes().retry_dispatch())
+        .watch(world.changes().backoff(pause).retry_dispatch())
         .dispatch(move |(), _, event, _| {
             let id = event.document_id().and_then(|id| id.as_i32());
             if id.is_some_and(|id| id % 100 == 50) && failures < 6 {
