@@ -3,6 +3,7 @@
 use super::cursor::error::CursorError;
 use super::listing::error::ListError;
 use crate::error::layer_error;
+use crate::jetstream;
 use crate::kv;
 use evnats_protocol::RequestError;
 use mongodb::error::{ErrorKind, WriteConcernError, WriteError, WriteFailure};
@@ -95,6 +96,35 @@ pub enum Error {
     /// A list cannot be given as it was asked for.
     #[error(transparent)]
     List(#[from] ListError),
+    /// The stream that changes are published to has refused one, or cannot be read.
+    #[error(transparent)]
+    JetStream(#[from] jetstream::Error),
+    /// Nobody answers for JetStream: the server, or the account, does not have it.
+    #[error("there is no JetStream to publish changes to: its API does not answer")]
+    NoJetStream,
+    /// An initial copy is one of a collection or of a database.
+    #[error("a deployment cannot be copied: watch a database or a collection")]
+    NoCopyOfDeployment,
+    /// The server does not tell the time of its cluster's clock: it is not part of a replica set.
+    #[error("MongoDB does not tell the cluster's time, which a copy begins at")]
+    NoClusterTime,
+    /// The last message of the stream that changes are to be published to is none of a sink's. The stream has
+    /// to be the sink's alone.
+    #[error(
+        "the message at {sequence} in the stream {stream:?} is none of a change, and the stream has to have nothing else"
+    )]
+    ForeignMessage {
+        /// The stream.
+        stream: String,
+        /// Where the message is.
+        sequence: u64,
+    },
+    /// The stream takes no message, and does not say why: whatever its last sequence is, another one is
+    /// expected.
+    #[error(
+        "the stream refuses the next change again and again, though its sequence is the expected one"
+    )]
+    NotTaken,
     /// The bucket that cursors or positions are kept in has failed.
     #[error(transparent)]
     Kv(#[from] kv::Error),
@@ -122,6 +152,7 @@ impl Error {
         match self {
             Self::Cursor(error) => *error == CursorError::NotFound,
             Self::Kv(error) => error.is_not_found(),
+            Self::JetStream(error) => error.is_not_found(),
             _ => false,
         }
     }
@@ -131,6 +162,7 @@ impl Error {
     pub fn request_error(&self) -> Option<&RequestError> {
         match self {
             Self::Kv(error) => error.request_error(),
+            Self::JetStream(error) => error.request_error(),
             _ => None,
         }
     }
@@ -143,6 +175,7 @@ impl Error {
             Self::Driver { is_network, .. } => *is_network,
             Self::Server(error) => error.is_temporary(),
             Self::Kv(error) => error.is_temporary(),
+            Self::JetStream(error) => error.is_temporary(),
             Self::Cursor(CursorError::Full { .. }) => true,
             _ => false,
         }

@@ -47,6 +47,7 @@ mod listing;
 mod options;
 mod pre_images;
 mod processing;
+mod sink;
 mod storage_callback;
 
 pub use bson;
@@ -66,4 +67,5 @@ pub use listing::{KeyRing, ListCursor, ListEnd, ListError, Listing, Page, SortBy
 pub use mongodb;
 pub use options::Options;
 pub use processing::{CollectionWatcher, DocumentProcessor, ProcessorBuilder, StartError};
+pub use sink::{Body, JetStreamSink};
 pub use storage_callback::StorageCallback;

@@ -4,6 +4,7 @@ use super::options::PublishOptions;
 use super::pub_ack::{KnownAck, PubAck, parse_pub_ack, scan_pub_ack};
 use crate::callback::{Callback, Outcome, answer, lend};
 use crate::client::Reply;
+use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
 use evnats_protocol::{OutgoingMessage, Payload, RequestError};
@@ -70,10 +71,16 @@ impl<S: 'static> JetStream<S> {
     ) {
         let js = self.clone();
         self.api().port().request(message, timeout, move |state, _, outcome| {
-            let reply = outcome.map_err(publish_error);
-            let acknowledged = reply.and_then(|reply| js.api().read_ack(reply.payload()));
+            let acknowledged = js.api().read_stored(outcome);
             callback(lend(state), &js, acknowledged).into_ran()
         });
+    }
+}
+
+impl Api {
+    /// Reads the answer to a publish.
+    pub(crate) fn read_stored(&self, reply: Reply<'_>) -> Result<PubAck, Error> {
+        reply.map_err(publish_error).and_then(|reply| self.read_ack(reply.payload()))
     }
 }
 

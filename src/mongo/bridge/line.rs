@@ -57,6 +57,13 @@ impl Line {
         Some(true)
     }
 
+    /// Takes credit for an item, also if there is none.
+    pub(super) fn take_anyway(&self, bytes: usize) {
+        let mut state = self.state();
+        state.items += 1;
+        state.bytes += bytes;
+    }
+
     /// Gives the credit of an item back.
     pub(super) fn give_back(&self, bytes: usize) {
         let mut state = self.state();

@@ -46,6 +46,11 @@ impl Flow {
         self.line.give_back(bytes);
     }
 
+    /// Takes credit for an item of so many bytes that was released and is not done with after all.
+    pub(in crate::mongo) fn take(&self, bytes: usize) {
+        self.line.take_anyway(bytes);
+    }
+
     /// Ends the stream. No item comes any more, and the end does when the driver has returned.
     pub(in crate::mongo) fn stop(&self) {
         self.line.hang_up();

@@ -49,6 +49,13 @@ impl Ack {
         self.delivery.take()
     }
 
+    /// The change is not dealt with, and comes again with the next stream. To be said of the last ones only.
+    pub(in crate::mongo) fn withdraw(mut self) {
+        if let (Some(delivery), Some(watch)) = (self.delivery.take(), self.watch.upgrade()) {
+            watch.work.borrow_mut().in_flight.forget_from(delivery.number);
+        }
+    }
+
     fn answer(&mut self, outcome: Result<(), AnyError>) {
         let (Some(delivery), Some(watch)) = (self.delivery.take(), self.watch.upgrade()) else {
             return;

@@ -3,6 +3,7 @@
 use crate::callback::{Ran, State};
 use crate::error::Error as AnyError;
 use crate::mongo::changes::delivery::Delivery;
+use crate::mongo::changes::destination::News;
 use crate::mongo::changes::event::ChangeEvent;
 use crate::mongo::changes::in_flight::Done;
 use crate::mongo::changes::point::ResumePoint;
@@ -38,6 +39,7 @@ impl Watch {
                     self.note_position(token);
                     return Ok(());
                 }
+                self.inform(News::Idle);
                 let mut work = self.work.borrow_mut();
                 let last = work.in_flight.last().or(work.position.as_ref());
                 // that of a change says more

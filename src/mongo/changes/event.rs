@@ -20,7 +20,7 @@ pub struct ChangeEvent {
 }
 
 impl ChangeEvent {
-    pub(super) fn new(raw: RawDocumentBuf) -> Result<Self, Error> {
+    pub(in crate::mongo) fn new(raw: RawDocumentBuf) -> Result<Self, Error> {
         let malformed = |reason: &str| Error::MalformedEvent { reason: reason.to_owned() };
         let token = match raw.get("_id") {
             Ok(Some(RawBsonRef::Document(token))) => Document::try_from(token),

@@ -13,7 +13,7 @@ use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::changes::resnapshot::Resnapshot;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::store::{Erased, ResumeStore, Store};
-use crate::mongo::changes::watch::{OnHistoryLost, OnState, Phase, Step, Watch, Work};
+use crate::mongo::changes::watch::{Destination, OnHistoryLost, OnState, Phase, Step, Watch, Work};
 use crate::mongo::handle::Mongo;
 use std::cell::RefCell;
 use std::fmt;
@@ -32,6 +32,7 @@ pub struct WatchBuilder<S: 'static = ()> {
     mongo: Mongo<S>,
     stream: ChangeStream,
     store: Option<Box<dyn Store>>,
+    destination: Option<Rc<dyn Destination>>,
     chain: Vec<CallbackSlot<Step>>,
     on_state: CallbackSlot<OnState>,
     on_history_lost: CallbackSlot<OnHistoryLost>,
@@ -75,6 +76,7 @@ impl<S: 'static> Mongo<S> {
             mongo: self.clone(),
             stream,
             store: None,
+            destination: None,
             chain: Vec::new(),
             on_state: CallbackSlot::default(),
             on_history_lost: CallbackSlot::default(),
@@ -126,6 +128,20 @@ impl<S: 'static> WatchBuilder<S> {
             let watcher = ChangeStreamWatcher { mongo: mongo.clone(), watch: watch.clone() };
             let ack = Ack::new(watch, delivery);
             function(lend(state), &watcher, ack).into_ran()?;
+            Ok(None)
+        })));
+        self
+    }
+
+    /// Has changes go to a place that has a position of its own.
+    pub(in crate::mongo) fn deliver_to<D: Destination + 'static>(
+        mut self,
+        destination: Rc<D>,
+        take: impl Fn(&Rc<D>, Ack) + 'static,
+    ) -> Self {
+        self.destination = Some(destination.clone());
+        self.chain.push(CallbackSlot::new(Box::new(move |_, watch, delivery| {
+            take(&destination, Ack::new(watch, delivery));
             Ok(None)
         })));
         self
@@ -198,6 +214,7 @@ impl<S: 'static> WatchBuilder<S> {
             bridge: self.mongo.bridge().clone(),
             stream: self.stream,
             store: self.store,
+            destination: self.destination,
             chain: self.chain,
             on_state: self.on_state,
             on_history_lost: self.on_history_lost,

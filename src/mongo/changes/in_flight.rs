@@ -80,6 +80,14 @@ impl InFlight {
         self.given.is_empty()
     }
 
+    /// Forgets one and all behind it.
+    pub(super) fn forget_from(&mut self, number: u64) {
+        let kept = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        if let Some(kept) = kept {
+            self.given.truncate(kept);
+        }
+    }
+
     /// Forgets everything: what is acknowledged late is of no interest.
     pub(super) fn clear(&mut self) {
         self.first += self.given.len() as u64;

@@ -6,6 +6,7 @@
 
 use crate::callback::{Ran, State};
 use crate::kv;
+use crate::mongo::changes::destination::News;
 use crate::mongo::changes::lease::Lease;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::watch::{Phase, Watch};
@@ -95,6 +96,8 @@ impl Watch {
         if let Some(flow) = flow {
             flow.stop();
         }
+        self.inform(News::Over);
+        self.inform(News::Stopped);
         self.look_again();
         self.tell(state, WatchState::Standby)
     }

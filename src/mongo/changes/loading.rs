@@ -1,6 +1,8 @@
 //! The position that the store has is read, before the stream is opened for the first time.
 
 use crate::callback::{Ran, State};
+use crate::mongo::changes::class::{Class, classify};
+use crate::mongo::changes::destination::Beginning;
 use crate::mongo::changes::options::Start;
 use crate::mongo::changes::state::StopReason;
 use crate::mongo::changes::store::StoredPoint;
@@ -32,10 +34,19 @@ impl Watch {
             return Ok(());
         }
         match stored {
-            Ok(stored) => {
-                self.take_in(stored);
-                self.open(state)
-            }
+            Ok(stored) => match self.destination.clone() {
+                None => {
+                    self.take_in(stored);
+                    self.open(state)
+                }
+                Some(destination) => {
+                    let (watch, point) = (self.clone(), stored.clone().map(|stored| stored.point));
+                    let begin =
+                        move |state: &mut State, said| watch.handle_said(state, term, stored, said);
+                    destination.begin(self, point.as_ref(), Box::new(begin));
+                    Ok(())
+                }
+            },
             Err(error @ Error::BadPoint { revision: Some(revision), .. }) => {
                 // what cannot be read is replaced, if the program takes it for lost
                 let mut work = self.work.borrow_mut();
@@ -48,6 +59,45 @@ impl Watch {
                 self.fail(state, Rc::new(error.clone().into()), move |_| StopReason::Store(error))
             }
             Err(error) => self.stop(state, StopReason::Store(error)),
+        }
+    }
+
+    /// The place that changes go to has said where to begin, which counts whatever was asked for.
+    fn handle_said(
+        self: &Rc<Self>,
+        state: &mut State,
+        term: u64,
+        stored: Option<StoredPoint>,
+        said: Result<Beginning, Error>,
+    ) -> Ran {
+        if self.is_ending() {
+            return self.go_on(state);
+        }
+        if self.work.borrow().term != term {
+            return Ok(());
+        }
+        match said {
+            Ok(beginning) => {
+                self.take_in(stored);
+                self.begin_at(beginning);
+                self.open(state)
+            }
+            Err(Error::Fenced) => self.stop(state, StopReason::Fenced),
+            Err(error) if classify(&error, true) == Class::Passing || error.is_temporary() => {
+                self.fail(state, Rc::new(error.clone().into()), move |_| StopReason::Sink(error))
+            }
+            Err(error) => self.stop(state, StopReason::Sink(error)),
+        }
+    }
+
+    fn begin_at(&self, beginning: Beginning) {
+        let mut work = self.work.borrow_mut();
+        match beginning {
+            Beginning::Unknown => {}
+            Beginning::At(time) => {
+                (work.position, work.beginning) = (None, Some(Start::At(time)));
+            }
+            Beginning::After(point) => (work.position, work.beginning) = (Some(point), None),
         }
     }
 

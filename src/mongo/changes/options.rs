@@ -22,7 +22,7 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ChangeStream {
-    pub(super) scope: Scope,
+    pub(in crate::mongo) scope: Scope,
     pub(super) pipeline: Vec<Document>,
     pub(super) full_document: FullDocument,
     pub(super) before_change: BeforeChange,
@@ -30,12 +30,12 @@ pub struct ChangeStream {
     pub(super) max_await: Duration,
     pub(super) shows_expanded_events: bool,
     pub(super) splits_large_events: bool,
-    pub(super) start: Option<Start>,
-    pub(super) limits: StreamLimits,
+    pub(in crate::mongo) start: Option<Start>,
+    pub(in crate::mongo) limits: StreamLimits,
     pub(super) save_every: u64,
     pub(super) save_interval: Duration,
     pub(super) history_lost: HistoryLost,
-    pub(super) backoff: Backoff,
+    pub(in crate::mongo) backoff: Backoff,
     pub(super) retries_dispatch: bool,
     pub(super) commit: CommitMode,
     pub(super) stops_at_invalidate: bool,
@@ -43,7 +43,7 @@ pub struct ChangeStream {
 
 /// Whose changes are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(in crate::mongo) enum Scope {
     Collection { database: String, collection: String },
     Database { database: String },
     Deployment,
@@ -51,7 +51,7 @@ pub(super) enum Scope {
 
 /// Where a stream begins.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Start {
+pub(in crate::mongo) enum Start {
     Now,
     /// Behind a position; also behind an invalidate.
     After(ResumeToken),
@@ -276,7 +276,7 @@ impl ChangeStream {
     }
 
     /// For how long an answer of the server may take at all.
-    pub(super) fn silence(&self, stall_timeout: Duration) -> Duration {
+    pub(in crate::mongo) fn silence(&self, stall_timeout: Duration) -> Duration {
         self.max_await + stall_timeout
     }
 }

@@ -4,6 +4,7 @@ use crate::callback::{Ran, State};
 use crate::error::Error as AnyError;
 use crate::mongo::bridge::StreamOptions;
 use crate::mongo::changes::class::{Class, classify};
+use crate::mongo::changes::destination::News;
 use crate::mongo::changes::options::Start;
 use crate::mongo::changes::polling::poll;
 use crate::mongo::changes::state::{StopReason, WatchState};
@@ -144,6 +145,9 @@ impl Watch {
 
     /// Opens the stream again when what was given out is done, so that nothing comes twice.
     pub(super) fn go_on(self: &Rc<Self>, state: &mut State) -> Ran {
+        if self.phase() == Phase::Draining {
+            self.inform(News::Over);
+        }
         let work = self.work.borrow();
         let (phase, is_drained, is_loaded) = (work.phase, work.is_drained(), work.is_loaded);
         let is_at_the_end = work.is_invalidated && self.stream.stops_at_invalidate;

@@ -15,8 +15,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 impl Watch {
+    /// A place that has a position of its own saves it with each change, and is in no need of this order.
     pub(super) fn is_in_seed_order(&self) -> bool {
-        self.stream.commit == CommitMode::SeedOrder
+        self.stream.commit == CommitMode::SeedOrder && self.destination.is_none()
     }
 
     /// Takes in a change, which is given out when those before it are done.

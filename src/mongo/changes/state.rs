@@ -70,13 +70,17 @@ pub enum StopReason {
     Invalidated,
     /// The stream has failed, and trying again would not help, or was tried as often as it should be.
     Failed(Error),
-    /// Another one has saved a position for the same watcher. Nothing was saved over it.
+    /// Another one has saved a position for the same watcher, or publishes to the same stream. Nothing was
+    /// saved over it, and nothing is published behind it.
     Fenced,
     /// The position can be neither read nor saved.
     Store(Error),
     /// It can neither lead nor wait for that any more: the bucket of the lease is gone, or what is needed is
     /// not permitted.
     Lease(Error),
+    /// The stream that changes are published to cannot take them. The position is before the first one that
+    /// it does not have.
+    Sink(Error),
 }
 
 impl StopReason {
@@ -89,9 +93,13 @@ impl StopReason {
             Self::HistoryLost(error)
             | Self::Failed(error)
             | Self::Store(error)
-            | Self::Lease(error) => Some(error.to_string()),
+            | Self::Lease(error)
+            | Self::Sink(error) => Some(error.to_string()),
             Self::Invalidated => Some("what was watched was dropped or renamed".to_owned()),
-            Self::Fenced => Some("another one has saved a position for this watcher".to_owned()),
+            Self::Fenced => Some(
+                "another one has saved a position for this watcher, or publishes to its stream"
+                    .to_owned(),
+            ),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! is saved.
 
 use crate::callback::{Ran, State};
+use crate::mongo::changes::destination::News;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::watch::{Phase, Watch};
 use std::rc::Rc;
@@ -12,7 +13,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 impl Watch {
     /// Begins to stop. The first reason counts.
-    pub(super) fn stop(self: &Rc<Self>, state: &mut State, reason: StopReason) -> Ran {
+    pub(in crate::mongo) fn stop(self: &Rc<Self>, state: &mut State, reason: StopReason) -> Ran {
         if self.is_ending() {
             return Ok(());
         }
@@ -65,6 +66,7 @@ impl Watch {
     }
 
     pub(super) fn go_on_stopping(self: &Rc<Self>, state: &mut State) -> Ran {
+        self.inform(News::Over);
         if !self.work.borrow().in_flight.is_empty() {
             return Ok(());
         }
@@ -88,6 +90,7 @@ impl Watch {
         for timer in timers.into_iter().flatten() {
             self.bridge.event_loop().cancel_timer(timer);
         }
+        self.inform(News::Stopped);
         // what is told next may fail, and the end is told all the same
         if let Some(on_stop) = on_stop {
             self.bridge.defer(on_stop, reason.clone());

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::event_loop::TimerId;
 use crate::mongo::bridge::{Bridge, Flow};
 use crate::mongo::changes::delivery::Delivery;
+use crate::mongo::changes::destination::{Beginning, News};
 use crate::mongo::changes::in_flight::InFlight;
 use crate::mongo::changes::lease::Lease;
 use crate::mongo::changes::lost::Lost;
@@ -14,6 +15,7 @@ use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::changes::sequence::Sequence;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::store::Store;
+use crate::mongo::error::Error as MongoError;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -26,10 +28,24 @@ pub(super) type OnState = Box<dyn FnMut(&mut State, &Rc<Watch>, WatchState) -> R
 
 pub(super) type OnHistoryLost = Box<dyn FnMut(&mut State, &Rc<Watch>, Lost) -> Ran>;
 
-pub(super) struct Watch {
-    pub(super) bridge: Rc<Bridge>,
-    pub(super) stream: ChangeStream,
+/// The place that changes go to, if it has a position of its own, which counts beside that of the store.
+pub(in crate::mongo) trait Destination {
+    /// Says where to begin. `stored`: what the store has.
+    fn begin(
+        self: Rc<Self>,
+        watch: &Rc<Watch>,
+        stored: Option<&ResumePoint>,
+        answer: Answer<Result<Beginning, MongoError>>,
+    );
+
+    fn handle(self: Rc<Self>, news: News);
+}
+
+pub(in crate::mongo) struct Watch {
+    pub(in crate::mongo) bridge: Rc<Bridge>,
+    pub(in crate::mongo) stream: ChangeStream,
     pub(super) store: Option<Box<dyn Store>>,
+    pub(super) destination: Option<Rc<dyn Destination>>,
     pub(super) chain: Vec<CallbackSlot<Step>>,
     pub(super) on_state: CallbackSlot<OnState>,
     pub(super) on_history_lost: CallbackSlot<OnHistoryLost>,
@@ -124,8 +140,29 @@ impl Watch {
         self.work.borrow_mut().phase = phase;
     }
 
-    pub(super) fn is_ending(&self) -> bool {
+    pub(in crate::mongo) fn is_ending(&self) -> bool {
         matches!(self.phase(), Phase::Stopping | Phase::Stopped)
+    }
+
+    /// Tells the place that changes go to.
+    pub(super) fn inform(&self, news: News) {
+        if let Some(destination) = &self.destination {
+            destination.clone().handle(news);
+        }
+    }
+
+    /// Gives the credit of a change back before it is done …
+    pub(in crate::mongo) fn lend_credit(&self, bytes: usize) {
+        if let Some(flow) = &self.work.borrow().flow {
+            flow.release(bytes);
+        }
+    }
+
+    /// … and takes it again, though there may be none.
+    pub(in crate::mongo) fn take_credit(&self, bytes: usize) {
+        if let Some(flow) = &self.work.borrow().flow {
+            flow.take(bytes);
+        }
     }
 
     pub(super) fn tell(self: &Rc<Self>, state: &mut State, news: WatchState) -> Ran {

@@ -1,0 +1,26 @@
+//! Changes of MongoDB in a stream of JetStream, each once and in their order.
+//!
+//! Every message carries its change's position, and expects the sequence of the message before it. So the
+//! stream itself says where to go on, and refuses what would come twice or out of place: its tail, as the
+//! leader has it, decides whatever acknowledgements were lost. [`row`] and [`transaction`] are without I/O.
+
+mod beginning;
+mod copy_job;
+mod copy_mark;
+mod copying;
+mod draft;
+mod headers;
+mod message;
+mod options;
+mod publish_to;
+mod publishing;
+mod recovering;
+mod row;
+mod running;
+mod subject;
+mod tail;
+mod taking;
+mod transaction;
+mod under_way;
+
+pub use options::{Body, JetStreamSink};

@@ -1,0 +1,243 @@
+//! What is to be published, in its order: what is under way, at which sequence it is expected, and what is
+//! known to be stored. Without I/O.
+//!
+//! Invariant: what is under way is the start of the row, and each of it expects the sequence of the one
+//! before. When something goes otherwise, nothing more is sent until the stream's tail has told how much of
+//! the row is stored.
+
+use super::draft::Draft;
+use std::collections::VecDeque;
+
+/// How many messages may be under way …
+const MAX_UNDER_WAY: usize = 1_000;
+/// … and how many bytes of them, unless it is a single one.
+const MAX_BYTES: usize = 4 << 20;
+
+/// What is stored at once: a message, or several as an atomic batch.
+pub(super) struct Unit {
+    pub(super) drafts: Vec<Draft>,
+    pub(super) is_batch: bool,
+    /// Where its last message is expected to be stored.
+    ends_at: u64,
+    is_stored: bool,
+    /// Where the stream says that it has been before.
+    known_at: Option<u64>,
+}
+
+#[derive(Default)]
+pub(super) struct Row {
+    units: VecDeque<Unit>,
+    /// The number of the first one.
+    first: u64,
+    /// So many are under way, with so many messages and bytes.
+    sent: usize,
+    messages: usize,
+    bytes: usize,
+    /// The sequence of the stream when everything that is under way is stored.
+    end: u64,
+    /// Answers to what was sent in an earlier one say nothing.
+    round: u64,
+}
+
+/// What is to be sent next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Next {
+    pub(super) round: u64,
+    pub(super) number: u64,
+    /// The sequence that the stream has to have before.
+    pub(super) expected: u64,
+}
+
+/// What an acknowledgement says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It is about an earlier round.
+    Late,
+    Stored,
+    /// The message is not where it was expected.
+    Elsewhere,
+}
+
+impl Unit {
+    pub(super) fn one(draft: Draft) -> Self {
+        Self::new(vec![draft], false)
+    }
+
+    pub(super) fn batch(drafts: Vec<Draft>) -> Self {
+        Self::new(drafts, true)
+    }
+
+    fn new(drafts: Vec<Draft>, is_batch: bool) -> Self {
+        Self { drafts, is_batch, ends_at: 0, is_stored: false, known_at: None }
+    }
+
+    fn count(&self) -> u64 {
+        self.drafts.len() as u64
+    }
+
+    fn bytes(&self) -> usize {
+        self.drafts.iter().map(Draft::len).sum()
+    }
+
+    /// Its messages stay counted.
+    fn settle(&mut self) {
+        self.is_stored = true;
+        self.drafts.iter_mut().for_each(Draft::settle);
+    }
+}
+
+impl Row {
+    pub(super) fn push(&mut self, unit: Unit) {
+        self.units.push_back(unit);
+    }
+
+    /// The round of what is sent now.
+    pub(super) fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// Takes what is next, if it may be sent now.
+    pub(super) fn next(&mut self) -> Option<Next> {
+        // nobody knows the sequence behind a batch before it is stored
+        if self.sent.checked_sub(1).is_some_and(|last| self.units[last].is_batch) {
+            return None;
+        }
+        let unit = self.units.get_mut(self.sent)?;
+        let (count, bytes) = (unit.drafts.len(), unit.bytes());
+        let fits = self.messages + count <= MAX_UNDER_WAY && self.bytes + bytes <= MAX_BYTES;
+        if self.sent > 0 && !fits {
+            return None;
+        }
+        let expected = self.end;
+        self.end += unit.count();
+        unit.ends_at = self.end;
+        let number = self.first + self.sent as u64;
+        self.sent += 1;
+        self.messages += count;
+        self.bytes += bytes;
+        Some(Next { round: self.round, number, expected })
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&Unit> {
+        self.units.get(self.index(number)?)
+    }
+
+    fn index(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok()
+    }
+
+    /// Notes an acknowledgement: the last message of a unit has this sequence.
+    pub(super) fn handle_stored(&mut self, round: u64, number: u64, sequence: u64) -> Heard {
+        if round != self.round {
+            return Heard::Late;
+        }
+        let index = self.index(number);
+        let Some(unit) = index.and_then(|index| self.units.get_mut(index)) else {
+            return Heard::Late;
+        };
+        if unit.ends_at != sequence {
+            return Heard::Elsewhere;
+        }
+        unit.settle();
+        while self.units.front().is_some_and(|unit| unit.is_stored) {
+            self.take_first();
+        }
+        Heard::Stored
+    }
+
+    /// Notes that the stream knows a message already, and says it is there.
+    pub(super) fn handle_known(&mut self, round: u64, number: u64, sequence: u64) -> Heard {
+        let index = self.index(number).filter(|_| round == self.round);
+        match index.and_then(|index| self.units.get_mut(index)) {
+            Some(unit) => {
+                unit.known_at = Some(sequence);
+                Heard::Elsewhere
+            }
+            None => Heard::Late,
+        }
+    }
+
+    /// Has a batch go out as ordinary messages the next time.
+    pub(super) fn unbatch(&mut self, number: u64) {
+        let Some(index) = self.index(number) else { return };
+        let Some(unit) = self.units.remove(index) else { return };
+        for (offset, draft) in unit.drafts.into_iter().enumerate() {
+            self.units.insert(index + offset, Unit::one(draft));
+        }
+    }
+
+    /// Nothing that is under way counts any more.
+    pub(super) fn give_up_round(&mut self) {
+        self.round += 1;
+    }
+
+    /// Goes on behind this sequence of the stream, with what is not known to be stored.
+    pub(super) fn go_on_at(&mut self, sequence: u64) {
+        for unit in &mut self.units {
+            if unit.known_at.take().is_some_and(|known| known <= sequence) {
+                unit.settle();
+            }
+        }
+        self.units.retain(|unit| !unit.is_stored);
+        (self.first, self.sent, self.messages, self.bytes) = (0, 0, 0, 0);
+        self.end = sequence;
+    }
+
+    /// Everything up to the message with this id is stored. Returns whether the row has it.
+    pub(super) fn settle_through(&mut self, id: &str) -> bool {
+        let is_last = |unit: &Unit| unit.drafts.last().is_some_and(|draft| draft.id == id);
+        let Some(index) = self.units.iter().position(is_last) else { return false };
+        self.units.drain(..=index).for_each(|mut unit| unit.settle());
+        true
+    }
+
+    /// Everything up to this token is stored, by another instance. To be followed by
+    /// [`go_on_at`](Self::go_on_at).
+    pub(super) fn settle_until(&mut self, token: &str) {
+        let is_behind = |draft: &Draft| draft.token.as_deref().is_none_or(|own| own > token);
+        for unit in &mut self.units {
+            let count = unit.drafts.len();
+            unit.drafts.retain_mut(|draft| {
+                let is_kept = is_behind(draft);
+                if !is_kept {
+                    draft.settle();
+                }
+                is_kept
+            });
+            unit.is_batch &= unit.drafts.len() == count;
+        }
+        let units = std::mem::take(&mut self.units).into_iter();
+        self.units = units
+            .flat_map(|unit| match unit.is_batch {
+                true => vec![unit],
+                false => unit.drafts.into_iter().map(Unit::one).collect(),
+            })
+            .collect();
+    }
+
+    /// The message with this id, if it is still to be stored.
+    pub(super) fn find(&mut self, id: &str) -> Option<&mut Draft> {
+        let mut drafts = self.units.iter_mut().flat_map(|unit| &mut unit.drafts);
+        drafts.find(|draft| draft.id == id)
+    }
+
+    /// Takes everything out.
+    pub(super) fn clear(&mut self) -> VecDeque<Unit> {
+        self.give_up_round();
+        let units = std::mem::take(&mut self.units);
+        self.go_on_at(0);
+        units
+    }
+
+    fn take_first(&mut self) {
+        let Some(unit) = self.units.pop_front() else { return };
+        self.first += 1;
+        self.sent = self.sent.saturating_sub(1);
+        self.messages = self.messages.saturating_sub(unit.drafts.len());
+        self.bytes = self.bytes.saturating_sub(unit.bytes());
+    }
+}
+
+#[cfg(test)]
+#[path = "row_tests.rs"]
+mod tests;
