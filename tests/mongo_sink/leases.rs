@@ -3,7 +3,7 @@
 use crate::support::{assert_same, unique};
 use crate::world::{Told, Watcher, World, ids};
 use evnats::kv::{Config, ElectionOptions, KeyValue};
-use evnats::mongo::WatchState;
+use evnats::mongo::{KvResumeStore, WatchState};
 use evnats_harness::mongo_database;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -20,7 +20,9 @@ fn leases(world: &World) -> KeyValue<()> {
 
 fn stand(world: &World, bucket: &KeyValue<()>, name: &str) -> (Watcher, Rc<Told>) {
     let options = ElectionOptions::new(name).ttl(Duration::from_secs(2));
-    let watch = world.mongo.watch(world.changes()).lease(bucket, KEY, options);
+    // until the first change is in the stream, the position is in the store only
+    let store = KvResumeStore::new(bucket, "position");
+    let watch = world.mongo.watch(world.changes()).resume(store).lease(bucket, KEY, options);
     world.start(watch.publish_to(world.sink()))
 }
 
@@ -52,22 +54,24 @@ fn a_lead_that_is_lost_again_and_again_loses_and_repeats_nothing() {
     });
     let bucket = leases(&world);
     let watchers = ["one", "two"].map(|name| stand(&world, &bucket, name));
-    let is_live = || watchers.iter().any(|(_, told)| told.is_live());
-    world.until("a leader", is_live);
-    let standbys = || {
-        let count = |told: &Told| {
-            let states = told.states.borrow();
-            states.iter().filter(|state| matches!(state, WatchState::Standby)).count()
+    let count = |wanted: fn(&WatchState) -> bool| {
+        let states = |(_, told): &(Watcher, Rc<Told>)| {
+            told.states.borrow().iter().filter(|state| wanted(state)).count()
         };
-        watchers.iter().map(|(_, told)| count(told)).sum::<usize>()
+        watchers.iter().map(states).sum::<usize>()
     };
+    let standbys = || count(|state| matches!(state, WatchState::Standby));
+    let lives = || count(|state| matches!(state, WatchState::Live));
     for round in 0..6 {
-        let before = standbys();
-        world.insert(100 * round..100 * round + 50);
+        // the lease of a leader is deleted, and not what is left of one
+        world.until("a leader", || lives() > round);
+        world.until("a position", || watchers.iter().any(|(one, _)| one.metrics().saves > 0));
+        let (before, first) = (standbys(), 100 * i32::try_from(round).expect("few"));
+        world.insert(first..first + 50);
         let is_deleted = Rc::new(Cell::new(false));
         let deleted = is_deleted.clone();
         bucket.delete(KEY, move |(), _, done| deleted.set(done.is_ok()));
-        world.insert(100 * round + 50..100 * (round + 1));
+        world.insert(first + 50..first + 100);
         world.until("a lost lead", || is_deleted.get() && standbys() > before);
     }
     world.until_stored(600);

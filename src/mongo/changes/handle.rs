@@ -162,8 +162,8 @@ impl<S: 'static> WatchBuilder<S> {
 
     /// Has a callback asked to read what is watched anew when the server has forgotten the position, which
     /// [`HistoryLost::Resnapshot`](super::HistoryLost::Resnapshot) is for. The answer may come later; changes
-    /// come again when it has, beginning at the [time](Resnapshot::operation_time) that was noted before, so
-    /// that there is no gap.
+    /// come again when it has, beginning behind the [time](Resnapshot::operation_time) that was noted before,
+    /// so that there is no gap.
     pub fn on_history_lost<R: Outcome>(
         self,
         mut callback: impl FnMut(&mut S, &ChangeStreamWatcher<S>, Resnapshot) -> R + 'static,

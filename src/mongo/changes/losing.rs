@@ -2,6 +2,7 @@
 
 use crate::callback::{Ran, State};
 use crate::error::Error as AnyError;
+use crate::mongo::changes::cluster_time::behind;
 use crate::mongo::changes::lost::Lost;
 use crate::mongo::changes::options::{HistoryLost, Start};
 use crate::mongo::changes::point::ResumePoint;
@@ -116,7 +117,7 @@ impl Watch {
         }
         match outcome {
             Ok((time, cause)) => {
-                self.work.borrow_mut().beginning = Some(Start::At(time));
+                self.work.borrow_mut().beginning = Some(Start::At(behind(time)));
                 let waiting = self.pause_in_any_case(cause);
                 self.tell(state, waiting)
             }

@@ -9,6 +9,7 @@ mod ack;
 mod answering;
 mod backoff;
 mod class;
+mod cluster_time;
 mod commit_mode;
 mod delivering;
 mod delivery;
@@ -39,6 +40,7 @@ mod watch;
 
 pub use ack::Ack;
 pub use backoff::Backoff;
+pub(in crate::mongo) use cluster_time::behind;
 pub use commit_mode::CommitMode;
 pub(in crate::mongo) use destination::{Beginning, News};
 pub use event::ChangeEvent;

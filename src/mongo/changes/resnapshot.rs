@@ -23,8 +23,8 @@ impl Resnapshot {
         Self { watch: Rc::downgrade(watch), lost, is_answered: false }
     }
 
-    /// When this was, by the cluster's clock. The stream goes on from here, inclusive: what is read later
-    /// has every change before, and changes since may come though they are in it. Read with
+    /// When this was, by the cluster's clock. The stream goes on right behind it: what is read from now on
+    /// has every change up to then, and changes since may come though they are in it. Read with
     /// `readConcern: { afterClusterTime }` when secondaries are read from.
     #[must_use]
     pub fn operation_time(&self) -> Timestamp {
@@ -43,7 +43,7 @@ impl Resnapshot {
         &self.lost.cause
     }
 
-    /// Everything was read: the stream goes on from the [time](Self::operation_time), after a pause as after
+    /// Everything was read: the stream goes on behind the [time](Self::operation_time), after a pause as after
     /// any failure.
     pub fn done(mut self) {
         let outcome = Ok((self.lost.time, self.lost.cause.clone()));

@@ -2,14 +2,14 @@
 //! if there is neither, perhaps with a copy.
 
 use super::copy_job::{CopyFrom, Scope};
-use super::copy_mark::{CopyMark, behind, copy_mark};
+use super::copy_mark::{CopyMark, copy_mark};
 use super::running::{Mode, Sink};
 use super::tail::{self, Last, Mark, Tail};
 use super::transaction::Holder;
 use super::under_way::OnBeginning;
 use crate::callback::State;
 use crate::jetstream;
-use crate::mongo::changes::{self, Beginning, ResumePoint, Watch};
+use crate::mongo::changes::{self, Beginning, ResumePoint, Watch, behind};
 use crate::mongo::error::Error;
 use bson::Timestamp;
 use std::rc::Rc;

@@ -51,14 +51,6 @@ pub(super) fn copied(time: Timestamp, database: &str, collection: Option<&str>) 
     }
 }
 
-/// Where changes begin behind a copy of this time, which has what has happened by then.
-pub(super) fn behind(time: Timestamp) -> Timestamp {
-    match time.increment.checked_add(1) {
-        Some(increment) => Timestamp { increment, ..time },
-        None => Timestamp { time: time.time.saturating_add(1), increment: 0 },
-    }
-}
-
 /// How far the copy is, if it is one's position.
 pub(super) fn copy_mark(token: &ResumeToken) -> Option<CopyMark> {
     let token = token.as_document();

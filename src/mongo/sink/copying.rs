@@ -2,7 +2,7 @@
 //! when all of them are stored.
 
 use super::copy_job::{Copied, CopyFrom, copy};
-use super::copy_mark::{behind, copied, document};
+use super::copy_mark::{copied, document};
 use super::draft::Owed;
 use super::message::draft;
 use super::row::Unit;
@@ -10,7 +10,7 @@ use super::running::Sink;
 use super::under_way::{Copying, OnBeginning};
 use crate::callback::{Ran, State};
 use crate::mongo::bridge::StreamOptions;
-use crate::mongo::changes::{Beginning, ChangeEvent, ResumePoint, StopReason, Watch};
+use crate::mongo::changes::{Beginning, ChangeEvent, ResumePoint, StopReason, Watch, behind};
 use crate::mongo::error::Error;
 use bson::RawDocumentBuf;
 use std::rc::Rc;

@@ -1,0 +1,24 @@
+//! The cluster's clock: each change has a time of it, and those of a transaction have the same.
+
+use bson::Timestamp;
+
+/// The first time behind this one. A stream that begins there has every change that was not there yet when
+/// the server told this time, and none that was.
+pub(in crate::mongo) fn behind(time: Timestamp) -> Timestamp {
+    match time.increment.checked_add(1) {
+        Some(increment) => Timestamp { increment, ..time },
+        None => Timestamp { time: time.time.saturating_add(1), increment: 0 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_time_is_the_next_increment_or_the_next_second() {
+        let at = |time, increment| Timestamp { time, increment };
+        assert_eq!(behind(at(5, 7)), at(5, 8));
+        assert_eq!(behind(at(5, u32::MAX)), at(6, 0));
+    }
+}
