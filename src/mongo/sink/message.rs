@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bson::spec::BinarySubtype;
 use bson::{Bson, Document, RawDocument, Timestamp};
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use evnats_protocol::HeaderMap;
 use sha2::{Digest, Sha256};
 
@@ -50,8 +51,8 @@ pub(super) fn draft(options: &Options, writer: &str, event: &ChangeEvent) -> Res
 pub(super) fn transaction_id(event: &ChangeEvent) -> Option<String> {
     let (session, number) = event.transaction()?;
     let id = match session.get_binary("id") {
-        Ok(id) if id.subtype == BinarySubtype::Uuid => hex(id.bytes),
-        _ => hex(&Sha256::digest(session.as_bytes())),
+        Ok(id) if id.subtype == BinarySubtype::Uuid => HEXLOWER.encode(id.bytes),
+        _ => HEXLOWER.encode(&Sha256::digest(session.as_bytes())),
     };
     Some(format!("{id}/{number}"))
 }
@@ -97,8 +98,4 @@ fn body(form: Body, raw: &RawDocument) -> Result<Bytes, Error> {
         _ => document.into_relaxed_extjson(),
     };
     Ok(json.to_string().into())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

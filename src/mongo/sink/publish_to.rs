@@ -22,7 +22,8 @@ impl<S: 'static> WatchBuilder<S> {
     /// that was left for dead and wakes up behind another one. An instance that has published nothing yet
     /// goes on behind what others have.
     ///
-    /// With a [lease](Self::lease), an instance that does not lead any more publishes nothing. The
+    /// With a [lease](Self::lease), an instance that does not lead any more publishes nothing. Have a
+    /// [store](Self::resume), too: it has a position also before the first change is in the stream. The
     /// [commit mode](super::super::ChangeStream::commit) is of no importance.
     ///
     /// The last message has to stay. In a stream whose messages age out or were purged there is no position,

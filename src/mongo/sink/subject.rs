@@ -1,9 +1,12 @@
 //! Names of databases and collections as tokens of a subject.
 
-use std::fmt::Write;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// What stands for a name that an event does not have.
 const NONE: &str = "_";
+
+/// What is special in subjects, and the escape itself. All that is not ASCII is escaped, too.
+const NOT_IN_TOKENS: &AsciiSet = &CONTROLS.add(b' ').add(b'.').add(b'*').add(b'>').add(b'%');
 
 /// The subject `<prefix>.<database>.<collection>.<operation>`.
 pub(super) fn subject(
@@ -18,20 +21,7 @@ pub(super) fn subject(
 
 /// The name with everything escaped that a token cannot have: `%` and two hexadecimal digits for each byte.
 pub(super) fn escape(name: &str) -> String {
-    let mut escaped = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'.' | b'*' | b'>' | b'%' => push_escape(&mut escaped, byte),
-            b'!'..=b'~' => escaped.push(char::from(byte)),
-            _ => push_escape(&mut escaped, byte),
-        }
-    }
-    escaped
-}
-
-fn push_escape(escaped: &mut String, byte: u8) {
-    // a String takes everything
-    let _ = write!(escaped, "%{byte:02X}");
+    utf8_percent_encode(name, NOT_IN_TOKENS).to_string()
 }
 
 #[cfg(test)]

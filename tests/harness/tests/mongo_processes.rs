@@ -19,6 +19,8 @@ use waiting::wait_for;
 fn child(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--ignored", "--nocapture"]).stdin(Stdio::null());
+    // what a child leaves out on purpose is none of the tests that this run has left out
+    command.env_remove("EVNATS_SKIP_LOG");
     command
 }
 
