@@ -161,10 +161,4 @@ impl Watch {
         self.save_in_time();
         self.go_on(state)
     }
-
-    pub(super) fn release(&self, bytes: usize) {
-        if let Some(flow) = &self.work.borrow().flow {
-            flow.release(bytes);
-        }
-    }
 }

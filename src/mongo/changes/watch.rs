@@ -151,14 +151,14 @@ impl Watch {
         }
     }
 
-    /// Gives the credit of a change back before it is done …
-    pub(in crate::mongo) fn lend_credit(&self, bytes: usize) {
+    /// Gives the credit of a change back, when it is done, or when somebody else bounds it until then …
+    pub(in crate::mongo) fn release(&self, bytes: usize) {
         if let Some(flow) = &self.work.borrow().flow {
             flow.release(bytes);
         }
     }
 
-    /// … and takes it again, though there may be none.
+    /// … from whom it is taken back, though there may be none.
     pub(in crate::mongo) fn take_credit(&self, bytes: usize) {
         if let Some(flow) = &self.work.borrow().flow {
             flow.take(bytes);

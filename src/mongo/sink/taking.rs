@@ -70,7 +70,7 @@ impl Sink {
             Some(id) => {
                 let watch = self.watch();
                 if let Some(watch) = &watch {
-                    watch.lend_credit(draft.bytes);
+                    watch.release(draft.bytes);
                 }
                 let largest = self.options.largest_transaction;
                 let ready = self.work.borrow_mut().holder.take(id, draft, largest);
