@@ -63,6 +63,7 @@ pub use wire::decode::{Decoder, Limits};
 pub use wire::error::{ProtocolError, ServerError, ServerErrorKind};
 pub use wire::headers::{HeaderError, HeaderMap, HeaderStatus, Headers};
 pub use wire::info::{Authentication, ConnectInfo, ServerInfo};
+pub use wire::letters;
 pub use wire::message::Message;
 pub use wire::op::{ClientOp, Operation, ServerOp};
 pub use wire::payload::Payload;

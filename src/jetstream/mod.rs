@@ -127,6 +127,7 @@ pub mod advisory;
 mod api;
 mod api_error;
 mod backup;
+mod base64;
 mod batch_error;
 mod consume;
 mod consumer;

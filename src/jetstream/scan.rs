@@ -73,9 +73,8 @@ impl<'a> Scan<'a> {
         let end = memchr::memchr(b'\r', self.0)?;
         let (word, rest) = self.0.split_at(end);
         self.0 = rest;
-        let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~');
-        (!word.is_empty() && word.iter().fold(true, |all, byte| all & is_plain(byte)))
-            .then_some(word)
+        let is_word = !word.is_empty() && are_all(word, |byte| matches!(byte, b'!'..=b'~'));
+        is_word.then_some(word)
     }
 
     /// A string that has to be these parts, which must themselves be plain.
@@ -93,11 +92,7 @@ impl<'a> Scan<'a> {
     #[inline]
     pub(super) fn time_before(self, end: &[u8]) -> Option<&'a [u8]> {
         let text = self.0.strip_suffix(end)?;
-        let is_letter = |byte: &u8| matches!(byte, b'+'..=b'Z');
-        // the compiler looks at all letters of a chunk at once
-        let (chunks, rest) = text.as_chunks::<8>();
-        let are_letters = |chunk: &[u8; 8]| chunk.iter().fold(true, |all, b| all & is_letter(b));
-        (chunks.iter().all(are_letters) && rest.iter().all(is_letter)).then_some(text)
+        are_all(text, |byte| matches!(byte, b'+'..=b'Z')).then_some(text)
     }
 
     #[inline]
@@ -130,6 +125,14 @@ impl<'a> Scan<'a> {
             digits => str::from_utf8(digits).ok()?.parse().ok(),
         }
     }
+}
+
+/// Returns whether all bytes are of one kind. The compiler looks at all of a chunk at once.
+#[inline(always)]
+fn are_all(text: &[u8], is_of_kind: impl Fn(u8) -> bool) -> bool {
+    let (chunks, rest) = text.as_chunks::<8>();
+    let are_chunk = |chunk: &[u8; 8]| chunk.iter().fold(true, |all, byte| all & is_of_kind(*byte));
+    chunks.iter().all(are_chunk) && rest.iter().all(|byte| is_of_kind(*byte))
 }
 
 /// The first eight letters as one number, the first letter lowest, with zeros where there are none. There

@@ -1,8 +1,9 @@
 //! The end of a reply's subject: which request the reply is for, and the proof that it is for it.
 //!
 //! `<slot><proof>`: 8 letters for the slot, so that a request is found by index, and 16 for 64 random
-//! bits that nobody knows but who was asked. Each letter, from `a` to `p`, is 4 bits, so that words
-//! are made of numbers and numbers of words all at once. It does not know the requests.
+//! bits that nobody knows but who was asked. It does not know the requests.
+
+use crate::wire::letters;
 
 /// Characters of a token.
 pub(crate) const TOKEN: usize = SLOT + PROOF;
@@ -13,14 +14,12 @@ pub(crate) type Token = [u8; TOKEN];
 /// What a reply has to end with.
 pub(super) type Proof = [u8; PROOF];
 
-const FIRST_LETTER: u64 = u64::from_ne_bytes([b'a'; 8]);
-
 #[inline]
 pub(super) fn proof(bits: u64) -> Proof {
     let mut proof = [0; PROOF];
     let (high, low) = proof.split_at_mut(PROOF / 2);
-    high.copy_from_slice(&letters((bits >> 32) as u32));
-    low.copy_from_slice(&letters(bits as u32));
+    high.copy_from_slice(&letters::encode((bits >> 32) as u32));
+    low.copy_from_slice(&letters::encode(bits as u32));
     proof
 }
 
@@ -28,7 +27,7 @@ pub(super) fn proof(bits: u64) -> Proof {
 pub(super) fn encode(slot: u32, proof: &Proof) -> Token {
     let mut token = [0; TOKEN];
     let (first, last) = token.split_at_mut(SLOT);
-    first.copy_from_slice(&letters(slot));
+    first.copy_from_slice(&letters::encode(slot));
     last.copy_from_slice(proof);
     token
 }
@@ -36,28 +35,7 @@ pub(super) fn encode(slot: u32, proof: &Proof) -> Token {
 #[inline]
 pub(super) fn decode(token: &[u8]) -> Option<(u32, &Proof)> {
     let (slot, proof) = token.split_first_chunk::<SLOT>()?;
-    Some((number(*slot)?, proof.try_into().ok()?))
-}
-
-#[inline(always)]
-fn letters(bits: u32) -> [u8; 8] {
-    let bits = u64::from(bits);
-    let bits = (bits | bits << 16) & 0x0000_ffff_0000_ffff;
-    let bits = (bits | bits << 8) & 0x00ff_00ff_00ff_00ff;
-    let bits = (bits | bits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-    (bits + FIRST_LETTER).to_be_bytes()
-}
-
-#[inline(always)]
-fn number(letters: [u8; 8]) -> Option<u32> {
-    let bits = u64::from_be_bytes(letters).wrapping_sub(FIRST_LETTER);
-    // the last letter that is none is too small or too large by itself, whatever it borrows
-    if bits & 0xf0f0_f0f0_f0f0_f0f0 != 0 {
-        return None;
-    }
-    let bits = (bits | bits >> 4) & 0x00ff_00ff_00ff_00ff;
-    let bits = (bits | bits >> 8) & 0x0000_ffff_0000_ffff;
-    Some((bits | bits >> 16) as u32)
+    Some((letters::decode(*slot)?, proof.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -72,12 +50,6 @@ mod tests {
             let token = encode(slot, &proof);
             prop_assert!(token.iter().all(u8::is_ascii_lowercase));
             prop_assert_eq!(decode(&token), Some((slot, &proof)));
-        }
-
-        #[test]
-        fn only_letters_make_a_slot(letters: [u8; 8]) {
-            let is_slot = letters.iter().all(|letter| (b'a'..=b'p').contains(letter));
-            prop_assert_eq!(number(letters).is_some(), is_slot);
         }
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod error;
 mod header_block;
 pub(crate) mod headers;
 pub(crate) mod info;
+pub mod letters;
 mod line;
 pub(crate) mod message;
 mod message_line;

@@ -11,32 +11,39 @@ use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::error::Error;
 use crate::jetstream::level::Requirement;
 use crate::jetstream::scan::Scan;
+use crate::jetstream::words::is_same;
 use evnats_protocol::Message;
 
 /// What the server has to have.
 pub(super) const NEEDS: Requirement = Requirement::new(1, "multi_last");
 
 /// The most subjects that are asked for at a time.
-pub(super) const MAX_MESSAGES: usize = 2;
+const MAX_MESSAGES: usize = 2;
 
 /// What the headers of a message begin with, up to where the subjects of one stream are no longer the
 /// same.
 pub(super) struct Head {
     text: String,
-    subject_start: usize,
+    subjects_start: usize,
 }
 
 impl Head {
     pub(super) fn new(stream: &str, subjects: &str) -> Self {
         let before = format!("NATS/1.0\r\nNats-Stream: {stream}\r\nNats-Subject: ");
-        Self { subject_start: before.len(), text: before + subjects }
+        Self { subjects_start: before.len(), text: before + subjects }
+    }
+
+    /// What all subjects begin with.
+    fn subjects(&self) -> &[u8] {
+        &self.text.as_bytes()[self.subjects_start..]
     }
 }
 
 /// What a replica has answered.
 #[derive(Debug, Default)]
 pub(crate) struct LastMessages {
-    /// The last messages on those of the subjects that have any, in the order of the stream.
+    /// The last messages on those of the subjects that have any, in the order of the stream. Their subjects
+    /// are the ends of those.
     messages: [Option<StoredMessage>; MAX_MESSAGES],
     /// The last sequence that the replica had. `None`: it had nothing on any of the subjects, and does
     /// not say then.
@@ -44,13 +51,10 @@ pub(crate) struct LastMessages {
 }
 
 impl LastMessages {
-    /// Takes the message on the subject that consists of these two parts.
+    /// Takes the message on the subject that ends so.
     #[inline]
-    pub(crate) fn take_message(&mut self, start: &str, end: &str) -> Option<StoredMessage> {
-        let is_it = |message: &mut StoredMessage| {
-            let rest = message.subject_bytes().strip_prefix(start.as_bytes());
-            rest == Some(end.as_bytes())
-        };
+    pub(crate) fn take_message(&mut self, end: &str) -> Option<StoredMessage> {
+        let is_it = |message: &mut StoredMessage| is_same(message.subject_bytes(), end.as_bytes());
         self.messages.iter_mut().find_map(|message| message.take_if(is_it))
     }
 
@@ -74,7 +78,7 @@ impl LastMessages {
                 self.up_to = Some(up_to);
                 Some(Ok(()))
             }
-            _ => self.read(message),
+            _ => self.read(message, head),
         }
     }
 
@@ -88,7 +92,7 @@ impl LastMessages {
         }
     }
 
-    fn read(&mut self, message: &Message) -> Option<Result<(), Error>> {
+    fn read(&mut self, message: &Message, head: &Head) -> Option<Result<(), Error>> {
         let (mut up_to, mut is_of_many) = (None, false);
         let parts = read_headers(message, |name, value| match name {
             b"Nats-UpTo-Sequence" => up_to = header_number(value),
@@ -99,7 +103,14 @@ impl LastMessages {
             Ok(_) if !is_of_many => {
                 Some(Err(Error::Malformed("a message without the number of those to come".into())))
             }
-            Ok(parts) => self.keep(parts),
+            Ok(parts) => match parts.subject.strip_prefix(head.subjects()) {
+                Some(subject) => self.keep(StoredParts { subject, ..parts }),
+                None => {
+                    let subject = String::from_utf8_lossy(parts.subject);
+                    let reason = format!("a read that answers with {subject}");
+                    Some(Err(Error::Malformed(reason)))
+                }
+            },
             Err(Error::Api(error)) if error.code() == 204 => {
                 self.up_to = up_to;
                 Some(Ok(()))
@@ -112,22 +123,26 @@ impl LastMessages {
     }
 }
 
+/// The end of the headers of a message that is the only one.
+const ONLY_ONE: &[u8] = b"\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: 0\r\n\r\n";
+
 /// Reads the server's headers of a message that has no others.
 #[inline]
 fn scan_message<'m>(block: &'m [u8], head: &Head) -> Option<StoredParts<'m>> {
     let mut scan = Scan::new(block);
     scan.literal(head.text.as_bytes())?;
-    let end = scan.word()?;
+    let subject = scan.word()?;
     scan.literal(b"\r\nNats-Sequence: ")?;
     let sequence = scan.number()?;
     scan.literal(b"\r\nNats-Time-Stamp: ")?;
     let time = scan.word()?;
-    scan.literal(b"\r\nNats-Num-Pending: ")?;
-    scan.number()?;
-    scan.literal(b"\r\nNats-Last-Sequence: ")?;
-    scan.number()?;
-    scan.literal(b"\r\n\r\n")?;
-    let subject = &block[head.subject_start..head.text.len() + end.len()];
+    if scan.literal(ONLY_ONE).is_none() {
+        scan.literal(b"\r\nNats-Num-Pending: ")?;
+        scan.number()?;
+        scan.literal(b"\r\nNats-Last-Sequence: ")?;
+        scan.number()?;
+        scan.literal(b"\r\n\r\n")?;
+    }
     scan.is_at_end().then_some(StoredParts { sequence, subject, time, ..StoredParts::default() })
 }
 
@@ -135,9 +150,7 @@ fn scan_message<'m>(block: &'m [u8], head: &Head) -> Option<StoredParts<'m>> {
 #[inline]
 fn scan_end(block: &[u8]) -> Option<u64> {
     let mut scan = Scan::new(block);
-    scan.literal(b"NATS/1.0 204 EOB\r\nNats-Num-Pending: ")?;
-    scan.number()?;
-    scan.literal(b"\r\nNats-Last-Sequence: ")?;
+    scan.literal(b"NATS/1.0 204 EOB\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: ")?;
     scan.number()?;
     scan.literal(b"\r\nNats-UpTo-Sequence: ")?;
     let up_to = scan.number()?;
@@ -152,7 +165,10 @@ mod tests {
 
     const USUAL: &str = "NATS/1.0\r\nNats-Stream: KV_b\r\nNats-Subject: $KV.b.k\r\n\
                          Nats-Sequence: 12\r\nNats-Time-Stamp: 2024-02-29T12:34:56.123456789Z\r\n\
-                         Nats-Num-Pending: 1\r\nNats-Last-Sequence: 0\r\n\r\n";
+                         Nats-Num-Pending: 0\r\nNats-Last-Sequence: 0\r\n\r\n";
+    const ONE_OF_TWO: &str = "NATS/1.0\r\nNats-Stream: KV_b\r\nNats-Subject: $KV.b.k\r\n\
+         Nats-Sequence: 12345678\r\nNats-Time-Stamp: 2024-02-29T12:34:56Z\r\n\
+         Nats-Num-Pending: 1\r\nNats-Last-Sequence: 0\r\n\r\n";
     const END: &str = "NATS/1.0 204 EOB\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: 12\r\n\
                        Nats-UpTo-Sequence: 34\r\n\r\n";
 
@@ -169,7 +185,7 @@ mod tests {
         let message = message(block, payload);
         let (mut scanned, mut read) = (LastMessages::default(), LastMessages::default());
         let one = scanned.add(&message, &head());
-        let other = read.read(&message);
+        let other = read.read(&message, &head());
         prop_assert_eq!(one, other);
         prop_assert_eq!(scanned.up_to, read.up_to);
         let [one, _] = scanned.messages;
@@ -189,7 +205,9 @@ mod tests {
     #[test]
     fn usual_answers_are_scanned() {
         let parts = scan_message(USUAL.as_bytes(), &head()).expect("a message");
-        assert_eq!((parts.subject, parts.sequence), (&b"$KV.b.k"[..], 12));
+        assert_eq!((parts.subject, parts.sequence), (&b"k"[..], 12));
+        let parts = scan_message(ONE_OF_TWO.as_bytes(), &head()).expect("a message");
+        assert_eq!((parts.subject, parts.sequence), (&b"k"[..], 12_345_678));
         assert_eq!(scan_end(END.as_bytes()), Some(34));
         let mut answer = LastMessages::default();
         assert_eq!(answer.add(&message(USUAL.as_bytes(), b"v"), &head()), None);
@@ -220,13 +238,13 @@ mod tests {
 
         #[test]
         fn scans_never_disagree_with_the_reader(
-            is_end: bool,
+            block in prop::sample::select(vec![USUAL, ONE_OF_TWO, END]),
             at: prop::sample::Index,
             piece in prop_oneof!["[\r\n :A0]{0,3}", any::<char>().prop_map(String::from)],
             removed in 0..3_usize,
             payload in "v?",
         ) {
-            let mut block = if is_end { END } else { USUAL }.as_bytes().to_vec();
+            let mut block = block.as_bytes().to_vec();
             let at = at.index(block.len());
             let end = (at + removed).min(block.len());
             block.splice(at..end, piece.into_bytes());

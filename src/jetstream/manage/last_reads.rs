@@ -6,13 +6,13 @@
 //! place, and a number, so that a message that comes late finds nothing. Nothing is sent again
 //! here: whoever reads has a deadline and decides.
 
-use super::last_messages::{Head, LastMessages, MAX_MESSAGES, NEEDS};
+use super::last_messages::{Head, LastMessages, NEEDS};
 use crate::callback::{Answer, Ran, State};
 use crate::client::{Inbox, Observed, Port};
 use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
-use crate::jetstream::scan::Scan;
-use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError, subject};
+use crate::jetstream::joined::JoinedText;
+use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError, letters, subject};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -31,47 +31,55 @@ struct Table {
     is_subject_valid: bool,
     /// What all subjects begin with, which needs no escapes in JSON.
     subjects: String,
+    /// The body, whose end is the rest of the subjects that are asked for.
+    query: JoinedText,
     head: Head,
     /// `<inbox>.`
     inbox_subject: String,
+    /// The same, and the token behind it.
+    reply: JoinedText,
     inbox: Inbox,
     is_listening: Cell<bool>,
     /// The connection on which the server is known to have what it takes.
     checked_on: Cell<Option<u64>>,
     reads: RefCell<Slab<Read>>,
     /// How many reads there have been.
-    turns: Cell<u64>,
+    turns: Cell<u32>,
     /// The reads in the order in which their time is up, which is that of their making.
     deadlines: RefCell<VecDeque<(Instant, Token)>>,
     is_armed: Cell<bool>,
-    /// Reply subject and body of a request; only borrowed while one is sent.
-    scratch: RefCell<(String, String)>,
 }
 
 struct Read {
-    turn: u64,
+    turn: u32,
     found: LastMessages,
     answer: OnLastMessages,
 }
 
-/// Which read a message is for: its place, and which one at that place. In a subject, `<place>_<turn>`.
+/// Which read a message is for: its place, and which one at that place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Token {
-    place: u64,
-    /// The number of the read, without its higher digits: none of the last ten million has the same.
-    turn: u64,
+    place: u32,
+    /// The number of the read, from 0 on again after the most there is.
+    turn: u32,
 }
 
-/// Numbers of so many digits are written and read at once.
-const TURNS: u64 = 10_000_000;
-
 impl Token {
+    /// The letters of both.
+    #[inline]
+    fn with_text<T>(self, lend: impl FnOnce(&str) -> T) -> T {
+        let mut text = [0; 16];
+        let (place, turn) = text.split_at_mut(8);
+        place.copy_from_slice(&letters::encode(self.place));
+        turn.copy_from_slice(&letters::encode(self.turn));
+        lend(str::from_utf8(&text).unwrap_or_default())
+    }
+
+    #[inline]
     fn parse(token: &[u8]) -> Option<Self> {
-        let mut scan = Scan::new(token);
-        let place = scan.number()?;
-        scan.literal(b"_")?;
-        let turn = scan.number()?;
-        scan.is_at_end().then_some(Self { place, turn })
+        let (place, turn) = token.split_first_chunk()?;
+        let (place, turn) = (letters::decode(*place)?, letters::decode(turn.try_into().ok()?)?);
+        Some(Self { place, turn })
     }
 }
 
@@ -79,13 +87,16 @@ impl LastReads {
     /// The stream's name has been checked, and `subjects` needs no escapes in JSON.
     pub(crate) fn new(api: &Api, stream: &str, subjects: &str) -> Self {
         let subject = format!("{}.DIRECT.GET.{stream}", api.prefix());
+        let inbox_subject = format!("{}.", api.port().new_inbox_for_many());
         Self(Rc::new(Table {
             api: api.clone(),
             is_subject_valid: subject::check_literal(&subject).is_ok(),
             subject,
             subjects: subjects.to_owned(),
+            query: JoinedText::new(format!("{{\"multi_last\":[\"{subjects}")),
             head: Head::new(stream, subjects),
-            inbox_subject: format!("{}.", api.port().new_inbox_for_many()),
+            reply: JoinedText::new(inbox_subject.clone()),
+            inbox_subject,
             inbox: Inbox::new(api.port()),
             is_listening: Cell::new(false),
             checked_on: Cell::new(None),
@@ -93,24 +104,22 @@ impl LastReads {
             turns: Cell::new(0),
             deadlines: RefCell::default(),
             is_armed: Cell::new(false),
-            scratch: RefCell::default(),
         }))
     }
 
-    /// Reads the last messages on the subjects that end so, at most two, once; the ends need no escapes
-    /// in JSON. The answer comes within the patience that a read has for one attempt.
-    pub(crate) fn read(&self, ends: &[&str], answer: OnLastMessages) {
-        debug_assert!(ends.len() <= MAX_MESSAGES);
+    /// Reads the last message on the subject that ends so, and on the one beside it, once; the ends need no
+    /// escapes in JSON. The answer comes within the patience that a read has for one attempt.
+    #[inline]
+    pub(crate) fn read(&self, end: &str, beside: Option<&str>, answer: OnLastMessages) {
         let table = &self.0;
-        let connection = table.port().reconnects();
-        if table.checked_on.get() == Some(connection) {
-            return table.send(ends, answer);
+        if table.checked_on.get() == Some(table.port().reconnects()) {
+            return table.send(end, beside, answer);
         }
-        let (table, ends) = (table.clone(), ends.join(" "));
+        let (table, end, beside) = (table.clone(), end.to_owned(), beside.map(str::to_owned));
         self.0.api.with_level(move |told| match NEEDS.check_told(told) {
             Ok(()) => {
                 table.checked_on.set(Some(table.port().reconnects()));
-                table.send(&ends.split(' ').collect::<Vec<_>>(), answer);
+                table.send(&end, beside.as_deref(), answer);
             }
             Err(error) => table.api.refuse(error, answer),
         });
@@ -122,17 +131,17 @@ impl Table {
         self.api.port()
     }
 
-    fn send(self: &Rc<Self>, ends: &[&str], answer: OnLastMessages) {
+    fn send(self: &Rc<Self>, end: &str, beside: Option<&str>, answer: OnLastMessages) {
         if let Err(error) = self.listen() {
             return self.api.refuse(error, answer);
         }
         let mut reads = self.reads.borrow_mut();
         let place = reads.vacant_key();
-        let token = Token { place: place as u64, turn: self.turns.get() % TURNS };
-        self.turns.set(token.turn + 1);
+        let token = Token { place: place as u32, turn: self.turns.get() };
+        self.turns.set(token.turn.wrapping_add(1));
         reads.insert(Read { turn: token.turn, found: LastMessages::default(), answer });
         drop(reads);
-        let published = self.publish(ends, token);
+        let published = self.publish(end, beside, token);
         if let Err(error) = published {
             let read = self.reads.borrow_mut().remove(place);
             return self.api.refuse(error.into(), read.answer);
@@ -142,29 +151,22 @@ impl Table {
         self.arm();
     }
 
-    fn publish(&self, ends: &[&str], token: Token) -> Result<(), CommandError> {
-        let mut scratch = self.scratch.borrow_mut();
-        let (reply, body) = &mut *scratch;
-        reply.clear();
-        body.clear();
-        reply.push_str(&self.inbox_subject);
-        let mut digits = itoa::Buffer::new();
-        reply.push_str(digits.format(token.place));
-        reply.push('_');
-        reply.push_str(digits.format(token.turn));
-        body.push_str("{\"multi_last\":[\"");
-        for (at, end) in ends.iter().enumerate() {
-            if at > 0 {
-                body.push_str("\",\"");
-            }
-            body.push_str(&self.subjects);
-            body.push_str(end);
-        }
-        body.push_str("\"]}");
-        let message = OutgoingMessage::new(&self.subject, body.as_bytes()).with_known_reply(reply);
-        self.port().publish(match self.is_subject_valid {
-            true => message.with_known_subject(),
-            false => message,
+    fn publish(&self, end: &str, beside: Option<&str>, token: Token) -> Result<(), CommandError> {
+        let rest: &[&str] = match beside {
+            None => &[end, "\"]}"],
+            Some(beside) => &[end, "\",\"", &self.subjects, beside, "\"]}"],
+        };
+        self.query.with(rest, |query| {
+            token.with_text(|token| {
+                self.reply.with(&[token], |reply| {
+                    let message = OutgoingMessage::new(&self.subject, query.as_bytes());
+                    let message = message.with_known_reply(reply);
+                    self.port().publish(match self.is_subject_valid {
+                        true => message.with_known_subject(),
+                        false => message,
+                    })
+                })
+            })
         })
     }
 

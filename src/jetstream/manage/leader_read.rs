@@ -9,12 +9,12 @@ use super::stored_message::{StoredMessage, StoredParts};
 use crate::callback::{Ran, State};
 use crate::client::Reply;
 use crate::jetstream::api::{Api, ApiReply};
+use crate::jetstream::base64::STANDARD;
 use crate::jetstream::envelope::parse_response;
 use crate::jetstream::error::Error;
 use crate::jetstream::joined::JoinedText;
 use crate::jetstream::scan::Scan;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use evnats_protocol::OutgoingMessage;
 use serde::Deserialize;
 

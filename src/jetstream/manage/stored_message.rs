@@ -2,9 +2,9 @@
 //!
 //! Invariant: the ends are in order and within the memory, so that no accessor can fail.
 
+use crate::jetstream::base64::STANDARD;
 use crate::jetstream::time::parse_rfc3339;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use evnats_protocol::Headers;
 use std::borrow::Cow;
@@ -97,7 +97,9 @@ impl StoredMessage {
         memory.extend_from_slice(time);
         memory.resize(len, 0);
         let (headers_room, payload_room) = memory[texts_len..].split_at_mut(headers_len);
-        STANDARD.decode_slice(headers, headers_room).ok()?;
+        if !headers.is_empty() {
+            STANDARD.decode_slice(headers, headers_room).ok()?;
+        }
         STANDARD.decode_slice(payload, payload_room).ok()?;
         Some(Self::new(parts, headers_len, memory))
     }

@@ -51,16 +51,16 @@ impl<S: 'static> KeyValue<S> {
         match self.reads() {
             Reads::Leader => {
                 let kv = self.clone();
-                bucket.get_from_leader(key, move |state, found| {
-                    let found = found.map(|entry| entry.filter(counts));
+                bucket.get_from_leader(key, move |state, mut found| {
+                    leave_out(&mut found, counts);
                     callback(lend(state), &kv, found).into_ran()
                 });
             }
             Reads::Replica => self.get_direct(key, counts, callback),
             reads @ (Reads::Verified | Reads::Linearizable) => {
                 let kv = self.clone();
-                bucket.get_proven(key, reads, move |state, found| {
-                    let found = found.map(|entry| entry.filter(counts));
+                bucket.get_proven(key, reads, move |state, mut found| {
+                    leave_out(&mut found, counts);
                     callback(lend(state), &kv, found).into_ran()
                 });
             }
@@ -110,8 +110,8 @@ impl<S: 'static> KeyValue<S> {
         let bucket = self.shared_bucket();
         bucket.direct_reads.last(&bucket.api, key, move |state, outcome| {
             let bucket = kv.shared_bucket();
-            let answer = move |state: &mut State, kv: &KeyValue<S>, found: Found| {
-                let found = found.map(|entry| entry.filter(counts));
+            let answer = move |state: &mut State, kv: &KeyValue<S>, mut found: Found| {
+                leave_out(&mut found, counts);
                 callback(lend(state), kv, found).into_ran()
             };
             let reply = bucket.direct_reply(&kept, outcome);
@@ -127,6 +127,14 @@ impl<S: 'static> KeyValue<S> {
             }
             Ok(())
         });
+    }
+}
+
+/// Leaves out an entry that does not count. It is changed where it is, because it is large.
+#[inline]
+fn leave_out(found: &mut Found, counts: impl Fn(&Entry) -> bool) {
+    if matches!(found, Ok(Some(entry)) if !counts(entry)) {
+        *found = Ok(None);
     }
 }
 

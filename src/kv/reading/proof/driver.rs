@@ -43,7 +43,7 @@ impl Bucket {
             if let Ok(answer) = &mut answer
                 && answer.newest() >= needed
             {
-                let found = answer.take_message(&bucket.subjects, &kept);
+                let found = answer.take_message(&kept);
                 let entry = found.map(|message| bucket.proven_entry(&kept, message));
                 return on_found(state, Ok(entry));
             }
@@ -53,7 +53,7 @@ impl Bucket {
             let one = One { key: kept, proof, found: None };
             Reading::new(&bucket, reads, deadline, one, Box::new(on_found)).receive(state, answer)
         };
-        self.last_reads().read(&[key], Box::new(on_answer));
+        self.last_reads().read(key, None, Box::new(on_answer));
     }
 
     fn get_fenced(self: &Rc<Self>, key: &str, on_found: OnFound) {
@@ -67,7 +67,7 @@ impl Bucket {
 
     fn proven_entry(&self, key: &str, message: StoredMessage) -> Entry {
         self.mark.note_key(key);
-        self.entry(&self.subjects, message)
+        self.entry("", message)
     }
 }
 
@@ -109,11 +109,8 @@ impl Prove for One {
             Beside::Known(known) => Some(known.as_str()),
             Beside::Fence => Some(FENCE_KEY),
         };
-        let last_reads = reading.bucket.last_reads();
-        match beside.filter(|beside| *beside != key) {
-            None => last_reads.read(&[&key], Box::new(on_answer)),
-            Some(beside) => last_reads.read(&[&key, beside], Box::new(on_answer)),
-        }
+        let beside = beside.filter(|beside| *beside != key);
+        reading.bucket.last_reads().read(&key, beside, Box::new(on_answer));
     }
 
     fn found(&mut self, bucket: &Bucket, _: Reads) -> Option<Entry> {
@@ -130,7 +127,7 @@ impl Reading<One> {
         };
         self.forget_error();
         let mut one = self.machine.borrow_mut();
-        one.found = answer.take_message(&self.bucket.subjects, &one.key);
+        one.found = answer.take_message(&one.key);
         let revision = one.found.as_ref().map(StoredMessage::sequence);
         let next = one.proof.handle_seen(Seen { revision, up_to: answer.up_to });
         drop(one);
