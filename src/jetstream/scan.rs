@@ -67,14 +67,12 @@ impl<'a> Scan<'a> {
         Some(value)
     }
 
-    /// Printable ASCII without spaces, up to the end of a line.
+    /// Printable ASCII without spaces, of which there is some, as far as it goes.
     #[inline]
     pub(super) fn word(&mut self) -> Option<&'a [u8]> {
-        let end = memchr::memchr(b'\r', self.0)?;
-        let (word, rest) = self.0.split_at(end);
+        let (word, rest) = self.0.split_at(word_len(self.0));
         self.0 = rest;
-        let is_word = !word.is_empty() && are_all(word, |byte| matches!(byte, b'!'..=b'~'));
-        is_word.then_some(word)
+        (!word.is_empty()).then_some(word)
     }
 
     /// A string that has to be these parts, which must themselves be plain.
@@ -92,7 +90,11 @@ impl<'a> Scan<'a> {
     #[inline]
     pub(super) fn time_before(self, end: &[u8]) -> Option<&'a [u8]> {
         let text = self.0.strip_suffix(end)?;
-        are_all(text, |byte| matches!(byte, b'+'..=b'Z')).then_some(text)
+        let is_letter = |byte: &u8| matches!(byte, b'+'..=b'Z');
+        // the compiler looks at all letters of a chunk at once
+        let (chunks, rest) = text.as_chunks::<8>();
+        let are_letters = |chunk: &[u8; 8]| chunk.iter().fold(true, |all, b| all & is_letter(b));
+        (chunks.iter().all(are_letters) && rest.iter().all(is_letter)).then_some(text)
     }
 
     #[inline]
@@ -127,12 +129,22 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Returns whether all bytes are of one kind. The compiler looks at all of a chunk at once.
+/// How many of the first bytes are printable ASCII without spaces.
 #[inline(always)]
-fn are_all(text: &[u8], is_of_kind: impl Fn(u8) -> bool) -> bool {
+fn word_len(text: &[u8]) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
     let (chunks, rest) = text.as_chunks::<8>();
-    let are_chunk = |chunk: &[u8; 8]| chunk.iter().fold(true, |all, byte| all & is_of_kind(*byte));
-    chunks.iter().all(are_chunk) && rest.iter().all(|byte| is_of_kind(*byte))
+    for (at, chunk) in chunks.iter().enumerate() {
+        let letters = u64::from_le_bytes(*chunk);
+        // the highest bit of each byte that is too small, DEL, or more; only the first one counts
+        let too_small = letters.wrapping_sub(EACH * u64::from(b'!')) & !letters;
+        let others = (too_small | letters.wrapping_add(EACH) | letters) & (EACH * 0x80);
+        if others != 0 {
+            return 8 * at + others.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_plain = |byte: &&u8| matches!(byte, b'!'..=b'~');
+    8 * chunks.len() + rest.iter().take_while(is_plain).count()
 }
 
 /// The first eight letters as one number, the first letter lowest, with zeros where there are none. There
@@ -181,6 +193,14 @@ mod tests {
             let number = one.number();
             prop_assert_eq!(number, other.any_number());
             prop_assert!(number.is_none() || one.0 == other.0);
+        }
+
+        #[test]
+        fn a_word_goes_as_far_as_its_letters(text in prop::collection::vec(prop_oneof![b'!'..=b'~', any::<u8>()], 0..40)) {
+            let expected = text.iter().take_while(|byte| matches!(byte, b'!'..=b'~')).count();
+            let mut scan = Scan::new(&text);
+            prop_assert_eq!(scan.word().map_or(0, <[u8]>::len), expected);
+            prop_assert_eq!(scan.0, &text[expected..]);
         }
 
         #[test]

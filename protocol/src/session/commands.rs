@@ -31,17 +31,17 @@ impl<S, R, F> Session<S, R, F> {
     /// back.
     #[inline]
     pub fn publish(&mut self, message: OutgoingMessage<'_>) -> Result<(), CommandError> {
-        if let Some(reply) = message.reply.filter(|_| !message.is_reply_known) {
+        if let Some((reply, _)) = message.reply.filter(|_| !message.is_reply_known) {
             subject::check_literal(reply).map_err(CommandError::ReplySubject)?;
         }
-        self.check_message(&message, message.reply.map_or(0, str::len))?;
+        let reply = message.reply.map(|(start, end)| (start.as_bytes(), end));
+        self.check_message(&message, reply.map_or(0, |(start, end)| start.len() + end.len()))?;
         if self.is_full(message.payload.len()) {
             return Err(self.refusal(message.payload.given_back()));
         }
         if message.is_plain() && message.reply.is_none() {
             self.outgoing.keep_message(message.subject, fingerprint(message.subject.as_bytes()));
         }
-        let reply = message.reply.map(|reply| (reply.as_bytes(), &b""[..]));
         let headers = message.headers.unwrap_or(encode::NO_HEADERS);
         let size = self.outgoing.publish(message.subject, reply, headers, message.payload);
         self.count_sent(size);

@@ -9,7 +9,8 @@ use crate::wire::payload::Payload;
 #[derive(Debug, Clone)]
 pub struct OutgoingMessage<'a> {
     pub(super) subject: &'a str,
-    pub(super) reply: Option<&'a str>,
+    /// In two parts, the second of which is empty if the reply subject was given as one.
+    pub(super) reply: Option<(&'a str, &'a [u8])>,
     /// The reply subject is known to be a literal one.
     pub(super) is_reply_known: bool,
     pub(super) headers: Option<&'a HeaderMap>,
@@ -72,16 +73,18 @@ impl<'a> OutgoingMessage<'a> {
     /// inbox.
     #[must_use]
     pub fn reply(mut self, reply: &'a str) -> Self {
-        self.reply = Some(reply);
+        self.reply = Some((reply, b""));
         self
     }
 
-    /// Sets the reply subject, and leaves it unchecked, as [`with_known_subject`] does the subject.
+    /// Sets the reply subject, in two parts, so that an inbox and a token need not be joined. It is left
+    /// unchecked, as [`with_known_subject`] does with the subject.
     ///
     /// [`with_known_subject`]: Self::with_known_subject
     #[must_use]
-    pub fn with_known_reply(mut self, reply: &'a str) -> Self {
-        self.reply = Some(reply);
+    #[inline]
+    pub fn with_known_reply(mut self, start: &'a str, end: &'a [u8]) -> Self {
+        self.reply = Some((start, end));
         self.is_reply_known = true;
         self
     }

@@ -189,6 +189,7 @@ impl Message {
     }
 
     /// The headers, parsed only as far as asked. Empty if the message has none.
+    #[inline]
     pub fn headers(&self) -> Headers<'_> {
         Headers::new(self.part(self.headers))
     }

@@ -64,9 +64,10 @@ impl DirectReads {
         scan.literal(b"\r\nNats-Sequence: ")?;
         let sequence = scan.number()?;
         scan.literal(b"\r\nNats-Time-Stamp: ")?;
-        let time = scan.time_before(b"\r\n\r\n")?;
+        let time = scan.word()?;
+        scan.literal(b"\r\n\r\n")?;
         let (subject, payload) = (end.as_bytes(), reply.payload());
-        Some(StoredParts { sequence, subject, time, headers: b"", payload })
+        scan.is_at_end().then_some(StoredParts { sequence, subject, time, headers: b"", payload })
     }
 }
 

@@ -36,8 +36,6 @@ struct Table {
     head: Head,
     /// `<inbox>.`
     inbox_subject: String,
-    /// The same, and the token behind it.
-    reply: JoinedText,
     inbox: Inbox,
     is_listening: Cell<bool>,
     /// The connection on which the server is known to have what it takes.
@@ -67,12 +65,12 @@ struct Token {
 impl Token {
     /// The letters of both.
     #[inline]
-    fn with_text<T>(self, lend: impl FnOnce(&str) -> T) -> T {
-        let mut text = [0; 16];
-        let (place, turn) = text.split_at_mut(8);
+    fn letters(self) -> [u8; 16] {
+        let mut letters = [0; 16];
+        let (place, turn) = letters.split_at_mut(8);
         place.copy_from_slice(&letters::encode(self.place));
         turn.copy_from_slice(&letters::encode(self.turn));
-        lend(str::from_utf8(&text).unwrap_or_default())
+        letters
     }
 
     #[inline]
@@ -87,7 +85,6 @@ impl LastReads {
     /// The stream's name has been checked, and `subjects` needs no escapes in JSON.
     pub(crate) fn new(api: &Api, stream: &str, subjects: &str) -> Self {
         let subject = format!("{}.DIRECT.GET.{stream}", api.prefix());
-        let inbox_subject = format!("{}.", api.port().new_inbox_for_many());
         Self(Rc::new(Table {
             api: api.clone(),
             is_subject_valid: subject::check_literal(&subject).is_ok(),
@@ -95,8 +92,7 @@ impl LastReads {
             subjects: subjects.to_owned(),
             query: JoinedText::new(format!("{{\"multi_last\":[\"{subjects}")),
             head: Head::new(stream, subjects),
-            reply: JoinedText::new(inbox_subject.clone()),
-            inbox_subject,
+            inbox_subject: format!("{}.", api.port().new_inbox_for_many()),
             inbox: Inbox::new(api.port()),
             is_listening: Cell::new(false),
             checked_on: Cell::new(None),
@@ -157,15 +153,12 @@ impl Table {
             Some(beside) => &[end, "\",\"", &self.subjects, beside, "\"]}"],
         };
         self.query.with(rest, |query| {
-            token.with_text(|token| {
-                self.reply.with(&[token], |reply| {
-                    let message = OutgoingMessage::new(&self.subject, query.as_bytes());
-                    let message = message.with_known_reply(reply);
-                    self.port().publish(match self.is_subject_valid {
-                        true => message.with_known_subject(),
-                        false => message,
-                    })
-                })
+            let token = token.letters();
+            let message = OutgoingMessage::new(&self.subject, query.as_bytes());
+            let message = message.with_known_reply(&self.inbox_subject, &token);
+            self.port().publish(match self.is_subject_valid {
+                true => message.with_known_subject(),
+                false => message,
             })
         })
     }

@@ -312,7 +312,7 @@ impl Bucket {
     }
 
     /// The entry that a message with its own headers is. Its subject begins with the prefix.
-    #[inline]
+    #[inline(always)]
     pub(in crate::kv) fn entry(&self, prefix: &str, message: StoredMessage) -> Entry {
         let operation = Operation::of(message.headers());
         self.note_revision(message.sequence());

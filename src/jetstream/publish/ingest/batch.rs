@@ -47,6 +47,6 @@ impl Batch {
     ) -> Result<(), CommandError> {
         let mut digits = itoa::Buffer::new();
         let end = [digits.format(number), ".", operation.token(), ".$FI"];
-        self.replies.with(&end, |reply| port.publish(message.with_known_reply(reply)))
+        self.replies.with(&end, |reply| port.publish(message.with_known_reply(reply, b"")))
     }
 }

@@ -65,6 +65,7 @@ impl Bucket {
         Reading::new(self, Reads::Linearizable, deadline, one, on_found).start(first);
     }
 
+    #[inline(always)]
     fn proven_entry(&self, key: &str, message: StoredMessage) -> Entry {
         self.mark.note_key(key);
         self.entry("", message)
