@@ -57,7 +57,9 @@ pub(super) fn repeated_line(
     last: &[u8],
     has_reply: bool,
 ) -> Option<RepeatedHead> {
-    if window.get(..last.len())? != last {
+    let line = window.get(..last.len())?;
+    // subjects that differ mostly differ at their ends
+    if line.last_chunk::<8>() != last.last_chunk() || line != last {
         return None;
     }
     let mut cursor = Cursor { window, at: last.len() };

@@ -78,39 +78,47 @@ impl ShortWay {
 /// Four numbers with dots between them, and nothing else.
 #[inline]
 fn four_numbers(text: &[u8]) -> Option<DeliveryNumbers> {
-    let (stream_sequence, rest) = number(text)?;
-    let (consumer_sequence, rest) = number(rest.strip_prefix(b".")?)?;
-    let (timestamp_nanos, rest) = number(rest.strip_prefix(b".")?)?;
-    let (pending, rest) = number(rest.strip_prefix(b".")?)?;
+    let (stream_sequence, end) = number(text, 0)?;
+    let (consumer_sequence, end) = number(text, after_dot(text, end)?)?;
+    let (timestamp_nanos, end) = number(text, after_dot(text, end)?)?;
+    let (pending, end) = number(text, after_dot(text, end)?)?;
     let numbers = DeliveryNumbers { stream_sequence, consumer_sequence, timestamp_nanos, pending };
-    rest.is_empty().then_some(numbers)
+    (end == text.len()).then_some(numbers)
 }
 
-/// The number in front, and what comes behind it. `None` if there is none, and if it is so long that it
+#[inline(always)]
+fn after_dot(text: &[u8], at: usize) -> Option<usize> {
+    (*text.get(at)? == b'.').then_some(at + 1)
+}
+
+/// The number that begins here, and where it ends. `None` if there is none, and if it is so long that it
 /// might be too large.
-#[inline]
-fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+#[inline(always)]
+fn number(text: &[u8], start: usize) -> Option<(u64, usize)> {
     /// So many digits are always few enough.
     const MAX_DIGITS: usize = 19;
     const TENS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
-    let (mut number, mut rest) = (0_u64, text);
-    while let Some(word) = rest.first_chunk() {
-        let (digits, value) = digits_in_front(u64::from_le_bytes(*word));
+    let (mut number, mut end) = (0_u64, start);
+    loop {
+        let (digits, value) = digits_in_front(word_at(text, end)?);
         number = number.wrapping_mul(TENS[digits]).wrapping_add(value);
-        rest = &rest[digits..];
+        end += digits;
         if digits < 8 {
             break;
         }
     }
-    // the last few bytes are no word
-    while let Some((digit, after)) = rest.split_first()
-        && digit.is_ascii_digit()
-    {
-        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-        rest = after;
+    (1..=MAX_DIGITS).contains(&(end - start)).then_some((number, end))
+}
+
+/// The eight letters from here on as one word, with zeros behind the last one. There have to be eight in all.
+#[inline(always)]
+fn word_at(text: &[u8], at: usize) -> Option<u64> {
+    let rest = text.get(at..)?;
+    if let Some(word) = rest.first_chunk() {
+        return Some(u64::from_le_bytes(*word));
     }
-    let digits = text.len() - rest.len();
-    (1..=MAX_DIGITS).contains(&digits).then_some((number, rest))
+    let last = u64::from_le_bytes(*text.last_chunk()?);
+    Some(last.checked_shr(64 - 8 * rest.len() as u32).unwrap_or_default())
 }
 
 /// How many of eight letters in a row are digits before one that is none, and the number that they are.
