@@ -57,9 +57,7 @@ pub(super) fn repeated_line(
     last: &[u8],
     has_reply: bool,
 ) -> Option<RepeatedHead> {
-    let line = window.get(..last.len())?;
-    // subjects that differ mostly differ at their ends
-    if line.last_chunk::<8>() != last.last_chunk() || line != last {
+    if window.get(..last.len())? != last {
         return None;
     }
     let mut cursor = Cursor { window, at: last.len() };
