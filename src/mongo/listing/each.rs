@@ -4,6 +4,7 @@ use super::error::ListError;
 use super::fetch::Fetched;
 use super::query::Query;
 use super::reading::{behind, read_rows};
+use super::span::Span;
 use crate::callback::{Answer, CallbackSlot, Ran, State};
 use crate::event_loop::TimerId;
 use crate::mongo::bridge::Bridge;
@@ -165,7 +166,7 @@ impl Whole {
             }
         };
         let position = self.next.take();
-        read_rows(&self.bridge, query, position, Box::new(on_fetched));
+        read_rows(&self.bridge, query, Span::at(position), None, Box::new(on_fetched));
     }
 
     fn end(&self, state: &mut State, outcome: Result<(), Error>) -> Ran {

@@ -1,5 +1,8 @@
 //! Lists, on the handle of MongoDB.
 
+use super::connecting::Connecting;
+use super::connection::Connection;
+use super::connection_arguments::ConnectionArguments;
 use super::each::{ListEnd, Listing, OnRow, Whole};
 use super::options::ListCursor;
 use super::page::Page;
@@ -48,6 +51,47 @@ impl<S: 'static> Mongo<S> {
                 Reading { bridge, query: Arc::new(query), tokens: list.tokens }.begin(answer);
             }
             Err(error) => bridge.defer(answer, Err(error.into())),
+        }
+    }
+
+    /// Reads a part of a list as a connection of the GraphQL Cursor Connections Specification: every row with a
+    /// cursor. The list has to have its tokens [signed](ListCursor::signed), because a storage would take a write
+    /// for every row.
+    ///
+    /// ```no_run
+    /// use evnats::mongo::{ConnectionArguments, KeyRing, ListCursor};
+    ///
+    /// # fn answer(document: impl serde::Serialize) {}
+    /// # let event_loop = evnats::EventLoop::<()>::new()?;
+    /// let mongo = event_loop.connect_mongo("mongodb://127.0.0.1:27017")?;
+    /// let keys = KeyRing::new(1, b"32 random bytes or more, and this is none")?;
+    /// let after = None; // or what the client has sent
+    /// let list = ListCursor::on("shop", "orders").sort("-created_at").signed(&keys);
+    /// let arguments = ConnectionArguments::new().first(20).after(after);
+    /// mongo.list_connection(list, arguments, |_, _, connection| {
+    ///     answer(connection?); // {"edges":[{"node":{…},"cursor":"…"},…],"pageInfo":{…}}
+    ///     Ok(())
+    /// });
+    /// # Ok::<(), evnats::Error>(())
+    /// ```
+    ///
+    /// A page's token and a row's cursor are the same thing: the place beside a row. [`Page::next`] is good as
+    /// `after`, [`Page::previous`] as `before`.
+    ///
+    /// # Errors
+    /// As [`list_cursor`](Self::list_cursor); and [`ListError`](crate::mongo::ListError) for a list that signs no
+    /// tokens or has one, for `first` together with `last`, and if either is not positive or too large.
+    pub fn list_connection(
+        &self,
+        list: ListCursor<S>,
+        arguments: ConnectionArguments,
+        callback: impl Callback<S, Self, Result<Connection, Error>>,
+    ) {
+        let (bridge, answer) = (self.bridge(), answer(self, callback));
+        let now = bridge.event_loop().system_time();
+        match Connecting::new(list.arguments, &list.tokens, &arguments, now) {
+            Ok(connecting) => connecting.begin(bridge, answer),
+            Err(error) => bridge.defer(answer, Err(error)),
         }
     }
 
