@@ -508,6 +508,41 @@ fn a_whole_list_comes_row_by_row_and_can_be_paused_and_stopped() {
 }
 
 #[test]
+fn a_whole_list_that_is_paused_ends_with_the_connection_and_is_dropped_with_the_loop() {
+    let database = mongo_database!();
+    for closes in [true, false] {
+        let event_loop = EventLoop::new().expect("a loop");
+        let bench = Bench::new(&event_loop, &database);
+        bench.fill("rows", numbered(10));
+        let end: Rc<RefCell<Option<Result<ListEnd, Error>>>> = Rc::default();
+        let (rows, told) = (Rc::new(RefCell::new(0)), end.clone());
+        let seen = rows.clone();
+        bench.mongo.list_cursor_each(
+            bench.list("rows"),
+            move |(), listing, _| {
+                *seen.borrow_mut() += 1;
+                listing.pause();
+            },
+            move |(), _, ended| {
+                assert!(told.replace(Some(ended)).is_none(), "told twice");
+            },
+        );
+        turn_until(&event_loop, &mut (), "a row", |()| *rows.borrow() == 1);
+        if closes {
+            bench.mongo.close(|(), _, ()| {});
+            turn_until(&event_loop, &mut (), "the end", |()| end.borrow().is_some());
+            assert_eq!(end.take(), Some(Err(Error::Closed)));
+        }
+        let mongo = bench.mongo.clone();
+        drop(bench);
+        drop(event_loop);
+        assert!(mongo.is_closed());
+        assert_eq!(Rc::strong_count(&rows), 1, "its callbacks are dropped");
+        assert_eq!(*rows.borrow(), 1);
+    }
+}
+
+#[test]
 fn what_is_away_is_an_error_in_time_and_the_same_token_is_good_afterwards() {
     let mut set = replica_set!();
     let mut server = Server::start();

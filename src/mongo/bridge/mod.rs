@@ -21,6 +21,7 @@ mod line;
 mod outbox;
 mod phase;
 mod streams;
+mod tenants;
 mod turn;
 mod under_way;
 
@@ -28,3 +29,4 @@ pub(in crate::mongo) use self::core::Bridge;
 pub(in crate::mongo) use feed::Feed;
 pub(in crate::mongo) use line::StreamLimits;
 pub(in crate::mongo) use streams::{Flow, StreamEnd, StreamOptions};
+pub(in crate::mongo) use tenants::Tenant;

@@ -3,7 +3,7 @@
 use super::connecting::Connecting;
 use super::connection::Connection;
 use super::connection_arguments::ConnectionArguments;
-use super::each::{ListEnd, Listing, OnRow, Whole};
+use super::each::{ListEnd, Listing, OnEnd, OnRow, Whole};
 use super::options::ListCursor;
 use super::page::Page;
 use super::query::Query;
@@ -110,13 +110,18 @@ impl<S: 'static> Mongo<S> {
     ) -> Listing<S> {
         let whole = Whole::new(self.bridge().clone(), Query::new(list.arguments));
         let listing = Listing::new(whole.clone());
-        // held by the list itself, which would never be dropped otherwise
+        // both are held by the list itself, which would never be dropped otherwise
         let weak = Rc::downgrade(&whole);
         let on_row: OnRow = Box::new(move |state: &mut State, row| match weak.upgrade() {
             Some(whole) => on_row(lend(state), &Listing::new(whole), row).into_ran(),
             None => Ok(()),
         });
-        whole.begin(on_row, answer(&listing, on_end));
+        let weak = Rc::downgrade(&whole);
+        let on_end: OnEnd = Box::new(move |state: &mut State, ended| match weak.upgrade() {
+            Some(whole) => on_end(lend(state), &Listing::new(whole), ended).into_ran(),
+            None => Ok(()),
+        });
+        whole.begin(on_row, on_end);
         listing
     }
 }
