@@ -5,7 +5,7 @@ use super::generations::Generations;
 use super::id::Id;
 use super::outbox::{Left, Outbox, Parcel, Report};
 use super::phase::Closing;
-use super::tenants::Tenant;
+use super::tenant::Tenant;
 use super::under_way::{Kind, Table, UnderWay};
 use crate::callback::{Answer, Ran, State};
 use crate::event_loop::{Registration, Shared, Slot};

@@ -1,15 +1,11 @@
-//! What goes on over many calls of the bridge, watchers and whole lists: held until it has ended, and told when
-//! the connection is closed, though it may be waiting for something else then.
+//! Tenants are held until they have ended, and told when the connection is closed, though they may be waiting for
+//! something else then.
 
 use super::core::Bridge;
-use crate::callback::{Ran, State};
+use super::tenant::Tenant;
+use crate::callback::State;
 use std::rc::Rc;
 use std::time::Duration;
-
-pub(in crate::mongo) trait Tenant {
-    /// The connection was closed.
-    fn handle_closed(self: Rc<Self>, state: &mut State) -> Ran;
-}
 
 impl Bridge {
     /// Holds it from now on. With the loop, it is dropped.

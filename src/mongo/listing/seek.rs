@@ -178,7 +178,9 @@ mod tests {
         let values = vec![Bson::MinKey, 7.into()];
         let found = up_to(&sort, &Position { values: values.clone(), towards: Towards::Next });
         let branches = found.get_array("$or").unwrap();
-        assert_eq!(branches[0], Bson::Document(seek("a", values, Towards::Previous)));
+        // as texts: a NaN is not equal to itself
+        let before = seek("a", values, Towards::Previous).to_string();
+        assert_eq!(branches[0].to_string(), before);
         let there = doc! { "$and": [{ "a": { "$type": ["minKey"] } }, { "_id": { "$eq": 7 } }] };
         assert_eq!(branches[1], Bson::Document(there));
     }
