@@ -2,8 +2,8 @@
 //! bucket, so that the next run goes on where this one ends.
 //!
 //! `cargo run --features mongodb --example mongo_change_stream` starts servers of its own; with `NATS_URL`
-//! and `MONGODB_URI` (a replica set) it uses those. Elsewhere than on Linux for x86-64, have a `mongod` on
-//! the `PATH`.
+//! and `MONGODB_URI` (a replica set) it uses those, and leaves its bucket and its database there for the next
+//! run. Elsewhere than on Linux for x86-64, have a `mongod` on the `PATH`.
 
 use evnats::mongo::bson::{Document, doc};
 use evnats::mongo::{
@@ -14,7 +14,7 @@ use evnats::{EventLoop, kv};
 /// How many changes were seen.
 type App = u32;
 
-const DATABASE: &str = "evnats_example";
+const DATABASE: &str = "evnats_example_changes";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // yours: let (nats, mongodb) = ("nats://127.0.0.1:4222", "mongodb://127.0.0.1:27017");

@@ -2,7 +2,8 @@
 //! it is given out, and one is left, so that the next run begins with the last change of this one.
 //!
 //! `cargo run --features mongodb --example mongo_processor` starts a replica set of its own; with
-//! `MONGODB_URI` it uses that. Elsewhere than on Linux for x86-64, have a `mongod` on the `PATH`.
+//! `MONGODB_URI` it uses that, and leaves its database there for the next run. Elsewhere than on Linux for
+//! x86-64, have a `mongod` on the `PATH`.
 
 use evnats::EventLoop;
 use evnats::mongo::bson::{Document, doc};
@@ -17,7 +18,7 @@ struct App {
     processor: Option<DocumentProcessor<App>>,
 }
 
-const DATABASE: &str = "evnats_example";
+const DATABASE: &str = "evnats_example_processor";
 const COLLECTION: &str = "processed_orders";
 
 /// Yours would keep a search index, a cache or a report up to date.

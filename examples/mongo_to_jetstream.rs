@@ -2,8 +2,8 @@
 //! goes on behind the last one that is in the stream.
 //!
 //! `cargo run --features mongodb --example mongo_to_jetstream` starts servers of its own; with `NATS_URL`
-//! and `MONGODB_URI` (a replica set) it uses those. Elsewhere than on Linux for x86-64, have a `mongod` on
-//! the `PATH`.
+//! and `MONGODB_URI` (a replica set) it uses those, and leaves its stream and its database there for the next
+//! run. Elsewhere than on Linux for x86-64, have a `mongod` on the `PATH`.
 
 use evnats::EventLoop;
 use evnats::jetstream::{JetStream, StreamConfig};
@@ -15,7 +15,7 @@ use evnats::mongo::{
 /// How many changes were published.
 type App = u32;
 
-const DATABASE: &str = "evnats_example";
+const DATABASE: &str = "evnats_example_sink";
 const STREAM: &str = "EXAMPLE_CHANGES";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

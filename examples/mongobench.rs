@@ -68,7 +68,19 @@ fn main() -> Result {
         "cursors" => open_cursors(&event_loop, &mongo, &mut bench)?,
         other => return Err(evnats::Error::other(format!("no such workload: {other}"))),
     }
-    Ok(())
+    clean_up(&event_loop, &mongo, &mut bench)
+}
+
+/// Leaves nothing on a server of the user's.
+fn clean_up(event_loop: &Loop, mongo: &Mongo<Bench>, bench: &mut Bench) -> Result {
+    bench.is_ready = false;
+    let drop_all = async |client: Client| client.database(DATABASE).drop().await;
+    mongo.call(drop_all, |bench: &mut Bench, _, dropped| {
+        dropped?;
+        bench.is_ready = true;
+        Ok(())
+    });
+    turn_until(event_loop, bench, |bench| bench.is_ready)
 }
 
 fn turn_until(event_loop: &Loop, bench: &mut Bench, is_so: impl Fn(&Bench) -> bool) -> Result {

@@ -7,6 +7,8 @@ mod beside_nats;
 mod calls;
 #[path = "mongo_bridge/closing.rs"]
 mod closing;
+#[path = "mongo_bridge/closing_watchers.rs"]
+mod closing_watchers;
 #[path = "mongo_bridge/outages.rs"]
 mod outages;
 #[path = "mongo_bridge/panics.rs"]

@@ -1,9 +1,13 @@
 //! Change streams by callback: a real replica set, and positions in a real bucket.
 
+#[path = "mongo_changes/contract.rs"]
+mod contract;
 #[path = "mongo_changes/delivery.rs"]
 mod delivery;
 #[path = "mongo_changes/failures.rs"]
 mod failures;
+#[path = "mongo_changes/handlers.rs"]
+mod handlers;
 #[path = "mongo_changes/invalidates.rs"]
 mod invalidates;
 #[path = "mongo_changes/lost_history.rs"]

@@ -104,6 +104,22 @@ fn a_bucket_keeps_cursors() {
 }
 
 #[test]
+fn a_ping_tells_whether_the_bucket_and_its_server_are_there() {
+    let mut server = Server::start();
+    let session = Session::unmade(server.url().as_str(), &unique("bucket"));
+    let storage = KvCursorStorage::new(&session.kv);
+    let missing = wait(&session.event_loop, |told| storage.ping(told));
+    assert!(missing.as_ref().is_err_and(Error::is_not_found), "{missing:?}");
+    session.wait(|kv, done| kv.create_bucket(Config::new(), done)).expect("a bucket");
+    assert_eq!(wait(&session.event_loop, |told| storage.ping(told)), Ok(()));
+    server.stop();
+    let away = wait(&session.event_loop, |told| storage.ping(told));
+    assert!(away.as_ref().is_err_and(Error::is_temporary), "{away:?}");
+    server.start_again();
+    while wait(&session.event_loop, |told| storage.ping(told)).is_err() {}
+}
+
+#[test]
 fn a_bucket_keeps_cursors_under_their_tokens_if_it_is_told_to() {
     let session = Session::new(Config::new());
     let storage = KvCursorStorage::new(&session.kv).hash_keys(false);

@@ -235,6 +235,81 @@ fn row(id: i32) -> String {
     format!("row Some({id})")
 }
 
+/// What a row of an instance's own output is.
+fn rows(said: &str) -> Vec<i32> {
+    let row = |line: &str| line.strip_prefix("row Some(")?.strip_suffix(')')?.parse().ok();
+    said.lines().filter_map(row).collect()
+}
+
+/// Kills and suspends whichever instance leads, so many times. One that was suspended goes on as another one's
+/// standby, and is killed when it leads again.
+fn take_turns(database: &MongoDatabase, rounds: i32) {
+    let instances = Instances::new(database);
+    let mut started = 0..;
+    let mut start = || {
+        let number = started.next().expect("a number");
+        (instances.start(&format!("instance{number}")), false)
+    };
+    let mut leader = start();
+    leader.0.wait_for_line("state Live");
+    let mut standby = start();
+    standby.0.wait_for_line("state Standby");
+    let mut said = Vec::new();
+    for round in 0..rounds {
+        let first = 6 * round;
+        instances.world.insert(first..first + 3);
+        leader.0.wait_for_line(&row(first + 2));
+        if round % 2 == 0 {
+            instances.until_saved(first + 2);
+        }
+        let kills = leader.1;
+        signal(&leader.0, if kills { "-KILL" } else { "-STOP" });
+        let begun = Instant::now();
+        instances.world.insert(first + 3..first + 6);
+        standby.0.wait_for_line("state Live");
+        let took = begun.elapsed();
+        assert!(took < TTL * 3, "round {round}: {took:?} for a lease of {TTL:?}");
+        (first + 3..first + 6).for_each(|id| standby.0.wait_for_line(&row(id)));
+        let saved = instances.until_saved(first + 5);
+        let (mut old, _) = std::mem::replace(&mut leader, standby);
+        standby = if kills {
+            said.push(rows(old.finish().text()));
+            let mut new = start();
+            new.0.wait_for_line("state Standby");
+            new
+        } else {
+            signal(&old, "-CONT");
+            old.wait_for_line("state Standby");
+            (old, true)
+        };
+        assert!(instances.stored() >= saved, "round {round}: saved over by the one before");
+    }
+    for (instance, _) in [leader, standby] {
+        signal(&instance, "-KILL");
+        said.push(rows(instance.finish().text()));
+    }
+    for rows in &said {
+        assert!(rows.is_sorted_by(|one, other| one < other), "out of turn, or twice: {rows:?}");
+    }
+    let mut all = said.concat();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all, (0..6 * rounds).collect::<Vec<_>>(), "{said:?}");
+}
+
+#[test]
+fn leaders_that_are_killed_and_suspended_in_turn_are_replaced_and_fenced() {
+    let database = mongo_database!();
+    take_turns(&database, 4);
+}
+
+#[test]
+#[ignore = "some minutes"]
+fn leaders_that_are_killed_and_suspended_again_and_again_are_replaced_and_fenced() {
+    let database = mongo_database!();
+    take_turns(&database, 40);
+}
+
 #[test]
 fn one_that_is_killed_is_replaced_after_about_a_lease() {
     let database = mongo_database!();

@@ -4,6 +4,8 @@
 mod bson_order;
 #[path = "mongo_listing/options.rs"]
 mod options;
+#[path = "mongo_listing/relay.rs"]
+mod relay;
 mod support;
 
 use bson_order::compare_rows;
@@ -23,7 +25,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config as TestConfig, TestRunner};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::session::Session;
 use support::turn_until;
 
@@ -206,7 +208,13 @@ fn bytes(rows: &[Document]) -> Vec<Vec<u8>> {
     rows.iter().map(|row| row.to_vec().expect("BSON")).collect()
 }
 
-fn check_pages(bench: &Bench<'_>, rows: Vec<Document>, sort: &[(String, bool)], limit: i64) {
+/// Fills a collection, and returns the list of it, and its rows as the oracle and the server have sorted them.
+fn arrange(
+    bench: &Bench<'_>,
+    collection: &str,
+    rows: Vec<Document>,
+    sort: &[(String, bool)],
+) -> (ListCursor<()>, Vec<Document>) {
     let rows: Vec<_> = (0..)
         .zip(rows)
         .map(|(id, row): (i32, Document)| {
@@ -215,7 +223,7 @@ fn check_pages(bench: &Bench<'_>, rows: Vec<Document>, sort: &[(String, bool)], 
             with_id
         })
         .collect();
-    bench.fill("mixed", rows.clone());
+    bench.fill(collection, rows.clone());
     let text: Vec<_> =
         sort.iter().map(|(path, down)| format!("{}{path}", if *down { "-" } else { "" })).collect();
     let mut complete = sort.to_vec();
@@ -226,22 +234,33 @@ fn check_pages(bench: &Bench<'_>, rows: Vec<Document>, sort: &[(String, bool)], 
         .iter()
         .map(|(path, down)| (path.clone(), Bson::Int32(if *down { -1 } else { 1 })))
         .collect();
-    let find = doc! { "find": "mixed", "sort": order, "batchSize": 1000 };
+    let find = doc! { "find": collection, "sort": order, "batchSize": 1000 };
     let reply = bench.database.run_command(find).expect("sorted");
     let batch = reply.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
     let sorted: Vec<_> =
         batch.expect("rows").iter().map(|row| row.as_document().expect("a row").clone()).collect();
     assert_eq!(bytes(&sorted), bytes(&expected), "the oracle, by {text:?}");
+    (bench.list(collection).sort(text.join(",")), expected)
+}
 
-    let list = bench.list("mixed").sort(text.join(",")).limit(limit).signed(&keys());
+/// One to three keys, upward and downward.
+fn sort_keys() -> impl Strategy<Value = Vec<(String, bool)>> {
+    let keys = Just(vec!["a".to_owned(), "b".to_owned(), "n.c".to_owned()]).prop_shuffle();
+    (keys, 1..4_usize, any::<[bool; 3]>())
+        .prop_map(|(keys, count, down)| keys.into_iter().zip(down).take(count).collect())
+}
+
+fn check_pages(bench: &Bench<'_>, rows: Vec<Document>, sort: &[(String, bool)], limit: i64) {
+    let (list, expected) = arrange(bench, "mixed", rows, sort);
+    let list = list.limit(limit).signed(&keys());
     let (pages, mut last) = bench.all(&list);
-    assert_eq!(bytes(&pages.concat()), bytes(&expected), "forward by {text:?}");
+    assert_eq!(bytes(&pages.concat()), bytes(&expected), "forward by {sort:?}");
     let mut back = last.rows::<Document>().expect("rows");
     while let Some(token) = last.previous.take() {
         last = bench.page(list.clone().token(token)).expect("a page");
         back.splice(0..0, last.rows::<Document>().expect("rows"));
     }
-    assert_eq!(bytes(&back), bytes(&expected), "backward by {text:?}");
+    assert_eq!(bytes(&back), bytes(&expected), "backward by {sort:?}");
 }
 
 #[test]
@@ -249,10 +268,7 @@ fn pages_of_whatever_values_make_up_the_sorted_list_forward_and_back() {
     let database = mongo_database!();
     let event_loop = EventLoop::new().expect("a loop");
     let bench = Bench::new(&event_loop, &database);
-    let keys = Just(vec!["a".to_owned(), "b".to_owned(), "n.c".to_owned()]).prop_shuffle();
-    let sort = (keys, 1..4_usize, any::<[bool; 3]>())
-        .prop_map(|(keys, count, down)| keys.into_iter().zip(down).take(count).collect::<Vec<_>>());
-    let cases = (prop::collection::vec(row(), 1..24), sort, 1..8_i64);
+    let cases = (prop::collection::vec(row(), 1..24), sort_keys(), 1..8_i64);
     let config = TestConfig {
         cases: 60,
         max_shrink_iters: 40,
@@ -396,9 +412,12 @@ fn what_is_asked_wrongly_is_refused() {
     assert!(matches!(sort, Err(Error::List(ListError::InvalidSort { .. }))));
     let sort = bench.page(bench.list("rows").sort("b").allow_sort(["a"]));
     assert_eq!(sort, Err(ListError::SortNotAllowed { key: "b".into() }.into()));
-    bench.fill("arrays", vec![doc! { "a": [1, 2] }]);
+    bench.fill("arrays", vec![doc! { "_id": 7, "a": [1, 2] }]);
     let array = bench.page(bench.list("arrays").sort("a"));
-    assert_eq!(array, Err(ListError::ArrayInSortKey { key: "a".into() }.into()));
+    assert_eq!(
+        array,
+        Err(ListError::ArrayInSortKey { key: "a".into(), row: "_id: 7".into() }.into())
+    );
     let server = bench.page(bench.list("rows").filter(doc! { "a": { "$nonsense": 1 } }));
     assert!(matches!(server, Err(Error::Server(_))), "{server:?}");
 }
@@ -489,6 +508,41 @@ fn a_whole_list_comes_row_by_row_and_can_be_paused_and_stopped() {
 }
 
 #[test]
+fn a_whole_list_that_is_paused_ends_with_the_connection_and_is_dropped_with_the_loop() {
+    let database = mongo_database!();
+    for closes in [true, false] {
+        let event_loop = EventLoop::new().expect("a loop");
+        let bench = Bench::new(&event_loop, &database);
+        bench.fill("rows", numbered(10));
+        let end: Rc<RefCell<Option<Result<ListEnd, Error>>>> = Rc::default();
+        let (rows, told) = (Rc::new(RefCell::new(0)), end.clone());
+        let seen = rows.clone();
+        bench.mongo.list_cursor_each(
+            bench.list("rows"),
+            move |(), listing, _| {
+                *seen.borrow_mut() += 1;
+                listing.pause();
+            },
+            move |(), _, ended| {
+                assert!(told.replace(Some(ended)).is_none(), "told twice");
+            },
+        );
+        turn_until(&event_loop, &mut (), "a row", |()| *rows.borrow() == 1);
+        if closes {
+            bench.mongo.close(|(), _, ()| {});
+            turn_until(&event_loop, &mut (), "the end", |()| end.borrow().is_some());
+            assert_eq!(end.take(), Some(Err(Error::Closed)));
+        }
+        let mongo = bench.mongo.clone();
+        drop(bench);
+        drop(event_loop);
+        assert!(mongo.is_closed());
+        assert_eq!(Rc::strong_count(&rows), 1, "its callbacks are dropped");
+        assert_eq!(*rows.borrow(), 1);
+    }
+}
+
+#[test]
 fn what_is_away_is_an_error_in_time_and_the_same_token_is_good_afterwards() {
     let mut set = replica_set!();
     let mut server = Server::start();
@@ -505,14 +559,19 @@ fn what_is_away_is_an_error_in_time_and_the_same_token_is_good_afterwards() {
     let token = ask(list()).expect("a page").next;
 
     server.stop();
+    let asked = Instant::now();
     let failed = ask(list()).expect_err("no page without its token");
     assert!(matches!(failed, Error::Kv(_)) && failed.is_temporary(), "{failed}");
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     server.start_again();
     while ask(list().token(token.clone())).is_err() {}
 
     set.kill(0);
+    let asked = Instant::now();
     let failed = ask(list().token(token.clone())).expect_err("nobody answers");
     assert!(failed.is_temporary(), "{failed:?}");
+    // the timeout of the options, and a busy machine
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     set.restart(0);
     while ask(list().token(token.clone())).is_err() {}
 }

@@ -94,9 +94,10 @@ impl<S: 'static> Mongo<S> {
         self.call(ping, callback);
     }
 
-    /// Ends the connection: nothing new is begun, change streams stop, and what is under way and has no
-    /// outcome within the [timeout](Options::timeout) ends with [`Error::Closed`]. The callback runs when
-    /// the driver's thread has ended; also if the connection was closed before.
+    /// Ends the connection: nothing new is begun, watchers and lists that are read as a whole end, whatever
+    /// they wait for, and what is under way and has no outcome within the [timeout](Options::timeout) ends
+    /// with [`Error::Closed`]. The callback runs when the driver's thread has ended; also if the connection
+    /// was closed before.
     pub fn close(&self, callback: impl Callback<S, Self, ()>) {
         self.bridge.close(self.bridge.options().timeout, answer(self, callback));
     }

@@ -63,7 +63,10 @@ pub use cursor::{
 };
 pub use error::{Error, ServerError};
 pub use handle::Mongo;
-pub use listing::{KeyRing, ListCursor, ListEnd, ListError, Listing, Page, SortBy, Total};
+pub use listing::{
+    Connection, ConnectionArguments, Edge, KeyRing, ListCursor, ListEnd, ListError, Listing, Page,
+    PageInfo, SortBy, Total,
+};
 pub use mongodb;
 pub use options::Options;
 pub use processing::{CollectionWatcher, DocumentProcessor, ProcessorBuilder, StartError};

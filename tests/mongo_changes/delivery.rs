@@ -1,7 +1,7 @@
 //! What comes, in what order, and what is done about it.
 
 use super::world::World;
-use evnats::mongo::bson::{Bson, doc};
+use evnats::mongo::bson::{Bson, Document, doc};
 use evnats::mongo::{Ack, BeforeChange, FullDocument, StopReason, WatchState};
 use evnats_harness::mongo_database;
 use std::cell::{Cell, RefCell};
@@ -139,5 +139,40 @@ fn no_more_comes_than_there_is_credit_for() {
         world.until("more", || !told.acks.borrow().is_empty() || told.ids().len() == 100);
     }
     assert_eq!(told.ids(), (0..100).collect::<Vec<_>>());
+    world.stop(&watcher, &told);
+}
+
+#[test]
+fn no_more_bytes_come_than_there_is_credit_for() {
+    const ROW: usize = 64 << 10;
+    const CREDIT: usize = 10 * ROW;
+    let database = mongo_database!();
+    let world = World::new(database.uri(), database.name());
+    let (watcher, told) = world.watch_slowly(world.stream().credit(1_000, CREDIT));
+    world.until("the stream", || told.is_live());
+    let name = world.database.clone();
+    world.run(async move |client| {
+        let rows = (0..60).map(|id| doc! { "_id": id, "filler": "x".repeat(ROW) });
+        let orders = client.database(&name).collection::<Document>("orders");
+        orders.insert_many(rows).await
+    });
+    world.until("the credit's worth", || watcher.metrics().in_flight_bytes >= CREDIT - ROW);
+    // the loop lives on: MongoDB and NATS answer meanwhile
+    for _ in 0..20 {
+        let answers = Rc::new(Cell::new(0));
+        let (one, other) = (answers.clone(), answers.clone());
+        world.client.flush(move |(), _, flushed| one.set(one.get() + i32::from(flushed.is_ok())));
+        world.mongo.ping(move |(), _, answer| other.set(other.get() + i32::from(answer.is_ok())));
+        world.until("two answers", || answers.get() == 2);
+        let metrics = watcher.metrics();
+        // the one that reaches the limit is whole
+        assert!(metrics.in_flight_bytes < CREDIT + 2 * ROW, "{metrics:?}");
+        assert!(told.acks.borrow().len() <= 11, "{} changes", told.acks.borrow().len());
+    }
+    while told.ids().len() < 60 || !told.acks.borrow().is_empty() {
+        told.acks.take().into_iter().for_each(Ack::ok);
+        world.until("more", || !told.acks.borrow().is_empty() || told.ids().len() == 60);
+    }
+    assert_eq!(told.ids(), (0..60).collect::<Vec<_>>());
     world.stop(&watcher, &told);
 }

@@ -29,6 +29,7 @@ impl Bridge {
         self.closing.borrow_mut().get_or_insert_default().answers.push_back(answer);
         if is_first {
             self.hang_up_streams();
+            self.tell_tenants();
             self.cut_short_in(within, Self::give_up_all);
         }
         self.slot.wake();

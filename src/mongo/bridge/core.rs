@@ -5,6 +5,7 @@ use super::generations::Generations;
 use super::id::Id;
 use super::outbox::{Left, Outbox, Parcel, Report};
 use super::phase::Closing;
+use super::tenant::Tenant;
 use super::under_way::{Kind, Table, UnderWay};
 use crate::callback::{Answer, Ran, State};
 use crate::event_loop::{Registration, Shared, Slot};
@@ -33,6 +34,7 @@ pub(in crate::mongo) struct Bridge {
     pub(super) arrived: RefCell<VecDeque<Left>>,
     pub(super) closing: RefCell<Option<Closing>>,
     pub(super) late_in_a_row: Cell<u32>,
+    pub(super) tenants: RefCell<Vec<Rc<dyn Tenant>>>,
 }
 
 impl Bridge {
@@ -53,6 +55,7 @@ impl Bridge {
             arrived: RefCell::default(),
             closing: RefCell::default(),
             late_in_a_row: Cell::new(0),
+            tenants: RefCell::default(),
         });
         let registration = bridge.slot.register().map_err(crate::error::Error::EventLoop)?;
         bridge.outbox.wake_by(registration.set_readiness());

@@ -21,6 +21,8 @@ mod line;
 mod outbox;
 mod phase;
 mod streams;
+mod tenant;
+mod tenants;
 mod turn;
 mod under_way;
 
@@ -28,3 +30,4 @@ pub(in crate::mongo) use self::core::Bridge;
 pub(in crate::mongo) use feed::Feed;
 pub(in crate::mongo) use line::StreamLimits;
 pub(in crate::mongo) use streams::{Flow, StreamEnd, StreamOptions};
+pub(in crate::mongo) use tenant::Tenant;

@@ -48,8 +48,9 @@ impl Source for Bridge {
         let closing = self.closing.replace(Some(Closing::over()));
         let arrived = self.arrived.take();
         let generations = self.generations.take();
+        let tenants = self.tenants.take();
         // user code may run in the drop of a callback; threads are waited for in that of generations
-        drop((under_way, closing, arrived, generations));
+        drop((under_way, closing, arrived, tenants, generations));
     }
 }
 

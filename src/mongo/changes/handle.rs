@@ -1,6 +1,6 @@
 //! The handle of a watcher, and the way to make one.
 
-use crate::callback::{Callback, CallbackSlot, Outcome, State, answer, handed, lend};
+use crate::callback::{Answer, Callback, CallbackSlot, Outcome, State, handed, lend};
 use crate::error::Error as AnyError;
 use crate::event_loop::timers_on;
 use crate::kv::{ElectionOptions, KeyValue};
@@ -222,7 +222,17 @@ impl<S: 'static> WatchBuilder<S> {
             work: RefCell::new(work),
         });
         let watcher = ChangeStreamWatcher { mongo: self.mongo, watch };
-        watcher.watch.work.borrow_mut().on_stop = Some(answer(&watcher, callback));
+        let (mongo, weak) = (watcher.mongo.clone(), Rc::downgrade(&watcher.watch));
+        // held by the watcher itself, which would never be dropped otherwise
+        let on_stop: Answer<StopReason> =
+            Box::new(move |state: &mut State, reason| match weak.upgrade() {
+                Some(watch) => {
+                    callback(lend(state), &ChangeStreamWatcher { mongo, watch }, reason).into_ran()
+                }
+                None => Ok(()),
+            });
+        watcher.watch.work.borrow_mut().on_stop = Some(on_stop);
+        watcher.watch.bridge.take_in(watcher.watch.clone());
         match self.candidature {
             Some(candidature) => candidature.begin(&watcher.watch),
             None => watcher.watch.load(),

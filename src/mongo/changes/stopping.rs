@@ -2,14 +2,22 @@
 //! is saved.
 
 use crate::callback::{Ran, State};
+use crate::mongo::bridge::Tenant;
 use crate::mongo::changes::destination::News;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::watch::{Phase, Watch};
+use crate::mongo::error::Error;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// For how long changes that were given out may be answered.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+impl Tenant for Watch {
+    fn handle_closed(self: Rc<Self>, state: &mut State) -> Ran {
+        self.stop(state, StopReason::Failed(Error::Closed))
+    }
+}
 
 impl Watch {
     /// Begins to stop. The first reason counts.
@@ -93,8 +101,15 @@ impl Watch {
         self.inform(News::Stopped);
         // what is told next may fail, and the end is told all the same
         if let Some(on_stop) = on_stop {
-            self.bridge.defer(on_stop, reason.clone());
+            let watch = self.clone();
+            let tell = move |state: &mut State, reason| {
+                // it is there until it has been told
+                let _watch = watch;
+                on_stop(state, reason)
+            };
+            self.bridge.defer(Box::new(tell), reason.clone());
         }
+        self.bridge.let_go(self);
         let told = self.tell(state, WatchState::Stopped(reason));
         // they may hold the watcher, which holds them
         drop(self.on_history_lost.take());

@@ -21,3 +21,12 @@ pub enum Towards {
     /// The rows that come before it.
     Previous,
 }
+
+impl Towards {
+    pub(in crate::mongo) fn opposite(self) -> Self {
+        match self {
+            Self::Next => Self::Previous,
+            Self::Previous => Self::Next,
+        }
+    }
+}

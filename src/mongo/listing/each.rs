@@ -4,9 +4,10 @@ use super::error::ListError;
 use super::fetch::Fetched;
 use super::query::Query;
 use super::reading::{behind, read_rows};
+use super::span::Span;
 use crate::callback::{Answer, CallbackSlot, Ran, State};
 use crate::event_loop::TimerId;
-use crate::mongo::bridge::Bridge;
+use crate::mongo::bridge::{Bridge, Tenant};
 use crate::mongo::cursor::position::Position;
 use crate::mongo::error::Error;
 use bson::RawDocumentBuf;
@@ -22,7 +23,7 @@ use std::time::Duration;
 const MAX_ROWS: usize = 256;
 
 pub(super) type OnRow = Box<dyn FnMut(&mut State, RawDocumentBuf) -> Ran>;
-type OnEnd = Answer<Result<ListEnd, Error>>;
+pub(super) type OnEnd = Answer<Result<ListEnd, Error>>;
 
 /// How a list has ended that was read as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,10 +100,17 @@ impl Whole {
 
     pub(super) fn begin(self: &Rc<Self>, on_row: OnRow, on_end: OnEnd) {
         if let Err(error) = &self.query {
-            return self.bridge.defer(on_end, Err(error.clone().into()));
+            let whole = self.clone();
+            let tell = move |state: &mut State, ended| {
+                // it is there until it has been told
+                let _whole = whole;
+                on_end(state, ended)
+            };
+            return self.bridge.defer(Box::new(tell), Err(error.clone().into()));
         }
         self.on_row.replace(on_row);
         self.on_end.set(Some(on_end));
+        self.bridge.take_in(self.clone());
         self.go_on_later();
     }
 
@@ -165,17 +173,24 @@ impl Whole {
             }
         };
         let position = self.next.take();
-        read_rows(&self.bridge, query, position, Box::new(on_fetched));
+        read_rows(&self.bridge, query, Span::at(position), None, Box::new(on_fetched));
     }
 
-    fn end(&self, state: &mut State, outcome: Result<(), Error>) -> Ran {
+    fn end(self: &Rc<Self>, state: &mut State, outcome: Result<(), Error>) -> Ran {
         let Some(on_end) = self.on_end.take() else { return Ok(()) };
+        self.bridge.let_go(self);
         let end = ListEnd { rows: self.given.get(), is_stopped: self.is_stopped.get() };
         self.has_more.set(false);
         let (on_row, rows) = (self.on_row.take(), self.rows.take());
         // user code may run in the drop of a callback
         drop((on_row, rows));
         on_end(state, outcome.map(|()| end))
+    }
+}
+
+impl Tenant for Whole {
+    fn handle_closed(self: Rc<Self>, state: &mut State) -> Ran {
+        self.end(state, Err(Error::Closed))
     }
 }
 

@@ -46,10 +46,14 @@ pub enum ListError {
     },
     /// A row has an array where it is sorted by. MongoDB sorts it by one of its elements, so that no place in
     /// the list can be told by it, and rows might come twice.
-    #[error("a row has an array at {key:?}: it cannot be sorted by that page by page")]
+    #[error(
+        "the row {row} has an array at {key:?}, and cannot be sorted by that page by page: filter it out"
+    )]
     ArrayInSortKey {
         /// The sort key.
         key: String,
+        /// Which row: the tie-breaker's path and its value, of at most 100 characters, as in `_id: 7`.
+        row: String,
     },
     /// A row has no value that it can be told by: the tie-breaker is missing.
     #[error("a row has no {key:?}, which tells rows apart whose other sort values are equal")]
@@ -66,4 +70,19 @@ pub enum ListError {
     /// A token was given, and the list has neither a storage nor a key ring.
     #[error("a token was given, and the list has neither a storage nor a key ring for tokens")]
     NoTokens,
+    /// A connection has a cursor for each row, and the list keeps cursors in a storage: that would be a write for
+    /// each row.
+    #[error(
+        "each row of a connection has a cursor, which would be a write each: sign them instead"
+    )]
+    StoredRowCursors,
+    /// A connection has a cursor for each row, and the list has no key ring to sign them.
+    #[error("each row of a connection has a cursor, and the list has no key ring to sign it")]
+    UnsignedRowCursors,
+    /// A connection was asked for with both `first` and `last`, which do not say from which end it is read.
+    #[error("a connection has its `first` rows or its `last` ones, and both were asked for")]
+    FirstAndLast,
+    /// A connection was asked for of a list with a token.
+    #[error("a connection goes on at `after` or `before`, and the list has a token")]
+    TokenOfConnection,
 }

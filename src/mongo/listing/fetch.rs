@@ -2,20 +2,30 @@
 
 use super::error::ListError;
 use super::query::{Query, VALUES};
-use crate::mongo::cursor::position::{Position, Towards};
+use super::row_cursors::RowCursors;
+use super::span::Span;
 use crate::mongo::error::Error;
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
 use mongodb::options::AggregateOptions;
 use mongodb::{Client, Collection, Cursor};
 use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// How many characters of a value there are in an error.
+const MAX_NAME: usize = 100;
 
 /// The rows of a page, in their order.
+#[derive(Default)]
 pub(super) struct Fetched {
     pub(super) rows: Vec<RawDocumentBuf>,
     /// The sort values of the first row and of the last.
     pub(super) ends: Option<(Vec<Bson>, Vec<Bson>)>,
+    /// The rows' own cursors, if they have some.
+    pub(super) cursors: Vec<String>,
     /// Whether there are more, in the direction that was read.
     pub(super) has_more: bool,
+    /// Whether there are rows in the other direction, if rows have cursors and it was to be found out.
+    pub(super) has_behind: bool,
     /// How many there are in all, as far as they were counted.
     pub(super) count: Option<u64>,
 }
@@ -23,29 +33,45 @@ pub(super) struct Fetched {
 pub(super) async fn fetch(
     client: Client,
     query: Arc<Query>,
-    position: Option<Position>,
+    span: Span,
+    row_cursors: Option<RowCursors>,
 ) -> Result<Fetched, Error> {
     let of = &query.arguments;
     let collection = client.database(&of.database).collection::<RawDocumentBuf>(&of.collection);
     // a count that is not needed any more, because the rows have failed, ends by itself
-    let counting =
-        of.total.map(|up_to| tokio::spawn(count(collection.clone(), query.clone(), up_to)));
-    let rows = collection.aggregate(query.pipeline(position.as_ref()));
+    let counting = |conditions, up_to| {
+        tokio::spawn(count(collection.clone(), query.clone(), query.counting(conditions, up_to)))
+    };
+    let total = of.total.map(|up_to| counting(Vec::new(), up_to));
+    let asks_behind = row_cursors.is_some() && of.previous;
+    let behind = if asks_behind { span.behind(&query.sort) } else { None };
+    let behind = behind.map(|condition| counting(vec![condition], 1));
+    let rows = collection.aggregate(query.pipeline(&span));
     let cursor = rows.with_options(options(&query)).with_type::<RawDocumentBuf>().await?;
-    let is_backward = position.is_some_and(|at| at.towards == Towards::Previous);
-    let mut fetched = read(cursor, &query).await?;
-    if is_backward {
+    let mut fetched = read(cursor, &query, row_cursors.as_ref()).await?;
+    if span.is_backward {
         fetched.rows.reverse();
+        fetched.cursors.reverse();
         fetched.ends = fetched.ends.map(|(first, last)| (last, first));
     }
-    if let Some(counting) = counting {
-        fetched.count = Some(counting.await.map_err(|_| Error::Panicked)??);
-    }
+    fetched.count = counted(total).await?;
+    fetched.has_behind = counted(behind).await?.is_some_and(|count| count > 0);
     Ok(fetched)
 }
 
-async fn read(mut cursor: Cursor<RawDocumentBuf>, query: &Query) -> Result<Fetched, Error> {
-    let mut fetched = Fetched { rows: Vec::new(), ends: None, has_more: false, count: None };
+async fn counted(counting: Option<JoinHandle<Result<u64, Error>>>) -> Result<Option<u64>, Error> {
+    match counting {
+        Some(counting) => counting.await.map_err(|_| Error::Panicked)?.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn read(
+    mut cursor: Cursor<RawDocumentBuf>,
+    query: &Query,
+    row_cursors: Option<&RowCursors>,
+) -> Result<Fetched, Error> {
+    let mut fetched = Fetched::default();
     let mut bytes = 0;
     while cursor.advance().await? {
         if fetched.rows.len() == query.limit || bytes >= query.arguments.max_bytes {
@@ -54,6 +80,9 @@ async fn read(mut cursor: Cursor<RawDocumentBuf>, query: &Query) -> Result<Fetch
         }
         let (row, values) = split(cursor.current())?;
         check_values(query, &values)?;
+        if let Some(row_cursors) = row_cursors {
+            fetched.cursors.push(row_cursors.sign(query, &values)?);
+        }
         bytes += row.as_bytes().len();
         fetched.rows.push(row);
         let first = fetched.ends.take().map_or_else(|| values.clone(), |(first, _)| first);
@@ -74,9 +103,9 @@ fn options(query: &Query) -> AggregateOptions {
 async fn count(
     collection: Collection<RawDocumentBuf>,
     query: Arc<Query>,
-    up_to: u64,
+    pipeline: Vec<Document>,
 ) -> Result<u64, Error> {
-    let counting = collection.aggregate(query.counting(up_to)).with_options(options(&query));
+    let counting = collection.aggregate(pipeline).with_options(options(&query));
     let mut cursor = counting.with_type::<Document>().await?;
     let has_any = cursor.advance().await?;
     let count = if has_any { cursor.deserialize_current()?.get("n").cloned() } else { None };
@@ -115,7 +144,7 @@ fn check_values(query: &Query, values: &[Bson]) -> Result<(), ListError> {
     }
     let array = keys.iter().zip(values).find(|(_, value)| matches!(value, Bson::Array(_)));
     if let Some((key, _)) = array {
-        return Err(ListError::ArrayInSortKey { key: key.path.clone() });
+        return Err(ListError::ArrayInSortKey { key: key.path.clone(), row: name(query, values) });
     }
     let key = query.sort.tie_breaker();
     match values.last() {
@@ -124,6 +153,13 @@ fn check_values(query: &Query, values: &[Bson]) -> Result<(), ListError> {
         }
         _ => Ok(()),
     }
+}
+
+/// A row's name in an error.
+fn name(query: &Query, values: &[Bson]) -> String {
+    let value = values.last().map_or_else(String::new, Bson::to_string);
+    let value: String = value.chars().take(MAX_NAME).collect();
+    format!("{}: {value}", query.sort.tie_breaker())
 }
 
 fn unreadable(error: impl ToString) -> ListError {

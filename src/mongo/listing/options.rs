@@ -80,7 +80,8 @@ impl<S: 'static> ListCursor<S> {
 
     /// In which order: `"-created_at,name"`, or a document. What is equal by that is sorted by the
     /// [tie-breaker](Self::tie_breaker), in the direction of the last key. An index on all of these keys, in
-    /// this order, makes pages cheap.
+    /// this order, makes pages cheap. A row that has an array there fails the list, with
+    /// [`ListError::ArrayInSortKey`](crate::mongo::ListError::ArrayInSortKey).
     #[must_use]
     pub fn sort(self, sort: impl Into<SortBy>) -> Self {
         self.set(|of| of.sort = sort.into())
@@ -154,8 +155,9 @@ impl<S: 'static> ListCursor<S> {
         self.set(|of| of.total = Some(up_to))
     }
 
-    /// Whether pages have a token for the page before them, too, which is one more write of a stored token.
-    /// Default: they have.
+    /// Whether pages have a token for the page before them, too, which is one more write of a stored token; and
+    /// whether a connection knows what is behind the cursor that it goes on from, which is one more query.
+    /// Default: yes.
     #[must_use]
     pub fn previous(self, previous: bool) -> Self {
         self.set(|of| of.previous = previous)

@@ -3,6 +3,7 @@
 use super::error::ListError;
 use crate::mongo::error::Error;
 use bson::RawDocumentBuf;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Some rows of a list, in its order.
@@ -24,7 +25,8 @@ pub struct Page {
 }
 
 /// How many rows a list has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Total {
     /// As many as were counted.
@@ -33,16 +35,24 @@ pub struct Total {
     pub is_capped: bool,
 }
 
+impl Total {
+    pub(super) fn of(count: Option<u64>, up_to: Option<u64>) -> Option<Self> {
+        let (count, up_to) = count.zip(up_to)?;
+        Some(Self { count, is_capped: count >= up_to })
+    }
+}
+
 impl Page {
     /// The rows as a type of the program's own, or as [`Document`](bson::Document)s.
     ///
     /// # Errors
     /// [`ListError::UnreadableRow`]: a row does not fit the type.
     pub fn rows<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
-        let read = |row: &RawDocumentBuf| {
-            bson::deserialize_from_slice(row.as_bytes())
-                .map_err(|error| ListError::UnreadableRow { reason: error.to_string() }.into())
-        };
-        self.raw_rows.iter().map(read).collect()
+        self.raw_rows.iter().map(read_row).collect()
     }
+}
+
+pub(super) fn read_row<T: DeserializeOwned>(row: &RawDocumentBuf) -> Result<T, Error> {
+    bson::deserialize_from_slice(row.as_bytes())
+        .map_err(|error| ListError::UnreadableRow { reason: error.to_string() }.into())
 }

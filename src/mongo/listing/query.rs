@@ -4,9 +4,8 @@ use super::check::check;
 use super::error::ListError;
 use super::fingerprint::fingerprint;
 use super::options::Arguments;
-use super::seek::beyond;
 use super::sort::Sort;
-use crate::mongo::cursor::position::{Position, Towards};
+use super::span::Span;
 use bson::{Bson, Document, doc};
 
 /// The field that a row's sort values come in. It is taken out again.
@@ -39,17 +38,12 @@ impl Query {
     }
 
     /// Reads one row more than a page has.
-    pub(super) fn pipeline(&self, position: Option<&Position>) -> Vec<Document> {
-        let mut filter = self.arguments.filter.clone();
-        if let Some(position) = position {
-            filter = doc! { "$and": [filter, beyond(&self.sort, position)] };
-        }
-        let is_backward = position.is_some_and(|at| at.towards == Towards::Previous);
+    pub(super) fn pipeline(&self, span: &Span) -> Vec<Document> {
         let values: Vec<_> = self.sort.keys.iter().map(|key| format!("${}", key.path)).collect();
         let limit = self.arguments.limit.saturating_add(1);
         let mut pipeline = vec![
-            doc! { "$match": filter },
-            doc! { "$sort": self.sort.document(is_backward) },
+            doc! { "$match": self.matching(span.conditions(&self.sort)) },
+            doc! { "$sort": self.sort.document(span.is_backward) },
             doc! { "$limit": limit },
             doc! { "$set": { VALUES: values } },
         ];
@@ -63,14 +57,23 @@ impl Query {
         pipeline
     }
 
-    /// Counts rows, up to a number.
-    pub(super) fn counting(&self, up_to: u64) -> Vec<Document> {
+    /// Counts the rows that meet further conditions, up to a number.
+    pub(super) fn counting(&self, conditions: Vec<Document>, up_to: u64) -> Vec<Document> {
         let limit = i64::try_from(up_to).unwrap_or(i64::MAX).max(1);
         vec![
-            doc! { "$match": self.arguments.filter.clone() },
+            doc! { "$match": self.matching(conditions) },
             doc! { "$limit": limit },
             doc! { "$count": "n" },
         ]
+    }
+
+    fn matching(&self, mut conditions: Vec<Document>) -> Document {
+        let filter = self.arguments.filter.clone();
+        if conditions.is_empty() {
+            return filter;
+        }
+        conditions.insert(0, filter);
+        doc! { "$and": conditions }
     }
 }
 

@@ -4,6 +4,8 @@ use super::error::ListError;
 use super::fetch::{Fetched, fetch};
 use super::page::{Page, Total};
 use super::query::Query;
+use super::row_cursors::RowCursors;
+use super::span::Span;
 use super::token::{self, Claim};
 use super::tokens::Tokens;
 use crate::callback::{Answer, Ran, State};
@@ -32,7 +34,7 @@ impl Reading {
             (Some(_), Tokens::None) => Err(ListError::NoTokens.into()),
             (Some(token), Tokens::Signed(ring)) => {
                 let claim = token::verify(token, ring, self.bridge.event_loop().system_time());
-                claim.and_then(|claim| self.accept(claim)).map(Some).map_err(Error::from)
+                claim.and_then(|claim| accept(&self.query, claim)).map(Some).map_err(Error::from)
             }
             (Some(token), Tokens::Stored(storage)) => match token::check_stored(token) {
                 Ok(()) => {
@@ -48,13 +50,6 @@ impl Reading {
         }
     }
 
-    /// Whether the list is the one that the token is of.
-    fn accept(&self, claim: Claim) -> Result<Position, CursorError> {
-        let subject = self.query.arguments.subject.as_deref();
-        claim.check(&self.query.fingerprint, subject, self.query.sort.keys.len())?;
-        Ok(claim.position)
-    }
-
     fn load(self, storage: &Rc<dyn ErasedStorage>, token: &str, answer: OnPage) {
         let on_loaded = move |state: &mut State, loaded: Result<(CursorDoc, u64), Error>| {
             let claim = loaded.map(|(cursor, _)| Claim {
@@ -62,7 +57,7 @@ impl Reading {
                 fingerprint: cursor.fingerprint,
                 subject: cursor.subject,
             });
-            match claim.and_then(|claim| self.accept(claim).map_err(Error::from)) {
+            match claim.and_then(|claim| accept(&self.query, claim).map_err(Error::from)) {
                 Ok(position) => {
                     self.read(Some(position), answer);
                     Ok(())
@@ -81,7 +76,7 @@ impl Reading {
             Ok(fetched) => self.mint(state, fetched, towards, answer),
             Err(error) => answer(state, Err(error)),
         };
-        read_rows(&bridge, &query, position, Box::new(on_fetched));
+        read_rows(&bridge, &query, Span::at(position), None, Box::new(on_fetched));
     }
 
     /// Makes the page's tokens.
@@ -151,6 +146,13 @@ impl Reading {
     }
 }
 
+/// Whether the list is the one that the token is of.
+pub(super) fn accept(query: &Query, claim: Claim) -> Result<Position, CursorError> {
+    let subject = query.arguments.subject.as_deref();
+    claim.check(&query.fingerprint, subject, query.sort.keys.len())?;
+    Ok(claim.position)
+}
+
 fn note(page: &mut Page, towards: Towards, token: String) {
     match towards {
         Towards::Next => page.next = Some(token),
@@ -166,21 +168,21 @@ fn assemble(fetched: &Fetched, towards: Option<Towards>, up_to: Option<u64>) -> 
         Some(Towards::Next) => (has_rows, fetched.has_more),
         Some(Towards::Previous) => (fetched.has_more, has_rows),
     };
-    let count = fetched.count.zip(up_to);
-    let total = count.map(|(count, up_to)| Total { count, is_capped: count >= up_to });
+    let total = Total::of(fetched.count, up_to);
     Page { has_next, has_previous, total, ..Page::default() }
 }
 
-/// Reads the rows behind a place, within the time that the list has.
+/// Reads rows, within the time that the list has.
 pub(super) fn read_rows(
     bridge: &Rc<Bridge>,
     query: &Arc<Query>,
-    position: Option<Position>,
+    span: Span,
+    row_cursors: Option<RowCursors>,
     answer: Answer<Result<Fetched, Error>>,
 ) {
     let query = query.clone();
     let within = query.arguments.timeout.unwrap_or(bridge.options().timeout);
-    bridge.call(within, async move |client| fetch(client, query, position).await, answer);
+    bridge.call(within, async move |client| fetch(client, query, span, row_cursors).await, answer);
 }
 
 /// The place behind the last row that was read.

@@ -2,12 +2,15 @@
 
 use crate::mongo::cursor::error::CursorError;
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// As long as the hash, which is what RFC 2104 recommends.
 const MIN_SECRET: usize = 32;
+/// The block of the hash, which is what a key is to HMAC.
+const BLOCK: usize = 64;
 /// How long tokens are valid by default.
 const TTL: Duration = Duration::from_secs(3600);
 
@@ -27,7 +30,7 @@ const TTL: Duration = Duration::from_secs(3600);
 /// ```
 ///
 /// A token is signed and not encrypted: whoever has it can read the sort values of the row that it stands
-/// beside.
+/// beside. Secrets are overwritten in memory when the ring is dropped, and when a key is retired.
 #[derive(Clone)]
 pub struct KeyRing {
     pub(super) newest: Key,
@@ -38,7 +41,8 @@ pub struct KeyRing {
 #[derive(Clone)]
 pub(super) struct Key {
     pub(super) id: u32,
-    mac: Hmac<Sha256>,
+    /// Where it stays until it is overwritten: what is moved would leave copies behind.
+    secret: Box<Zeroizing<[u8; BLOCK]>>,
 }
 
 impl KeyRing {
@@ -84,21 +88,32 @@ impl KeyRing {
 
 impl Key {
     fn new(id: u32, secret: &[u8]) -> Result<Self, CursorError> {
-        let weak = CursorError::WeakSecret { length: secret.len(), minimum: MIN_SECRET };
-        if secret.len() < MIN_SECRET {
-            return Err(weak);
+        let length = secret.len();
+        if length < MIN_SECRET {
+            return Err(CursorError::WeakSecret { length, minimum: MIN_SECRET });
         }
-        let mac = Hmac::new_from_slice(secret).map_err(|_| weak)?;
-        Ok(Self { id, mac })
+        let mut block = Box::new(Zeroizing::new([0; BLOCK]));
+        match block.get_mut(..length) {
+            Some(start) => start.copy_from_slice(secret),
+            // as RFC 2104 has it for a longer one
+            None => {
+                Sha256::digest(secret).iter().zip(&mut **block).for_each(|(byte, to)| *to = *byte)
+            }
+        }
+        Ok(Self { id, secret: block })
+    }
+
+    fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new((&**self.secret).into())
     }
 
     pub(super) fn sign(&self, bytes: &[u8]) -> [u8; 32] {
-        self.mac.clone().chain_update(bytes).finalize().into_bytes().into()
+        self.mac().chain_update(bytes).finalize().into_bytes().into()
     }
 
     /// Whether it has signed this. Takes equally long for every wrong signature.
     pub(super) fn has_signed(&self, bytes: &[u8], signature: &[u8]) -> bool {
-        self.mac.clone().chain_update(bytes).verify_slice(signature).is_ok()
+        self.mac().chain_update(bytes).verify_slice(signature).is_ok()
     }
 }
 
@@ -111,5 +126,23 @@ impl fmt::Debug for KeyRing {
             .field("older", &older)
             .field("ttl", &self.ttl)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever its length is, a secret is the key that HMAC makes of it.
+    #[test]
+    fn a_signature_is_the_hmac_by_the_secret() {
+        for length in [32, 63, 64, 65, 200] {
+            let secret: Vec<u8> = (0..length).collect();
+            let key = Key::new(1, &secret).unwrap();
+            let mac = Hmac::<Sha256>::new_from_slice(&secret).unwrap().chain_update(b"text");
+            let expected: [u8; 32] = mac.finalize().into_bytes().into();
+            assert_eq!(key.sign(b"text"), expected, "of {length} bytes");
+            assert!(key.has_signed(b"text", &expected) && !key.has_signed(b"texts", &expected));
+        }
     }
 }

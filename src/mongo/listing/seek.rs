@@ -31,6 +31,15 @@ pub(super) fn beyond(sort: &Sort, position: &Position) -> Document {
     any(branches)
 }
 
+/// What is not beyond a position: the row there, and what is on its other side.
+pub(super) fn up_to(sort: &Sort, position: &Position) -> Document {
+    let other_side =
+        Position { values: position.values.clone(), towards: position.towards.opposite() };
+    let values = sort.keys.iter().zip(&position.values);
+    let there = values.map(|(key, value)| equal_to(&key.path, value)).collect();
+    any(vec![beyond(sort, &other_side), every(there)])
+}
+
 /// One of them. Of nothing, none is true.
 fn any(mut documents: Vec<Document>) -> Document {
     match documents.len() {
@@ -161,6 +170,19 @@ mod tests {
         assert_eq!(found, doc! { "_id": { "$in": [] } });
         let found = seek("a", vec![Bson::MaxKey, 1.into()], Towards::Next);
         assert!(found.get_array("$and").is_ok(), "{found}");
+    }
+
+    #[test]
+    fn the_row_itself_is_not_beyond_its_place() {
+        let sort = Sort::new(&"a".into(), "_id", None).unwrap();
+        let values = vec![Bson::MinKey, 7.into()];
+        let found = up_to(&sort, &Position { values: values.clone(), towards: Towards::Next });
+        let branches = found.get_array("$or").unwrap();
+        // as texts: a NaN is not equal to itself
+        let before = seek("a", values, Towards::Previous).to_string();
+        assert_eq!(branches[0].to_string(), before);
+        let there = doc! { "$and": [{ "a": { "$type": ["minKey"] } }, { "_id": { "$eq": 7 } }] };
+        assert_eq!(branches[1], Bson::Document(there));
     }
 
     #[test]
