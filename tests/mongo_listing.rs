@@ -4,6 +4,10 @@
 mod bson_order;
 #[path = "mongo_listing/options.rs"]
 mod options;
+#[path = "process/mod.rs"]
+mod process;
+#[path = "mongo_listing/processes.rs"]
+mod processes;
 #[path = "mongo_listing/relay.rs"]
 mod relay;
 mod support;
