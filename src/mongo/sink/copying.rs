@@ -28,8 +28,11 @@ impl Sink {
         work.copies += 1;
         let number = work.copies;
         let (flow, time) = (None, None);
-        work.copying = Some(Copying { number, flow, scope: scope.clone(), stored, time, answer });
+        let is_read = false;
+        work.copying =
+            Some(Copying { number, flow, scope: scope.clone(), stored, time, is_read, answer });
         drop(work);
+        self.begin_ingest();
         let stall = watch.bridge.options().stall_timeout;
         let options =
             StreamOptions { limits: watch.stream.limits, silence: watch.stream.silence(stall) };
@@ -81,6 +84,7 @@ impl Sink {
         let known = self.with_copy(number, |copying| {
             ended?;
             let time = copying.time.ok_or(Error::NoClusterTime)?;
+            copying.is_read = true;
             Ok((time, copying.scope.clone()))
         });
         match known {

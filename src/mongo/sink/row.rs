@@ -6,12 +6,13 @@
 //! the row is stored.
 
 use super::draft::Draft;
+use crate::mongo::changes::SinkMetrics;
 use std::collections::VecDeque;
 
 /// How many messages may be under way …
 const MAX_UNDER_WAY: usize = 1_000;
 /// … and how many bytes of them, unless it is a single one.
-const MAX_BYTES: usize = 4 << 20;
+pub(super) const MAX_BYTES: usize = 4 << 20;
 
 /// What is stored at once: a message, or several as an atomic batch.
 pub(super) struct Unit {
@@ -20,6 +21,8 @@ pub(super) struct Unit {
     /// Where its last message is expected to be stored.
     ends_at: u64,
     is_stored: bool,
+    /// Whether it was sent, and is not known not to be stored.
+    is_out: bool,
     /// Where the stream says that it has been before.
     known_at: Option<u64>,
 }
@@ -37,6 +40,7 @@ pub(super) struct Row {
     end: u64,
     /// Answers to what was sent in an earlier one say nothing.
     round: u64,
+    counted: SinkMetrics,
 }
 
 /// What is to be sent next.
@@ -46,6 +50,15 @@ pub(super) struct Next {
     pub(super) number: u64,
     /// The sequence that the stream has to have before.
     pub(super) expected: u64,
+}
+
+/// What an acknowledgement of many messages says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StoredBefore {
+    /// So many more are stored …
+    pub(super) count: u64,
+    /// … the last of them here.
+    pub(super) sequence: u64,
 }
 
 /// What an acknowledgement says.
@@ -68,7 +81,7 @@ impl Unit {
     }
 
     fn new(drafts: Vec<Draft>, is_batch: bool) -> Self {
-        Self { drafts, is_batch, ends_at: 0, is_stored: false, known_at: None }
+        Self { drafts, is_batch, ends_at: 0, is_stored: false, is_out: false, known_at: None }
     }
 
     fn count(&self) -> u64 {
@@ -111,11 +124,43 @@ impl Row {
         let expected = self.end;
         self.end += unit.count();
         unit.ends_at = self.end;
+        unit.is_out = true;
         let number = self.first + self.sent as u64;
         self.sent += 1;
         self.messages += count;
         self.bytes += bytes;
         Some(Next { round: self.round, number, expected })
+    }
+
+    /// What was taken last was not sent.
+    pub(super) fn take_back(&mut self) {
+        let Some(last) = self.sent.checked_sub(1) else { return };
+        let unit = &mut self.units[last];
+        unit.is_out = false;
+        self.end -= unit.count();
+        self.messages -= unit.drafts.len();
+        self.bytes -= unit.bytes();
+        self.sent = last;
+    }
+
+    /// What was counted of its messages.
+    pub(super) fn counted(&self) -> SinkMetrics {
+        self.counted
+    }
+
+    /// The number of what is sent next, if nothing is under way.
+    pub(super) fn number(&self) -> Option<u64> {
+        (self.sent == 0).then_some(self.first)
+    }
+
+    /// How many bytes are under way.
+    pub(super) fn bytes_out(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether everything is under way.
+    pub(super) fn is_out(&self) -> bool {
+        self.sent == self.units.len()
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&Unit> {
@@ -139,10 +184,26 @@ impl Row {
             return Heard::Elsewhere;
         }
         unit.settle();
+        self.counted.stored += unit.count();
         while self.units.front().is_some_and(|unit| unit.is_stored) {
             self.take_first();
         }
         Heard::Stored
+    }
+
+    /// Notes that everything before this one is stored where it was expected. Returns what was not
+    /// known to be.
+    pub(super) fn handle_stored_before(&mut self, round: u64, number: u64) -> Option<StoredBefore> {
+        let mut stored = None;
+        while round == self.round && self.sent > 0 && self.first < number {
+            let unit = self.units.front_mut()?;
+            unit.settle();
+            let before = stored.map_or(0, |stored: StoredBefore| stored.count);
+            stored = Some(StoredBefore { count: before + unit.count(), sequence: unit.ends_at });
+            self.take_first();
+        }
+        self.counted.stored += stored.map_or(0, |stored| stored.count);
+        stored
     }
 
     /// Notes that the stream knows a message already, and says it is there.
@@ -161,6 +222,7 @@ impl Row {
     pub(super) fn unbatch(&mut self, number: u64) {
         let Some(index) = self.index(number) else { return };
         let Some(unit) = self.units.remove(index) else { return };
+        self.counted.unbatched += 1;
         for (offset, draft) in unit.drafts.into_iter().enumerate() {
             self.units.insert(index + offset, Unit::one(draft));
         }
@@ -176,9 +238,15 @@ impl Row {
         for unit in &mut self.units {
             if unit.known_at.take().is_some_and(|known| known <= sequence) {
                 unit.settle();
+                self.counted.deduplicated += unit.count();
             }
         }
         self.units.retain(|unit| !unit.is_stored);
+        for unit in &mut self.units {
+            if std::mem::take(&mut unit.is_out) {
+                self.counted.resent += unit.count();
+            }
+        }
         (self.first, self.sent, self.messages, self.bytes) = (0, 0, 0, 0);
         self.end = sequence;
     }
@@ -187,7 +255,12 @@ impl Row {
     pub(super) fn settle_through(&mut self, id: &str) -> bool {
         let is_last = |unit: &Unit| unit.drafts.last().is_some_and(|draft| draft.id == id);
         let Some(index) = self.units.iter().position(is_last) else { return false };
-        self.units.drain(..=index).for_each(|mut unit| unit.settle());
+        for mut unit in self.units.drain(..=index) {
+            if !unit.is_stored {
+                unit.settle();
+                self.counted.deduplicated += unit.count();
+            }
+        }
         true
     }
 
@@ -201,6 +274,7 @@ impl Row {
                 let is_kept = is_behind(draft);
                 if !is_kept {
                     draft.settle();
+                    self.counted.left_out += 1;
                 }
                 is_kept
             });

@@ -20,6 +20,8 @@ pub(super) struct Copying {
     pub(super) stored: Option<ResumePoint>,
     /// Until it is known.
     pub(super) time: Option<Timestamp>,
+    /// Whether everything is read, and the mark behind it is in the row.
+    pub(super) is_read: bool,
     pub(super) answer: OnBeginning,
 }
 
