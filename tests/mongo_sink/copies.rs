@@ -6,7 +6,8 @@ use evnats::jetstream::{IngestOptions, StoredMessage, StreamConfig};
 use evnats::mongo::bson::{Bson, Document, doc};
 use evnats::mongo::{ChangeStream, Error, SinkMetrics, StopReason, WatchState};
 use evnats_harness::{
-    Cluster, Direction, Fault, FaultProxy, Release, Server, mongo_database, requires,
+    Cluster, Direction, Fault, FaultProxy, Release, ReplicaSet, Server, mongo_database,
+    replica_set, requires,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -468,4 +469,31 @@ fn a_stream_that_takes_no_ingests_any_more_is_sent_ordinary_messages() {
     world.stop(&watcher, &told_of);
     assert_copied(&world, 3_000);
     assert_eq!(world.count(), 3_001);
+}
+
+/// What was still under way when MongoDB had failed is not copied again.
+#[test]
+fn a_copy_whose_documents_stop_coming_goes_on_behind_the_last_one() {
+    let mut set = replica_set!(ReplicaSet::builder());
+    let uri = format!("{}&serverSelectionTimeoutMS=2000&connectTimeoutMS=2000", set.uri());
+    for is_fast in [level() >= 4, false] {
+        let database = unique("shop");
+        let world = World::with(&uri, &database, |config| config.allow_batched(is_fast));
+        world.insert(0..5_000);
+        let (watcher, told_of) = copy(&world, world.changes().credit(50, 1 << 20));
+        for count in [500, 2_000] {
+            world.until_stored(count);
+            set.kill(0);
+            let waits = |state: &WatchState| matches!(state, WatchState::Waiting { .. });
+            let before = told_of.states.borrow().len();
+            world.until("a failure", || told_of.states.borrow()[before..].iter().any(waits));
+            set.restart(0);
+            set.wait_ready();
+        }
+        world.until_live(&told_of);
+        println!("{:?}", sink_metrics(&watcher));
+        world.stop(&watcher, &told_of);
+        assert_copied(&world, 5_000);
+        assert_eq!(world.count(), 5_001);
+    }
 }

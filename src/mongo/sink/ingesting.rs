@@ -8,6 +8,7 @@
 
 use super::row::{Heard, MAX_BYTES, StoredBefore};
 use super::running::{Sink, Work};
+use super::under_way::{Ingesting, Place};
 use crate::jetstream::{Error, Ingest, IngestOptions, IngestReport};
 use evnats_protocol::Payload;
 use std::rc::Rc;
@@ -16,27 +17,6 @@ use std::rc::Rc;
 const PARTS: u16 = 4;
 /// How many messages the stream acknowledges at once, at most.
 const MAX_FLOW: usize = 250;
-
-/// An ingest that is under way.
-pub(super) struct Ingesting {
-    ingest: Rc<Ingest>,
-    pub(super) place: Place,
-    /// With so many bytes under way, it is ended.
-    max_bytes: usize,
-    /// How many messages were added.
-    pub(super) added: u64,
-    pub(super) is_finishing: bool,
-    /// Whether somebody is going to look whether it has stalled.
-    pub(super) is_looked_after: bool,
-}
-
-/// Where the messages of an ingest are in the row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    round: u64,
-    /// The number of the first one.
-    first: u64,
-}
 
 impl Sink {
     /// Has what comes go out by fast ingest, if it is a copy, and the stream takes that.

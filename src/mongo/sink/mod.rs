@@ -19,11 +19,13 @@ mod publishing;
 mod recovering;
 mod row;
 mod running;
+mod settling;
 mod stall;
 mod subject;
 mod tail;
 mod taking;
 mod transaction;
 mod under_way;
+mod unit;
 
 pub use options::{Body, JetStreamSink};

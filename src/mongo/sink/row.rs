@@ -3,9 +3,10 @@
 //!
 //! Invariant: what is under way is the start of the row, and each of it expects the sequence of the one
 //! before. When something goes otherwise, nothing more is sent until the stream's tail has told how much of
-//! the row is stored.
+//! the row is stored. What becomes of the row then is in `settling`.
 
 use super::draft::Draft;
+use super::unit::Unit;
 use crate::mongo::changes::SinkMetrics;
 use std::collections::VecDeque;
 
@@ -14,33 +15,20 @@ const MAX_UNDER_WAY: usize = 1_000;
 /// … and how many bytes of them, unless it is a single one.
 pub(super) const MAX_BYTES: usize = 4 << 20;
 
-/// What is stored at once: a message, or several as an atomic batch.
-pub(super) struct Unit {
-    pub(super) drafts: Vec<Draft>,
-    pub(super) is_batch: bool,
-    /// Where its last message is expected to be stored.
-    ends_at: u64,
-    is_stored: bool,
-    /// Whether it was sent, and is not known not to be stored.
-    is_out: bool,
-    /// Where the stream says that it has been before.
-    known_at: Option<u64>,
-}
-
 #[derive(Default)]
 pub(super) struct Row {
-    units: VecDeque<Unit>,
+    pub(super) units: VecDeque<Unit>,
     /// The number of the first one.
-    first: u64,
+    pub(super) first: u64,
     /// So many are under way, with so many messages and bytes.
-    sent: usize,
-    messages: usize,
-    bytes: usize,
+    pub(super) sent: usize,
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
     /// The sequence of the stream when everything that is under way is stored.
-    end: u64,
+    pub(super) end: u64,
     /// Answers to what was sent in an earlier one say nothing.
     round: u64,
-    counted: SinkMetrics,
+    pub(super) counted: SinkMetrics,
 }
 
 /// What is to be sent next.
@@ -69,34 +57,6 @@ pub(super) enum Heard {
     Stored,
     /// The message is not where it was expected.
     Elsewhere,
-}
-
-impl Unit {
-    pub(super) fn one(draft: Draft) -> Self {
-        Self::new(vec![draft], false)
-    }
-
-    pub(super) fn batch(drafts: Vec<Draft>) -> Self {
-        Self::new(drafts, true)
-    }
-
-    fn new(drafts: Vec<Draft>, is_batch: bool) -> Self {
-        Self { drafts, is_batch, ends_at: 0, is_stored: false, is_out: false, known_at: None }
-    }
-
-    fn count(&self) -> u64 {
-        self.drafts.len() as u64
-    }
-
-    fn bytes(&self) -> usize {
-        self.drafts.iter().map(Draft::len).sum()
-    }
-
-    /// Its messages stay counted.
-    fn settle(&mut self) {
-        self.is_stored = true;
-        self.drafts.iter_mut().for_each(Draft::settle);
-    }
 }
 
 impl Row {
@@ -167,7 +127,7 @@ impl Row {
         self.units.get(self.index(number)?)
     }
 
-    fn index(&self, number: u64) -> Option<usize> {
+    pub(super) fn index(&self, number: u64) -> Option<usize> {
         usize::try_from(number.checked_sub(self.first)?).ok()
     }
 
@@ -218,89 +178,15 @@ impl Row {
         }
     }
 
-    /// Has a batch go out as ordinary messages the next time.
-    pub(super) fn unbatch(&mut self, number: u64) {
-        let Some(index) = self.index(number) else { return };
-        let Some(unit) = self.units.remove(index) else { return };
-        self.counted.unbatched += 1;
-        for (offset, draft) in unit.drafts.into_iter().enumerate() {
-            self.units.insert(index + offset, Unit::one(draft));
-        }
-    }
-
     /// Nothing that is under way counts any more.
     pub(super) fn give_up_round(&mut self) {
         self.round += 1;
-    }
-
-    /// Goes on behind this sequence of the stream, with what is not known to be stored.
-    pub(super) fn go_on_at(&mut self, sequence: u64) {
-        for unit in &mut self.units {
-            if unit.known_at.take().is_some_and(|known| known <= sequence) {
-                unit.settle();
-                self.counted.deduplicated += unit.count();
-            }
-        }
-        self.units.retain(|unit| !unit.is_stored);
-        for unit in &mut self.units {
-            if std::mem::take(&mut unit.is_out) {
-                self.counted.resent += unit.count();
-            }
-        }
-        (self.first, self.sent, self.messages, self.bytes) = (0, 0, 0, 0);
-        self.end = sequence;
-    }
-
-    /// Everything up to the message with this id is stored. Returns whether the row has it.
-    pub(super) fn settle_through(&mut self, id: &str) -> bool {
-        let is_last = |unit: &Unit| unit.drafts.last().is_some_and(|draft| draft.id == id);
-        let Some(index) = self.units.iter().position(is_last) else { return false };
-        for mut unit in self.units.drain(..=index) {
-            if !unit.is_stored {
-                unit.settle();
-                self.counted.deduplicated += unit.count();
-            }
-        }
-        true
-    }
-
-    /// Everything up to this token is stored, by another instance. To be followed by
-    /// [`go_on_at`](Self::go_on_at).
-    pub(super) fn settle_until(&mut self, token: &str) {
-        let is_behind = |draft: &Draft| draft.token.as_deref().is_none_or(|own| own > token);
-        for unit in &mut self.units {
-            let count = unit.drafts.len();
-            unit.drafts.retain_mut(|draft| {
-                let is_kept = is_behind(draft);
-                if !is_kept {
-                    draft.settle();
-                    self.counted.left_out += 1;
-                }
-                is_kept
-            });
-            unit.is_batch &= unit.drafts.len() == count;
-        }
-        let units = std::mem::take(&mut self.units).into_iter();
-        self.units = units
-            .flat_map(|unit| match unit.is_batch {
-                true => vec![unit],
-                false => unit.drafts.into_iter().map(Unit::one).collect(),
-            })
-            .collect();
     }
 
     /// The message with this id, if it is still to be stored.
     pub(super) fn find(&mut self, id: &str) -> Option<&mut Draft> {
         let mut drafts = self.units.iter_mut().flat_map(|unit| &mut unit.drafts);
         drafts.find(|draft| draft.id == id)
-    }
-
-    /// Takes everything out.
-    pub(super) fn clear(&mut self) -> VecDeque<Unit> {
-        self.give_up_round();
-        let units = std::mem::take(&mut self.units);
-        self.go_on_at(0);
-        units
     }
 
     fn take_first(&mut self) {

@@ -1,10 +1,9 @@
 //! A sink at work, with the type of the user's state erased: what it has, and what it knows.
 
-use super::ingesting::Ingesting;
 use super::options::Options;
 use super::row::Row;
 use super::transaction::Holder;
-use super::under_way::Copying;
+use super::under_way::{Copying, Ingesting};
 use crate::callback::{Ran, State};
 use crate::jetstream::Api;
 use crate::mongo::changes::{StopReason, Watch};

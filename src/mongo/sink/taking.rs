@@ -2,9 +2,9 @@
 
 use super::draft::Owed;
 use super::message::{draft, transaction_id};
-use super::row::Unit;
 use super::running::{Mode, Sink, Work};
 use super::under_way::OnBeginning;
+use super::unit::Unit;
 use crate::mongo::changes::{Ack, Destination, News, ResumePoint, SinkMetrics, Watch};
 use std::rc::Rc;
 
