@@ -60,7 +60,7 @@ impl Sink {
         self.work.borrow_mut().ingesting = Some(Ingesting {
             ingest,
             place,
-            max_bytes: limits.bytes.min(MAX_BYTES) / 2,
+            max_bytes: (limits.bytes.min(MAX_BYTES) / 2).max(1),
             added: 0,
             is_finishing: false,
             is_looked_after: false,
@@ -82,7 +82,11 @@ impl Sink {
                 Err(error) => return self.recover(cause(error)),
             }
         }
-        let is_complete = self.work.borrow().is_ingest_complete();
+        let mut work = self.work.borrow_mut();
+        let is_complete = work.is_ingest_complete();
+        // documents that are large go faster one by one, and their acknowledgements cost nothing beside them
+        work.takes_ingests &= !work.is_ingest_full();
+        drop(work);
         match is_complete {
             true => self.finish_ingest(),
             false => self.look_after_ingest(),
@@ -161,11 +165,15 @@ impl Work {
     /// may be under way.
     fn is_ingest_complete(&self) -> bool {
         let is_read = self.copying.as_ref().is_none_or(|copying| copying.is_read);
-        self.ingesting.as_ref().is_some_and(|ingesting| {
-            ingesting.is_finishing
-                || self.row.bytes_out() >= ingesting.max_bytes.max(1)
-                || is_read && self.row.is_out()
-        })
+        self.ingesting
+            .as_ref()
+            .is_some_and(|ingesting| ingesting.is_finishing || is_read && self.row.is_out())
+            || self.is_ingest_full()
+    }
+
+    fn is_ingest_full(&self) -> bool {
+        let bytes = self.row.bytes_out();
+        self.ingesting.as_ref().is_some_and(|ingesting| bytes >= ingesting.max_bytes)
     }
 
     /// Adds what is next to the ingest. Returns whether there was anything, and room for it.

@@ -17,7 +17,8 @@ impl<S: 'static> WatchBuilder<S> {
     /// missing or refused, nothing more is published until the last message of the stream, read from its
     /// leader, has told how much is stored. While NATS is away, the watcher waits, and tells that it does
     /// ([`WatchState::SinkAway`](super::super::WatchState::SinkAway)).
-    /// [`WatchMetrics::sink`](super::super::WatchMetrics::sink) counts what that has taken.
+    /// [`WatchMetrics::sink`](super::super::WatchMetrics::sink) counts what was stored, what was found to be
+    /// stored, and what was sent again.
     ///
     /// For that the stream has to be the sink's alone. A message of anybody else in it ends the watcher with
     /// [`StopReason::Fenced`](super::super::StopReason::Fenced), which is also what becomes of an instance
