@@ -337,11 +337,15 @@ fn an_ingest_whose_connection_is_cut_loses_and_repeats_nothing() {
         world.until_live(&told_of);
         let metrics = sink_metrics(&watcher);
         println!("{direction:?}: {metrics:?}, {} connections", proxy.connections());
-        assert!(metrics.recoveries > 0 && metrics.ingested > 0, "{metrics:?}");
+        assert!(proxy.connections() > 2 && metrics.ingested > 0, "{metrics:?}");
+        // an ingest outlives its connection, if all of its messages have come
+        assert!(metrics.recoveries > 0 || direction == Direction::ToClient, "{metrics:?}");
         assert_eq!(metrics.stored + metrics.deduplicated, 5_001, "{metrics:?}");
         world.stop(&watcher, &told_of);
-        assert_copied(&world, 5_000);
-        assert_eq!(world.count(), 5_001);
+        // over a connection that is not cut
+        let sound = world.again(uri);
+        assert_copied(&sound, 5_000);
+        assert_eq!(sound.count(), 5_001);
     }
 }
 
