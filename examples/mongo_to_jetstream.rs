@@ -56,6 +56,8 @@ fn publish(mongo: &Mongo<App>, js: &JetStream<App>) {
         .on_state(|_, watcher, state| match state {
             WatchState::Live => sell(watcher.mongo()),
             WatchState::Waiting { cause, pause, .. } => println!("{cause}; again in {pause:?}"),
+            WatchState::SinkAway(cause) => println!("{cause}; changes wait"),
+            WatchState::SinkBack => println!("changes go out again"),
             _ => {}
         })
         .start(move |_, watcher: &ChangeStreamWatcher<App>, reason: StopReason| {

@@ -54,8 +54,8 @@ pub use bson;
 pub use changes::{
     Ack, Backoff, BeforeChange, ChangeEvent, ChangeStream, ChangeStreamWatcher, CommitMode,
     FullDocument, HistoryLost, KvResumeStore, MongoResumeStore, Resnapshot, ResumeFunctions,
-    ResumePoint, ResumeStore, ResumeToken, StopReason, StoredPoint, WatchBuilder, WatchMetrics,
-    WatchState,
+    ResumePoint, ResumeStore, ResumeToken, SinkMetrics, StopReason, StoredPoint, WatchBuilder,
+    WatchMetrics, WatchState,
 };
 pub use cursor::{
     ByteStore, CursorDoc, CursorError, CursorStorage, JsonStorage, KvBytes, KvCursorStorage,

@@ -1,12 +1,13 @@
 //! Outages, lost acknowledgements and deaths: every change is in the stream once, in its order.
 
 use crate::support::{assert_same, level, server, unique};
-use crate::world::{World, ids};
-use evnats::mongo::WatchState;
+use crate::world::{Told, World, ids};
 use evnats::mongo::bson::{Document, doc};
+use evnats::mongo::{SinkMetrics, WatchState};
 use evnats_harness::{
     Cluster, Direction, Fault, FaultProxy, ReplicaSet, Server, mongo_database, replica_set,
 };
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -34,10 +35,40 @@ fn while_nats_is_down_changes_wait() {
     let begun = Instant::now();
     world.until("five seconds", || begun.elapsed() > Duration::from_secs(5));
     assert!(!told.is_stopped(), "{:?}", told.stopped.borrow());
+    assert_eq!(news_of_sink(&told), ["away"]);
     server.start_again();
     world.until_stored(2_000);
+    assert_eq!(news_of_sink(&told), ["away", "back"]);
     world.stop(&watcher, &told);
     assert_same(&ids(&world.stored()), &(0..2_000).collect::<Vec<_>>());
+}
+
+/// What was told of the sink's stream.
+fn news_of_sink(told: &Told) -> Vec<&'static str> {
+    let news = |state: &WatchState| match state {
+        WatchState::SinkAway(_) => Some("away"),
+        WatchState::SinkBack => Some("back"),
+        _ => None,
+    };
+    told.states.borrow().iter().filter_map(news).collect()
+}
+
+/// Nothing is sent that could fail, and so nothing is told.
+#[test]
+fn while_nothing_changes_nobody_is_told_that_nats_is_down() {
+    let database = mongo_database!();
+    let mut server = Server::start();
+    let world = World::on(&server.url(), database.uri(), database.name(), &unique("CHANGES"));
+    world.create(|config| config);
+    let (watcher, told) = world.publish_live(world.changes());
+    world.insert(0..1);
+    world.until_stored(1);
+    server.restart();
+    world.until("the server", || world.count() == 1);
+    world.insert(1..2);
+    world.until_stored(2);
+    world.stop(&watcher, &told);
+    assert_eq!(news_of_sink(&told), [""; 0]);
 }
 
 /// Each connection ends in the middle of acknowledgements.
@@ -153,9 +184,13 @@ fn kill(times: usize, uri: &str, database: &str) {
     world.until_stored(1);
     world.stop(&watcher, &told);
     let mut next = 1;
+    let directory = tempfile::tempdir().expect("a directory");
+    let report = directory.path().join("report");
+    std::fs::write(&report, "").expect("an empty report");
+    let mut known = Known::default();
     for round in 0..times {
         let before = world.count();
-        let mut child = start_child(uri, &world);
+        let mut child = start_child(uri, &world, &report);
         // into the start, and into what is published
         let limit = Duration::from_millis(random(if round % 3 == 0 { 400 } else { 1_500 }));
         let begun = Instant::now();
@@ -174,22 +209,66 @@ fn kill(times: usize, uri: &str, database: &str) {
         }
         child.kill().expect("it is killed");
         child.wait().expect("it ends");
+        known.add(&report);
         println!("{round}: {} more are stored after {limit:?}", world.count() - before);
         if round % 8 == 7 {
             world.forget_ids(Duration::from_secs(3));
         }
     }
-    let mut child = start_child(uri, &world);
-    world.until_stored(u64::try_from(next).expect("positive"));
+    let mut child = start_child(uri, &world, &report);
+    let total = u64::try_from(next).expect("positive");
+    world.until_stored(total);
     child.kill().expect("it is killed");
     child.wait().expect("it ends");
+    known.add(&report);
     assert_same(&ids(&world.stored()), &(0..i64::from(next)).collect::<Vec<_>>());
-    println!("{next} changes, {times} kills");
+    // the first one was published here
+    let unknown = (total - 1).checked_sub(known.stored + known.deduplicated);
+    println!(
+        "{total} changes, {times} kills: lost 0, repeated 0; deduplicated: by the next process, which went \
+         on behind them, up to {} that were stored without the one that was killed knowing; by reading \
+         the tail while it lived, {}",
+        unknown.expect("nobody knows more than there is"),
+        known.deduplicated,
+    );
 }
 
-fn start_child(uri: &str, world: &World) -> Child {
+/// What processes that were killed have known to be stored, as far as they had told.
+#[derive(Default)]
+struct Known {
+    stored: u64,
+    deduplicated: u64,
+}
+
+impl Known {
+    /// Adds what a process has told, and clears it away.
+    fn add(&mut self, report: &Path) {
+        let told = std::fs::read_to_string(report).expect("the report");
+        let mut numbers = told.split(' ').filter_map(|number| number.parse::<u64>().ok());
+        self.stored += numbers.next().unwrap_or(0);
+        self.deduplicated += numbers.next().unwrap_or(0);
+        std::fs::write(report, "").expect("the report is cleared");
+    }
+}
+
+/// Tells what a watcher's sink has counted. Whoever reads it finds it whole, whenever this is killed.
+fn tell(metrics: SinkMetrics, report: &Path) {
+    let draft = report.with_extension("draft");
+    let told = format!("{} {}", metrics.stored, metrics.deduplicated);
+    std::fs::write(&draft, told)
+        .and_then(|()| std::fs::rename(&draft, report))
+        .expect("it is told");
+}
+
+fn start_child(uri: &str, world: &World, report: &Path) -> Child {
     let program = std::env::current_exe().expect("this program");
-    let servers = format!("{} {uri} {} {}", server().url(), world.database, world.stream);
+    let servers = format!(
+        "{} {uri} {} {} {}",
+        server().url(),
+        world.database,
+        world.stream,
+        report.display()
+    );
     Command::new(program)
         .args(["--exact", "faults::publish_until_killed", "--include-ignored", "--nocapture"])
         .env(CHILD, servers)
@@ -204,11 +283,16 @@ fn start_child(uri: &str, world: &World) -> Child {
 fn publish_until_killed() {
     let Ok(servers) = std::env::var(CHILD) else { return };
     let parts: Vec<_> = servers.split(' ').collect();
-    let [url, uri, database, stream] = parts[..] else { panic!("{servers}") };
+    let [url, uri, database, stream, report] = parts[..] else { panic!("{servers}") };
     let world = World::on(url, uri, database, stream);
-    let (_, told) = world.publish(world.changes());
+    let (watcher, told) = world.publish(world.changes());
+    let mut last = SinkMetrics::default();
     while !told.is_stopped() {
         world.turn();
+        let metrics = watcher.metrics().sink.expect("there is a sink");
+        if std::mem::replace(&mut last, metrics) != metrics {
+            tell(metrics, Path::new(report));
+        }
     }
     panic!("{:?}", told.stopped.borrow());
 }
@@ -283,7 +367,17 @@ fn flap(time: Duration, mut set: ReplicaSet) {
     assert_same(&ids(&world.stored()), &expected);
     let states = told.states.borrow();
     let openings = states.iter().filter(|state| matches!(state, WatchState::Opening(_))).count();
-    println!("{outages} outages, {} changes, opened {openings} times", expected.len());
+    let metrics = watcher.metrics().sink.expect("there is a sink");
+    println!(
+        "{outages} outages, {} changes, opened {openings} times: lost 0, repeated 0; deduplicated by reading \
+         the tail, {}, in {} readings; sent again, {}; told to be away {} times",
+        expected.len(),
+        metrics.deduplicated,
+        metrics.recoveries,
+        metrics.resent,
+        news_of_sink(&told).iter().filter(|news| **news == "away").count(),
+    );
+    assert_eq!(metrics.stored + metrics.deduplicated, expected.len() as u64, "{metrics:?}");
 }
 
 /// Inserts documents one after the other in a loop of its own, and returns what is in the collection.

@@ -1,6 +1,17 @@
 //! The cluster's clock: each change has a time of it, and those of a transaction have the same.
 
-use bson::Timestamp;
+use crate::mongo::error::Error;
+use bson::{Timestamp, doc};
+use mongodb::{Client, ClientSession};
+
+/// Asks for the time. What is read in the session from then on is as it is at that time, or later.
+pub(in crate::mongo) async fn cluster_time(
+    client: &Client,
+    session: &mut ClientSession,
+) -> Result<Timestamp, Error> {
+    client.database("admin").run_command(doc! { "ping": 1 }).session(&mut *session).await?;
+    session.operation_time().ok_or(Error::NoClusterTime)
+}
 
 /// The first time behind this one. A stream that begins there has every change that was not there yet when
 /// the server told this time, and none that was.

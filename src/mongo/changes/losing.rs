@@ -2,14 +2,14 @@
 
 use crate::callback::{Ran, State};
 use crate::error::Error as AnyError;
-use crate::mongo::changes::cluster_time::behind;
+use crate::mongo::changes::cluster_time::{behind, cluster_time};
 use crate::mongo::changes::lost::Lost;
 use crate::mongo::changes::options::{HistoryLost, Start};
 use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::watch::{Phase, Watch};
 use crate::mongo::error::Error;
-use bson::{Timestamp, doc};
+use bson::Timestamp;
 use std::rc::Rc;
 
 /// How often in a row a position may be lost before the watcher does not go on any more.
@@ -58,11 +58,8 @@ impl Watch {
         let opening = work.opening;
         drop(work);
         let operation = async move |client: mongodb::Client| {
-            let reply = client.database("admin").run_command(doc! { "ping": 1 }).await?;
-            reply.get_timestamp("operationTime").map_err(|error| Error::Driver {
-                message: format!("the server tells no time of the cluster: {error}"),
-                is_network: false,
-            })
+            let mut session = client.start_session().await?;
+            cluster_time(&client, &mut session).await
         };
         let watch = self.clone();
         let noted = move |state: &mut State, time| watch.hand_out(state, opening, error, time);

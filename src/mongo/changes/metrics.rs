@@ -1,5 +1,6 @@
 //! What a watcher counts.
 
+use crate::mongo::changes::sink_metrics::SinkMetrics;
 use std::time::Duration;
 
 /// What a watcher has done so far, and what it has at hand. A snapshot, by
@@ -26,6 +27,9 @@ pub struct WatchMetrics {
     /// How long ago the last change that came was, by this system's clock and that of the server, which may
     /// differ. `None`: none came, or it does not tell (servers before 6.0).
     pub lag: Option<Duration>,
+    /// What has become of the messages that the changes are [published](super::WatchBuilder::publish_to) in.
+    /// `None`: they are not.
+    pub sink: Option<SinkMetrics>,
 }
 
 /// The types of changes that servers up to 8 tell of.
@@ -93,6 +97,7 @@ impl Tally {
             openings: self.openings,
             resets: self.resets,
             lag,
+            sink: None,
         }
     }
 }

@@ -48,6 +48,13 @@ pub enum WatchState {
     /// The position could not be saved. It is tried again; changes come meanwhile, but in
     /// [`SeedOrder`](super::CommitMode::SeedOrder).
     SaveFailed(Rc<AnyError>),
+    /// What was [published](super::WatchBuilder::publish_to) last is not acknowledged, and the stream cannot
+    /// be asked what it has: there is no connection, no answer, or no leader. It is asked again and again,
+    /// and changes wait meanwhile, as many as the [credit](super::ChangeStream::credit) allows. Where there
+    /// is nothing to publish, nobody notices; and at the start, it is a [`Waiting`](Self::Waiting).
+    SinkAway(Rc<AnyError>),
+    /// The stream has told what it has, and changes are published again.
+    SinkBack,
     /// Over.
     Stopped(StopReason),
 }

@@ -13,6 +13,7 @@ use crate::mongo::changes::metrics::{Tally, WatchMetrics};
 use crate::mongo::changes::options::{ChangeStream, Start};
 use crate::mongo::changes::point::ResumePoint;
 use crate::mongo::changes::sequence::Sequence;
+use crate::mongo::changes::sink_metrics::SinkMetrics;
 use crate::mongo::changes::state::{StopReason, WatchState};
 use crate::mongo::changes::store::Store;
 use crate::mongo::error::Error as MongoError;
@@ -39,6 +40,9 @@ pub(in crate::mongo) trait Destination {
     );
 
     fn handle(self: Rc<Self>, news: News);
+
+    /// What it has counted.
+    fn metrics(&self) -> SinkMetrics;
 }
 
 pub(in crate::mongo) struct Watch {
@@ -165,7 +169,7 @@ impl Watch {
         }
     }
 
-    pub(super) fn tell(self: &Rc<Self>, state: &mut State, news: WatchState) -> Ran {
+    pub(in crate::mongo) fn tell(self: &Rc<Self>, state: &mut State, news: WatchState) -> Ran {
         self.on_state.run(|on_state| on_state(state, self, news))
     }
 
@@ -174,6 +178,7 @@ impl Watch {
         let work = self.work.borrow();
         let (given, bytes) = work.in_flight.size();
         let at_hand = (given + work.sequence.len(), bytes + work.sequence.bytes());
-        work.tally.metrics(now, at_hand)
+        let sink = self.destination.as_ref().map(|destination| destination.metrics());
+        WatchMetrics { sink, ..work.tally.metrics(now, at_hand) }
     }
 }

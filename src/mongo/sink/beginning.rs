@@ -58,16 +58,11 @@ impl Sink {
         tail: Tail,
         stored: Option<ResumePoint>,
     ) -> Result<First, Error> {
-        let mark = match tail.last {
-            Some(Last::Foreign { sequence }) => {
-                let stream = self.options.stream.clone();
-                return Err(Error::ForeignMessage { stream, sequence });
-            }
-            Some(Last::Own(mark)) => Some(mark),
-            None => None,
-        };
-        self.begin_at(tail.sequence, tail.takes_batches);
-        let Some(Mark { point, part, .. }) = mark else {
+        if let Some(Last::Foreign { sequence }) = tail.last {
+            return Err(Error::ForeignMessage { stream: self.options.stream.clone(), sequence });
+        }
+        self.begin_at(&tail);
+        let Some(Last::Own(Mark { point, part, .. })) = tail.last else {
             let is_asked = watch.stream.start.is_some() || stored.is_some();
             return match self.options.copies && !is_asked {
                 true => Ok(First::Copy(CopyFrom { scope: scope(watch)?, behind: None }, None)),
@@ -102,13 +97,15 @@ impl Sink {
         }
     }
 
-    /// Everything is published behind this sequence.
-    fn begin_at(&self, sequence: u64, takes_batches: bool) {
+    /// Everything is published behind this tail.
+    fn begin_at(&self, tail: &Tail) {
+        self.leave_ingest();
         let mut work = self.work.borrow_mut();
         let left = work.row.clear();
-        work.row.go_on_at(sequence);
-        (work.sequence, work.stuck, work.has_stored) = (sequence, 0, false);
-        work.batch_limit = if takes_batches { BATCH_LIMIT } else { 0 };
+        work.row.go_on_at(tail.sequence);
+        (work.sequence, work.stuck, work.has_stored) = (tail.sequence, 0, false);
+        work.batch_limit = if tail.takes_batches { BATCH_LIMIT } else { 0 };
+        work.takes_ingests = tail.takes_ingests;
         work.mode = Mode::Flowing;
         drop(work);
         drop(left);

@@ -5,6 +5,7 @@
 //! later, from what a majority has. So whatever a document lacks is among the changes since that time.
 
 use crate::mongo::bridge::{Feed, StreamEnd};
+use crate::mongo::changes::cluster_time;
 use crate::mongo::error::Error;
 use bson::{Bson, RawDocumentBuf, Timestamp, doc};
 use mongodb::options::ReadConcern;
@@ -60,7 +61,7 @@ pub(super) async fn copy(
             session.advance_operation_time(behind.time);
             behind.time
         }
-        None => feed.hear(time_of(&client, &mut session)).await?,
+        None => feed.hear(cluster_time(&client, &mut session)).await?,
     };
     feed.send(Copied::Begun(time), 0).await?;
     let collections = match scope.collection {
@@ -74,12 +75,6 @@ pub(super) async fn copy(
         copy_collection(&database, &mut session, collection, id, &feed).await?;
     }
     Ok(())
-}
-
-/// The time of the cluster's clock.
-async fn time_of(client: &Client, session: &mut ClientSession) -> Result<Timestamp, Error> {
-    client.database("admin").run_command(doc! { "ping": 1 }).session(&mut *session).await?;
-    session.operation_time().ok_or(Error::NoClusterTime)
 }
 
 /// The names of the collections that hold documents of their own, in their order.

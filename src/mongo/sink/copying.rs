@@ -5,9 +5,9 @@ use super::copy_job::{Copied, CopyFrom, copy};
 use super::copy_mark::{copied, document};
 use super::draft::Owed;
 use super::message::draft;
-use super::row::Unit;
 use super::running::Sink;
 use super::under_way::{Copying, OnBeginning};
+use super::unit::Unit;
 use crate::callback::{Ran, State};
 use crate::mongo::bridge::StreamOptions;
 use crate::mongo::changes::{Beginning, ChangeEvent, ResumePoint, StopReason, Watch, behind};
@@ -28,8 +28,11 @@ impl Sink {
         work.copies += 1;
         let number = work.copies;
         let (flow, time) = (None, None);
-        work.copying = Some(Copying { number, flow, scope: scope.clone(), stored, time, answer });
+        let is_read = false;
+        work.copying =
+            Some(Copying { number, flow, scope: scope.clone(), stored, time, is_read, answer });
         drop(work);
+        self.begin_ingest();
         let stall = watch.bridge.options().stall_timeout;
         let options =
             StreamOptions { limits: watch.stream.limits, silence: watch.stream.silence(stall) };
@@ -81,6 +84,7 @@ impl Sink {
         let known = self.with_copy(number, |copying| {
             ended?;
             let time = copying.time.ok_or(Error::NoClusterTime)?;
+            copying.is_read = true;
             Ok((time, copying.scope.clone()))
         });
         match known {

@@ -1,5 +1,6 @@
 //! A message to be, and what is owed to somebody once it is stored.
 
+use super::headers::EXPECTED_SEQUENCE;
 use crate::mongo::changes::Ack;
 use bytes::Bytes;
 use evnats_protocol::HeaderMap;
@@ -27,6 +28,11 @@ pub(super) enum Owed {
 }
 
 impl Draft {
+    /// Its headers, for the place behind this sequence only.
+    pub(super) fn headers_expecting(&self, sequence: u64) -> HeaderMap {
+        self.headers.clone().with(EXPECTED_SEQUENCE, sequence.to_string())
+    }
+
     /// About as much as it has in the connection's buffer.
     pub(super) fn len(&self) -> usize {
         self.subject.len() + self.headers.encoded_len() + self.payload.len()

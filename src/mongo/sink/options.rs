@@ -93,6 +93,14 @@ impl<S: 'static> JetStreamSink<S> {
     /// (`clusterTime`): so a document may be copied as it is after a change that comes later, and no change
     /// is missing. A copy that is interrupted goes on behind its last document, and with the same time: the
     /// server has to remember what has changed since.
+    ///
+    /// A stream with `allow_batched` (server 2.14) is sent the copy by fast ingest. The promises are the same:
+    /// each message expects the sequence of the one before it, which the server checks also there, so that
+    /// somebody else's message in between ends the watcher and nothing is stored behind it. When an ingest
+    /// is refused, or nothing has come of it, or documents are large (some 16 KiB and more, with the usual
+    /// [credit](super::super::ChangeStream::credit)), ordinary messages go out, as they do to other streams.
+    /// Small documents are copied faster by it, above all into streams with replicas. They cost this process as
+    /// much either way: by far the most for reading them and for making messages of them.
     #[must_use]
     pub fn initial_copy(mut self) -> Self {
         self.options.copies = true;

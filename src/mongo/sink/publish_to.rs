@@ -15,7 +15,10 @@ impl<S: 'static> WatchBuilder<S> {
     /// (`Nats-Expected-Last-Sequence`) the sequence of the message before it. Many are under way at once, as
     /// many as the watcher's [credit](super::super::ChangeStream::credit) allows. When an acknowledgement is
     /// missing or refused, nothing more is published until the last message of the stream, read from its
-    /// leader, has told how much is stored. While NATS is away, the watcher waits.
+    /// leader, has told how much is stored. While NATS is away, the watcher waits, and tells that it does
+    /// ([`WatchState::SinkAway`](super::super::WatchState::SinkAway)).
+    /// [`WatchMetrics::sink`](super::super::WatchMetrics::sink) counts what was stored, what was found to be
+    /// stored, and what was sent again.
     ///
     /// For that the stream has to be the sink's alone. A message of anybody else in it ends the watcher with
     /// [`StopReason::Fenced`](super::super::StopReason::Fenced), which is also what becomes of an instance

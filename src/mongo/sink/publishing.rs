@@ -1,7 +1,6 @@
 //! Messages go out, many at once, and what comes back is noted.
 
 use super::draft::Draft;
-use super::headers::EXPECTED_SEQUENCE;
 use super::row::{Heard, Next};
 use super::running::Sink;
 use crate::callback::{Ran, State};
@@ -15,6 +14,9 @@ use std::rc::Rc;
 impl Sink {
     /// Sends what may be sent.
     pub(super) fn send(self: &Rc<Self>) {
+        if self.work.borrow().ingesting.is_some() {
+            return self.ingest();
+        }
         while self.is_flowing() {
             let Some(next) = self.work.borrow_mut().row.next() else { return };
             let work = self.work.borrow();
@@ -27,7 +29,7 @@ impl Sink {
     }
 
     fn send_one(self: &Rc<Self>, next: Next, draft: &Draft) {
-        let headers = draft.headers.clone().with(EXPECTED_SEQUENCE, next.expected.to_string());
+        let headers = draft.headers_expecting(next.expected);
         let message = OutgoingMessage::new(&draft.subject, draft.payload.clone()).headers(&headers);
         let sink = self.clone();
         let on_reply = move |state: &mut State, _: &_, reply: Reply<'_>| {

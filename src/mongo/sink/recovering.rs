@@ -5,8 +5,8 @@ use super::copy_mark::copy_mark;
 use super::running::{Mode, Sink, Work};
 use super::tail::{self, Last, Mark, Tail};
 use crate::callback::{Ran, State};
-use crate::jetstream;
-use crate::mongo::changes::{Backoff, StopReason};
+use crate::jetstream::{self, ApiError, ErrorCode};
+use crate::mongo::changes::{Backoff, StopReason, WatchState};
 use crate::mongo::error::Error;
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ enum Judged {
     GoOn,
     /// Somebody else has published.
     Fenced,
-    /// Another instance has copied meanwhile: where to begin is to be found out again.
+    /// Another instance has copied meanwhile, or an earlier copy of this one was still under way: where to begin is to be found out again.
     BeginAgain,
     /// The stream is another one.
     Recreated,
@@ -36,9 +36,11 @@ impl Sink {
         }
         work.mode = Mode::Recovering;
         work.row.give_up_round();
+        work.recoveries += 1;
         work.stuck += 1;
         let stuck = work.stuck;
         drop(work);
+        self.leave_ingest();
         // the first time it may be a single acknowledgement that was lost
         match stuck {
             1 => self.read_tail(cause),
@@ -84,22 +86,26 @@ impl Sink {
                 let failures = work.failures;
                 drop(work);
                 self.read_tail_later(cause, failures);
-                return Ok(());
+                return match failures {
+                    1 => self.tell(state, WatchState::SinkAway(Rc::new(error.into()))),
+                    _ => Ok(()),
+                };
             }
             Err(error) => {
                 drop(work);
                 return self.stop(state, StopReason::Sink(Error::JetStream(error)));
             }
         };
-        work.failures = 0;
+        let was_away = std::mem::take(&mut work.failures) > 0;
         let judged = work.judge(&self.writer, tail);
+        work.takes_ingests &= may_ingest_again(work.stuck, cause.as_ref());
         let is_stuck = work.stuck >= MAX_STUCK;
         drop(work);
         match judged {
             Judged::Fenced => self.stop(state, StopReason::Fenced),
             Judged::BeginAgain => {
                 self.begin_again();
-                Ok(())
+                self.tell_back(state, was_away)
             }
             Judged::Recreated => {
                 let error = Error::JetStream(jetstream::Error::StreamRecreated);
@@ -111,9 +117,24 @@ impl Sink {
             }
             Judged::GoOn => {
                 self.work.borrow_mut().mode = Mode::Flowing;
+                self.begin_ingest();
                 self.send();
-                Ok(())
+                self.tell_back(state, was_away)
             }
+        }
+    }
+
+    fn tell_back(&self, state: &mut State, was_away: bool) -> Ran {
+        match was_away {
+            true => self.tell(state, WatchState::SinkBack),
+            false => Ok(()),
+        }
+    }
+
+    fn tell(&self, state: &mut State, news: WatchState) -> Ran {
+        match self.watch() {
+            Some(watch) => watch.tell(state, news),
+            None => Ok(()),
         }
     }
 }
@@ -128,6 +149,10 @@ impl Work {
             None => {}
             Some(Last::Own(mark)) if mark.writer == writer => {
                 let is_more = self.row.settle_through(&mark.id);
+                let is_late = !is_more && !self.has_stored && tail.sequence > self.sequence;
+                if is_late && self.copying.is_some() {
+                    return Judged::BeginAgain;
+                }
                 self.has_stored = true;
                 if is_more {
                     self.stuck = 0;
@@ -139,6 +164,7 @@ impl Work {
             Some(Last::Own(mark)) if self.may_follow(&mark) => self.follow(&mark),
             Some(_) => return Judged::Fenced,
         }
+        self.takes_ingests = tail.takes_ingests;
         self.sequence = tail.sequence;
         self.row.go_on_at(tail.sequence);
         Judged::GoOn
@@ -159,4 +185,13 @@ impl Work {
             }
         }
     }
+}
+
+/// Whether fast ingest may go better the next time: something has come of it, or it was an outage.
+fn may_ingest_again(stuck: u32, cause: Option<&jetstream::Error>) -> bool {
+    let is_outage = |error: &jetstream::Error| {
+        let code = error.api().map(ApiError::err_code);
+        error.is_outcome_unknown() || code == Some(ErrorCode::BATCH_PUBLISH_UNKNOWN_BATCH_ID)
+    };
+    stuck == 0 || stuck == 1 && cause.is_none_or(is_outage)
 }

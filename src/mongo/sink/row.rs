@@ -3,40 +3,32 @@
 //!
 //! Invariant: what is under way is the start of the row, and each of it expects the sequence of the one
 //! before. When something goes otherwise, nothing more is sent until the stream's tail has told how much of
-//! the row is stored.
+//! the row is stored. What becomes of the row then is in `settling`.
 
 use super::draft::Draft;
+use super::unit::Unit;
+use crate::mongo::changes::SinkMetrics;
 use std::collections::VecDeque;
 
 /// How many messages may be under way …
 const MAX_UNDER_WAY: usize = 1_000;
 /// … and how many bytes of them, unless it is a single one.
-const MAX_BYTES: usize = 4 << 20;
-
-/// What is stored at once: a message, or several as an atomic batch.
-pub(super) struct Unit {
-    pub(super) drafts: Vec<Draft>,
-    pub(super) is_batch: bool,
-    /// Where its last message is expected to be stored.
-    ends_at: u64,
-    is_stored: bool,
-    /// Where the stream says that it has been before.
-    known_at: Option<u64>,
-}
+pub(super) const MAX_BYTES: usize = 4 << 20;
 
 #[derive(Default)]
 pub(super) struct Row {
-    units: VecDeque<Unit>,
+    pub(super) units: VecDeque<Unit>,
     /// The number of the first one.
-    first: u64,
+    pub(super) first: u64,
     /// So many are under way, with so many messages and bytes.
-    sent: usize,
-    messages: usize,
-    bytes: usize,
+    pub(super) sent: usize,
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
     /// The sequence of the stream when everything that is under way is stored.
-    end: u64,
+    pub(super) end: u64,
     /// Answers to what was sent in an earlier one say nothing.
     round: u64,
+    pub(super) counted: SinkMetrics,
 }
 
 /// What is to be sent next.
@@ -48,6 +40,15 @@ pub(super) struct Next {
     pub(super) expected: u64,
 }
 
+/// What an acknowledgement of many messages says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StoredBefore {
+    /// So many more are stored …
+    pub(super) count: u64,
+    /// … the last of them here.
+    pub(super) sequence: u64,
+}
+
 /// What an acknowledgement says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -56,34 +57,6 @@ pub(super) enum Heard {
     Stored,
     /// The message is not where it was expected.
     Elsewhere,
-}
-
-impl Unit {
-    pub(super) fn one(draft: Draft) -> Self {
-        Self::new(vec![draft], false)
-    }
-
-    pub(super) fn batch(drafts: Vec<Draft>) -> Self {
-        Self::new(drafts, true)
-    }
-
-    fn new(drafts: Vec<Draft>, is_batch: bool) -> Self {
-        Self { drafts, is_batch, ends_at: 0, is_stored: false, known_at: None }
-    }
-
-    fn count(&self) -> u64 {
-        self.drafts.len() as u64
-    }
-
-    fn bytes(&self) -> usize {
-        self.drafts.iter().map(Draft::len).sum()
-    }
-
-    /// Its messages stay counted.
-    fn settle(&mut self) {
-        self.is_stored = true;
-        self.drafts.iter_mut().for_each(Draft::settle);
-    }
 }
 
 impl Row {
@@ -111,6 +84,7 @@ impl Row {
         let expected = self.end;
         self.end += unit.count();
         unit.ends_at = self.end;
+        unit.is_out = true;
         let number = self.first + self.sent as u64;
         self.sent += 1;
         self.messages += count;
@@ -118,11 +92,42 @@ impl Row {
         Some(Next { round: self.round, number, expected })
     }
 
+    /// What was taken last was not sent.
+    pub(super) fn take_back(&mut self) {
+        let Some(last) = self.sent.checked_sub(1) else { return };
+        let unit = &mut self.units[last];
+        unit.is_out = false;
+        self.end -= unit.count();
+        self.messages -= unit.drafts.len();
+        self.bytes -= unit.bytes();
+        self.sent = last;
+    }
+
+    /// What was counted of its messages.
+    pub(super) fn counted(&self) -> SinkMetrics {
+        self.counted
+    }
+
+    /// The number of what is sent next, if nothing is under way.
+    pub(super) fn number(&self) -> Option<u64> {
+        (self.sent == 0).then_some(self.first)
+    }
+
+    /// How many bytes are under way.
+    pub(super) fn bytes_out(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether everything is under way.
+    pub(super) fn is_out(&self) -> bool {
+        self.sent == self.units.len()
+    }
+
     pub(super) fn get(&self, number: u64) -> Option<&Unit> {
         self.units.get(self.index(number)?)
     }
 
-    fn index(&self, number: u64) -> Option<usize> {
+    pub(super) fn index(&self, number: u64) -> Option<usize> {
         usize::try_from(number.checked_sub(self.first)?).ok()
     }
 
@@ -139,10 +144,26 @@ impl Row {
             return Heard::Elsewhere;
         }
         unit.settle();
+        self.counted.stored += unit.count();
         while self.units.front().is_some_and(|unit| unit.is_stored) {
             self.take_first();
         }
         Heard::Stored
+    }
+
+    /// Notes that everything before this one is stored where it was expected. Returns what was not
+    /// known to be.
+    pub(super) fn handle_stored_before(&mut self, round: u64, number: u64) -> Option<StoredBefore> {
+        let mut stored = None;
+        while round == self.round && self.sent > 0 && self.first < number {
+            let unit = self.units.front_mut()?;
+            unit.settle();
+            let before = stored.map_or(0, |stored: StoredBefore| stored.count);
+            stored = Some(StoredBefore { count: before + unit.count(), sequence: unit.ends_at });
+            self.take_first();
+        }
+        self.counted.stored += stored.map_or(0, |stored| stored.count);
+        stored
     }
 
     /// Notes that the stream knows a message already, and says it is there.
@@ -157,76 +178,15 @@ impl Row {
         }
     }
 
-    /// Has a batch go out as ordinary messages the next time.
-    pub(super) fn unbatch(&mut self, number: u64) {
-        let Some(index) = self.index(number) else { return };
-        let Some(unit) = self.units.remove(index) else { return };
-        for (offset, draft) in unit.drafts.into_iter().enumerate() {
-            self.units.insert(index + offset, Unit::one(draft));
-        }
-    }
-
     /// Nothing that is under way counts any more.
     pub(super) fn give_up_round(&mut self) {
         self.round += 1;
-    }
-
-    /// Goes on behind this sequence of the stream, with what is not known to be stored.
-    pub(super) fn go_on_at(&mut self, sequence: u64) {
-        for unit in &mut self.units {
-            if unit.known_at.take().is_some_and(|known| known <= sequence) {
-                unit.settle();
-            }
-        }
-        self.units.retain(|unit| !unit.is_stored);
-        (self.first, self.sent, self.messages, self.bytes) = (0, 0, 0, 0);
-        self.end = sequence;
-    }
-
-    /// Everything up to the message with this id is stored. Returns whether the row has it.
-    pub(super) fn settle_through(&mut self, id: &str) -> bool {
-        let is_last = |unit: &Unit| unit.drafts.last().is_some_and(|draft| draft.id == id);
-        let Some(index) = self.units.iter().position(is_last) else { return false };
-        self.units.drain(..=index).for_each(|mut unit| unit.settle());
-        true
-    }
-
-    /// Everything up to this token is stored, by another instance. To be followed by
-    /// [`go_on_at`](Self::go_on_at).
-    pub(super) fn settle_until(&mut self, token: &str) {
-        let is_behind = |draft: &Draft| draft.token.as_deref().is_none_or(|own| own > token);
-        for unit in &mut self.units {
-            let count = unit.drafts.len();
-            unit.drafts.retain_mut(|draft| {
-                let is_kept = is_behind(draft);
-                if !is_kept {
-                    draft.settle();
-                }
-                is_kept
-            });
-            unit.is_batch &= unit.drafts.len() == count;
-        }
-        let units = std::mem::take(&mut self.units).into_iter();
-        self.units = units
-            .flat_map(|unit| match unit.is_batch {
-                true => vec![unit],
-                false => unit.drafts.into_iter().map(Unit::one).collect(),
-            })
-            .collect();
     }
 
     /// The message with this id, if it is still to be stored.
     pub(super) fn find(&mut self, id: &str) -> Option<&mut Draft> {
         let mut drafts = self.units.iter_mut().flat_map(|unit| &mut unit.drafts);
         drafts.find(|draft| draft.id == id)
-    }
-
-    /// Takes everything out.
-    pub(super) fn clear(&mut self) -> VecDeque<Unit> {
-        self.give_up_round();
-        let units = std::mem::take(&mut self.units);
-        self.go_on_at(0);
-        units
     }
 
     fn take_first(&mut self) {

@@ -123,6 +123,57 @@ proptest! {
     }
 }
 
+/// Publishes as an ingest does: many are acknowledged at once, and the first one that is lost ends it. The
+/// stream stores what comes at its place. Returns what is stored, how many are settled, and what was counted.
+fn ingest(total: usize, rounds: &[(usize, usize)]) -> (Vec<String>, usize, SinkMetrics) {
+    let settled = Rc::new(Cell::new(0));
+    let mut row = Row::default();
+    units(&vec![1; total], &settled).into_iter().for_each(|unit| row.push(unit));
+    let mut stream = Stream { ids: Vec::new(), known: 0 };
+    let mut rounds = rounds.iter().copied();
+    while settled.get() < total {
+        let (stored, acknowledged) = rounds.next().unwrap_or((total, total));
+        let (round, first) = (row.round(), row.number().expect("nothing is under way"));
+        let mut count = 0;
+        while let Some(next) = row.next() {
+            if count == stored {
+                row.take_back();
+                break;
+            }
+            stream.store(next, row.get(next.number).expect("a unit")).expect("its place");
+            count += 1;
+        }
+        let acknowledged = acknowledged.min(count) as u64;
+        let heard = row.handle_stored_before(round, first + acknowledged);
+        let count = heard.map_or(0, |stored| stored.count);
+        assert_eq!(count, acknowledged);
+        assert!(heard.is_none_or(|heard| heard.sequence <= stream.ids.len() as u64));
+        assert_eq!(row.handle_stored_before(round, first + acknowledged), None, "once");
+        row.give_up_round();
+        assert_eq!(row.handle_stored_before(round, u64::MAX), None, "it is late");
+        if let Some(last) = stream.ids.last() {
+            row.settle_through(last);
+        }
+        row.go_on_at(stream.ids.len() as u64);
+    }
+    (stream.ids, settled.get(), row.counted())
+}
+
+proptest! {
+    #[test]
+    fn what_is_acknowledged_many_at_once_is_stored_once_and_in_its_order(
+        total in 1..60_usize,
+        rounds in prop::collection::vec((0..20_usize, 0..20_usize), 0..10),
+    ) {
+        let (stored, settled, counted) = ingest(total, &rounds);
+        let expected: Vec<_> = (0..total).map(|number| number.to_string()).collect();
+        prop_assert_eq!(stored, expected);
+        prop_assert_eq!(settled, total, "each is settled once");
+        prop_assert_eq!(counted.stored + counted.deduplicated, total as u64);
+        prop_assert_eq!(counted.resent, 0, "everything that was sent was stored");
+    }
+}
+
 #[test]
 fn what_another_instance_has_stored_is_left_out_also_within_a_batch() {
     let settled = Rc::new(Cell::new(0));

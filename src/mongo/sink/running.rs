@@ -3,7 +3,7 @@
 use super::options::Options;
 use super::row::Row;
 use super::transaction::Holder;
-use super::under_way::Copying;
+use super::under_way::{Copying, Ingesting};
 use crate::callback::{Ran, State};
 use crate::jetstream::Api;
 use crate::mongo::changes::{StopReason, Watch};
@@ -26,6 +26,8 @@ pub(super) struct Work {
     pub(super) holder: Holder,
     /// The initial copy, until it is stored.
     pub(super) copying: Option<Copying>,
+    /// The way that its messages go, where the stream takes them by fast ingest.
+    pub(super) ingesting: Option<Ingesting>,
     /// How many copies were begun.
     pub(super) copies: u64,
     /// The token of the last change that was put into the row.
@@ -35,12 +37,18 @@ pub(super) struct Work {
     /// Whether a message of this instance is in the stream since it has begun: until then it goes on behind
     /// those of others.
     pub(super) has_stored: bool,
+    /// How often the tail was to be read for want of an acknowledgement …
+    pub(super) recoveries: u64,
+    /// … and how many messages were stored by fast ingest.
+    pub(super) ingested: u64,
     /// How often in a row the tail was read without anything being stored in between.
     pub(super) stuck: u32,
     /// How often in a row the tail could not be read.
     pub(super) failures: u32,
     /// How many messages may be in a batch. 0: the stream takes none.
     pub(super) batch_limit: usize,
+    /// Whether the stream takes messages by fast ingest, each at the sequence that it expects.
+    pub(super) takes_ingests: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

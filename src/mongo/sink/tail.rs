@@ -13,6 +13,9 @@ pub(super) struct Tail {
     pub(super) sequence: u64,
     /// Whether the stream takes atomic batches.
     pub(super) takes_batches: bool,
+    /// Whether the stream takes messages by fast ingest, and nothing is missing behind the last one: it
+    /// might know the ids of what is missing, and an ingest is not told of what is left out for that.
+    pub(super) takes_ingests: bool,
     /// The last message that is there.
     pub(super) last: Option<Last>,
 }
@@ -94,6 +97,8 @@ fn tail(info: &StreamInfo, message: Option<&StoredMessage>) -> Tail {
     Tail {
         sequence: info.state.last_sequence,
         takes_batches: info.config.allow_atomic,
+        takes_ingests: info.config.allow_batched
+            && message.map_or(0, StoredMessage::sequence) >= info.state.last_sequence,
         last: message.map(|message| {
             let foreign = Last::Foreign { sequence: message.sequence() };
             mark(message).map_or(foreign, Last::Own)

@@ -2,10 +2,10 @@
 
 use super::draft::Owed;
 use super::message::{draft, transaction_id};
-use super::row::Unit;
 use super::running::{Mode, Sink, Work};
 use super::under_way::OnBeginning;
-use crate::mongo::changes::{Ack, Destination, News, ResumePoint, Watch};
+use super::unit::Unit;
+use crate::mongo::changes::{Ack, Destination, News, ResumePoint, SinkMetrics, Watch};
 use std::rc::Rc;
 
 impl Destination for Sink {
@@ -33,6 +33,7 @@ impl Destination for Sink {
                 });
             }
             News::Stopped => {
+                self.leave_ingest();
                 let mut work = self.work.borrow_mut();
                 work.mode = Mode::Stopped;
                 let left = work.row.clear();
@@ -40,6 +41,12 @@ impl Destination for Sink {
                 drop(left);
             }
         }
+    }
+
+    fn metrics(&self) -> SinkMetrics {
+        let work = self.work.borrow();
+        let (recoveries, ingested) = (work.recoveries, work.ingested);
+        SinkMetrics { recoveries, ingested, ..work.row.counted() }
     }
 }
 

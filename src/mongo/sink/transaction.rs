@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::headers::PART;
 use super::options::Largest;
-use super::row::Unit;
+use super::unit::Unit;
 
 /// What is held.
 #[derive(Default)]

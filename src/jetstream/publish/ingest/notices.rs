@@ -69,7 +69,8 @@ impl Observer for Ingest {
             window.release();
         }
         let hooks = &self.hooks;
-        drop((hooks.ready.take(), hooks.gap.take(), hooks.refused.take(), hooks.ended.take()));
+        drop((hooks.ready.take(), hooks.acknowledged.take(), hooks.gap.take()));
+        drop((hooks.refused.take(), hooks.ended.take()));
         drop(self.finishing.take());
     }
 }

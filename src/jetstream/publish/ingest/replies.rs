@@ -4,7 +4,7 @@ use super::batch::{Operation, ends_with};
 use super::flow::{Flow, Word};
 use super::progress::Way;
 use super::report::{IngestGap, IngestRefusal};
-use super::shared::Ingest;
+use super::shared::{Ingest, Otherwise};
 use crate::callback::{Ran, State};
 use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::envelope::ResponseError;
@@ -55,12 +55,13 @@ impl Ingest {
         let now = self.port().turn_time();
         let Way::Fast(batch) = &mut progress.way else { return Ok(()) };
         batch.machine.handle(&flow, is_answer, now);
+        let acknowledged = batch.machine.acknowledged();
         progress.first = None;
         match flow {
             Flow::Ack { .. } => {
                 drop(progress);
                 self.notify_soon();
-                Ok(())
+                self.hooks.acknowledged.run(|hook| hook(state, self, &acknowledged))
             }
             Flow::Gap { last_seq: from, seq: to } => {
                 let lost = if to > from { to - from } else { 1 };
@@ -77,7 +78,7 @@ impl Ingest {
 
     fn receive_end(self: &Rc<Self>, outcome: Result<PubAck, ResponseError>) {
         let mut progress = self.progress.borrow_mut();
-        let is_undecided = progress.first.is_some();
+        let is_undecided = progress.first.is_some() && self.otherwise == Otherwise::Window;
         match outcome {
             Ok(ack) if ack.batch_size.is_none() && is_undecided => {
                 drop(progress);

@@ -5,7 +5,7 @@
 use super::batch::Batch;
 use super::machine::Machine;
 use super::progress::{First, Way};
-use super::shared::Ingest;
+use super::shared::{Ingest, Otherwise};
 use crate::callback::State;
 use crate::client::Delivery;
 use crate::jetstream::error::Error;
@@ -22,7 +22,11 @@ impl Ingest {
         self.progress.borrow_mut().level = told.as_ref().ok().copied().flatten();
         match told {
             Ok(level) if level.is_none_or(|level| level >= LEVEL) => self.begin_batch(),
-            Ok(_) => self.begin_window(),
+            Ok(_) if self.otherwise == Otherwise::Window => self.begin_window(),
+            Ok(level) => {
+                let (feature, has) = ("allow_batched", level.unwrap_or_default());
+                return self.fail(Error::Unsupported { feature, needs: LEVEL, has });
+            }
             Err(error) => return self.fail(error),
         }
         self.notify_soon();
