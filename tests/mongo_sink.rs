@@ -1,5 +1,7 @@
 //! Changes of MongoDB in a stream of JetStream: a real replica set, and real servers of NATS.
 
+#[path = "mongo_sink/closing.rs"]
+mod closing;
 #[path = "mongo_sink/content.rs"]
 mod content;
 #[path = "mongo_sink/copies.rs"]

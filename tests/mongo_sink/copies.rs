@@ -1,7 +1,7 @@
 //! Initial copies: what was there before comes first, and nothing that changes meanwhile is missing.
 
 use crate::support::{assert_same, level, server, unique};
-use crate::world::{Told, Watcher, World, header, quick};
+use crate::world::{Told, Watcher, World, batched, header, quick};
 use evnats::jetstream::{IngestOptions, StoredMessage, StreamConfig};
 use evnats::mongo::bson::{Bson, Document, doc};
 use evnats::mongo::{ChangeStream, Error, SinkMetrics, StopReason, WatchState};
@@ -189,11 +189,6 @@ fn a_deployment_is_not_copied() {
     let stopped = told.stopped.borrow();
     let is_told = matches!(&*stopped, Some(StopReason::Sink(Error::NoCopyOfDeployment)));
     assert!(is_told, "{stopped:?}");
-}
-
-/// A stream that takes messages by fast ingest.
-fn batched(config: StreamConfig) -> StreamConfig {
-    config.allow_batched(true)
 }
 
 /// Whether everything that there was is in the stream once and in order, with the mark behind it.

@@ -256,6 +256,11 @@ pub(crate) fn quick(changes: ChangeStream) -> ChangeStream {
     changes.backoff(pause).max_await_time(Duration::from_millis(100))
 }
 
+/// A stream that takes messages by fast ingest.
+pub(crate) fn batched(config: StreamConfig) -> StreamConfig {
+    config.allow_batched(true)
+}
+
 pub(crate) fn header(message: &StoredMessage, name: &str) -> String {
     message.headers().last(name).unwrap_or_default().into_owned()
 }

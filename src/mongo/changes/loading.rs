@@ -40,9 +40,13 @@ impl Watch {
                     self.open(state)
                 }
                 Some(destination) => {
-                    let (watch, point) = (self.clone(), stored.clone().map(|stored| stored.point));
-                    let begin =
-                        move |state: &mut State, said| watch.handle_said(state, term, stored, said);
+                    let (watch, point) =
+                        (Rc::downgrade(self), stored.clone().map(|stored| stored.point));
+                    // the watcher holds the destination, which may hold this for long
+                    let begin = move |state: &mut State, said| match watch.upgrade() {
+                        Some(watch) => watch.handle_said(state, term, stored, said),
+                        None => Ok(()),
+                    };
                     destination.begin(self, point.as_ref(), Box::new(begin));
                     Ok(())
                 }
