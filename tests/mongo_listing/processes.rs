@@ -24,10 +24,11 @@ fn reader() {
     let Ok(told) = std::env::var(READER) else { return };
     let [uri, nats, bucket, database, token] =
         told.split(' ').collect::<Vec<_>>().try_into().expect("five words");
-    let session = Session::unmade(nats, bucket);
-    let mongo = session.event_loop.handle().connect_mongo(uri).expect("a handle");
-    let list = list(database, &KvCursorStorage::new(&session.kv));
-    let page = page(&session.event_loop, &mongo, list.token(Some(token.to_owned())));
+    let event_loop = EventLoop::new().expect("a loop");
+    let mongo = event_loop.connect_mongo(uri).expect("a handle");
+    let kv = event_loop.connect(nats).expect("a client").jetstream().key_value(bucket);
+    let list = list(database, &KvCursorStorage::new(&kv));
+    let page = page(&event_loop, &mongo, list.token(Some(token.to_owned())));
     println!("page {:?}", ids(&page.expect("a page")));
 }
 
