@@ -196,7 +196,9 @@ mod tests {
         }
 
         #[test]
-        fn a_word_goes_as_far_as_its_letters(text in prop::collection::vec(prop_oneof![b'!'..=b'~', any::<u8>()], 0..40)) {
+        fn a_word_goes_as_far_as_its_letters(
+            text in prop::collection::vec(prop_oneof![b'!'..=b'~', any::<u8>()], 0..40),
+        ) {
             let expected = text.iter().take_while(|byte| matches!(byte, b'!'..=b'~')).count();
             let mut scan = Scan::new(&text);
             prop_assert_eq!(scan.word().map_or(0, <[u8]>::len), expected);

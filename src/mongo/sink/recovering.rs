@@ -20,7 +20,8 @@ enum Judged {
     GoOn,
     /// Somebody else has published.
     Fenced,
-    /// Another instance has copied meanwhile, or an earlier copy of this one was still under way: where to begin is to be found out again.
+    /// Another instance has copied meanwhile, or an earlier copy of this one was still under way: where to
+    /// begin is to be found out again.
     BeginAgain,
     /// The stream is another one.
     Recreated,
