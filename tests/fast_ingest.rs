@@ -101,12 +101,18 @@ fn a_stream_that_does_not_allow_it_is_published_to_through_a_window() {
     assert_eq!(stored_in(name), 3_000);
 }
 
-#[test]
-fn what_a_server_cannot_be_asked_it_shows_by_its_first_answer() {
+/// A server, and a user of it who may not ask what it can do.
+fn silent_server() -> (Server, Options) {
     let config = "accounts { A { jetstream: enabled, users: [{ user: u, password: p, permissions: {
         publish: { deny: \"$JS.API.INFO\" } } }] } }";
     let server = Server::builder().config(config).start().expect("a server");
     let options = Options::new(server.url().replace("nats://", "nats://u:p@"));
+    (server, options)
+}
+
+#[test]
+fn what_a_server_cannot_be_asked_it_shows_by_its_first_answer() {
+    let (_server, options) = silent_server();
     let app: App = run_with(options, |nats: &Client<App>| {
         nats.on_error(|_, _, _| {});
         with_stream(nats, "I", false, |app, nats| {
@@ -119,6 +125,43 @@ fn what_a_server_cannot_be_asked_it_shows_by_its_first_answer() {
     let report = app.outcome.expect("an outcome").expect("all is stored");
     assert_eq!((report.published, report.stored, report.is_fast), (100, 100, false));
     assert_eq!(report.last_sequence, 100, "none was stored twice");
+}
+
+/// Why an ingest has ended that is to be fast, on a stream that does not allow it.
+fn cause_of_end(options: Options, name: &'static str) -> Error {
+    let app: App = run_with(options, |nats: &Client<App>| {
+        nats.on_error(|_, _, _| {});
+        with_stream(nats, name, false, move |app, nats| {
+            let ingest = nats.jetstream().fast_ingest(IngestOptions::new().fast_only(true));
+            let add = move |app: &mut App, ingest: &Ingest| {
+                if app.next == 0 {
+                    app.next = ingest.add(name, "x").unwrap_or_default();
+                }
+            };
+            ingest.on_ready(add);
+            add(app, &ingest);
+            ingest.on_ended(|app, ingest, error| {
+                app.outcome = Some(Err(error.clone()));
+                ingest.client().close();
+            });
+        });
+    });
+    match app.outcome.expect("an outcome").expect_err("it is not fast") {
+        Error::IngestEnded { stored: 0, cause: Some(cause), .. } => *cause,
+        error => panic!("{error:?}"),
+    }
+}
+
+#[test]
+fn an_ingest_that_is_to_be_fast_ends_with_the_reason_where_it_cannot_be() {
+    let (_silent, unasked) = silent_server();
+    for options in [Options::new(server().url()), unasked] {
+        let name: &'static str = unique("I").leak();
+        match cause_of_end(options, name) {
+            Error::Unsupported { needs: 4, .. } => assert!(!is_fast_server()),
+            error => assert_eq!(error.api().map(|api| api.err_code().0), Some(10_205), "{error:?}"),
+        }
+    }
 }
 
 /// Before the server has told what it can do nothing is taken, so nothing is passed over.

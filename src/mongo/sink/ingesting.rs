@@ -33,9 +33,9 @@ impl Sink {
         let limits = watch.stream.limits;
         let flow =
             u16::try_from((limits.items / usize::from(PARTS)).clamp(1, MAX_FLOW)).unwrap_or(1);
-        let ingest = Ingest::fast_only(
+        let ingest = Ingest::new(
             &self.api,
-            IngestOptions::new().flow(flow).max_outstanding_acks(PARTS),
+            IngestOptions::new().flow(flow).max_outstanding_acks(PARTS).fast_only(true),
         );
         let place = Place { round, first };
         let sink = Rc::downgrade(self);

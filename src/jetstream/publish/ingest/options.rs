@@ -14,6 +14,12 @@ pub struct IngestOptions {
     pub flow: u16,
     /// How many such acknowledgements may be outstanding. Default: 2.
     pub max_outstanding_acks: u16,
+    /// Whether the ingest ends where the server or the stream has no fast ingest, with
+    /// [`Error::IngestEnded`](crate::jetstream::Error::IngestEnded): its cause is
+    /// [`Unsupported`](crate::jetstream::Error::Unsupported), the stream's refusal, or
+    /// [`StoredAsOrdinary`](crate::jetstream::Error::StoredAsOrdinary) if the server would not say what it can
+    /// do, and has stored the first message. Default: no, the messages go through a window then.
+    pub fast_only: bool,
     /// How many messages may be outstanding on a server without fast ingest. Default: 4,000.
     pub max_outstanding: usize,
     /// How long the server may be silent. Default: the timeout of the JetStream handle.
@@ -34,6 +40,7 @@ impl Default for IngestOptions {
             continue_on_gap: false,
             flow: 100,
             max_outstanding_acks: 2,
+            fast_only: false,
             max_outstanding: 4_000,
             timeout: None,
         }
@@ -44,6 +51,7 @@ setters!(IngestOptions {
     value continue_on_gap: bool,
     value flow: u16,
     value max_outstanding_acks: u16,
+    value fast_only: bool,
     value max_outstanding: usize,
     some timeout: Duration,
 });

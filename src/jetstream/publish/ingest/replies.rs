@@ -4,7 +4,8 @@ use super::batch::{Operation, ends_with};
 use super::flow::{Flow, Word};
 use super::progress::Way;
 use super::report::{IngestGap, IngestRefusal};
-use super::shared::{Ingest, Otherwise};
+use super::shared::Ingest;
+use super::way::FEATURE;
 use crate::callback::{Ran, State};
 use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::envelope::ResponseError;
@@ -78,15 +79,22 @@ impl Ingest {
 
     fn receive_end(self: &Rc<Self>, outcome: Result<PubAck, ResponseError>) {
         let mut progress = self.progress.borrow_mut();
-        let is_undecided = progress.first.is_some() && self.otherwise == Otherwise::Window;
+        let (is_undecided, fast_only) = (progress.first.is_some(), self.options.fast_only);
         match outcome {
+            Ok(PubAck { stream, sequence, batch_size: None, .. }) if is_undecided && fast_only => {
+                drop(progress);
+                let stream = stream.to_string();
+                self.fail(Error::StoredAsOrdinary { feature: FEATURE, stream, sequence });
+            }
             Ok(ack) if ack.batch_size.is_none() && is_undecided => {
                 drop(progress);
                 self.fall_back(Some(ack));
                 self.notify_soon();
             }
             Err(ResponseError::Api(error))
-                if error.err_code() == ErrorCode::BATCH_PUBLISH_DISABLED && is_undecided =>
+                if error.err_code() == ErrorCode::BATCH_PUBLISH_DISABLED
+                    && is_undecided
+                    && !fast_only =>
             {
                 drop(progress);
                 self.fall_back(None);

@@ -20,21 +20,11 @@ pub(crate) type Hook<T> = CallbackSlot<Box<dyn FnMut(&mut State, &Rc<Ingest>, &T
 pub(crate) struct Ingest {
     api: Api,
     pub(super) options: IngestOptions,
-    pub(super) otherwise: Otherwise,
     pub(super) progress: RefCell<Progress>,
     /// Who is to hear of the end.
     pub(super) finishing: RefCell<Option<OnFinished>>,
     pub(crate) hooks: Hooks,
     observer: Cell<Option<ObserverId>>,
-}
-
-/// What becomes of an ingest when the server, or the stream, does not have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Otherwise {
-    /// The messages go through a window.
-    Window,
-    /// It ends: whoever asked for it has another way.
-    End,
 }
 
 #[derive(Default)]
@@ -49,19 +39,9 @@ pub(crate) struct Hooks {
 
 impl Ingest {
     pub(crate) fn new(api: &Api, options: IngestOptions) -> Rc<Self> {
-        Self::begin(api, options, Otherwise::Window)
-    }
-
-    /// One that ends if the server, or the stream, does not have it.
-    pub(crate) fn fast_only(api: &Api, options: IngestOptions) -> Rc<Self> {
-        Self::begin(api, options, Otherwise::End)
-    }
-
-    fn begin(api: &Api, options: IngestOptions, otherwise: Otherwise) -> Rc<Self> {
         let ingest = Rc::new(Self {
             api: api.clone(),
             options,
-            otherwise,
             progress: RefCell::new(Progress::new()),
             finishing: RefCell::default(),
             hooks: Hooks::default(),

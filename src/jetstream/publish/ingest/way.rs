@@ -5,7 +5,7 @@
 use super::batch::Batch;
 use super::machine::Machine;
 use super::progress::{First, Way};
-use super::shared::{Ingest, Otherwise};
+use super::shared::Ingest;
 use crate::callback::State;
 use crate::client::Delivery;
 use crate::jetstream::error::Error;
@@ -16,16 +16,18 @@ use std::rc::Rc;
 
 /// The first API level that has it.
 const LEVEL: u32 = 4;
+/// What a server lacks that does not have it.
+pub(super) const FEATURE: &str = "fast_ingest";
 
 impl Ingest {
     pub(super) fn decide(self: &Rc<Self>, told: Result<Option<u32>, Error>) {
         self.progress.borrow_mut().level = told.as_ref().ok().copied().flatten();
         match told {
             Ok(level) if level.is_none_or(|level| level >= LEVEL) => self.begin_batch(),
-            Ok(_) if self.otherwise == Otherwise::Window => self.begin_window(),
+            Ok(_) if !self.options.fast_only => self.begin_window(),
             Ok(level) => {
-                let (feature, has) = ("allow_batched", level.unwrap_or_default());
-                return self.fail(Error::Unsupported { feature, needs: LEVEL, has });
+                let has = level.unwrap_or_default();
+                return self.fail(Error::Unsupported { feature: FEATURE, needs: LEVEL, has });
             }
             Err(error) => return self.fail(error),
         }
