@@ -10,6 +10,9 @@
 use super::words::is_same;
 use std::str;
 
+/// A word with 1 in each of its bytes.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
 /// The part of a body that is still to be read.
 pub(super) struct Scan<'a>(&'a [u8]);
 
@@ -132,7 +135,6 @@ impl<'a> Scan<'a> {
 /// How many of the first bytes are printable ASCII without spaces.
 #[inline(always)]
 fn word_len(text: &[u8]) -> usize {
-    const EACH: u64 = 0x0101_0101_0101_0101;
     let (chunks, rest) = text.as_chunks::<8>();
     for (at, chunk) in chunks.iter().enumerate() {
         let letters = u64::from_le_bytes(*chunk);
@@ -164,7 +166,6 @@ fn first_letters(text: &[u8]) -> Option<u64> {
 /// them are looked at and put together at once. `None`: it is longer, or no number.
 #[inline(always)]
 fn short_number(letters: u64) -> Option<(u64, usize)> {
-    const EACH: u64 = 0x0101_0101_0101_0101;
     let digits = letters ^ (EACH * u64::from(b'0'));
     // the highest bit of each letter that is no digit; only the first one counts
     let others = (digits | digits.wrapping_add(EACH * 0x76)) & (EACH * 0x80);

@@ -103,6 +103,12 @@ pub(crate) fn read_headers(
     Err(Error::Api(ApiError::new(status.code, err_code, description)))
 }
 
+/// A read has brought a message on a subject that was not asked for.
+#[cold]
+pub(crate) fn other_subject(subject: &[u8]) -> Error {
+    Error::Malformed(format!("a read that answers with {}", String::from_utf8_lossy(subject)))
+}
+
 /// What a refusal of a read of many messages means. A server before 2.11 knows nothing of what is in such a
 /// request, and calls it empty, which none is.
 pub(super) fn refusal_of_many(refusal: Error, needs: Requirement) -> Error {

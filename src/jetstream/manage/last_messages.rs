@@ -5,7 +5,7 @@
 //! block with the one that a message without headers of its own has to have, and the end; they give up
 //! (`None`) on anything else, and never accept a block that the other would read differently.
 
-use super::direct_read::{header_number, read_headers, refusal_of_many};
+use super::direct_read::{header_number, other_subject, read_headers, refusal_of_many};
 use super::stored_message::{StoredMessage, StoredParts};
 use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::error::Error;
@@ -105,11 +105,7 @@ impl LastMessages {
             }
             Ok(parts) => match parts.subject.strip_prefix(head.subjects()) {
                 Some(subject) => self.keep(StoredParts { subject, ..parts }),
-                None => {
-                    let subject = String::from_utf8_lossy(parts.subject);
-                    let reason = format!("a read that answers with {subject}");
-                    Some(Err(Error::Malformed(reason)))
-                }
+                None => Some(Err(other_subject(parts.subject))),
             },
             Err(Error::Api(error)) if error.code() == 204 => {
                 self.up_to = up_to;

@@ -42,7 +42,7 @@ pub use consumer_config::{
 };
 pub use consumers::ConsumerReset;
 pub(crate) use consumers::OnConsumer;
-pub(crate) use direct_read::{DirectReads, read_headers};
+pub(crate) use direct_read::{DirectReads, other_subject, read_headers};
 pub(crate) use last_messages::LastMessages;
 pub(crate) use last_reads::LastReads;
 pub(crate) use leader_read::LeaderReads;

@@ -3,7 +3,8 @@
 use crate::callback::{Answer, Callback, Outcome, Ran, State, answer, lend};
 use crate::client::Reply;
 use crate::jetstream::{
-    self, ApiReply, ApiRequest, MessageQuery, StoredMessage, StoredParts, StreamInfo, read_headers,
+    self, ApiReply, ApiRequest, MessageQuery, StoredMessage, StoredParts, StreamInfo,
+    other_subject, read_headers,
 };
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::{Entry, Operation, OperationHeaders};
@@ -362,10 +363,7 @@ impl Bucket {
         let subject = parts.subject.strip_prefix(self.subjects.as_bytes());
         match subject.filter(|found| found.len() == key.len()) {
             Some(subject) => Ok((StoredParts { subject, ..parts }, headers.operation())),
-            None => {
-                let subject = String::from_utf8_lossy(parts.subject);
-                Err(jetstream::Error::Malformed(format!("a read that answers with {subject}")))
-            }
+            None => Err(other_subject(parts.subject)),
         }
     }
 }
