@@ -18,6 +18,8 @@ mod positions;
 mod pre_images;
 #[path = "mongo_changes/seed_order.rs"]
 mod seed_order;
+#[path = "support/storage.rs"]
+mod storage;
 #[path = "mongo_changes/stores.rs"]
 mod stores;
 mod support;

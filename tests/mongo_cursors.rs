@@ -1,5 +1,7 @@
 //! Cursors of MongoDB's lists, stored in a bucket of a real server and in memory.
 
+#[path = "support/storage.rs"]
+mod storage;
 mod support;
 
 use evnats::jetstream::Storage;
@@ -14,6 +16,7 @@ use evnats_harness::{Server, requires};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
+use storage::wait;
 use support::asking::Asking;
 use support::session::Session;
 use support::{run_with, server, turn_until, unique};
@@ -26,23 +29,6 @@ fn cursor(name: &str) -> CursorDoc {
     let position = Position { values, towards: Towards::Previous };
     let sort = doc! { "name": 1, "at": -1, "_id": 1 };
     CursorDoc::new(position, sort, "_id", [7; 32], DateTime::from_millis(1_700_000_000_000))
-}
-
-/// Makes a call, and returns its outcome.
-#[track_caller]
-fn wait<T: 'static>(
-    event_loop: &EventLoop<()>,
-    call: impl FnOnce(StorageCallback<(), T>),
-) -> Result<T, Error> {
-    let outcome = Rc::new(RefCell::new(None));
-    let given = outcome.clone();
-    call(Box::new(move |(), told| {
-        assert!(given.replace(Some(told)).is_none(), "told twice");
-        Ok(())
-    }));
-    assert!(outcome.borrow().is_none(), "told within the call");
-    turn_until(event_loop, &mut (), "an outcome", |()| outcome.borrow().is_some());
-    outcome.take().expect("an outcome")
 }
 
 /// Turns the loop until a cursor is not found any more.

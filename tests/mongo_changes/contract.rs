@@ -1,5 +1,6 @@
 //! What both stores of positions do, and positions of changes whose ids are of any type.
 
+use super::storage::wait;
 use super::world::World;
 use evnats::mongo::bson::spec::BinarySubtype;
 use evnats::mongo::bson::{Binary, Bson, Document, Timestamp, doc, oid::ObjectId};
@@ -7,21 +8,6 @@ use evnats::mongo::{
     Error, MongoResumeStore, ResumePoint, ResumeStore, ResumeToken, StorageCallback, StoredPoint,
 };
 use evnats_harness::mongo_database;
-use std::cell::RefCell;
-use std::rc::Rc;
-
-/// Makes a call of a store, and returns its outcome.
-fn wait<T: 'static>(world: &World, call: impl FnOnce(StorageCallback<(), T>)) -> Result<T, Error> {
-    let outcome = Rc::new(RefCell::new(None));
-    let given = outcome.clone();
-    call(Box::new(move |(), told| {
-        assert!(given.replace(Some(told)).is_none(), "told twice");
-        Ok(())
-    }));
-    assert!(outcome.borrow().is_none(), "told within the call");
-    world.until("an outcome", || outcome.borrow().is_some());
-    outcome.take().expect("an outcome")
-}
 
 fn point(token: &str, time: Option<u32>) -> ResumePoint {
     let mut point = ResumePoint::new(ResumeToken::from_data(token));
@@ -32,38 +18,39 @@ fn point(token: &str, time: Option<u32>) -> ResumePoint {
 /// `one` and `other` are two instances that share a position.
 fn check_the_contract(world: &World, one: &impl ResumeStore<()>, other: &impl ResumeStore<()>) {
     let get = |store: &dyn Fn(StorageCallback<(), Option<StoredPoint>>)| {
-        wait(world, |done| store(done))
+        wait(&world.event_loop, |done| store(done))
             .map(|found| found.map(|found| (found.point, found.revision)))
     };
     let found = || get(&|done| one.get(done));
     let (first, second) = (point("8263", Some(7)), point("8264", None));
     // there is nothing yet
     assert_eq!(found(), Ok(None));
-    assert_eq!(wait(world, |done| one.get_time(done)), Ok(None));
-    assert_eq!(wait(world, |done| one.delete(&first, done)), Ok(()));
-    let missing = wait(world, |done| one.save(&first, Some(3), done));
+    assert_eq!(wait(&world.event_loop, |done| one.get_time(done)), Ok(None));
+    assert_eq!(wait(&world.event_loop, |done| one.delete(&first, done)), Ok(()));
+    let missing = wait(&world.event_loop, |done| one.save(&first, Some(3), done));
     assert_eq!(missing, Err(Error::Fenced), "there is none to be saved over");
 
-    let revision = wait(world, |done| one.save(&first, None, done)).expect("saved");
+    let revision = wait(&world.event_loop, |done| one.save(&first, None, done)).expect("saved");
     assert_eq!(found(), Ok(Some((first.clone(), revision))));
-    assert_eq!(wait(world, |done| one.get_time(done)), Ok(first.timestamp));
-    let late = wait(world, |done| other.save(&first, None, done));
+    assert_eq!(wait(&world.event_loop, |done| one.get_time(done)), Ok(first.timestamp));
+    let late = wait(&world.event_loop, |done| other.save(&first, None, done));
     assert_eq!(late, Err(Error::Fenced), "another instance, though at the same position");
 
-    let next = wait(world, |done| other.save(&second, Some(revision), done)).expect("saved");
+    let next =
+        wait(&world.event_loop, |done| other.save(&second, Some(revision), done)).expect("saved");
     assert!(next != revision);
-    let fenced = wait(world, |done| one.save(&first, Some(revision), done));
+    let fenced = wait(&world.event_loop, |done| one.save(&first, Some(revision), done));
     assert_eq!(fenced, Err(Error::Fenced));
     assert_eq!(found(), Ok(Some((second.clone(), next))), "nothing was saved over it");
-    assert_eq!(wait(world, |done| one.get_time(done)), Ok(None), "of no change");
+    assert_eq!(wait(&world.event_loop, |done| one.get_time(done)), Ok(None), "of no change");
 
-    assert_eq!(wait(world, |done| one.delete(&first, done)), Ok(()));
+    assert_eq!(wait(&world.event_loop, |done| one.delete(&first, done)), Ok(()));
     assert_eq!(found(), Ok(Some((second.clone(), next))), "it is another one");
     for _ in 0..2 {
-        assert_eq!(wait(world, |done| one.delete(&second, done)), Ok(()));
+        assert_eq!(wait(&world.event_loop, |done| one.delete(&second, done)), Ok(()));
         assert_eq!(found(), Ok(None));
     }
-    wait(world, |done| one.save(&first, None, done)).expect("saved anew");
+    wait(&world.event_loop, |done| one.save(&first, None, done)).expect("saved anew");
     assert_eq!(found().map(|found| found.map(|(point, _)| point)), Ok(Some(first)));
 }
 
