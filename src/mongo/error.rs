@@ -78,6 +78,10 @@ pub enum Error {
         /// How long it was waited for.
         within: Duration,
     },
+    /// MongoDB was silent to others, and the connections to it were made anew. A change stream is opened again
+    /// on the new ones.
+    #[error("the connections to MongoDB were made anew, because it was silent")]
+    ConnectionsLeft,
     /// So many operations are under way that another one was not begun.
     #[error("{limit} operations on MongoDB are under way; this one was not begun")]
     Busy {
@@ -171,7 +175,7 @@ impl Error {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Busy { .. } | Self::Timeout { .. } => true,
+            Self::Busy { .. } | Self::Timeout { .. } | Self::ConnectionsLeft => true,
             Self::Driver { is_network, .. } => *is_network,
             Self::Server(error) => error.is_temporary(),
             Self::Kv(error) => error.is_temporary(),

@@ -98,18 +98,7 @@ fn watchers_of_a_silent_peer_go_on_in_one_new_thread() {
         _ => Reply::Usual,
     });
     let mut world = World::new(impatient(&stand_in).stall_timeout(Duration::from_millis(300)));
-    let watchers: Vec<_> = (0..3)
-        .map(|index| {
-            let stream = ChangeStream::on("shop", format!("rows{index}"))
-                .max_await_time(Duration::from_millis(50))
-                .backoff(Backoff::new().first(Duration::from_millis(10)));
-            let watch = world.mongo.watch(stream).on_state(|log: &mut Log, _, state| {
-                log.push(if matches!(state, WatchState::Live) { "live" } else { "other" }.into());
-            });
-            watch.start(|log: &mut Log, _, reason| log.push(format!("stopped: {reason:?}")))
-        })
-        .collect();
-    until_live(&mut world, 3);
+    let watchers = three_watchers(&mut world);
     let before = stand_in.seen("aggregate");
     let started = Instant::now();
     is_silent.store(true, Ordering::SeqCst);
@@ -123,7 +112,52 @@ fn watchers_of_a_silent_peer_go_on_in_one_new_thread() {
     assert!(took < Duration::from_secs(3), "noticed after {took:?}, not after some 350 ms");
     until_live(&mut world, 6);
     until_no_more_than(&mut world, 1, usize::MAX);
+    stop(world, &watchers);
+}
 
+/// It kept the old thread, and its connections, for as long as it lived.
+#[test]
+fn a_watcher_that_gets_its_answers_goes_along_when_another_gets_none() {
+    let _company = alone();
+    let is_silent = Arc::new(AtomicBool::new(false));
+    let silent = is_silent.clone();
+    let stand_in = MongoStandIn::start(move |request| {
+        let is_of_first = request.body().get_str("collection").is_ok_and(|name| name == "rows0");
+        match is_of_first && silent.load(Ordering::SeqCst) {
+            true => Reply::Silence,
+            false => Reply::Usual,
+        }
+    });
+    let mut world = World::new(impatient(&stand_in).stall_timeout(Duration::from_millis(300)));
+    let watchers = three_watchers(&mut world);
+    let before = stand_in.seen("aggregate");
+    is_silent.store(true, Ordering::SeqCst);
+    while stand_in.seen("aggregate") == before {
+        world.turn();
+    }
+    is_silent.store(false, Ordering::SeqCst);
+    until_live(&mut world, 6);
+    until_no_more_than(&mut world, 1, usize::MAX);
+    stop(world, &watchers);
+}
+
+/// Watchers of `rows0`, `rows1` and `rows2`, which are live.
+fn three_watchers(world: &mut World) -> Vec<ChangeStreamWatcher<Log>> {
+    let watchers = (0..3).map(|index| {
+        let stream = ChangeStream::on("shop", format!("rows{index}"))
+            .max_await_time(Duration::from_millis(50))
+            .backoff(Backoff::new().first(Duration::from_millis(10)));
+        let watch = world.mongo.watch(stream).on_state(|log: &mut Log, _, state| {
+            log.push(if matches!(state, WatchState::Live) { "live" } else { "other" }.into());
+        });
+        watch.start(|log: &mut Log, _, reason| log.push(format!("stopped: {reason:?}")))
+    });
+    let watchers = watchers.collect();
+    until_live(world, 3);
+    watchers
+}
+
+fn stop(mut world: World, watchers: &[ChangeStreamWatcher<Log>]) {
     watchers.iter().for_each(ChangeStreamWatcher::stop);
     world.mongo.close(|log: &mut Log, _, ()| log.push("closed".into()));
     world.finish();

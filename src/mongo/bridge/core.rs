@@ -176,12 +176,22 @@ impl Bridge {
         }
     }
 
-    /// Goes on with new connections.
+    /// Goes on with new connections, and with new streams on them: an old one that still gets answers would
+    /// keep the old thread for as long as it does.
     pub(super) fn leave_silent_peer(&self) {
         log::warn!("MongoDB is silent: the connections to it are made anew");
-        if let Err(error) = self.renew() {
-            log::error!("the connections to MongoDB stay as they are: {error}");
+        match self.renew() {
+            Ok(()) => self.end_old_streams(),
+            Err(error) => log::error!("the connections to MongoDB stay as they are: {error}"),
         }
+    }
+
+    fn end_old_streams(&self) {
+        let generations = self.generations.borrow();
+        let is_old = |generation| !generations.is_current(generation);
+        let old = self.table.borrow().hang_up_streams_of(is_old);
+        let left = |id| Left::Ended { id, outcome: Err(Error::ConnectionsLeft) };
+        self.arrived.borrow_mut().extend(old.into_iter().map(left));
     }
 }
 

@@ -76,6 +76,16 @@ impl Table {
         self.ids().into_iter().filter(is_of_it).collect()
     }
 
+    /// Hangs up the streams of some generations, and returns which they are.
+    pub(super) fn hang_up_streams_of(&self, is_of: impl Fn(u64) -> bool) -> Vec<Id> {
+        let streams = self.places.iter().filter_map(|(index, place)| {
+            let line = place.kind.line().filter(|_| is_of(place.generation))?;
+            line.hang_up();
+            Some(Id { index, serial: place.serial })
+        });
+        streams.collect()
+    }
+
     /// The line of a stream.
     pub(super) fn line(&self, id: Id) -> Option<&Line> {
         let place = self.places.get(id.index).filter(|place| place.serial == id.serial)?;

@@ -30,9 +30,11 @@ const LASTING: [i32; 16] =
 pub(super) fn classify(error: &Error, was_open: bool) -> Class {
     match error {
         Error::Server(error) => classify_code(error, was_open),
-        Error::Driver { .. } | Error::Timeout { .. } | Error::Busy { .. } | Error::Panicked => {
-            Class::Passing
-        }
+        Error::Driver { .. }
+        | Error::Timeout { .. }
+        | Error::ConnectionsLeft
+        | Error::Busy { .. }
+        | Error::Panicked => Class::Passing,
         _ => Class::Lasting,
     }
 }
@@ -77,6 +79,7 @@ mod tests {
             (of_server(43, ""), true, Class::Passing),
             (of_server(91, ""), true, Class::Passing),
             (Error::Timeout { within: std::time::Duration::ZERO }, true, Class::Passing),
+            (Error::ConnectionsLeft, true, Class::Passing),
             (Error::Closed, true, Class::Lasting),
             (Error::Authentication { message: String::new() }, false, Class::Lasting),
         ];
