@@ -7,6 +7,7 @@
 
 use super::config::SessionConfig;
 use crate::disconnect::DisconnectReason;
+use crate::tables::deadlines::earlier;
 use crate::wire::decode::{Decoded, Decoder};
 use crate::wire::encode;
 use crate::wire::error::{ProtocolError, ServerError};
@@ -417,7 +418,7 @@ impl Leg {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.connect_deadline.into_iter().chain(self.next_ping).min()
+        earlier(self.connect_deadline, self.next_ping)
     }
 
     /// What is due, if anything is.

@@ -7,6 +7,7 @@ use super::leg::Phase;
 use super::life::DrainStage;
 use super::state::Session;
 use crate::disconnect::DisconnectReason;
+use crate::tables::deadlines::earlier;
 use crate::tables::fences::Purpose;
 use crate::tables::requests;
 use crate::tables::subscriptions::SubscriptionId;
@@ -48,7 +49,7 @@ impl<S, R, F> Session<S, R, F> {
 
     pub(super) fn move_deadline(&self) -> Option<Instant> {
         let handoff = self.handoff.as_ref().and_then(|handoff| handoff.deadline());
-        handoff.into_iter().chain(self.inbound.overlap_ends()).min()
+        earlier(handoff, self.inbound.overlap_ends())
     }
 
     pub(super) fn handle_move_timeout(&mut self, now: Instant) {

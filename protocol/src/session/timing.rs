@@ -8,6 +8,7 @@ use super::event::{FlushError, RequestError};
 use super::leg::Due;
 use super::state::Session;
 use crate::disconnect::DisconnectReason;
+use crate::tables::deadlines::earlier;
 use crate::tables::fences::Purpose;
 use crate::tables::requests::Request;
 use std::collections::VecDeque;
@@ -33,18 +34,9 @@ impl<S, R, F> Session<S, R, F> {
     /// whose clocks have not been started do not count; see [`needs_turn`](Self::needs_turn).
     #[must_use]
     pub fn next_deadline(&mut self) -> Option<Instant> {
-        let deadlines = [
-            self.current.next_deadline(),
-            self.life.deadline(),
-            self.requests.next_deadline(),
-            self.fences.next_deadline(),
-            self.move_deadline(),
-        ];
-        let earlier = |a: Option<Instant>, b: Option<Instant>| match (a, b) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        deadlines.into_iter().fold(None, earlier)
+        let connection = earlier(self.current.next_deadline(), self.move_deadline());
+        let commands = earlier(self.requests.next_deadline(), self.fences.next_deadline());
+        earlier(earlier(connection, commands), self.life.deadline())
     }
 
     /// Whether the driver has something to do without waiting: events to poll, or clocks to start.

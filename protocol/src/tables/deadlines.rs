@@ -11,6 +11,15 @@ use std::time::Instant;
 /// So many entries are not worth freeing.
 const KEPT: usize = 1024;
 
+/// The earlier one of two deadlines that may not be there.
+#[inline]
+pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Deadlines<K> {
     heap: BinaryHeap<Reverse<(Instant, K)>>,

@@ -98,7 +98,14 @@ impl<F> Fences<F> {
     }
 
     /// Starts the clocks of the fences set since the last call.
+    #[inline]
     pub(crate) fn arm(&mut self, now: Instant) {
+        if self.has_unarmed() {
+            self.arm_last(now);
+        }
+    }
+
+    fn arm_last(&mut self, now: Instant) {
         let unarmed = self.queue.iter().rev().take_while(|fence| fence.sent.is_none()).count();
         for offset in self.queue.len() - unarmed..self.queue.len() {
             let fence = &mut self.queue[offset];

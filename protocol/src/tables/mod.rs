@@ -4,7 +4,7 @@
 //! Invariant: no table knows another one's entries, and none knows the session. Time is an
 //! argument.
 
-mod deadlines;
+pub(crate) mod deadlines;
 pub(crate) mod fences;
 mod last_head;
 pub(crate) mod outgoing;

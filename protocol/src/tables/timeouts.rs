@@ -7,7 +7,7 @@
 //! is done stays until it is the first, or until those that are done outnumber the others. It reads
 //! no clock.
 
-use super::deadlines::Deadlines;
+use super::deadlines::{Deadlines, earlier};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -111,11 +111,12 @@ impl<K: Ord + Copy> Timeouts<K> {
 
     /// When to look again: no later than the earliest deadline of a live key. Rarely earlier.
     pub(crate) fn next(&mut self, live: usize, is_live: impl Fn(K) -> bool) -> Option<Instant> {
-        let queues = self.queues.iter_mut().filter_map(|queue| {
+        let mut next = self.others.next(live, &is_live);
+        for queue in &mut self.queues {
             queue.drop_done(&is_live);
-            queue.deadline()
-        });
-        queues.chain(self.others.next(live, &is_live)).min()
+            next = earlier(next, queue.deadline());
+        }
+        next
     }
 
     pub(crate) fn clear(&mut self) {
@@ -154,23 +155,27 @@ impl<K: Copy> Queue<K> {
     /// Takes the first key out, whose clock has been started.
     fn pop(&mut self) -> Option<K> {
         self.turns.front()?;
-        let key = self.keys.front().copied();
-        self.drop_first(1);
-        key
+        let key = self.keys.pop_front()?;
+        self.left += 1;
+        self.drop_turns();
+        Some(key)
     }
 
     /// Drops keys that are done, up to the first one that is not.
     fn drop_done(&mut self, is_live: impl Fn(K) -> bool) {
-        let started = self.turns.back().map_or(0, |turn| turn.end - self.left) as usize;
-        let done = self.keys.iter().take(started).take_while(|key| !is_live(**key)).count();
-        if done > 0 {
-            self.drop_first(done);
+        let started = self.turns.back().map_or(self.left, |turn| turn.end);
+        let before = self.left;
+        while self.left < started && self.keys.front().is_some_and(|key| !is_live(*key)) {
+            self.keys.pop_front();
+            self.left += 1;
+        }
+        if self.left > before {
+            self.drop_turns();
         }
     }
 
-    fn drop_first(&mut self, count: usize) {
-        self.keys.drain(..count);
-        self.left += count as u64;
+    /// Drops the turns whose keys have all left.
+    fn drop_turns(&mut self) {
         while self.turns.front().is_some_and(|turn| turn.end <= self.left) {
             self.turns.pop_front();
         }

@@ -18,6 +18,7 @@ pub(super) mod overlap;
 
 use super::config::SessionConfig;
 use super::leg::Leg;
+use crate::tables::deadlines::earlier;
 use crate::tables::subscriptions::SubscriptionId;
 use crate::wire::message::Message;
 use std::collections::VecDeque;
@@ -81,7 +82,7 @@ impl<F> Handoff<F> {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         // the leg has one of its own until its handshake is done, if there are other addresses
-        self.deadline.into_iter().chain(self.leg.connect_deadline()).min()
+        earlier(self.deadline, self.leg.connect_deadline())
     }
 
     /// Whether two servers know of the session.
