@@ -275,9 +275,9 @@ impl Connection {
     pub(super) fn settle(&mut self, now: Instant) -> Progress {
         self.session.handle_turn(now);
         let Self { session, current, next, .. } = self;
-        for route in std::iter::once(current).chain(next) {
-            route.write(session);
-            route.flush();
+        current.settle(session);
+        if let Some(next) = next {
+            next.settle(session);
         }
         self.session_due = self.session.next_deadline();
         self.progress()

@@ -266,18 +266,30 @@ impl Route {
         true
     }
 
+    /// Writes as much as the stream takes, and sends it on its way.
+    pub(super) fn settle(&mut self, session: &mut ClientSession) {
+        self.write(session);
+        self.flush();
+    }
+
     /// Writes as much as the stream takes.
     pub(super) fn write(&mut self, session: &mut ClientSession) {
         let Link::Open(stream) = &mut self.link else { return };
         let mut leg = session.leg(self.which);
-        while leg.writable_len() > 0 && self.write_error.is_none() {
-            match stream.write(leg.chunks()) {
+        let mut waiting = leg.writable_len();
+        while waiting > 0 && self.write_error.is_none() {
+            let written = match leg.only_chunk() {
+                Some(chunk) => stream.write(chunk),
+                None => stream.write_pieces(leg.chunks()),
+            };
+            match written {
                 Ok(0) => break,
                 Ok(count) => {
                     if let Some(wire) = &mut self.wire {
                         wire.wrote(leg.chunks(), count);
                     }
                     leg.handle_written(count);
+                    waiting = leg.writable_len();
                 }
                 Err(error) => {
                     self.write_error = Some(error);
@@ -285,11 +297,11 @@ impl Route {
                 }
             }
         }
-        self.write_mark = leg.writable_len() + WRITE_MARK;
+        self.write_mark = waiting + WRITE_MARK;
     }
 
     /// Sends what layers around the socket have kept back.
-    pub(super) fn flush(&mut self) {
+    fn flush(&mut self) {
         let Link::Open(stream) = &mut self.link else { return };
         if stream.has_unflushed()
             && self.write_error.is_none()

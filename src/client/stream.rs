@@ -97,26 +97,22 @@ impl Stream {
         }
     }
 
-    /// Writes what it can of the chunks, in one call. 0: the socket is full.
-    pub(super) fn write<'a>(
-        &mut self,
-        mut chunks: impl Iterator<Item = &'a [u8]>,
-    ) -> io::Result<usize> {
-        let Some(first) = chunks.next() else { return Ok(0) };
-        match chunks.next() {
-            None => self.write_with(|transport| transport.write(first)),
-            Some(second) => self.write_pieces([first, second].into_iter().chain(chunks)),
-        }
+    /// Writes what it can, in one call. 0: the socket is full.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_with(|transport| transport.write(bytes))
     }
 
-    /// Apart from the usual case, because there is much to be made ready.
+    /// As [`write`](Self::write), for bytes that lie in pieces.
     #[inline(never)]
-    fn write_pieces<'a>(&mut self, chunks: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
+    pub(super) fn write_pieces<'a>(
+        &mut self,
+        pieces: impl Iterator<Item = &'a [u8]>,
+    ) -> io::Result<usize> {
         const PIECES: usize = 64;
         let mut slices = [IoSlice::new(&[]); PIECES];
         let mut count = 0;
-        for (slice, chunk) in slices.iter_mut().zip(chunks) {
-            *slice = IoSlice::new(chunk);
+        for (slice, piece) in slices.iter_mut().zip(pieces) {
+            *slice = IoSlice::new(piece);
             count += 1;
         }
         self.write_with(|transport| transport.write_vectored(&slices[..count]))

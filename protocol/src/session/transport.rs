@@ -159,6 +159,19 @@ impl<S, R, F> LegMut<'_, S, R, F> {
         first.into_iter().chain(outgoing.into_iter().flatten())
     }
 
+    /// All that the chunks have, if it lies in one piece, as it usually does: then this costs a
+    /// fraction of looking for the [chunks](Self::chunks).
+    #[inline]
+    #[must_use]
+    pub fn only_chunk(&self) -> Option<&[u8]> {
+        let first = self.leg().map_or(&[][..], Leg::first);
+        match self.has_commands() {
+            false => Some(first),
+            true if first.is_empty() => self.session.outgoing.only_chunk(),
+            true => None,
+        }
+    }
+
     /// How many bytes the chunks have together.
     #[inline]
     #[must_use]

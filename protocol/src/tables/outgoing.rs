@@ -269,6 +269,13 @@ impl Outgoing {
         }
     }
 
+    /// What may be written now, if it lies in one piece.
+    #[inline]
+    pub(crate) fn only_chunk(&self) -> Option<&[u8]> {
+        let is_one = self.held_at.is_none() && self.spliced_bytes == 0;
+        is_one.then(|| &self.buffer[self.sent..])
+    }
+
     /// What may be written now, in order.
     pub(crate) fn writable_chunks(&self) -> impl Iterator<Item = &[u8]> {
         let mut left = self.writable_len();

@@ -203,6 +203,9 @@ impl World {
             let leg = self.session.leg(which);
             let chunks: usize = leg.chunks().map(<[u8]>::len).sum();
             assert_eq!(chunks, leg.writable_len());
+            if let Some(chunk) = leg.only_chunk() {
+                assert!(leg.chunks().flatten().eq(chunk), "the same bytes by either way");
+            }
         }
         assert!(self.session.request_count() <= self.requests.len());
         assert!(self.session.subscription_count() <= self.subscriptions.len());
