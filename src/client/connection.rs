@@ -10,7 +10,7 @@ use super::hooks::{ClientSession, Hooks, Notice, OnEnd, OnObserved};
 use super::protection::Protection;
 use super::route::{Budget, GIVEN, Route};
 use crate::callback::CallbackSlot;
-use crate::event_loop::{Progress, Readiness, Slot, Transport};
+use crate::event_loop::{Progress, Readiness, Slot, Transport, earlier};
 use evnats_protocol::{DisconnectReason, Phase, PoolServer, SubscriptionId, Which};
 use mio::Token;
 use slab::Slab;
@@ -106,8 +106,9 @@ impl Connection {
             self.begin_attempt(slot, now);
         }
         let Self { session, protection, current, next, .. } = self;
-        for route in std::iter::once(current).chain(next) {
-            route.advance(session, protection, slot);
+        current.advance(session, protection, slot);
+        if let Some(next) = next {
+            next.advance(session, protection, slot);
         }
     }
 
@@ -292,8 +293,8 @@ impl Connection {
         } else {
             let connector = self.connector.as_ref().and_then(|connector| connector.due);
             let next = self.next.as_ref().and_then(Route::due);
-            let due = [self.session_due, connector, self.current.due(), next];
-            Progress::Idle(due.into_iter().flatten().min())
+            let routes = earlier(self.current.due(), next);
+            Progress::Idle(earlier(earlier(self.session_due, connector), routes))
         }
     }
 

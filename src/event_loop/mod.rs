@@ -43,5 +43,5 @@ pub(crate) use shared::{Shared, Slot};
 pub(crate) use source::{Progress, Source};
 pub(crate) use timer_methods::timers_on;
 pub use timers::TimerId;
-pub(crate) use timers::{TimerTask, after};
+pub(crate) use timers::{TimerTask, after, earlier};
 pub use transport::Transport;

@@ -11,6 +11,7 @@ use super::source::{Progress, Source};
 use slab::Slab;
 use std::cell::Cell;
 use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, VecDeque};
 use std::mem;
 use std::rc::{Rc, Weak};
@@ -149,16 +150,21 @@ impl Schedule {
     /// The earliest deadline of a source.
     pub(super) fn next_deadline(&mut self) -> Option<Instant> {
         loop {
-            let Reverse((entry, index)) = *self.deadlines.peek()?;
+            let mut first = self.deadlines.peek_mut()?;
+            let Reverse((entry, index)) = *first;
             let slot = self.slots.get_mut(index).filter(|slot| slot.entry == Some(entry));
-            match slot.as_ref().and_then(|slot| slot.deadline) {
-                Some(deadline) if deadline == entry => return Some(entry),
-                later => {
-                    self.deadlines.pop();
-                    if let Some(slot) = slot {
-                        slot.entry = later;
-                        self.deadlines.extend(later.map(|deadline| Reverse((deadline, index))));
-                    }
+            let deadline = slot.as_ref().and_then(|slot| slot.deadline);
+            if deadline == Some(entry) {
+                return deadline;
+            }
+            if let Some(slot) = slot {
+                slot.entry = deadline;
+            }
+            match deadline {
+                // it takes its new place among the entries
+                Some(later) => first.0.0 = later,
+                None => {
+                    PeekMut::pop(first);
                 }
             }
         }

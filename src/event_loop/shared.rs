@@ -108,7 +108,7 @@ impl Shared {
         self.is_stopped.set(false);
         self.turn_time.set(self.now());
         while !self.is_stopped.get() && self.is_left()? {
-            self.dispatch_from(self.turn_time.get(), state, None)?;
+            self.turn(self.turn_time.get(), state, None)?;
         }
         Ok(())
     }
@@ -129,17 +129,18 @@ impl Shared {
         state: &mut State,
         timeout: Option<Duration>,
     ) -> Result<bool> {
-        self.dispatch_from(self.now(), state, timeout)
+        self.turn(self.now(), state, timeout)?;
+        Ok(self.has_work())
     }
 
-    /// Dispatches, beginning at the time that it is already known to be: the turn before, if there
-    /// was one, has just ended.
-    fn dispatch_from(
+    /// A turn, which begins at the time that it is already known to be: the turn before, if there was
+    /// one, has just ended.
+    fn turn(
         self: &Rc<Self>,
         begin: Instant,
         state: &mut State,
         timeout: Option<Duration>,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let turn = Turn::begin(self)?;
         self.settle_queued(begin);
         self.wait(begin, timeout)?;
@@ -151,8 +152,7 @@ impl Shared {
         self.settle_queued(self.turn_time.get());
         // what is left for the loop from here on wakes it
         drop(turn);
-        outcome.map_err(|error| *error)?;
-        Ok(self.has_work())
+        outcome.map_err(|error| *error)
     }
 
     pub(super) fn next_deadline(&self) -> NextDeadline {
@@ -273,7 +273,7 @@ impl Shared {
         let until_deadline = || Some(self.earliest_deadline()?.saturating_duration_since(begin));
         let timeout = match self.has_work() {
             true => Some(Duration::ZERO),
-            false => [timeout, until_deadline()].into_iter().flatten().min(),
+            false => timers::earlier(timeout, until_deadline()),
         };
         let waited = self.platform.wait(timeout, &mut |id, ready| self.handle_ready(id, ready));
         self.alarm.set_awake();
@@ -353,7 +353,7 @@ impl Shared {
 
     fn earliest_deadline(&self) -> Option<Instant> {
         let source = self.schedule.borrow_mut().next_deadline();
-        source.into_iter().chain(self.timers.borrow_mut().next_deadline()).min()
+        timers::earlier(source, self.timers.borrow_mut().next_deadline())
     }
 
     /// Wakes the thread that waits for the loop, unless the change was made in a turn.

@@ -215,6 +215,15 @@ pub(crate) fn after(start: Instant, delay: Duration) -> Instant {
     start.checked_add(delay).unwrap_or(start + Duration::from_secs(1 << 31))
 }
 
+/// The earlier one of two times that may not be there.
+#[inline]
+pub(crate) fn earlier<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// A task that is away from its timer. That of a repeating timer comes back also when it panics.
 struct Running<'a> {
     timers: &'a RefCell<Timers>,
