@@ -122,12 +122,18 @@ impl<S, R, F> Session<S, R, F> {
         self.push_fence(Purpose::DrainAll);
     }
 
+    /// Whether nothing but the last fence is left of a drain.
+    pub(super) fn can_finish_drain(&self) -> bool {
+        self.life.is_at(DrainStage::Requests)
+            && self.requests.is_empty()
+            && !self.fences.is_waited_for()
+    }
+
     /// Sends the last fence once nothing is pending. Called when there is nothing to report, so
     /// every callback has had its turn.
     #[inline(never)]
     pub(super) fn advance_drain(&mut self) -> bool {
-        let pending = !self.requests.is_empty() || self.fences.is_waited_for();
-        if self.life.is_at(DrainStage::Requests) && !pending {
+        if self.can_finish_drain() {
             self.life.enter(DrainStage::Final);
             self.push_fence(Purpose::Final);
         }

@@ -42,13 +42,19 @@ impl<S, R, F> Session<S, R, F> {
     /// Whether the driver has something to do without waiting: events to poll, or clocks to start.
     #[must_use]
     pub fn needs_turn(&self) -> bool {
+        self.may_have_events() || self.requests.has_unarmed() || self.fences.has_unarmed()
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) has something to look at. If not, it returns `None`.
+    #[inline]
+    #[must_use]
+    pub fn may_have_events(&self) -> bool {
         !self.events.is_empty()
             || !self.inbound.is_idle()
             || self.current.has_news()
             || self.has_news_of_move()
             || self.life.has_end()
-            || self.requests.has_unarmed()
-            || self.fences.has_unarmed()
+            || self.can_finish_drain()
     }
 
     /// Expires timed-out operations and sends a due keep-alive ping.

@@ -70,6 +70,25 @@ fn drain_connection_ends_subscriptions_and_then_the_session() {
     assert_eq!(driver.session.next_deadline(), None);
 }
 
+/// A driver with a budget may stop polling after the last reply.
+#[test]
+fn a_drain_that_lacks_nothing_but_its_last_fence_needs_a_turn() {
+    let mut driver = Driver::ready();
+    let inbox = driver.inbox_of("last");
+    driver.session.drain(driver.now);
+    driver.written();
+    driver.session.handle_turn(driver.now);
+    assert!(driver.events_after("PONG\r\n").is_empty());
+    assert!(!driver.session.needs_turn(), "the reply is waited for");
+    driver.receive(msg(&inbox, 1, "x"));
+    assert_eq!(driver.poll().unwrap(), "reply last: x");
+    assert!(driver.session.needs_turn());
+    assert_eq!(driver.poll(), None);
+    driver.session.handle_turn(driver.now);
+    assert!(!driver.session.needs_turn());
+    assert_eq!(driver.written(), ["PING"]);
+}
+
 #[test]
 fn callbacks_of_drained_messages_may_still_publish() {
     let mut driver = Driver::ready();

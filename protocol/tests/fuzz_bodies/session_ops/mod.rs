@@ -207,6 +207,10 @@ impl World {
                 assert!(leg.chunks().flatten().eq(chunk), "the same bytes by either way");
             }
         }
+        if !self.session.may_have_events() {
+            let event = self.session.poll_event(&mut Message::default());
+            assert!(event.is_none(), "a driver may not have polled for it");
+        }
         assert!(self.session.request_count() <= self.requests.len());
         assert!(self.session.subscription_count() <= self.subscriptions.len());
     }
