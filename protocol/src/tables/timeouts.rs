@@ -24,6 +24,8 @@ pub(crate) struct Timeouts<K> {
     others: Deadlines<K>,
     /// The others whose clocks have not been started.
     unstarted: Vec<(K, Duration)>,
+    /// Keys have been added since clocks were started.
+    has_unstarted: bool,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,8 @@ where
     K: Ord,
 {
     fn default() -> Self {
-        Self { queues: Vec::new(), others: Deadlines::default(), unstarted: Vec::new() }
+        let others = Deadlines::default();
+        Self { queues: Vec::new(), others, unstarted: Vec::new(), has_unstarted: false }
     }
 }
 
@@ -56,6 +59,7 @@ impl<K: Ord + Copy> Timeouts<K> {
     /// Adds a key, whose clock is started by [`start`](Self::start).
     #[inline]
     pub(crate) fn add(&mut self, key: K, timeout: Duration) {
+        self.has_unstarted = true;
         match self.queues.iter_mut().find(|queue| queue.timeout == timeout) {
             Some(queue) => queue.keys.push_back(key),
             None => self.add_first(key, timeout),
@@ -77,13 +81,16 @@ impl<K: Ord + Copy> Timeouts<K> {
 
     /// Whether some clocks have not been started.
     pub(crate) fn has_unstarted(&self) -> bool {
-        !self.unstarted.is_empty() || self.queues.iter().any(Queue::has_unstarted)
+        self.has_unstarted
     }
 
     /// Starts the clocks of the keys added since the last call. `live` is the number of keys that
     /// are still needed, `is_live` tells them from the others.
     #[inline]
     pub(crate) fn start(&mut self, now: Instant, live: usize, is_live: impl Fn(K) -> bool) {
+        if !std::mem::take(&mut self.has_unstarted) {
+            return;
+        }
         for queue in &mut self.queues {
             if queue.has_unstarted() {
                 queue.start(now, live, &is_live);
