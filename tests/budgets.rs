@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use support::memory::{InMemory, MemoryServer, Speaker};
-use support::turn_until;
+use support::{Log, run_with, server, turn_until, unique};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Callbacks that a client runs in a turn.
@@ -168,6 +168,30 @@ fn a_turn_asks_no_client_that_is_idle() {
 // ---- everybody else -------------------------------------------------------------------------------
 
 const NEIGHBORS: usize = 4;
+
+/// With the smallest budget there is, a client still connects, reads, and comes to its end.
+#[test]
+fn turns_of_one_callback_get_everything_done() {
+    let subject = unique("one");
+    let options = Options::new(server().url()).turn_callbacks(1);
+    let log: Log = run_with(options, |nats| {
+        let answers = nats.subscribe(&subject, |log: &mut Log, answers, request| {
+            log.push(request.text().into_owned());
+            answers.client().respond(request, b"answer").expect("an answer");
+        });
+        answers.expect("a subscription");
+        for number in 0..3 {
+            nats.request(&subject, number.to_string(), move |log: &mut Log, nats, reply| {
+                log.push(format!("{} {number}", reply.expect("a reply").text()));
+                // the last callback but those of the end: what is left is up to the loop
+                nats.drain();
+            });
+        }
+    });
+    let mut sorted = log.clone();
+    sorted.sort();
+    assert_eq!(sorted, ["0", "1", "2", "answer 0", "answer 1", "answer 2"], "{log:?}");
+}
 
 /// How many turns each neighbor has had.
 #[derive(Default)]

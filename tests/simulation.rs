@@ -104,7 +104,7 @@ fn a_name_that_does_not_exist_and_a_port_where_nobody_listens() {
 }
 
 /// What a hundred clients live through when their server dies and comes back.
-fn storm(seed: u64) -> Vec<String> {
+fn storm(seed: u64, adjust: impl Fn(&Client<Vec<String>>)) -> Vec<String> {
     const CLIENTS: usize = 100;
     type Log = Vec<String>;
     let (simulation, server) = world(seed);
@@ -121,6 +121,7 @@ fn storm(seed: u64) -> Vec<String> {
             nats.on_disconnect(move |log, _, reason| lost(log, &reason.to_string()));
             nats.on_reconnect(move |log, _, _| back(log, "reconnected"));
             nats.on_error(move |log, _, error| failed(log, &error.to_string()));
+            adjust(&nats);
             nats
         })
         .collect();
@@ -138,37 +139,51 @@ fn storm(seed: u64) -> Vec<String> {
 
 #[test]
 fn a_reconnect_storm_can_be_repeated_exactly_from_its_seed() {
-    let first = storm(7);
+    let first = storm(7, |_| ());
     assert!(first.len() > 400, "attempts have failed meanwhile: {}", first.len());
-    assert!(first == storm(7), "the same seed gives the same log");
-    assert!(first != storm(8), "another seed gives another one");
+    assert!(first == storm(7, |_| ()), "the same seed gives the same log");
+    assert!(first != storm(8, |_| ()), "another seed gives another one");
+}
+
+/// A client that shows its frames looks everywhere in every turn; others only read most of the time.
+#[test]
+fn who_looks_at_the_frames_lives_through_the_same() {
+    let watched = storm(7, |nats| nats.on_frame(|_, _, _| ()));
+    assert!(watched == storm(7, |_| ()), "the same times of the same events");
+    let watched = numbers_through_a_lame_duck(3, |nats| nats.on_frame(|_, _, _| ()));
+    assert!(watched == numbers_through_a_lame_duck(3, |_| ()));
+}
+
+#[derive(Default)]
+struct Numbers {
+    sent: u32,
+    numbers: Vec<u32>,
+    connection: Vec<&'static str>,
 }
 
 /// What a subscriber gets whose server shuts down while messages come, and how it was connected.
-fn numbers_through_a_lame_duck(seed: u64) -> (Vec<u32>, Vec<&'static str>) {
+fn numbers_through_a_lame_duck(
+    seed: u64,
+    adjust: impl Fn(&Client<Numbers>),
+) -> (Vec<u32>, Vec<&'static str>) {
     const NUMBERS: u32 = 3000;
-    #[derive(Default)]
-    struct App {
-        sent: u32,
-        numbers: Vec<u32>,
-        connection: Vec<&'static str>,
-    }
     let (simulation, server) = world(seed);
     let other = server.join("other.test:4222");
     simulation.set_latency(Duration::from_micros(100)..Duration::from_millis(20));
-    let event_loop: EventLoop<App> = simulation.event_loop().expect("a loop");
+    let event_loop: EventLoop<Numbers> = simulation.event_loop().expect("a loop");
     let both = Options::for_servers(["nats://nats.test:4222", "nats://other.test:4222"]);
     let subscriber = event_loop.connect(both.randomize_servers(false)).expect("a client");
     let publisher = event_loop.connect("nats://other.test:4222").expect("a client");
     subscriber.on_disconnect(|app, _, _| app.connection.push("disconnected"));
     subscriber.on_reconnect(|app, _, _| app.connection.push("reconnected"));
+    adjust(&subscriber);
     subscriber.on_lame_duck(|app, _| app.connection.push("lame duck"));
-    let numbers = subscriber.subscribe("numbers", |app: &mut App, _, message| {
+    let numbers = subscriber.subscribe("numbers", |app: &mut Numbers, _, message| {
         app.numbers.push(message.text().parse().expect("a number"));
     });
     numbers.expect("a subscription");
     subscriber.flush(move |_, _, _| {
-        publisher.set_interval(Duration::from_millis(1), |app: &mut App, publisher| {
+        publisher.set_interval(Duration::from_millis(1), |app: &mut Numbers, publisher| {
             publisher.publish("numbers", app.sent.to_string()).expect("a publish");
             app.sent += 1;
             if app.sent == NUMBERS {
@@ -181,7 +196,7 @@ fn numbers_through_a_lame_duck(seed: u64) -> (Vec<u32>, Vec<&'static str>) {
     simulation.after(SECOND, move || lame.lame_duck());
     simulation.after(5 * SECOND / 2, move || killed.kill());
     subscriber.set_timer(10 * SECOND, |_, subscriber| subscriber.close());
-    let mut app = App::default();
+    let mut app = Numbers::default();
     event_loop.run(&mut app).expect("the loop");
     drop(other);
     (app.numbers, app.connection)
@@ -190,7 +205,7 @@ fn numbers_through_a_lame_duck(seed: u64) -> (Vec<u32>, Vec<&'static str>) {
 #[test]
 fn a_move_away_from_a_lame_duck_loses_nothing_and_repeats_nothing() {
     for seed in 0..20 {
-        let (numbers, connection) = numbers_through_a_lame_duck(seed);
+        let (numbers, connection) = numbers_through_a_lame_duck(seed, |_| ());
         assert_eq!(connection, ["lame duck", "reconnected", "disconnected"], "seed {seed}");
         assert!(numbers.iter().copied().eq(0..3000), "seed {seed}: {} numbers", numbers.len());
     }

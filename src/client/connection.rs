@@ -298,10 +298,11 @@ impl Connection {
         }
     }
 
-    /// Whether another turn would find something to do without waiting.
+    /// Whether another turn would find something to do without waiting. The clocks of what was
+    /// commanded have been started.
     fn has_work(&mut self) -> bool {
         let Self { session, current, next, .. } = self;
-        session.needs_turn()
+        session.may_have_events()
             || current.has_work(session)
             || next.as_ref().is_some_and(|next| next.has_work(session))
             || self.wants_reconnect
@@ -315,6 +316,14 @@ impl Connection {
         if let Some(next) = &mut self.next {
             next.handle_ready(id, readiness);
         }
+    }
+
+    /// Whether a read from the server is all that may bring something: nearly always.
+    pub(super) fn may_only_read(&self) -> bool {
+        self.session.phase() == Phase::Ready
+            && self.next.is_none()
+            && !self.wants_reconnect
+            && !self.has_reports()
     }
 
     /// Whether the user may have to be told of something that is no event.

@@ -302,6 +302,24 @@ impl Driver {
         now: Instant,
         budget: &mut Budget,
     ) -> Result<bool, Box<Error>> {
+        let mut connection = self.connection.borrow_mut();
+        let found = if connection.may_only_read() {
+            connection.read(Which::Current, now, budget)
+        } else {
+            drop(connection);
+            self.look_everywhere(state, port, now, budget)?
+        };
+        Ok(found && budget.events > 0)
+    }
+
+    /// Looks for more work in the order in which it has to be done. Returns whether it has found some.
+    fn look_everywhere(
+        &self,
+        state: &mut State,
+        port: &Port,
+        now: Instant,
+        budget: &mut Budget,
+    ) -> Result<bool, Box<Error>> {
         self.leave_server_if_asked();
         let mut read = |which| {
             self.continue_handshake(which) || self.connection.borrow_mut().read(which, now, budget)
@@ -312,7 +330,7 @@ impl Driver {
             self.run_frames(state, port, budget)?;
             self.run_reports(state, port, budget)?;
         }
-        Ok(found && budget.events > 0)
+        Ok(found)
     }
 
     /// Performs the handshake step that a leg of the session is blocked on. Returns whether it made
@@ -447,10 +465,15 @@ impl Source for Driver {
         let mut place = Message::default();
         let mut run = || {
             self.run_notices(state, &port)?;
+            // most turns begin with a read
+            let mut has_events = self.connection.borrow().session.may_have_events();
             loop {
-                self.run_events(state, &port, now, &mut budget, &mut place)?;
-                // what is read next may need the memory that the last message is in
-                place.clear();
+                if has_events {
+                    self.run_events(state, &port, now, &mut budget, &mut place)?;
+                    // what is read next may need the memory that the last message is in
+                    place.clear();
+                }
+                has_events = true;
                 if budget.events == 0 || !self.look_for_more(state, &port, now, &mut budget)? {
                     return Ok(());
                 }
