@@ -3,6 +3,7 @@
 use super::alarm::Alarm;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why a closure could not be posted, and the closure.
@@ -47,6 +48,8 @@ impl<F> std::error::Error for PostError<F> {}
 
 pub(super) struct Inbox<P> {
     queue: Mutex<Queue<P>>,
+    /// How many closures are in the queue: set with the queue locked, and read in every turn without.
+    len: AtomicUsize,
     limit: usize,
     alarm: Arc<Alarm>,
 }
@@ -59,7 +62,7 @@ struct Queue<P> {
 impl<P> Inbox<P> {
     pub(super) fn new(limit: usize, alarm: Arc<Alarm>) -> Self {
         let queue = Queue { posted: VecDeque::new(), is_closed: false };
-        Self { queue: Mutex::new(queue), limit, alarm }
+        Self { queue: Mutex::new(queue), len: AtomicUsize::new(0), limit, alarm }
     }
 
     pub(super) fn alarm(&self) -> &Arc<Alarm> {
@@ -80,21 +83,26 @@ impl<P> Inbox<P> {
             return Err(PostError::Full(closure));
         }
         queue.posted.push_back(boxed(closure));
+        self.note_len(&queue);
         drop(queue);
         self.alarm.ring();
         Ok(())
     }
 
+    /// Whether nothing was posted. A post that rang the [alarm](Alarm) is seen.
     pub(super) fn is_empty(&self) -> bool {
-        self.queue().posted.is_empty()
+        self.len() == 0
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue().posted.len()
+        self.len.load(Ordering::SeqCst)
     }
 
     pub(super) fn take(&self) -> Option<P> {
-        self.queue().posted.pop_front()
+        let mut queue = self.queue();
+        let posted = queue.posted.pop_front();
+        self.note_len(&queue);
+        posted
     }
 
     /// Refuses what is posted from now on, and drops what waits.
@@ -102,8 +110,13 @@ impl<P> Inbox<P> {
         let mut queue = self.queue();
         queue.is_closed = true;
         let posted = std::mem::take(&mut queue.posted);
+        self.note_len(&queue);
         drop(queue);
         drop(posted);
+    }
+
+    fn note_len(&self, queue: &Queue<P>) {
+        self.len.store(queue.posted.len(), Ordering::SeqCst);
     }
 
     /// No code that can panic runs while the queue is locked, except for the allocator.

@@ -8,7 +8,7 @@ use super::alarm::Alarm;
 use mio::Token;
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What can be done with a source: an edge, reported once. It can be reported in vain, as a
@@ -114,6 +114,8 @@ struct Signal {
 /// The sources that were reported since the loop looked last, each at most once.
 pub(crate) struct Reported {
     signals: Mutex<Vec<Arc<Signal>>>,
+    /// Whether there are signals: set with them locked, and read in every turn without.
+    is_empty: AtomicBool,
     alarm: Arc<Alarm>,
 }
 
@@ -126,8 +128,7 @@ impl SetReadiness {
     pub fn set_readiness(&self, readiness: Readiness) {
         let pending = self.signal.pending.fetch_or(readiness.0, Ordering::SeqCst);
         if pending == 0 && readiness != Readiness::default() {
-            self.reported.signals().push(self.signal.clone());
-            self.reported.alarm.ring();
+            self.reported.push(self.signal.clone());
         }
     }
 }
@@ -140,16 +141,29 @@ impl fmt::Debug for SetReadiness {
 
 impl Reported {
     pub(super) fn new(alarm: Arc<Alarm>) -> Self {
-        Self { signals: Mutex::default(), alarm }
+        Self { signals: Mutex::default(), is_empty: AtomicBool::new(true), alarm }
     }
 
+    /// Whether nothing was reported. A report that rang the [alarm](Alarm) is seen.
     pub(super) fn is_empty(&self) -> bool {
-        self.signals().is_empty()
+        self.is_empty.load(Ordering::SeqCst)
+    }
+
+    fn push(&self, signal: Arc<Signal>) {
+        let mut signals = self.signals();
+        signals.push(signal);
+        self.is_empty.store(false, Ordering::SeqCst);
+        drop(signals);
+        self.alarm.ring();
     }
 
     /// Takes what has been reported. `taken` is an empty buffer, for the loop to use again.
     pub(super) fn take(&self, taken: &mut Vec<(Token, Readiness)>) {
+        if self.is_empty() {
+            return;
+        }
         let mut signals = self.signals();
+        self.is_empty.store(true, Ordering::SeqCst);
         taken.extend(
             signals
                 .drain(..)
