@@ -34,6 +34,8 @@ pub(super) struct Schedule {
 
 struct Slot {
     source: Weak<dyn Source>,
+    /// The source, unless it is dormant.
+    held: Option<Rc<dyn Source>>,
     standing: Standing,
     deadline: Option<Instant>,
     /// The slot's one entry among the deadlines that counts: no later than its deadline.
@@ -44,12 +46,13 @@ struct Slot {
 }
 
 /// Where a source is in its life.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
     /// Over, or not yet begun. The loop does not hold it.
     Dormant,
     /// Waiting for events or for its deadline.
-    Idle(Rc<dyn Source>),
-    Queued(Rc<dyn Source>),
+    Idle,
+    Queued,
     /// Having its turn, which ends with [`finish`](Schedule::finish).
     Turning,
 }
@@ -61,6 +64,7 @@ impl Schedule {
         let is_awake = Rc::new(Cell::new(false));
         let id = self.slots.insert(Slot {
             source,
+            held: None,
             standing: Standing::Dormant,
             deadline: None,
             entry: None,
@@ -76,25 +80,19 @@ impl Schedule {
 
     /// Queues a source for a turn. Returns whether it was not queued before.
     pub(super) fn wake(&mut self, id: SlotId) -> bool {
-        match self.slots.get(id.0).map(|slot| &slot.standing) {
-            Some(Standing::Queued(_) | Standing::Turning) | None => false,
-            Some(Standing::Idle(_) | Standing::Dormant) => self.enqueue(id),
-        }
-    }
-
-    fn enqueue(&mut self, id: SlotId) -> bool {
-        let slot = &mut self.slots[id.0];
-        let source = match mem::replace(&mut slot.standing, Standing::Dormant) {
-            Standing::Idle(source) => source,
-            _ => match slot.source.upgrade() {
-                Some(source) => {
-                    self.live += 1;
-                    source
+        let Some(slot) = self.slots.get_mut(id.0) else { return false };
+        match slot.standing {
+            Standing::Queued | Standing::Turning => return false,
+            Standing::Idle => {}
+            Standing::Dormant => {
+                slot.held = slot.source.upgrade();
+                if slot.held.is_none() {
+                    return false;
                 }
-                None => return false,
-            },
-        };
-        slot.standing = Standing::Queued(source);
+                self.live += 1;
+            }
+        }
+        slot.standing = Standing::Queued;
         slot.is_awake.set(true);
         self.queue.push_back(id);
         true
@@ -110,28 +108,31 @@ impl Schedule {
         loop {
             let id = self.queue.pop_front()?;
             let Some(slot) = self.slots.get_mut(id.0) else { continue };
-            if let Standing::Queued(source) = mem::replace(&mut slot.standing, Standing::Turning) {
+            if slot.standing == Standing::Queued
+                && let Some(source) = slot.held.clone()
+            {
+                slot.standing = Standing::Turning;
                 return Some((id, source));
             }
         }
     }
 
     /// Ends a turn. The caller holds the source, so that it is not dropped in here.
-    pub(super) fn finish(&mut self, id: SlotId, source: &Rc<dyn Source>, progress: Progress) {
+    pub(super) fn finish(&mut self, id: SlotId, progress: Progress) {
         let Some(slot) = self.slots.get_mut(id.0) else { return };
         slot.is_awake.set(progress == Progress::More);
         match progress {
             Progress::Idle(deadline) => {
-                slot.standing = Standing::Idle(source.clone());
+                slot.standing = Standing::Idle;
                 self.set_deadline(id, deadline);
             }
             Progress::More => {
-                slot.standing = Standing::Queued(source.clone());
+                slot.standing = Standing::Queued;
                 self.queue.push_back(id);
             }
             Progress::Over => {
                 slot.standing = Standing::Dormant;
-                slot.deadline = None;
+                (slot.held, slot.deadline) = (None, None);
                 self.live -= 1;
             }
         }
@@ -211,8 +212,9 @@ impl Schedule {
         let sources = self.slots.iter_mut().filter_map(|(_, slot)| {
             (slot.deadline, slot.entry) = (None, None);
             slot.is_awake.set(false);
+            let held = slot.held.take();
             match mem::replace(&mut slot.standing, Standing::Dormant) {
-                Standing::Idle(source) | Standing::Queued(source) => Some(source),
+                Standing::Idle | Standing::Queued => held,
                 Standing::Dormant => slot.source.upgrade(),
                 Standing::Turning => None,
             }
@@ -226,6 +228,7 @@ mod tests {
     use super::*;
     use crate::callback::{Ran, State};
     use crate::event_loop::readiness::Readiness;
+    use proptest::prelude::*;
     use std::time::Duration;
 
     struct Nothing;
@@ -261,8 +264,8 @@ mod tests {
     fn finish_all(schedule: &mut Schedule, progress: Progress) -> usize {
         let count = schedule.queued();
         for _ in 0..count {
-            let (id, source) = schedule.begin().expect("queued");
-            schedule.finish(id, &source, progress);
+            let (id, _source) = schedule.begin().expect("queued");
+            schedule.finish(id, progress);
         }
         count
     }
@@ -273,10 +276,10 @@ mod tests {
         let id = sources[0].0;
         assert!(schedule.wake(id));
         assert!(!schedule.wake(id));
-        let (_, source) = schedule.begin().expect("queued");
+        let _turn = schedule.begin().expect("queued");
         assert!(!schedule.wake(id), "the end of the turn decides");
         assert!(schedule.begin().is_none());
-        schedule.finish(id, &source, Progress::More);
+        schedule.finish(id, Progress::More);
         assert_eq!(schedule.queued(), 1);
     }
 
@@ -300,20 +303,20 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let (mut schedule, sources) = schedule(3);
-        for ((id, source), ms) in sources.iter().zip([30, 10, 20]) {
+        for ((id, _), ms) in sources.iter().zip([30, 10, 20]) {
             schedule.wake(*id);
             let (begun, _) = schedule.begin().expect("queued");
             assert_eq!(begun, *id);
-            schedule.finish(*id, source, Progress::Idle(Some(at(ms))));
+            schedule.finish(*id, Progress::Idle(Some(at(ms))));
         }
         schedule.wake_due(at(9));
         assert_eq!(schedule.queued(), 0);
         // the second moves away, the third has none any more
         for (index, deadline) in [(1, Some(at(40))), (2, None)] {
-            let (id, source) = &sources[index];
+            let (id, _) = &sources[index];
             schedule.wake(*id);
             schedule.begin().expect("queued");
-            schedule.finish(*id, source, Progress::Idle(deadline));
+            schedule.finish(*id, Progress::Idle(deadline));
         }
         assert_eq!(schedule.next_deadline(), Some(at(30)));
         schedule.wake_due(at(39));
@@ -324,16 +327,45 @@ mod tests {
         assert_eq!(schedule.next_deadline(), None);
     }
 
+    proptest! {
+        /// Against a plain list of deadlines: some are set, some pass.
+        #[test]
+        fn the_next_deadline_is_the_earliest_one_that_counts(
+            steps in prop::collection::vec((0..4_usize, prop::option::of(0..100_u64)), 0..200),
+            pauses in prop::collection::vec(0..3_u64, 200),
+        ) {
+            let mut now = Instant::now();
+            let (mut schedule, sources) = schedule(4);
+            let mut deadlines = [None; 4];
+            for ((index, ms), pause) in steps.into_iter().zip(pauses) {
+                let (id, _) = &sources[index];
+                schedule.wake(*id);
+                schedule.begin().expect("queued");
+                deadlines[index] = ms.map(|ms| now + Duration::from_millis(ms));
+                schedule.finish(*id, Progress::Idle(deadlines[index]));
+                let earliest = || deadlines.iter().flatten().min().copied();
+                prop_assert_eq!(schedule.next_deadline(), earliest());
+                now += Duration::from_millis(pause);
+                schedule.wake_due(now);
+                let due = deadlines.iter_mut().filter(|deadline| {
+                    deadline.is_some_and(|deadline| deadline <= now)
+                });
+                let due = due.map(|deadline| deadline.take()).count();
+                prop_assert_eq!(finish_all(&mut schedule, Progress::Idle(None)), due);
+            }
+        }
+    }
+
     #[test]
     fn entries_that_no_longer_count_do_not_pile_up() {
         let start = Instant::now();
         let (mut schedule, sources) = schedule(1);
-        let (id, source) = &sources[0];
+        let (id, _) = &sources[0];
         for n in 0..10_000_u64 {
             schedule.wake(*id);
             schedule.begin().expect("queued");
             let earlier = start + Duration::from_secs(100_000 - n);
-            schedule.finish(*id, source, Progress::Idle(Some(earlier)));
+            schedule.finish(*id, Progress::Idle(Some(earlier)));
         }
         assert!(schedule.deadlines.len() <= 2 + 64 + 1);
         assert_eq!(schedule.next_deadline(), Some(start + Duration::from_secs(100_000 - 9_999)));

@@ -143,11 +143,14 @@ impl Shared {
     ) -> Result<()> {
         let turn = Turn::begin(self)?;
         self.settle_queued(begin);
-        self.wait(begin, timeout)?;
+        let deadline = self.earliest_deadline();
+        self.wait(begin, deadline, timeout)?;
         let now = self.now();
         self.turn_time.set(now);
         self.take_reported();
-        self.schedule.borrow_mut().wake_due(now);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            self.schedule.borrow_mut().wake_due(now);
+        }
         let outcome = self.run_callbacks(state, now);
         self.settle_queued(self.turn_time.get());
         // what is left for the loop from here on wakes it
@@ -268,12 +271,18 @@ impl Shared {
 
     // ---- the turn -----------------------------------------------------------------------------
 
-    fn wait(&self, begin: Instant, timeout: Option<Duration>) -> Result<()> {
+    fn wait(
+        &self,
+        begin: Instant,
+        deadline: Option<Instant>,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
         self.alarm.set_asleep();
-        let until_deadline = || Some(self.earliest_deadline()?.saturating_duration_since(begin));
-        let timeout = match self.has_work() {
-            true => Some(Duration::ZERO),
-            false => timers::earlier(timeout, until_deadline()),
+        let timeout = if self.has_work() {
+            Some(Duration::ZERO)
+        } else {
+            let until = deadline.map(|deadline| deadline.saturating_duration_since(begin));
+            timers::earlier(timeout, until)
         };
         let waited = self.platform.wait(timeout, &mut |id, ready| self.handle_ready(id, ready));
         self.alarm.set_awake();
@@ -466,7 +475,7 @@ impl<'a> SourceTurn<'a> {
 impl Drop for SourceTurn<'_> {
     fn drop(&mut self) {
         let progress = mem::replace(&mut self.progress, Progress::Over);
-        self.shared.schedule.borrow_mut().finish(self.id, &self.source, progress);
+        self.shared.schedule.borrow_mut().finish(self.id, progress);
         if progress == Progress::Over {
             // user code: what the source's callbacks have captured
             self.source.abandon();
