@@ -301,14 +301,28 @@ impl Connection {
     /// Whether another turn would find something to do without waiting. The clocks of what was
     /// commanded have been started.
     fn has_work(&mut self) -> bool {
-        let Self { session, current, next, .. } = self;
-        session.may_have_events()
-            || current.has_work(session)
-            || next.as_ref().is_some_and(|next| next.has_work(session))
+        self.session.may_have_events()
+            || self.current.has_work(&mut self.session)
+            || !self.notices.is_empty()
+            || !self.may_only_read() && self.has_unusual_work()
+    }
+
+    fn has_unusual_work(&mut self) -> bool {
+        let Self { session, next, .. } = self;
+        next.as_ref().is_some_and(|next| next.has_work(session))
+            || self.is_step_due()
             || self.wants_reconnect
             || !self.discovered.is_empty()
             || !self.reports.is_empty()
-            || !self.notices.is_empty()
+    }
+
+    /// Whether a handshake waits for the driver, which had used up its budget.
+    fn is_step_due(&mut self) -> bool {
+        [Which::Current, Which::Next].into_iter().any(|which| {
+            let phase = self.session.leg(which).phase();
+            phase == Phase::AwaitingAuthentication
+                || phase == Phase::AwaitingTls && self.route(which).is_some_and(Route::is_open)
+        })
     }
 
     pub(super) fn handle_ready(&mut self, id: Token, readiness: Readiness) {
