@@ -254,6 +254,7 @@ impl Connection {
     }
 
     /// Reads once, if the stream and the budget allow it. Returns whether there is something new.
+    #[inline]
     pub(super) fn read(&mut self, which: Which, now: Instant, budget: &mut Budget) -> bool {
         let Self { session, current, next, .. } = self;
         pick(current, next, which).is_some_and(|route| route.read(session, now, budget))
@@ -338,6 +339,11 @@ impl Connection {
             && self.next.is_none()
             && !self.wants_reconnect
             && !self.has_reports()
+    }
+
+    /// Whether another read from the server is worth trying.
+    pub(super) fn is_readable(&self) -> bool {
+        self.current.is_readable()
     }
 
     /// Whether the user may have to be told of something that is no event.

@@ -34,6 +34,15 @@ pub(crate) struct Driver {
     pub(super) connection: RefCell<Connection>,
 }
 
+/// What a look for more work has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Something,
+    /// Something, and nothing else was there. What its callbacks bring about is for the next turn.
+    All,
+}
+
 /// Shortest pause that a user's callback can ask for: with none, a server that is down would keep
 /// the loop busy.
 const MIN_DELAY: Duration = Duration::from_millis(1);
@@ -292,8 +301,7 @@ impl Driver {
         self.connection.borrow_mut().session.poll_event(place)
     }
 
-    /// Looks for more work: the handshake, reads, the second server. Returns whether more events
-    /// may follow.
+    /// Looks for more work: the handshake, reads, the second server.
     #[inline(never)]
     fn look_for_more(
         &self,
@@ -301,25 +309,27 @@ impl Driver {
         port: &Port,
         now: Instant,
         budget: &mut Budget,
-    ) -> Result<bool, Box<Error>> {
+    ) -> Result<Found, Box<Error>> {
         let mut connection = self.connection.borrow_mut();
-        let found = if connection.may_only_read() {
-            connection.read(Which::Current, now, budget)
-        } else {
+        if !connection.may_only_read() {
             drop(connection);
-            self.look_everywhere(state, port, now, budget)?
-        };
-        Ok(found && budget.events > 0)
+            return self.look_everywhere(state, port, now, budget);
+        }
+        Ok(match connection.read(Which::Current, now, budget) {
+            false => Found::Nothing,
+            true if connection.is_readable() => Found::Something,
+            true => Found::All,
+        })
     }
 
-    /// Looks for more work in the order in which it has to be done. Returns whether it has found some.
+    /// Looks for more work in the order in which it has to be done.
     fn look_everywhere(
         &self,
         state: &mut State,
         port: &Port,
         now: Instant,
         budget: &mut Budget,
-    ) -> Result<bool, Box<Error>> {
+    ) -> Result<Found, Box<Error>> {
         self.leave_server_if_asked();
         let mut read = |which| {
             self.continue_handshake(which) || self.connection.borrow_mut().read(which, now, budget)
@@ -330,7 +340,7 @@ impl Driver {
             self.run_frames(state, port, budget)?;
             self.run_reports(state, port, budget)?;
         }
-        Ok(found)
+        Ok(if found { Found::Something } else { Found::Nothing })
     }
 
     /// Performs the handshake step that a leg of the session is blocked on. Returns whether it made
@@ -465,19 +475,22 @@ impl Source for Driver {
         let mut place = Message::default();
         let mut run = || {
             self.run_notices(state, &port)?;
-            // most turns begin with a read
-            let mut has_events = self.connection.borrow().session.may_have_events();
-            loop {
-                if has_events {
-                    self.run_events(state, &port, now, &mut budget, &mut place)?;
-                    // what is read next may need the memory that the last message is in
-                    place.clear();
-                }
-                has_events = true;
-                if budget.events == 0 || !self.look_for_more(state, &port, now, &mut budget)? {
+            // most turns begin with a read, and end with what came of it
+            let has_events = self.connection.borrow().session.may_have_events();
+            let mut found = match has_events {
+                true => Found::Something,
+                false => self.look_for_more(state, &port, now, &mut budget)?,
+            };
+            while found != Found::Nothing {
+                self.run_events(state, &port, now, &mut budget, &mut place)?;
+                // what is read next may need the memory that the last message is in
+                place.clear();
+                if budget.events == 0 || found == Found::All {
                     return Ok(());
                 }
+                found = self.look_for_more(state, &port, now, &mut budget)?;
             }
+            Ok(())
         };
         run().map_err(|error| self.or_its_cause(error))
     }

@@ -266,6 +266,11 @@ impl Route {
         true
     }
 
+    /// Whether another read is worth trying, if the session wants one.
+    pub(super) fn is_readable(&self) -> bool {
+        matches!(&self.link, Link::Open(stream) if stream.is_readable())
+    }
+
     /// Writes as much as the stream takes, and sends it on its way.
     pub(super) fn settle(&mut self, session: &mut ClientSession) {
         self.write(session);
@@ -289,7 +294,7 @@ impl Route {
                         wire.wrote(leg.chunks(), count);
                     }
                     leg.handle_written(count);
-                    waiting = leg.writable_len();
+                    waiting = waiting.saturating_sub(count);
                 }
                 Err(error) => {
                     self.write_error = Some(error);
@@ -314,11 +319,8 @@ impl Route {
 
     /// Whether another turn would find something to do without waiting.
     pub(super) fn has_work(&self, session: &mut ClientSession) -> bool {
-        let is_readable = match &self.link {
-            Link::Open(stream) => stream.is_readable() && session.leg(self.which).wants_read(),
-            _ => false,
-        };
-        is_readable || self.wire.as_ref().is_some_and(|wire| !wire.is_empty())
+        let may_read = self.is_readable() && session.leg(self.which).wants_read();
+        may_read || self.wire.as_ref().is_some_and(|wire| !wire.is_empty())
     }
 
     /// Closes the way. What was captured on it is kept.
