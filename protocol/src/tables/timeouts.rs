@@ -35,6 +35,8 @@ struct Queue<K> {
     turns: VecDeque<Turn>,
     /// How many keys have left the queue.
     left: u64,
+    /// How many keys have had their clocks started, those that have left included.
+    started: u64,
 }
 
 /// The keys whose clocks were started in one turn.
@@ -73,7 +75,8 @@ impl<K: Ord + Copy> Timeouts<K> {
         if let Some(queue) = self.queues.iter_mut().find(|queue| queue.keys.is_empty()) {
             (queue.timeout, queue.keys) = (timeout, keys);
         } else if self.queues.len() < QUEUES {
-            self.queues.push(Queue { timeout, keys, turns: VecDeque::new(), left: 0 });
+            let turns = VecDeque::new();
+            self.queues.push(Queue { timeout, keys, turns, left: 0, started: 0 });
         } else {
             self.unstarted.push((key, timeout));
         }
@@ -96,6 +99,13 @@ impl<K: Ord + Copy> Timeouts<K> {
                 queue.start(now, live, &is_live);
             }
         }
+        if !self.unstarted.is_empty() {
+            self.start_others(now, live, is_live);
+        }
+    }
+
+    #[cold]
+    fn start_others(&mut self, now: Instant, live: usize, is_live: impl Fn(K) -> bool) {
         for (key, timeout) in self.unstarted.drain(..) {
             self.others.push(deadline(now, timeout), key, live, &is_live);
         }
@@ -143,13 +153,17 @@ impl<K: Copy> Queue<K> {
     }
 
     fn has_unstarted(&self) -> bool {
-        self.end() > self.turns.back().map_or(self.left, |turn| turn.end)
+        self.end() > self.started
     }
 
     fn start(&mut self, now: Instant, live: usize, is_live: impl Fn(K) -> bool) {
-        self.turns.push_back(Turn { deadline: deadline(now, self.timeout), end: self.end() });
-        self.drop_done(&is_live);
-        if self.keys.len() > 2 * live + SLACK {
+        self.started = self.end();
+        self.turns.push_back(Turn { deadline: deadline(now, self.timeout), end: self.started });
+        let most = 2 * live + SLACK;
+        if self.keys.len() > most {
+            self.drop_done(&is_live);
+        }
+        if self.keys.len() > most {
             self.sweep(is_live);
         }
     }
@@ -170,9 +184,8 @@ impl<K: Copy> Queue<K> {
 
     /// Drops keys that are done, up to the first one that is not.
     fn drop_done(&mut self, is_live: impl Fn(K) -> bool) {
-        let started = self.turns.back().map_or(self.left, |turn| turn.end);
         let before = self.left;
-        while self.left < started && self.keys.front().is_some_and(|key| !is_live(*key)) {
+        while self.left < self.started && self.keys.front().is_some_and(|key| !is_live(*key)) {
             self.keys.pop_front();
             self.left += 1;
         }
@@ -195,7 +208,7 @@ impl<K: Copy> Queue<K> {
     /// Drops all keys that are done.
     #[cold]
     fn sweep(&mut self, is_live: impl Fn(K) -> bool) {
-        let Self { keys, turns, left, .. } = self;
+        let Self { keys, turns, left, started, .. } = self;
         let mut kept = VecDeque::new();
         turns.retain_mut(|turn| {
             let before = kept.len();
@@ -205,7 +218,8 @@ impl<K: Copy> Queue<K> {
             turn.end = kept.len() as u64;
             kept.len() > before
         });
-        (*keys, *left) = (kept, 0);
+        (*started, *left) = (kept.len() as u64, 0);
+        *keys = kept;
         turns.shrink_to_fit();
     }
 }
