@@ -159,9 +159,6 @@ impl Reported {
 
     /// Takes what has been reported. `taken` is an empty buffer, for the loop to use again.
     pub(super) fn take(&self, taken: &mut Vec<(Token, Readiness)>) {
-        if self.is_empty() {
-            return;
-        }
         let mut signals = self.signals();
         self.is_empty.store(true, Ordering::SeqCst);
         taken.extend(

@@ -98,6 +98,12 @@ impl Schedule {
         true
     }
 
+    /// As [`wake`](Self::wake). Returns the source, as long as somebody holds it.
+    pub(super) fn wake_and_get(&mut self, id: SlotId) -> Option<Rc<dyn Source>> {
+        self.wake(id);
+        self.slots.get(id.0)?.held.clone()
+    }
+
     /// The source of a slot, as long as somebody holds it.
     pub(super) fn source(&self, id: SlotId) -> Option<Rc<dyn Source>> {
         self.slots.get(id.0)?.source.upgrade()

@@ -291,6 +291,9 @@ impl Shared {
     }
 
     fn take_reported(&self) {
+        if !self.registrar.has_reported() {
+            return;
+        }
         let mut reported = self.reported.borrow_mut();
         self.registrar.take_reported(&mut reported);
         for (id, readiness) in reported.drain(..) {
@@ -300,10 +303,9 @@ impl Shared {
 
     fn handle_ready(&self, id: Token, readiness: Readiness) {
         let Some(slot) = self.registrar.slot(id) else { return };
-        let source = self.schedule.borrow().source(slot);
+        let source = self.schedule.borrow_mut().wake_and_get(slot);
         if let Some(source) = source {
             source.handle_ready(id, readiness);
-            self.schedule.borrow_mut().wake(slot);
         }
     }
 
