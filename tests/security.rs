@@ -240,6 +240,13 @@ fn a_server_that_requires_tls_gets_it_with_or_without_a_word_in_the_url() {
     expect_success(secured.options().tls(Tls::new().ca_pem(pem)));
 }
 
+/// Nothing that comes later has it go on: the server waits.
+#[test]
+fn a_handshake_goes_on_after_a_turn_whose_budget_was_used_up() {
+    let secured = Secured::start(ServerCertificate::Valid, &PLAIN);
+    expect_success(secured.options().turn_callbacks(1));
+}
+
 #[test]
 fn a_server_that_offers_tls_is_used_in_the_clear_unless_tls_is_demanded() {
     let secured = Secured::start_with(ServerCertificate::Valid, &PLAIN, "allow_non_tls: true");
