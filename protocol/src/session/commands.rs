@@ -13,6 +13,7 @@ use crate::disconnect::DisconnectReason;
 use crate::tables::fences::Purpose;
 use crate::tables::requests::fingerprint;
 use crate::tables::subscriptions::SubscriptionId;
+use crate::tables::token::Token;
 use crate::wire::encode;
 use crate::wire::message::Message;
 use crate::wire::payload::Payload;
@@ -69,7 +70,7 @@ impl<S, R, F> Session<S, R, F> {
     pub fn answer(&mut self, message: &Message, payload: &[u8]) -> bool {
         let Some(reply) = message.reply_bytes() else { return false };
         let is_usual = self.has_usual_size(payload.len())
-            && reply.len() + LINE_WITHOUT_SUBJECTS <= self.config.max_control_line
+            && self.fits_line(reply.len())
             // what was an argument of a line can be one again
             && (message.is_lent() || subject::is_plain_text(reply));
         if is_usual {
@@ -97,9 +98,13 @@ impl<S, R, F> Session<S, R, F> {
     /// also if the message cannot be sent. The timeout starts with the next
     /// [`handle_turn`](Self::handle_turn).
     pub fn request(&mut self, message: OutgoingMessage<'_>, timeout: Duration, context: R) {
-        let is_usual = message.is_plain() && self.has_usual_size(message.payload.len());
-        let last_asked = if is_usual { self.outgoing.last_asked(message.subject) } else { None };
-        if last_asked.is_none() {
+        let is_usual = message.headers.is_none() && self.has_usual_size(message.payload.len());
+        let may_be_last = is_usual && message.subject_rule == SubjectRule::Literal;
+        let last_asked = if may_be_last { self.outgoing.last_asked(message.subject) } else { None };
+        let is_known = is_usual
+            && message.subject_rule == SubjectRule::Known
+            && self.fits_line(message.subject.len() + self.requests.reply_len());
+        if last_asked.is_none() && !is_known {
             if let Err(error) = self.check_message(&message, self.requests.reply_len()) {
                 return self.fail_request(context, error.into());
             }
@@ -125,13 +130,23 @@ impl<S, R, F> Session<S, R, F> {
         }
     }
 
-    fn write_request(&mut self, message: OutgoingMessage<'_>, token: &[u8], subject: u64) -> usize {
-        let reply = (self.requests.inbox().as_bytes(), token);
+    fn write_request(
+        &mut self,
+        message: OutgoingMessage<'_>,
+        token: &Token,
+        subject: u64,
+    ) -> usize {
+        let inbox = self.requests.inbox();
+        let reply = (inbox.as_bytes(), token.as_slice());
         if message.is_plain() {
             self.outgoing.keep_request(message.subject, reply, subject);
         }
-        let headers = message.headers.unwrap_or(encode::NO_HEADERS);
-        self.outgoing.publish(message.subject, Some(reply), headers, message.payload)
+        match message.headers {
+            None => self.outgoing.request(message.subject, (inbox, token), message.payload),
+            Some(headers) => {
+                self.outgoing.publish(message.subject, Some(reply), headers, message.payload)
+            }
+        }
     }
 
     /// Subscribes to a pattern, alone or as a member of a queue group.
@@ -281,6 +296,12 @@ impl<S, R, F> Session<S, R, F> {
         self.has_much_room(len) && self.life.is_running() && len <= self.current.max_payload()
     }
 
+    /// Whether a control line may have subjects of this length.
+    #[inline(always)]
+    fn fits_line(&self, subjects_len: usize) -> bool {
+        subjects_len + LINE_WITHOUT_SUBJECTS <= self.config.max_control_line
+    }
+
     #[inline(always)]
     fn check_message(
         &mut self,
@@ -307,10 +328,11 @@ impl<S, R, F> Session<S, R, F> {
         if size > limit {
             return Err(CommandError::PayloadTooLarge { size, limit });
         }
-        let line = message.subject.len() + reply_len + LINE_WITHOUT_SUBJECTS;
-        let limit = self.config.max_control_line;
-        if line > limit {
-            return Err(CommandError::ControlLineTooLong { size: line, limit });
+        let subjects_len = message.subject.len() + reply_len;
+        if !self.fits_line(subjects_len) {
+            let size = subjects_len + LINE_WITHOUT_SUBJECTS;
+            let limit = self.config.max_control_line;
+            return Err(CommandError::ControlLineTooLong { size, limit });
         }
         if !self.is_open() {
             self.outgoing.record_unchecked(size, header_len > 0);

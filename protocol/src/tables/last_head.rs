@@ -5,51 +5,34 @@
 //! was checked against, the grammar and the longest line, stays the same for as long as a session
 //! lives. What a server allows does not: sizes are checked every time, elsewhere.
 
-use crate::wire::encode;
+use super::known_line::KnownLine;
+use crate::wire::encode::{self, VERB};
 
 /// `PUB <subject> [reply] <#total>` with its line end.
 #[derive(Debug, Default)]
 pub(crate) struct LastHead {
-    line: Vec<u8>,
+    line: KnownLine,
     subject_len: usize,
-    /// Where the size begins.
-    size_at: usize,
-    payload_len: usize,
     /// The fingerprint of the subject.
     fingerprint: u64,
     /// That of the last message that was offered to be kept.
     offered: u64,
 }
 
-const VERB: usize = b"PUB ".len();
-
 impl LastHead {
     /// Whether the message that was kept had this subject.
     #[inline(always)]
     pub(crate) fn is_for(&self, subject: &str) -> bool {
         self.subject_len == subject.len()
-            && self.line.get(VERB..VERB + subject.len()) == Some(subject.as_bytes())
+            && self.line.bytes().get(VERB.len()..VERB.len() + subject.len())
+                == Some(subject.as_bytes())
     }
 
     /// The line for another message that differs in its size and in the end of its reply subject at
     /// most.
     #[inline(always)]
     pub(crate) fn line<const N: usize>(&mut self, token: &[u8; N], payload_len: usize) -> &[u8] {
-        if let Some(reply) = self.line[..self.size_at - 1].last_chunk_mut::<N>() {
-            *reply = *token;
-        }
-        if self.payload_len != payload_len {
-            self.set_size(payload_len);
-        }
-        &self.line
-    }
-
-    #[inline(never)]
-    fn set_size(&mut self, payload_len: usize) {
-        self.line.truncate(self.size_at);
-        encode::number(&mut self.line, payload_len as u64);
-        self.line.extend_from_slice(encode::LINE_END);
-        self.payload_len = payload_len;
+        self.line.filled(token, payload_len)
     }
 
     /// The fingerprint of the subject.
@@ -74,10 +57,11 @@ impl LastHead {
 
     #[inline(never)]
     fn keep(&mut self, subject: &str, reply: Option<(&[u8], &[u8])>) {
-        self.line.clear();
-        encode::publish_head(&mut self.line, subject.as_bytes(), reply, encode::NO_HEADERS, 0);
-        self.size_at = self.line.len() - b"0\r\n".len();
-        (self.subject_len, self.payload_len) = (subject.len(), 0);
+        self.line.renew(|out| {
+            out.extend_from_slice(VERB);
+            encode::route(out, subject.as_bytes(), reply);
+        });
+        self.subject_len = subject.len();
     }
 }
 

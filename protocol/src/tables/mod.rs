@@ -6,6 +6,7 @@
 
 pub(crate) mod deadlines;
 pub(crate) mod fences;
+mod known_line;
 mod last_head;
 pub(crate) mod outgoing;
 pub(crate) mod paused;

@@ -8,7 +8,9 @@
 //! Where frames end, and what they are, is not recorded with every command, which would cost each
 //! of them something: it is parsed again with the decoder's grammar, when a connection is lost.
 
+use super::known_line::KnownLine;
 use super::last_head::LastHead;
+use super::token::{TOKEN, Token};
 use crate::wire::decode::{Decoder, Limits};
 use crate::wire::encode::{self, LINE_END};
 use crate::wire::headers::HeaderMap;
@@ -31,6 +33,8 @@ pub(crate) struct Outgoing {
     /// headers.
     last_message: LastHead,
     last_request: LastHead,
+    /// ` <inbox><token> <#total>`: what follows the subject of every request without headers.
+    request_end: KnownLine,
     /// How much of `buffer` has been written.
     sent: usize,
     /// Where some frame begins, at or before `sent`.
@@ -161,13 +165,30 @@ impl Outgoing {
         self.last_request.is_for(subject).then_some(self.last_request.fingerprint())
     }
 
-    /// Appends a request on the last subject. Returns the size of the payload.
+    /// Appends a request on any subject. The inbox is always the same one. Returns the size of the
+    /// payload.
     #[inline(always)]
-    pub(crate) fn request_again<const N: usize>(
+    pub(crate) fn request(
         &mut self,
-        token: &[u8; N],
+        subject: &str,
+        (inbox, token): (&str, &Token),
         payload: Payload<'_>,
     ) -> usize {
+        if self.request_end.is_empty() {
+            let reply = (inbox.as_bytes(), [b'a'; TOKEN].as_slice());
+            self.request_end.renew(|out| encode::route(out, b"", Some(reply)));
+        }
+        let len = payload.len();
+        self.buffer.extend_from_slice(encode::VERB);
+        self.buffer.extend_from_slice(subject.as_bytes());
+        self.buffer.extend_from_slice(self.request_end.filled(token, len));
+        self.payload(payload);
+        len
+    }
+
+    /// Appends a request on the last subject. Returns the size of the payload.
+    #[inline(always)]
+    pub(crate) fn request_again(&mut self, token: &Token, payload: Payload<'_>) -> usize {
         let len = payload.len();
         self.buffer.extend_from_slice(self.last_request.line(token, len));
         self.payload(payload);

@@ -24,16 +24,10 @@ pub(crate) fn publish_head(
 ) {
     let header_len = headers.encoded_len();
     match header_len {
-        0 => out.extend_from_slice(b"PUB "),
+        0 => out.extend_from_slice(VERB),
         _ => out.extend_from_slice(b"HPUB "),
     }
-    out.extend_from_slice(subject);
-    out.push(b' ');
-    if let Some((prefix, token)) = reply {
-        out.extend_from_slice(prefix);
-        out.extend_from_slice(token);
-        out.push(b' ');
-    }
+    route(out, subject, reply);
     if header_len > 0 {
         number(out, header_len as u64);
         out.push(b' ');
@@ -43,6 +37,18 @@ pub(crate) fn publish_head(
     if header_len > 0 {
         out.extend_from_slice(headers.lines());
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Writes the subjects of a message, each with the blank behind it.
+#[inline(always)]
+pub(crate) fn route(out: &mut Vec<u8>, subject: &[u8], reply: Option<(&[u8], &[u8])>) {
+    out.extend_from_slice(subject);
+    out.push(b' ');
+    if let Some((prefix, token)) = reply {
+        out.extend_from_slice(prefix);
+        out.extend_from_slice(token);
+        out.push(b' ');
     }
 }
 
@@ -79,6 +85,8 @@ pub(crate) fn answer_ping(out: &mut Vec<u8>, limit: usize) {
     }
 }
 
+/// How the line of a message without headers begins.
+pub(crate) const VERB: &[u8] = b"PUB ";
 pub(crate) const LINE_END: &[u8] = b"\r\n";
 pub(crate) const PING: &[u8] = b"PING\r\n";
 pub(crate) const PONG: &[u8] = b"PONG\r\n";
