@@ -3,18 +3,20 @@
 
 /// Whether two texts are the same.
 #[inline(always)]
-pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }
-    match (one.last_chunk::<8>(), other.last_chunk()) {
-        // the last word overlaps the one before it
-        (Some(last), Some(other_last)) => {
-            let words = one.as_chunks::<8>().0.iter();
-            last == other_last && words.zip(other.as_chunks().0).all(|(one, other)| one == other)
-        }
-        _ => one.iter().zip(other).all(|(one, other)| one == other),
+    // the last word overlaps the one before it
+    if let (Some(last), Some(other_last)) = (one.last_chunk::<8>(), other.last_chunk()) {
+        let words = one.as_chunks::<8>().0.iter();
+        return last == other_last
+            && words.zip(other.as_chunks().0).all(|(one, other)| one == other);
     }
+    if let (Some(last), Some(other_last)) = (one.last_chunk::<4>(), other.last_chunk()) {
+        return last == other_last && one.first_chunk::<4>() == other.first_chunk();
+    }
+    one.iter().zip(other).all(|(one, other)| one == other)
 }
 
 /// Tells each place of a byte in a text, in order.

@@ -4,11 +4,12 @@
 //! A server that leaves no markers removes what is too old without a word. Such entries are noted by the
 //! time at which they have to go, and given out then.
 
+use crate::jetstream::is_same;
 use crate::jetstream::watching::KeyHashes;
 use crate::kv::entry::Entry;
-use std::borrow::Borrow;
-use std::collections::{BTreeMap, HashSet};
-use std::hash::{Hash, Hasher};
+use hashbrown::HashTable;
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,9 @@ use std::time::{Duration, SystemTime};
 const OVERHEAD: usize = 208;
 
 pub(in crate::kv) struct CacheTable {
-    entries: HashSet<Cached, KeyHashes>,
+    hashes: KeyHashes,
+    /// By the hashes of their keys.
+    entries: HashTable<Rc<Entry>>,
     /// The keys that go without a word, by the time and the revision.
     going: BTreeMap<(SystemTime, u64), Box<[u8]>>,
     lifetime: Option<Lifetime>,
@@ -36,36 +39,11 @@ pub(in crate::kv) struct Lifetime {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::kv) struct Full;
 
-/// An entry, found by its key.
-struct Cached(Rc<Entry>);
-
-impl Borrow<[u8]> for Cached {
-    #[inline]
-    fn borrow(&self) -> &[u8] {
-        self.0.key_bytes()
-    }
-}
-
-impl Hash for Cached {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.key_bytes().hash(state);
-    }
-}
-
-impl PartialEq for Cached {
-    #[inline]
-    fn eq(&self, other: &Self) -> bool {
-        self.0.key_bytes() == other.0.key_bytes()
-    }
-}
-
-impl Eq for Cached {}
-
 impl CacheTable {
     pub(in crate::kv) fn new(hashes: KeyHashes, max_bytes: usize) -> Self {
         Self {
-            entries: HashSet::with_hasher(hashes),
+            hashes,
+            entries: HashTable::new(),
             going: BTreeMap::new(),
             lifetime: None,
             bytes: 0,
@@ -75,7 +53,7 @@ impl CacheTable {
 
     #[inline]
     pub(in crate::kv) fn get(&self, key: &[u8]) -> Option<&Rc<Entry>> {
-        self.entries.get(key).map(|cached| &cached.0)
+        self.entries.find(self.hashes.hash_one(key), |entry| is_same(entry.key_bytes(), key))
     }
 
     pub(in crate::kv) fn len(&self) -> usize {
@@ -88,7 +66,7 @@ impl CacheTable {
     }
 
     pub(in crate::kv) fn entries(&self) -> impl Iterator<Item = &Rc<Entry>> {
-        self.entries.iter().map(|cached| &cached.0)
+        self.entries.iter()
     }
 
     /// Takes what a key is now.
@@ -103,12 +81,15 @@ impl CacheTable {
         }
         self.bytes = bytes;
         self.note_going(entry);
-        self.entries.insert(Cached(entry.clone()));
+        let hash = |entry: &Rc<Entry>| self.hashes.hash_one(entry.key_bytes());
+        self.entries.insert_unique(hash(entry), entry.clone(), hash);
         Ok(())
     }
 
     pub(in crate::kv) fn remove(&mut self, key: &[u8]) -> Option<Rc<Entry>> {
-        let Cached(entry) = self.entries.take(key)?;
+        let hash = self.hashes.hash_one(key);
+        let found = self.entries.find_entry(hash, |entry| is_same(entry.key_bytes(), key));
+        let (entry, _) = found.ok()?.remove();
         self.bytes -= size(&entry);
         if let Some(time) = self.goes_at(&entry) {
             self.going.remove(&(time, entry.revision()));
@@ -128,8 +109,7 @@ impl CacheTable {
             return;
         }
         self.lifetime = lifetime;
-        let entries = self.entries.iter().map(|Cached(entry)| entry);
-        let going = entries.filter_map(|entry| {
+        let going = self.entries.iter().filter_map(|entry| {
             let time = lifetime?.end_of(entry)?;
             Some(((time, entry.revision()), entry.key_bytes().into()))
         });
