@@ -228,21 +228,38 @@ impl Driver {
         budget: &mut Budget,
         place: &mut Message,
     ) -> Ran {
-        let mut next = self.next_event(budget, place);
-        while let Some(event) = next {
-            next = match event {
-                Event::Message { subscription } => {
-                    self.deliver(state, subscription, budget, place)?
+        let mut next = None;
+        loop {
+            if next.is_none() {
+                self.run_replies(state, port, budget, place)?;
+                next = self.next_event(budget, place);
+            }
+            match next.take() {
+                None => return Ok(()),
+                Some(Event::Message { subscription }) => {
+                    next = self.deliver(state, subscription, budget, place)?;
                 }
-                Event::Reply { context, outcome } => {
+                Some(Event::Reply { context, outcome }) => {
                     context(state, port, outcome.map(|()| &*place))?;
-                    self.next_event(budget, place)
                 }
-                event => {
-                    self.run_event(state, port, event, now)?;
-                    self.next_event(budget, place)
-                }
-            };
+                Some(event) => self.run_event(state, port, event, now)?,
+            }
+        }
+    }
+
+    /// Runs the callbacks of the requests whose replies come next, which often come in long runs.
+    fn run_replies(
+        &self,
+        state: &mut State,
+        port: &Port,
+        budget: &mut Budget,
+        place: &mut Message,
+    ) -> Ran {
+        while budget.events > 0 {
+            let reply = self.connection.borrow_mut().session.poll_reply(place);
+            let Some(callback) = reply else { break };
+            budget.events -= 1;
+            callback(state, port, Ok(place))?;
         }
         Ok(())
     }

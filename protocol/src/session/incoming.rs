@@ -41,9 +41,6 @@ impl<S, R, F> Session<S, R, F> {
             if !self.current.is_listening() {
                 return self.life.take_end().map(Event::Closed);
             }
-            if let Some(context) = self.next_expected_reply(place) {
-                return Some(Event::Reply { context, outcome: Ok(()) });
-            }
             match self.current.next(place) {
                 Ok(Some(Decoded::Message)) => {
                     if let Some(event) = self.handle_message(place) {
@@ -69,8 +66,7 @@ impl<S, R, F> Session<S, R, F> {
     /// whether there was one; if not, nothing has happened.
     #[inline(never)]
     pub fn poll_another(&mut self, subscription: SubscriptionId, place: &mut Message) -> bool {
-        let is_clear = self.events.is_empty() && self.inbound.is_clear() && self.current.is_open();
-        if is_clear
+        if self.is_undisturbed()
             && let Some(entry) = self.subscriptions.get_plain(subscription)
             && self.current.decoder().next_repeated(subscription.sid(), place)
         {
@@ -79,6 +75,33 @@ impl<S, R, F> Session<S, R, F> {
             return true;
         }
         false
+    }
+
+    /// Takes the short way to the request that the next message is the reply to, if it is the next thing
+    /// to be reported; the reply lies in `place` then, as after [`poll_event`](Self::poll_event). `None`
+    /// if it is anything else, or has nothing but headers, which may say that there is no reply: then
+    /// nothing has happened.
+    #[inline]
+    pub fn poll_reply(&mut self, place: &mut Message) -> Option<R> {
+        let start = self.requests.expected_start()?;
+        if !self.is_undisturbed() {
+            return None;
+        }
+        let (message, token) =
+            self.current.decoder().expect::<TOKEN>(start, requests::INBOX_SID)?;
+        if message.is_only_headers() {
+            return None;
+        }
+        let request = self.requests.take(token)?;
+        self.current.decoder().take_expected(message, place);
+        self.count_received(place);
+        Some(request.context)
+    }
+
+    /// Whether the next thing to be reported is what the server sends next.
+    #[inline(always)]
+    fn is_undisturbed(&self) -> bool {
+        self.events.is_empty() && self.inbound.is_clear() && self.current.is_open()
     }
 
     // ---- messages -----------------------------------------------------------------------------
@@ -131,22 +154,6 @@ impl<S, R, F> Session<S, R, F> {
                 None
             }
         }
-    }
-
-    /// Takes the short way to the request that the next message is the reply to. `None` if it is
-    /// anything but that, or has nothing but headers, which may say that there is no reply.
-    #[inline(always)]
-    fn next_expected_reply(&mut self, place: &mut Message) -> Option<R> {
-        let start = self.requests.expected_start().filter(|_| self.current.is_open())?;
-        let decoder = self.current.decoder();
-        let (message, token) = decoder.expect::<TOKEN>(start, requests::INBOX_SID)?;
-        if message.is_only_headers() {
-            return None;
-        }
-        let request = self.requests.take(token)?;
-        self.current.decoder().take_expected(message, place);
-        self.count_received(place);
-        Some(request.context)
     }
 
     #[inline(always)]

@@ -288,6 +288,9 @@ impl<Op: Operation> Decoder<Op> {
         start: &[u8],
         sid: u64,
     ) -> Option<(ExpectedMessage, &[u8; N])> {
+        if self.buffer.len() == 0 {
+            return None;
+        }
         let (line, end) = expected_line(self.window()?, start, sid)?;
         self.is_whole(line.len, line.head.total_len).then_some((ExpectedMessage(line), end))
     }

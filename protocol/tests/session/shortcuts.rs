@@ -17,6 +17,13 @@ enum Step {
     Request {
         subject: &'static str,
         size: usize,
+        /// Nobody checks the subject, which is a literal one then.
+        is_known: bool,
+    },
+    /// Replies come to so many of the requests that were written, with nothing else than headers or not.
+    Replies {
+        count: usize,
+        status: Option<&'static str>,
     },
     Answer {
         reply: &'static str,
@@ -45,7 +52,11 @@ fn step() -> impl Strategy<Value = Step> {
                 Step::Publish { subject, size, is_owned, has_headers }
             }
         ),
-        4 => (subject, size.clone()).prop_map(|(subject, size)| Step::Request { subject, size }),
+        4 => (subject, size.clone(), any::<bool>()).prop_map(|(subject, size, is_known)| {
+            Step::Request { subject, size, is_known }
+        }),
+        3 => (0..5_usize, prop::sample::select(vec![None, None, Some("503"), Some("100")]))
+            .prop_map(|(count, status)| Step::Replies { count, status }),
         4 => (reply, size).prop_map(|(reply, size)| Step::Answer { reply, size }),
         2 => (0..400_usize).prop_map(Step::Write),
         1 => Just(Step::Reconnect),
@@ -53,8 +64,26 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Performs a step, and returns what can be seen of it.
-fn perform(driver: &mut Driver, step: &Step, takes_shortcuts: bool) -> String {
+/// Whether the grammar allows to publish to it.
+fn is_literal(subject: &str) -> bool {
+    !subject.is_empty() && !subject.contains([' ', '*'])
+}
+
+/// A reply to the request that begins here, of which only the beginning may have been written.
+fn reply(written: &str, status: Option<&str>) -> Option<String> {
+    let (inbox, _) = written.split_once(' ')?;
+    let number = written.len();
+    Some(match status {
+        _ if inbox.ends_with('*') => "PING\r\n".to_owned(),
+        None => format!("MSG {inbox} 1 {}\r\n{number}\r\n", number.to_string().len()),
+        Some(code) => format!("HMSG {inbox} 1 16 16\r\nNATS/1.0 {code}\r\n\r\n\r\n"),
+    })
+}
+
+/// Performs a step, and returns what can be seen of it. `written` has what was written on this
+/// connection and not been replied to.
+fn perform(driver: &mut Driver, step: &Step, written: &mut String) -> String {
+    let takes_shortcuts = driver.takes_shortcuts;
     let mut outcome = String::new();
     match *step {
         Step::Publish { subject, size, is_owned, has_headers } => {
@@ -75,9 +104,11 @@ fn perform(driver: &mut Driver, step: &Step, takes_shortcuts: bool) -> String {
             }
             outcome = format!("{published:?}");
         }
-        Step::Request { subject, size } => {
+        Step::Request { subject, size, is_known } => {
             let mut message = OutgoingMessage::new(subject, vec![b'y'; size]);
-            if !takes_shortcuts && !subject.contains('*') {
+            if takes_shortcuts && is_known && is_literal(subject) {
+                message = message.with_known_subject();
+            } else if !takes_shortcuts && !subject.contains('*') {
                 // the long way: this is the same for a literal subject
                 message = message.allow_wildcards();
             }
@@ -97,12 +128,24 @@ fn perform(driver: &mut Driver, step: &Step, takes_shortcuts: bool) -> String {
             let count = count.min(bytes.len());
             leg.handle_written(count);
             outcome = String::from_utf8_lossy(&bytes[..count]).into_owned();
+            written.push_str(&outcome);
+        }
+        Step::Replies { count, status } => {
+            let mut frames = String::new();
+            for _ in 0..count {
+                let Some(at) = written.find("_INBOX.") else { break };
+                let Some(frame) = reply(&written[at..], status) else { break };
+                written.drain(..at + 1);
+                frames.push_str(&frame);
+            }
+            driver.receive(frames);
         }
         Step::Reconnect => {
             let now = driver.now;
             let mut leg = driver.session.leg(Which::Current);
             leg.handle_disconnected(evnats_protocol::DisconnectReason::ServerClosed);
             outcome = driver.events().join("; ");
+            written.clear();
             driver.session.handle_connecting(now);
             let mut leg = driver.session.leg(Which::Current);
             leg.handle_connected(Security::Plain);
@@ -131,8 +174,10 @@ proptest! {
             driver.session.leg(Which::Current).handle_connected(Security::Plain);
             let info = format!("INFO {{\"max_payload\":{max_payload},\"headers\":true}}\r\nPONG\r\n");
             driver.receive(info);
+            driver.takes_shortcuts = takes_shortcuts;
+            let mut written = String::new();
             let steps = steps.iter().chain(&[Step::Write(usize::MAX)]);
-            steps.map(|step| perform(&mut driver, step, takes_shortcuts)).collect::<Vec<_>>()
+            steps.map(|step| perform(&mut driver, step, &mut written)).collect::<Vec<_>>()
         });
         let [short, long] = drivers;
         prop_assert_eq!(short, long);

@@ -15,6 +15,8 @@ pub(crate) type Name = &'static str;
 pub(crate) struct Driver {
     pub(crate) session: Session<Name, Name, Name>,
     pub(crate) now: Instant,
+    /// Whether the next thing to be reported is polled for by the shortcut first.
+    pub(crate) takes_shortcuts: bool,
     server: Decoder<ClientOp>,
 }
 
@@ -33,7 +35,7 @@ impl Driver {
         let mut session = Session::new(config, random());
         let now = Instant::now();
         session.handle_connecting(now);
-        Self { session, now, server: Decoder::default() }
+        Self { session, now, takes_shortcuts: true, server: Decoder::default() }
     }
 
     /// A session whose transport is open, with default settings.
@@ -99,7 +101,13 @@ impl Driver {
     /// The next thing that is to be reported.
     pub(crate) fn poll(&mut self) -> Option<String> {
         let mut place = Message::default();
-        self.session.poll_event(&mut place).map(|event| describe(event, &place))
+        let reply = match self.takes_shortcuts {
+            true => self.session.poll_reply(&mut place),
+            false => None,
+        };
+        let reply = reply.map(|context| Event::Reply { context, outcome: Ok(()) });
+        let event = reply.or_else(|| self.session.poll_event(&mut place));
+        event.map(|event| describe(event, &place))
     }
 
     /// Everything that is to be reported.

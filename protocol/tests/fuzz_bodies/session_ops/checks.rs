@@ -15,7 +15,9 @@ impl World {
             self.check_message(subscription, &self.place.clone());
             return true;
         }
-        let event = self.session.poll_event(&mut self.place);
+        let reply = self.session.poll_reply(&mut self.place);
+        let reply = reply.map(|context| Event::Reply { context, outcome: Ok(()) });
+        let event = reply.or_else(|| self.session.poll_event(&mut self.place));
         self.delivered = match event {
             Some(Event::Message { subscription }) => Some(subscription),
             _ => None,
