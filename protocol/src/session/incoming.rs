@@ -64,7 +64,7 @@ impl<S, R, F> Session<S, R, F> {
     /// last one, with the same subject, and nothing else is to be reported before it: messages often
     /// come in long runs, and this costs a fraction of [`poll_event`](Self::poll_event). Returns
     /// whether there was one; if not, nothing has happened.
-    #[inline(never)]
+    #[inline(always)]
     pub fn poll_another(&mut self, subscription: SubscriptionId, place: &mut Message) -> bool {
         if self.is_undisturbed()
             && let Some(entry) = self.subscriptions.get_plain(subscription)
