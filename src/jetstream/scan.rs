@@ -13,6 +13,9 @@ use std::str;
 /// A word with 1 in each of its bytes.
 const EACH: u64 = 0x0101_0101_0101_0101;
 
+/// How long nearly all times are: the decimals of one in ten end with a zero, which is left out.
+const USUAL_TIME: usize = "2024-02-29T12:34:56.123456789Z".len();
+
 /// The part of a body that is still to be read.
 pub(super) struct Scan<'a>(&'a [u8]);
 
@@ -70,6 +73,14 @@ impl<'a> Scan<'a> {
         Some(value)
     }
 
+    /// As [`quoted`](Self::quoted), for what goes on to the end.
+    #[inline(always)]
+    pub(super) fn quoted_to_end(&mut self) -> Option<&'a [u8]> {
+        let value = self.0.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        self.0 = &[];
+        Some(value)
+    }
+
     /// Printable ASCII without spaces, of which there is some, as far as it goes.
     #[inline]
     pub(super) fn word(&mut self) -> Option<&'a [u8]> {
@@ -78,57 +89,54 @@ impl<'a> Scan<'a> {
         (!word.is_empty()).then_some(word)
     }
 
-    /// A string that has to be these parts, which must themselves be plain.
-    #[inline]
-    pub(super) fn string_of(&mut self, parts: [&str; 2]) -> Option<()> {
-        self.literal(b"\"")?;
-        for part in parts {
-            self.literal(part.as_bytes())?;
-        }
-        self.literal(b"\"")
+    /// A time in RFC 3339, of which only the letters are looked at, and which goes on up to an end that is
+    /// also that of the text. There is none that is empty.
+    #[inline(always)]
+    pub(super) fn time_before(&mut self, end: &[u8]) -> Option<&'a [u8]> {
+        let time = self.0.strip_suffix(end)?;
+        self.0 = &[];
+        (!time.is_empty() && has_letters_of_time(time)).then_some(time)
     }
 
-    /// A time in RFC 3339, of which only the letters are looked at, between here and an end which is
-    /// that of the body.
-    #[inline]
-    pub(super) fn time_before(self, end: &[u8]) -> Option<&'a [u8]> {
-        let text = self.0.strip_suffix(end)?;
-        let is_letter = |byte: &u8| matches!(byte, b'+'..=b'Z');
-        // the compiler looks at all letters of a chunk at once
-        let (chunks, rest) = text.as_chunks::<8>();
-        let are_letters = |chunk: &[u8; 8]| chunk.iter().fold(true, |all, b| all & is_letter(b));
-        (chunks.iter().all(are_letters) && rest.iter().all(is_letter)).then_some(text)
+    /// Takes a time in RFC 3339, of which only the letters are looked at, from the end: it is between two
+    /// texts, the first of which ends with a quote. What is left ends before that one.
+    #[inline(always)]
+    pub(super) fn time_at_end(&mut self, before: &[u8], after: &[u8]) -> Option<&'a [u8]> {
+        let text = self.0.strip_suffix(after)?;
+        let (rest, time) = match text.split_last_chunk::<USUAL_TIME>() {
+            Some((rest, time)) if rest.ends_with(before) => (rest, &time[..]),
+            _ => text.split_at(text.iter().rposition(|byte| *byte == b'"')? + 1),
+        };
+        self.0 = rest.strip_suffix(before)?;
+        has_letters_of_time(time).then_some(time)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn number(&mut self) -> Option<u64> {
-        match first_letters(self.0).and_then(short_number) {
-            Some((number, len)) => {
-                self.0 = &self.0[len..];
-                Some(number)
-            }
-            None => self.any_number(),
-        }
+        let short = first_letters(self.0).and_then(short_number);
+        let (number, len) = short.or_else(|| any_number(self.0))?;
+        self.0 = self.0.get(len..)?;
+        Some(number)
     }
+}
 
-    fn any_number(&mut self) -> Option<u64> {
-        let (mut number, mut len) = (0_u64, 0);
-        for byte in self.0 {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
-            }
-            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
-            len += 1;
+/// A number that a text begins with, and how many digits it has.
+#[inline(never)]
+fn any_number(text: &[u8]) -> Option<(u64, usize)> {
+    let (mut number, mut len) = (0_u64, 0);
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
         }
-        let (digits, rest) = self.0.split_at(len);
-        self.0 = rest;
-        match digits {
-            [] | [b'0', _, ..] => None,
-            // so few cannot have overflowed
-            digits if digits.len() < 20 => Some(number),
-            digits => str::from_utf8(digits).ok()?.parse().ok(),
-        }
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        len += 1;
+    }
+    match &text[..len] {
+        [] | [b'0', _, ..] => None,
+        // so few cannot have overflowed
+        digits if digits.len() < 20 => Some((number, len)),
+        digits => Some((str::from_utf8(digits).ok()?.parse().ok()?, len)),
     }
 }
 
@@ -147,6 +155,19 @@ fn word_len(text: &[u8]) -> usize {
     }
     let is_plain = |byte: &&u8| matches!(byte, b'!'..=b'~');
     8 * chunks.len() + rest.iter().take_while(is_plain).count()
+}
+
+/// Whether there are only bytes from `+` to `Z`, as in a time: digits, signs, colons, `T` and `Z`.
+#[inline(always)]
+fn has_letters_of_time(text: &[u8]) -> bool {
+    let is_letter = |byte: &u8| byte.wrapping_sub(b'+') <= b'Z' - b'+';
+    // without an exit in between, the compiler looks at all letters of one at once
+    let are_letters = |part: &[u8; 16]| part.iter().fold(true, |all, byte| all & is_letter(byte));
+    match (text.first_chunk(), text.last_chunk()) {
+        // the two of them overlap
+        (Some(first), Some(last)) if text.len() <= 32 => are_letters(first) & are_letters(last),
+        _ => text.iter().all(is_letter),
+    }
 }
 
 /// The first eight letters as one number, the first letter lowest, with zeros where there are none. There
@@ -190,10 +211,11 @@ mod tests {
     proptest! {
         #[test]
         fn digits_put_together_at_once_are_the_same_number(text in "[0-9]{0,9}[ -~é]{0,9}") {
-            let (mut one, mut other) = (Scan::new(text.as_bytes()), Scan::new(text.as_bytes()));
-            let number = one.number();
-            prop_assert_eq!(number, other.any_number());
-            prop_assert!(number.is_none() || one.0 == other.0);
+            let mut scan = Scan::new(text.as_bytes());
+            let number = scan.number();
+            let read = any_number(text.as_bytes());
+            prop_assert_eq!(number, read.map(|(number, _)| number));
+            prop_assert!(read.is_none_or(|(_, len)| scan.0 == &text.as_bytes()[len..]));
         }
 
         #[test]
@@ -204,6 +226,21 @@ mod tests {
             let mut scan = Scan::new(&text);
             prop_assert_eq!(scan.word().map_or(0, <[u8]>::len), expected);
             prop_assert_eq!(scan.0, &text[expected..]);
+        }
+
+        #[test]
+        fn a_time_has_its_letters_only(
+            text in prop::collection::vec(prop_oneof![20 => b'+'..=b'Z', 1 => any::<u8>()], 0..40),
+        ) {
+            let expected = text.iter().all(|byte| matches!(byte, b'+'..=b'Z'));
+            prop_assert_eq!(has_letters_of_time(&text), expected);
+        }
+
+        #[test]
+        fn one_byte_is_enough_to_spoil_a_time(len in 1_usize..40, at: prop::sample::Index, byte: u8) {
+            let mut text = vec![b'5'; len];
+            text[at.index(len)] = byte;
+            prop_assert_eq!(has_letters_of_time(&text), matches!(byte, b'+'..=b'Z'));
         }
 
         #[test]

@@ -51,7 +51,7 @@ impl DirectReads {
 
     /// Reads the server's headers of a message that has no others, and whose subject ends so. The
     /// subject that is returned is that end. `None` says nothing about the reply.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn scan_headers<'m>(
         &self,
         reply: &'m Message,
@@ -64,10 +64,9 @@ impl DirectReads {
         scan.literal(b"\r\nNats-Sequence: ")?;
         let sequence = scan.number()?;
         scan.literal(b"\r\nNats-Time-Stamp: ")?;
-        let time = scan.word()?;
-        scan.literal(b"\r\n\r\n")?;
+        let time = scan.time_before(b"\r\n\r\n")?;
         let (subject, payload) = (end.as_bytes(), reply.payload());
-        scan.is_at_end().then_some(StoredParts { sequence, subject, time, headers: b"", payload })
+        Some(StoredParts { sequence, subject, time, headers: b"", payload })
     }
 }
 

@@ -23,9 +23,13 @@ pub(crate) struct LeaderReads {
     subject: String,
     /// The body, whose end is the rest of the subject that is asked for.
     query: JoinedText,
-    /// What the subjects begin with.
-    subjects: String,
+    /// What a reply begins with, up to the same place in its subject.
+    reply_start: String,
 }
+
+/// What a reply begins with, up to its subject.
+const START: &str =
+    r#"{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"#;
 
 impl LeaderReads {
     /// The stream's name has been checked, and `subjects` needs no escapes in JSON.
@@ -33,7 +37,7 @@ impl LeaderReads {
         Self {
             subject: format!("{}.STREAM.MSG.GET.{stream}", api.prefix()),
             query: JoinedText::new(format!("{{\"last_by_subj\":\"{subjects}")),
-            subjects: subjects.to_owned(),
+            reply_start: format!("{START}\"{subjects}"),
         }
     }
 
@@ -56,33 +60,43 @@ impl LeaderReads {
     /// returned is that end. `None` says nothing about the reply.
     #[inline]
     pub(crate) fn scan(&self, body: &[u8], end: &str) -> Option<StoredMessage> {
-        scan(body, |scan| scan.string_of([&self.subjects, end]).map(|()| end.as_bytes()))
+        scan(body, |scan| {
+            scan.literal(self.reply_start.as_bytes())?;
+            scan.literal(end.as_bytes())?;
+            scan.literal(b"\"").map(|()| end.as_bytes())
+        })
     }
 }
 
 impl ApiReply for StoredMessage {
     fn parse(body: &[u8]) -> Result<Self, Error> {
-        scan(body, |scan| Some(scan.string()?.as_bytes())).map_or_else(|| parse(body), Ok)
+        scan_any(body).map_or_else(|| parse(body), Ok)
     }
 }
 
-#[inline]
+/// Reads a reply in its usual shape.
+fn scan_any(body: &[u8]) -> Option<StoredMessage> {
+    scan(body, |scan| {
+        scan.literal(START.as_bytes())?;
+        scan.string().map(str::as_bytes)
+    })
+}
+
+/// Reads a reply in its usual shape, whose start up to the end of the subject is read by `subject`.
+#[inline(always)]
 fn scan<'a>(
     body: &'a [u8],
     subject: impl FnOnce(&mut Scan<'a>) -> Option<&'a [u8]>,
 ) -> Option<StoredMessage> {
-    const START: &[u8] =
-        b"{\"type\":\"io.nats.jetstream.api.v1.stream_msg_get_response\",\"message\":{\"subject\":";
     let mut scan = Scan::new(body);
-    scan.literal(START)?;
     let subject = subject(&mut scan)?;
     scan.literal(b",\"seq\":")?;
     let sequence = scan.number()?;
+    let time = scan.time_at_end(b",\"time\":\"", b"\"}}")?;
     // what can be decoded has no byte in it that a plain string could not have
     let headers = scan.literal(b",\"hdrs\":").map_or(Some(&b""[..]), |()| scan.quoted())?;
-    let payload = scan.literal(b",\"data\":").map_or(Some(&b""[..]), |()| scan.quoted())?;
-    scan.literal(b",\"time\":\"")?;
-    let time = scan.time_before(b"\"}}")?;
+    let payload = scan.literal(b",\"data\":").map_or(Some(&b""[..]), |()| scan.quoted_to_end())?;
+    scan.is_at_end().then_some(())?;
     StoredMessage::decoded(StoredParts { sequence, subject, time, headers, payload })
 }
 
@@ -123,20 +137,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const USUAL: [&str; 4] = [
+    const USUAL: [&str; 6] = [
         r#"{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"$KV.b.k","seq":12,"data":"aGVsbG8=","time":"2024-02-29T12:34:56.123456789Z"}}"#,
         r#"{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"a","seq":18446744073709551615,"hdrs":"TkFUUy8xLjANCkE6IDENCg0K","time":"2024-02-29T12:34:56Z"}}"#,
         r#"{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"a","seq":1,"hdrs":"TkFUUy8xLjANCg0K","data":"AA==","time":""}}"#,
         r#"{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"","seq":0,"time":"0001-01-01T00:00:00Z"}}"#,
+        r#"{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"$KV.b.k","seq":3,"hdrs":"TkFUUy8xLjANCg0K","data":"aGVsbG8=","time":"2024-02-29T12:34:56.123456789Z"}}"#,
+        r#"{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"a","seq":3,"data":"","time":"2024-02-29T12:34:56.1234567Z"}}"#,
     ];
-
-    fn scan_any(body: &[u8]) -> Option<StoredMessage> {
-        scan(body, |scan| Some(scan.string()?.as_bytes()))
-    }
 
     /// What a scan for one subject finds, with the whole subject.
     fn scan_one(body: &[u8]) -> Option<StoredMessage> {
-        scan(body, |scan| scan.string_of(["$KV.b.", "k"]).map(|()| &b"$KV.b.k"[..]))
+        let reads = LeaderReads {
+            subject: String::new(),
+            query: JoinedText::new(String::new()),
+            reply_start: format!("{START}\""),
+        };
+        reads.scan(body, "$KV.b.k")
     }
 
     #[test]

@@ -76,6 +76,7 @@ impl StoredMessage {
         &self.memory[start..self.subject_end as usize]
     }
 
+    #[inline]
     pub(crate) fn copy_of(parts: StoredParts<'_>) -> Self {
         let StoredParts { subject, time, headers, payload, .. } = parts;
         let len = subject.len() + time.len() + headers.len() + payload.len();
@@ -109,7 +110,7 @@ impl StoredMessage {
         let subject_end = parts.subject.len();
         let time_end = subject_end + parts.time.len();
         Self {
-            memory: memory.into(),
+            memory: memory.into_boxed_slice().into(),
             subject_end: subject_end as u32,
             time_end: time_end as u32,
             headers_end: (time_end + headers_len) as u32,
