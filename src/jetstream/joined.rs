@@ -2,7 +2,7 @@
 //! allocation.
 
 use evnats_protocol::{OutgoingMessage, Payload, subject};
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 
 /// The subject of messages, whose ends are checked by who gives them.
 pub(crate) struct JoinedSubject {
@@ -17,19 +17,30 @@ impl JoinedSubject {
         Self { text: JoinedText::new(start), is_valid }
     }
 
-    /// Lends a message on the subject that ends so. The end has to be a valid end of a subject: it is
-    /// not checked again.
-    #[inline]
-    pub(crate) fn with_message<T>(
-        &self,
-        end: &str,
-        payload: Payload<'_>,
-        lend: impl FnOnce(OutgoingMessage<'_>) -> T,
-    ) -> T {
-        self.text.with(&[end], |subject| {
-            let message = OutgoingMessage::new(subject, payload);
-            lend(if self.is_valid { message.with_known_subject() } else { message })
-        })
+    /// The subject that ends so, which is to be dropped before there is another one. The end has to be a
+    /// valid end of a subject: it is not checked again.
+    #[inline(always)]
+    pub(crate) fn ending(&self, end: &str) -> WholeSubject<'_> {
+        WholeSubject { text: self.text.ending(&[end]), is_valid: self.is_valid }
+    }
+}
+
+/// A subject that has been put together.
+pub(crate) struct WholeSubject<'a> {
+    text: RefMut<'a, String>,
+    is_valid: bool,
+}
+
+impl WholeSubject<'_> {
+    /// A message on it.
+    #[inline(always)]
+    pub(crate) fn message<'m>(&'m self, payload: Payload<'m>) -> OutgoingMessage<'m> {
+        let message = OutgoingMessage::new(&self.text, payload);
+        if self.is_valid { message.with_known_subject() } else { message }
+    }
+
+    pub(crate) fn into_owned(self) -> String {
+        self.text.clone()
     }
 }
 
@@ -48,9 +59,15 @@ impl JoinedText {
     /// Lends the text that ends so.
     #[inline]
     pub(crate) fn with<T>(&self, end: &[&str], lend: impl FnOnce(&str) -> T) -> T {
+        lend(&self.ending(end))
+    }
+
+    /// The text that ends so, which is to be dropped before there is another one.
+    #[inline(always)]
+    fn ending(&self, end: &[&str]) -> RefMut<'_, String> {
         let mut buffer = self.buffer.borrow_mut();
         buffer.truncate(self.start_len);
         end.iter().for_each(|part| buffer.push_str(part));
-        lend(&buffer)
+        buffer
     }
 }

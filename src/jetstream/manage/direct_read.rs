@@ -45,8 +45,8 @@ impl DirectReads {
         end: &str,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        self.subject
-            .with_message(end, Payload::default(), |message| api.request(message, callback));
+        let subject = self.subject.ending(end);
+        api.request(subject.message(Payload::default()), callback);
     }
 
     /// Reads the server's headers of a message that has no others, and whose subject ends so. The

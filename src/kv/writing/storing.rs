@@ -9,7 +9,7 @@ use crate::client::Reply;
 use crate::jetstream::{self, ApiRequest, StreamInfo, acknowledged_sequence};
 use crate::kv::bucket::{Bucket, OnWritten};
 use crate::kv::error::Error;
-use evnats_protocol::{HeaderMap, OutgoingMessage, Payload};
+use evnats_protocol::{HeaderMap, Payload};
 use smol_str::SmolStr;
 use std::rc::Rc;
 
@@ -25,19 +25,18 @@ impl Bucket {
         headers: Option<&HeaderMap>,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        self.put_subject.with_message(key, value, |message| {
-            let message = match headers {
-                Some(headers) => message.headers(headers),
-                None => message,
-            };
-            self.api.request(message, callback);
-        });
+        let subject = self.put_subject.ending(key);
+        let message = subject.message(value);
+        let message = match headers {
+            Some(headers) => message.headers(headers),
+            None => message,
+        };
+        self.api.request(message, callback);
     }
 
     /// The subject to publish a key's revisions to.
     pub(in crate::kv) fn subject_to_write(&self, key: &str) -> String {
-        let subject = |message: OutgoingMessage<'_>| message.subject().to_owned();
-        self.put_subject.with_message(key, Payload::default(), subject)
+        self.put_subject.ending(key).into_owned()
     }
 
     /// Reads the revision out of an acknowledgement.
