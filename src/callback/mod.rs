@@ -15,7 +15,7 @@ mod closures;
 mod erased;
 mod slot;
 
-pub(crate) use answer::{answer, handed};
+pub(crate) use answer::{Typed, answer, handed};
 pub(crate) use closures::closure_alias;
 pub use closures::{
     Callback, CallbackReturns, Handler, HandlerReturns, Outcome, RefCallback, RefCallbackReturns,

@@ -240,7 +240,7 @@ impl Driver {
                     next = self.deliver(state, subscription, budget, place)?;
                 }
                 Some(Event::Reply { context, outcome }) => {
-                    context(state, port, outcome.map(|()| &*place))?;
+                    context.hear(state, port, outcome.map(|()| &*place))?;
                 }
                 Some(event) => self.run_event(state, port, event, now)?,
             }
@@ -257,9 +257,9 @@ impl Driver {
     ) -> Ran {
         while budget.events > 0 {
             let reply = self.connection.borrow_mut().session.poll_reply(place);
-            let Some(callback) = reply else { break };
+            let Some(awaiting) = reply else { break };
             budget.events -= 1;
-            callback(state, port, Ok(place))?;
+            awaiting.hear(state, port, Ok(place))?;
         }
         Ok(())
     }

@@ -40,10 +40,23 @@ pub(crate) enum Observed {
 pub(crate) type OnDelivery = Box<dyn FnMut(&mut State, Delivery<'_>) -> Ran>;
 /// How a request ended. The reply is a view of the read buffer.
 pub(crate) type Reply<'m> = Result<&'m Message, RequestError>;
-pub(crate) type OnReply = Box<dyn FnOnce(&mut State, &Port, Reply<'_>) -> Ran>;
+pub(crate) type OnReply = Box<dyn Awaiting>;
 pub(crate) type OnFence = Box<dyn FnOnce(&mut State, &Port, Result<Duration, FlushError>) -> Ran>;
 pub(crate) type OnEnd = Box<dyn FnOnce(&mut State, EndReason) -> Ran>;
 pub(crate) type OnObserved = Box<dyn FnMut(&mut State, Observed) -> Ran>;
+
+/// What awaits the reply to a request: a callback, or an operation in a [box that is
+/// used again](super::spares).
+pub(crate) trait Awaiting {
+    fn hear(self: Box<Self>, state: &mut State, port: &Port, reply: Reply<'_>) -> Ran;
+}
+
+impl<F: FnOnce(&mut State, &Port, Reply<'_>) -> Ran> Awaiting for F {
+    #[inline]
+    fn hear(self: Box<Self>, state: &mut State, port: &Port, reply: Reply<'_>) -> Ran {
+        (*self)(state, port, reply)
+    }
+}
 
 pub(crate) type Subscriber = CallbackSlot<OnDelivery>;
 

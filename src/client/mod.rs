@@ -25,6 +25,7 @@ mod protection;
 mod proxy_key;
 mod replies;
 mod route;
+mod spares;
 mod stream;
 mod subscription;
 #[cfg(feature = "tls")]
@@ -37,12 +38,13 @@ pub use credentials::{Credentials, CredentialsError};
 pub use error::ConnectionError;
 pub use handle::{Client, ConnectionState};
 pub use hooks::SlowConsumer;
-pub(crate) use hooks::{Delivery, Observed, OnReply, Reply};
+pub(crate) use hooks::{Awaiting, Delivery, Observed, OnReply, Reply};
 pub(crate) use inbox::Inbox;
 pub use options::Options;
 pub(crate) use port::{ObserverId, Port};
 pub use proxy_key::ProxyKey;
 pub use replies::{Replied, Replies, RepliesEnd, RequestManyOptions};
+pub(crate) use spares::Spares;
 pub use subscription::Subscription;
 #[cfg(feature = "tls")]
 pub use tls::{ClientCertificate, Tls};

@@ -64,18 +64,18 @@ impl Port {
         timeout: Duration,
         callback: impl FnOnce(&mut State, &Port, Reply<'_>) -> Ran + 'static,
     ) {
-        self.request_boxed(message, timeout, Box::new(callback));
+        self.request_for(message, timeout, Box::new(callback));
     }
 
-    /// As [`request`](Self::request), with a callback that is boxed already.
+    /// As [`request`](Self::request), for what is boxed already.
     #[inline]
-    pub(crate) fn request_boxed(
+    pub(crate) fn request_for(
         &self,
         message: OutgoingMessage<'_>,
         timeout: Duration,
-        callback: OnReply,
+        awaiting: OnReply,
     ) {
-        self.driver.command(|session| session.request(message, timeout, callback));
+        self.driver.command(|session| session.request(message, timeout, awaiting));
     }
 
     /// Sets a fence; see [`Client::flush`](super::Client::flush).

@@ -275,12 +275,8 @@ impl Api {
     /// Sends a read as its first attempt is sent, once. What fails can be passed on to
     /// [`read_again`](Self::read_again).
     #[inline]
-    pub(crate) fn read_once(
-        &self,
-        message: OutgoingMessage<'_>,
-        callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
-    ) {
-        self.send(message, self.0.first_patience, callback);
+    pub(crate) fn read_once(&self, message: OutgoingMessage<'_>, awaiting: OnReply) {
+        self.send(message, self.0.first_patience, awaiting);
     }
 
     /// Goes on with a read whose first attempt has failed, if that may change until the deadline.
@@ -310,36 +306,35 @@ impl Api {
         message: OutgoingMessage<'_>,
         callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
     ) {
-        self.send(message, self.timeout(), callback);
+        self.request_for(message, on_reply(callback));
+    }
+
+    /// As [`request`](Self::request), for what is boxed already.
+    #[inline]
+    pub(crate) fn request_for(&self, message: OutgoingMessage<'_>, awaiting: OnReply) {
+        self.send(message, self.timeout(), awaiting);
     }
 
     /// Sends a request, which is shown to the hook for exchanges if there is one.
     #[inline]
-    fn send(
-        &self,
-        message: OutgoingMessage<'_>,
-        patience: Duration,
-        callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
-    ) {
-        let callback =
-            Box::new(|state: &mut State, _: &Port, reply: Reply<'_>| callback(state, reply));
+    fn send(&self, message: OutgoingMessage<'_>, patience: Duration, awaiting: OnReply) {
         match self.0.exchanges.are_watched() {
-            false => self.port().request_boxed(message, patience, callback),
-            true => self.send_watched(message, patience, callback),
+            false => self.port().request_for(message, patience, awaiting),
+            true => self.send_watched(message, patience, awaiting),
         }
     }
 
     #[cold]
-    fn send_watched(&self, message: OutgoingMessage<'_>, patience: Duration, callback: OnReply) {
+    fn send_watched(&self, message: OutgoingMessage<'_>, patience: Duration, awaiting: OnReply) {
         if !self.is_operation(message.subject()) {
-            return self.port().request_boxed(message, patience, callback);
+            return self.port().request_for(message, patience, awaiting);
         }
         let (api, exchange) = (self.clone(), ApiExchange::begin(&message));
         let begun = self.port().now();
         self.port().request(message, patience, move |state, port, reply| {
             let exchange = exchange.answered(&reply, port.now() - begun);
             // whoever waits for the answer is not to lose it to a hook that panics
-            let ran = callback(state, port, reply);
+            let ran = awaiting.hear(state, port, reply);
             ran.and(api.0.exchanges.show(state, &api, &exchange))
         });
     }
@@ -376,12 +371,12 @@ impl Read {
     fn attempt<T: ApiReply>(self: Rc<Self>, answer: Answer<Result<T, Error>>) {
         let message = OutgoingMessage::new(&self.subject, &*self.body);
         let (read, patience) = (self.clone(), patience(self.api.timeout(), self.left()));
-        self.api.send(message, patience, move |state, outcome| {
-            match read.api.read_reply(outcome) {
+        let on_outcome =
+            move |state: &mut State, outcome: Reply<'_>| match read.api.read_reply(outcome) {
                 Ok(reply) => answer(state, Ok(reply)),
                 Err(error) => read.handle_error(state, error, answer),
-            }
-        });
+            };
+        self.api.send(message, patience, on_reply(on_outcome));
     }
 
     /// Sends it again, now or after a pause, or answers with the error.
@@ -416,6 +411,12 @@ impl Read {
         };
         is_for_the_moment && self.left() > READ_PAUSE
     }
+}
+
+/// What awaits a reply, made of a callback that does without the port.
+#[inline]
+pub(crate) fn on_reply(callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static) -> OnReply {
+    Box::new(|state: &mut State, _: &Port, reply: Reply<'_>| callback(state, reply))
 }
 
 /// How long an attempt of a read waits for its answer. The last one waits to the end.

@@ -178,7 +178,7 @@ pub use publish::{
 pub use stall::Stall;
 pub use stream::Stream;
 
-pub(crate) use api::{Api, ApiReply, ApiRequest};
+pub(crate) use api::{Api, ApiReply, ApiRequest, on_reply};
 pub(crate) use consume::{
     Consuming, Delivered, DeliveryNumbers, OrderedConfig, Reader, ReaderEvent, WeakReader,
     ack_fence,

@@ -59,6 +59,22 @@ impl Operation {
     }
 }
 
+/// Which revisions a read is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::kv) enum Wanted {
+    /// Values.
+    Value,
+    /// Whatever is the last one.
+    LastRevision,
+}
+
+impl Wanted {
+    #[inline]
+    pub(in crate::kv) fn includes(self, operation: Operation) -> bool {
+        self == Self::LastRevision || !operation.is_tombstone()
+    }
+}
+
 /// What a message's headers say of its operation, one header at a time.
 #[derive(Default)]
 pub(in crate::kv) struct OperationHeaders {

@@ -1,12 +1,16 @@
 //! The handle of a bucket, and the door to it from JetStream.
 
-use crate::client::Client;
+use crate::callback::Typed;
+use crate::client::{Client, Spares};
 use crate::event_loop::timers_on;
 use crate::jetstream::JetStream;
 use crate::kv::bucket::Bucket;
+use crate::kv::entry::{Entry, Wanted};
+use crate::kv::error::Error;
 use crate::kv::reading::reads::Reads;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// A Key-Value bucket. A cheap handle.
 ///
@@ -40,6 +44,48 @@ pub struct KeyValue<S: 'static = ()> {
 struct Shared<S: 'static> {
     js: JetStream<S>,
     bucket: Rc<Bucket>,
+    puts: Spares<Put<S>>,
+    gets_of_replica: Spares<Get<S, OfReplica>>,
+    gets_of_leader: Spares<Get<S, OfLeader>>,
+}
+
+impl<S: 'static> Shared<S> {
+    fn new(js: &JetStream<S>, bucket: Rc<Bucket>) -> Rc<Self> {
+        Rc::new(Self {
+            js: js.clone(),
+            bucket,
+            puts: Spares::default(),
+            gets_of_replica: Spares::default(),
+            gets_of_leader: Spares::default(),
+        })
+    }
+}
+
+/// A put that is under way, or none.
+pub(in crate::kv) struct Put<S: 'static> {
+    pub(in crate::kv) asked: Option<Asked<S, u64>>,
+}
+
+/// A read of one key that is under way, or none.
+pub(in crate::kv) struct Get<S: 'static, W> {
+    pub(in crate::kv) asked: Option<Asked<S, Option<Entry>>>,
+    pub(in crate::kv) key: String,
+    pub(in crate::kv) wanted: Wanted,
+    pub(in crate::kv) way: W,
+}
+
+/// Any replica was asked.
+pub(in crate::kv) struct OfReplica;
+
+/// The leader was asked, and may be asked again until then.
+pub(in crate::kv) struct OfLeader {
+    pub(in crate::kv) deadline: Instant,
+}
+
+/// Who has asked for an operation.
+pub(in crate::kv) struct Asked<S: 'static, T> {
+    pub(in crate::kv) kv: KeyValue<S>,
+    pub(in crate::kv) callback: Typed<S, KeyValue<S>, Result<T, Error>>,
 }
 
 impl<S: 'static> JetStream<S> {
@@ -47,8 +93,8 @@ impl<S: 'static> JetStream<S> {
     #[must_use]
     #[doc(alias = "KeyValue")]
     pub fn key_value(&self, bucket: &str) -> KeyValue<S> {
-        let bucket = Rc::new(Bucket::new(self.api(), bucket));
-        KeyValue { shared: Rc::new(Shared { js: self.clone(), bucket }), reads: Reads::default() }
+        let shared = Shared::new(self, Rc::new(Bucket::new(self.api(), bucket)));
+        KeyValue { shared, reads: Reads::default() }
     }
 }
 
@@ -69,8 +115,7 @@ impl<S: 'static> KeyValue<S> {
 
     /// The same handle, with what is known of the bucket by now.
     pub(in crate::kv) fn with_bucket(&self, bucket: Rc<Bucket>) -> Self {
-        let shared = Rc::new(Shared { js: self.shared.js.clone(), bucket });
-        Self { shared, reads: self.reads }
+        Self { shared: Shared::new(&self.shared.js, bucket), reads: self.reads }
     }
 
     /// The connection.
@@ -97,6 +142,21 @@ impl<S: 'static> KeyValue<S> {
 
     pub(in crate::kv) fn reads(&self) -> Reads {
         self.reads
+    }
+
+    #[inline]
+    pub(in crate::kv) fn puts(&self) -> &Spares<Put<S>> {
+        &self.shared.puts
+    }
+
+    #[inline]
+    pub(in crate::kv) fn gets_of_replica(&self) -> &Spares<Get<S, OfReplica>> {
+        &self.shared.gets_of_replica
+    }
+
+    #[inline]
+    pub(in crate::kv) fn gets_of_leader(&self) -> &Spares<Get<S, OfLeader>> {
+        &self.shared.gets_of_leader
     }
 }
 

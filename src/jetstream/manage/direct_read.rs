@@ -7,8 +7,7 @@
 //! anything else, and never accepts a block that the other would read differently.
 
 use super::stored_message::{StoredMessage, StoredParts};
-use crate::callback::{Ran, State};
-use crate::client::Reply;
+use crate::client::{OnReply, Reply};
 use crate::jetstream::api::Api;
 use crate::jetstream::api_error::{ApiError, ErrorCode};
 use crate::jetstream::error::Error;
@@ -39,14 +38,9 @@ impl DirectReads {
     /// Reads the last message on the subject that ends so, which has been checked. The reply is for
     /// [`scan_headers`](Self::scan_headers), and for [`read_headers`] if that gives up.
     #[inline]
-    pub(crate) fn last(
-        &self,
-        api: &Api,
-        end: &str,
-        callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
-    ) {
+    pub(crate) fn last(&self, api: &Api, end: &str, awaiting: OnReply) {
         let subject = self.subject.ending(end);
-        api.request(subject.message(Payload::default()), callback);
+        api.request_for(subject.message(Payload::default()), awaiting);
     }
 
     /// Reads the server's headers of a message that has no others, and whose subject ends so. The

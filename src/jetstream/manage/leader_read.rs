@@ -6,8 +6,7 @@
 //! that serde would read differently.
 
 use super::stored_message::{StoredMessage, StoredParts};
-use crate::callback::{Ran, State};
-use crate::client::Reply;
+use crate::client::OnReply;
 use crate::jetstream::api::{Api, ApiReply};
 use crate::jetstream::base64::STANDARD;
 use crate::jetstream::envelope::parse_response;
@@ -45,14 +44,9 @@ impl LeaderReads {
     /// asked for once: see [`Api::read_again`]. The reply is for [`scan`](Self::scan), and is parsed as
     /// a [`StoredMessage`] if that gives up.
     #[inline]
-    pub(crate) fn last(
-        &self,
-        api: &Api,
-        end: &str,
-        callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
-    ) {
+    pub(crate) fn last(&self, api: &Api, end: &str, awaiting: OnReply) {
         self.query.with(&[end, "\"}"], |query| {
-            api.read_once(OutgoingMessage::new(&self.subject, query), callback);
+            api.read_once(OutgoingMessage::new(&self.subject, query), awaiting);
         });
     }
 

@@ -3,11 +3,11 @@
 use crate::callback::{Answer, Callback, Outcome, Ran, State, answer, lend};
 use crate::client::Reply;
 use crate::jetstream::{
-    self, ApiReply, ApiRequest, MessageQuery, StoredMessage, StoredParts, StreamInfo,
+    self, ApiReply, ApiRequest, MessageQuery, StoredMessage, StoredParts, StreamInfo, on_reply,
     other_subject, read_headers,
 };
 use crate::kv::bucket::Bucket;
-use crate::kv::entry::{Entry, Operation, OperationHeaders};
+use crate::kv::entry::{Entry, Operation, OperationHeaders, Wanted};
 use crate::kv::error::Error;
 use crate::kv::handle::KeyValue;
 use crate::kv::reading::reads::Reads;
@@ -28,7 +28,7 @@ impl<S: 'static> KeyValue<S> {
     #[inline]
     #[doc(alias = "Get")]
     pub fn get(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Found>) {
-        self.read(key, |entry| !entry.operation().is_tombstone(), callback);
+        self.read(key, Wanted::Value, callback);
     }
 
     /// Reads a key's last revision, tombstones included.
@@ -36,32 +36,22 @@ impl<S: 'static> KeyValue<S> {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn get_raw(&self, key: &str, callback: impl Callback<S, KeyValue<S>, Found>) {
-        self.read(key, |_| true, callback);
+        self.read(key, Wanted::LastRevision, callback);
     }
 
-    fn read(
-        &self,
-        key: &str,
-        counts: impl Fn(&Entry) -> bool + 'static,
-        callback: impl Callback<S, KeyValue<S>, Found>,
-    ) {
+    #[inline]
+    fn read(&self, key: &str, wanted: Wanted, callback: impl Callback<S, KeyValue<S>, Found>) {
         let bucket = self.shared_bucket();
         if let Err(error) = bucket.check_key(key) {
             return bucket.defer(answer(self, callback), Err(error));
         }
         match self.reads() {
-            Reads::Leader => {
-                let kv = self.clone();
-                bucket.get_from_leader(key, move |state, mut found| {
-                    leave_out(&mut found, counts);
-                    callback(lend(state), &kv, found).into_ran()
-                });
-            }
-            Reads::Replica => self.get_direct(key, counts, callback),
+            Reads::Leader => self.ask_leader(key, wanted, Box::new(callback)),
+            Reads::Replica => self.ask_replica(key, wanted, Box::new(callback)),
             reads @ (Reads::Verified | Reads::Linearizable) => {
                 let kv = self.clone();
                 bucket.get_proven(key, reads, move |state, mut found| {
-                    leave_out(&mut found, counts);
+                    leave_out(&mut found, wanted);
                     callback(lend(state), &kv, found).into_ran()
                 });
             }
@@ -98,49 +88,18 @@ impl<S: 'static> KeyValue<S> {
         };
         bucket.get_revision(revision, self.reads(), Box::new(on_found));
     }
-
-    fn get_direct(
-        &self,
-        key: &str,
-        counts: impl Fn(&Entry) -> bool + 'static,
-        callback: impl Callback<S, KeyValue<S>, Found>,
-    ) {
-        let kv = self.clone();
-        // kept for the case that the leader has to be asked; short ones take no memory of their own
-        let kept = SmolStr::new(key);
-        let bucket = self.shared_bucket();
-        bucket.direct_reads.last(&bucket.api, key, move |state, outcome| {
-            let bucket = kv.shared_bucket();
-            let answer = move |state: &mut State, kv: &KeyValue<S>, mut found: Found| {
-                leave_out(&mut found, counts);
-                callback(lend(state), kv, found).into_ran()
-            };
-            let reply = bucket.direct_reply(&kept, outcome);
-            if let DirectReply::Found(found) = reply {
-                return answer(state, &kv, found);
-            }
-            let asked = kv.clone();
-            let on_found: Answer<Found> =
-                Box::new(move |state, found| answer(state, &asked, found));
-            match reply {
-                DirectReply::AskLeader => bucket.get_from_leader(&kept, on_found),
-                _ => bucket.confirm_absence(on_found),
-            }
-            Ok(())
-        });
-    }
 }
 
-/// Leaves out an entry that does not count. It is changed where it is, because it is large.
+/// Leaves out an entry that is not wanted. It is changed where it is, because it is large.
 #[inline]
-fn leave_out(found: &mut Found, counts: impl Fn(&Entry) -> bool) {
-    if matches!(found, Ok(Some(entry)) if !counts(entry)) {
+pub(super) fn leave_out(found: &mut Found, wanted: Wanted) {
+    if matches!(found, Ok(Some(entry)) if !wanted.includes(entry.operation())) {
         *found = Ok(None);
     }
 }
 
 /// What a direct read has brought.
-enum DirectReply {
+pub(super) enum DirectReply {
     Found(Found),
     /// Nothing, which is to be confirmed.
     Absent,
@@ -170,16 +129,16 @@ impl Bucket {
         let (bucket, deadline) = (self.clone(), self.api.deadline());
         // kept for the case that the leader has to be asked again
         let kept = SmolStr::new(key);
-        self.leader_reads.last(&self.api, key, move |state, reply| {
-            match bucket.leader_entry(reply, &kept) {
+        let on_outcome =
+            move |state: &mut State, reply: Reply<'_>| match bucket.leader_entry(reply, &kept) {
                 Ok(entry) => on_found(state, Ok(Some(entry))),
                 Err(error) => bucket.get_again(state, &kept, deadline, error, Box::new(on_found)),
-            }
-        });
+            };
+        self.leader_reads.last(&self.api, key, on_reply(on_outcome));
     }
 
     /// Goes on when the leader has returned no entry at first.
-    fn get_again(
+    pub(super) fn get_again(
         self: &Rc<Self>,
         state: &mut State,
         key: &str,
@@ -203,7 +162,7 @@ impl Bucket {
         let on_found = move |state: &mut State, found: Found| match found {
             Err(error) if error.is_denied() => {
                 let (asked, key) = (bucket.clone(), kept.clone());
-                let on_reply = move |state: &mut State, outcome: Reply<'_>| {
+                let on_outcome = move |state: &mut State, outcome: Reply<'_>| {
                     let found = match asked.direct_reply(&key, outcome) {
                         DirectReply::Found(found) => found,
                         DirectReply::Absent => Ok(None),
@@ -211,7 +170,7 @@ impl Bucket {
                     };
                     answer(state, found)
                 };
-                bucket.direct_reads.last(&bucket.api, &kept, on_reply);
+                bucket.direct_reads.last(&bucket.api, &kept, on_reply(on_outcome));
                 Ok(())
             }
             found => answer(state, found),
@@ -279,7 +238,7 @@ impl Bucket {
 
     /// Answers that there is no such message, unless the bucket is one whose keys have the subjects
     /// of another: there, this says nothing. Asked once.
-    fn confirm_absence(self: &Rc<Self>, answer: Answer<Found>) {
+    pub(super) fn confirm_absence(self: &Rc<Self>, answer: Answer<Found>) {
         let bucket = self.clone();
         let on_info = move |state: &mut _, info: Result<StreamInfo, jetstream::Error>| {
             let checked = match info {
@@ -304,7 +263,11 @@ impl Bucket {
         }
     }
 
-    fn leader_entry(&self, reply: Reply<'_>, key: &str) -> Result<Entry, jetstream::Error> {
+    pub(super) fn leader_entry(
+        &self,
+        reply: Reply<'_>,
+        key: &str,
+    ) -> Result<Entry, jetstream::Error> {
         let body = reply.map_err(jetstream::Error::from_api_request)?.payload();
         match self.leader_reads.scan(body, key) {
             Some(message) => Ok(self.entry("", message)),
@@ -320,7 +283,7 @@ impl Bucket {
         Entry::read(&self.name, prefix, message, operation)
     }
 
-    fn direct_reply(&self, key: &str, outcome: Reply<'_>) -> DirectReply {
+    pub(super) fn direct_reply(&self, key: &str, outcome: Reply<'_>) -> DirectReply {
         DirectReply::Found(match outcome {
             Ok(reply) => match self.direct_entry(reply, key) {
                 Ok(entry) => Ok(Some(entry)),

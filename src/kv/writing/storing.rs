@@ -4,9 +4,9 @@
 //! Tombstones have a fence (`PING`) behind the acknowledgement, so that a core subscriber that
 //! the caller asks afterwards has seen them too.
 
-use crate::callback::{Ran, State};
-use crate::client::Reply;
-use crate::jetstream::{self, ApiRequest, StreamInfo, acknowledged_sequence};
+use crate::callback::State;
+use crate::client::{OnReply, Reply};
+use crate::jetstream::{self, ApiRequest, StreamInfo, acknowledged_sequence, on_reply};
 use crate::kv::bucket::{Bucket, OnWritten};
 use crate::kv::error::Error;
 use evnats_protocol::{HeaderMap, Payload};
@@ -23,7 +23,7 @@ impl Bucket {
         key: &str,
         value: Payload<'_>,
         headers: Option<&HeaderMap>,
-        callback: impl FnOnce(&mut State, Reply<'_>) -> Ran + 'static,
+        awaiting: OnReply,
     ) {
         let subject = self.put_subject.ending(key);
         let message = subject.message(value);
@@ -31,12 +31,21 @@ impl Bucket {
             Some(headers) => message.headers(headers),
             None => message,
         };
-        self.api.request(message, callback);
+        self.api.request_for(message, awaiting);
     }
 
     /// The subject to publish a key's revisions to.
     pub(in crate::kv) fn subject_to_write(&self, key: &str) -> String {
         self.put_subject.ending(key).into_owned()
+    }
+
+    /// The revision in an acknowledgement, if that is exactly the usual one. `None` says nothing about the
+    /// outcome.
+    #[inline(always)]
+    pub(in crate::kv) fn usual_revision(&self, outcome: &Reply<'_>) -> Option<u64> {
+        let revision = self.ack.sequence(outcome.as_ref().ok()?.payload())?;
+        self.note_revision(revision);
+        Some(revision)
     }
 
     /// Reads the revision out of an acknowledgement.
@@ -70,15 +79,15 @@ impl Bucket {
         answer: OnWritten,
     ) {
         let bucket = self.clone();
-        self.send(key, value, Some(headers), move |state, outcome| {
-            match bucket.revision(outcome) {
-                Err(error) if is_not_stored(&error) => {
-                    bucket.tell_why_not_stored(answer);
-                    Ok(())
-                }
-                revision => answer(state, revision),
+        let on_outcome = move |state: &mut State, outcome: Reply<'_>| match bucket.revision(outcome)
+        {
+            Err(error) if is_not_stored(&error) => {
+                bucket.tell_why_not_stored(answer);
+                Ok(())
             }
-        });
+            revision => answer(state, revision),
+        };
+        self.send(key, value, Some(headers), on_reply(on_outcome));
     }
 
     /// Answers a write that nobody has stored. There may be no bucket, or none that can be written

@@ -1,12 +1,12 @@
 //! Writing: put, create, update, delete and purge, each complete with the stream's
 //! acknowledgement.
 
-use crate::callback::{Callback, Outcome, answer, lend};
+use crate::callback::{Callback, answer};
 use crate::kv::bucket::{Bucket, OnWritten};
 use crate::kv::error::Error;
 use crate::kv::handle::KeyValue;
 use crate::kv::writing::options::{PurgeOptions, WriteOptions};
-use crate::kv::writing::storing::{delete_headers, is_not_stored, purge_headers};
+use crate::kv::writing::storing::{delete_headers, purge_headers};
 use crate::kv::writing::ttl::Behind;
 use evnats_protocol::{HeaderMap, Payload};
 use smol_str::SmolStr;
@@ -31,16 +31,7 @@ impl<S: 'static> KeyValue<S> {
         if let Err(error) = bucket.check_key_to_write(key) {
             return bucket.defer(answer(self, callback), Err(error));
         }
-        let kv = self.clone();
-        bucket.send(key, value.into(), None, move |state, outcome| {
-            match kv.shared_bucket().revision(outcome) {
-                Err(error) if is_not_stored(&error) => {
-                    kv.shared_bucket().tell_why_not_stored(answer(&kv, callback));
-                    Ok(())
-                }
-                revision => callback(lend(state), &kv, revision).into_ran(),
-            }
-        });
+        bucket.send(key, value.into(), None, self.putting(Box::new(callback)));
     }
 
     /// As [`put`](Self::put), with options (server 2.11).

@@ -1,0 +1,169 @@
+//! One key, read from any replica or from the leader: the path of nearly every read.
+//!
+//! It may assume nothing. A reply that has the usual shape is scanned into the entry's memory; whatever
+//! else comes, [`get`](super::get) reads, with the readers that the scans are tested against.
+
+use crate::callback::{Ran, State, Typed, lend};
+use crate::client::{Awaiting, OnReply, Port, Reply, Spares};
+use crate::jetstream::StoredMessage;
+use crate::kv::bucket::Bucket;
+use crate::kv::entry::{Entry, Operation, Wanted};
+use crate::kv::handle::{Asked, Get, KeyValue, OfLeader, OfReplica};
+use crate::kv::reading::get::{DirectReply, Found, leave_out};
+use evnats_protocol::Message;
+
+/// Where a read goes.
+trait Way: Sized + 'static {
+    /// Where the box of such a read comes from.
+    fn spares<S: 'static>(kv: &KeyValue<S>) -> &Spares<Get<S, Self>>;
+
+    /// Reads a reply in its usual shape. `None` says nothing about it.
+    fn scan(bucket: &Bucket, reply: &Message, key: &str) -> Option<(StoredMessage, Operation)>;
+
+    /// Goes on with any other outcome.
+    fn finish<S: 'static>(unusual: Unusual<S, Self>, state: &mut State, reply: Reply<'_>) -> Ran;
+}
+
+/// A read with another outcome than a reply in its usual shape.
+struct Unusual<S: 'static, W> {
+    asked: Asked<S, Option<Entry>>,
+    key: String,
+    wanted: Wanted,
+    way: W,
+}
+
+impl<S: 'static> KeyValue<S> {
+    /// Reads a key, which has been checked, from any replica.
+    pub(super) fn ask_replica(
+        &self,
+        key: &str,
+        wanted: Wanted,
+        callback: Typed<S, KeyValue<S>, Found>,
+    ) {
+        let bucket = self.shared_bucket();
+        let get = self.getting(key, wanted, OfReplica, callback);
+        bucket.direct_reads.last(&bucket.api, key, get);
+    }
+
+    /// Reads a key, which has been checked, from the leader.
+    pub(super) fn ask_leader(
+        &self,
+        key: &str,
+        wanted: Wanted,
+        callback: Typed<S, KeyValue<S>, Found>,
+    ) {
+        let bucket = self.shared_bucket();
+        let way = OfLeader { deadline: bucket.api.deadline() };
+        let get = self.getting(key, wanted, way, callback);
+        bucket.leader_reads.last(&bucket.api, key, get);
+    }
+
+    #[inline(always)]
+    fn getting<W: Way>(
+        &self,
+        key: &str,
+        wanted: Wanted,
+        way: W,
+        callback: Typed<S, KeyValue<S>, Found>,
+    ) -> OnReply {
+        let asked = Some(Asked { kv: self.clone(), callback });
+        match W::spares(self).take() {
+            Some(mut get) if get.asked.is_none() => {
+                get.key.clear();
+                get.key.push_str(key);
+                (get.asked, get.wanted, get.way) = (asked, wanted, way);
+                get
+            }
+            _ => Box::new(Get { asked, key: key.to_owned(), wanted, way }),
+        }
+    }
+}
+
+impl<S: 'static, W: Way> Awaiting for Get<S, W> {
+    #[inline]
+    fn hear(mut self: Box<Self>, state: &mut State, _: &Port, reply: Reply<'_>) -> Ran {
+        // one that is spare is not asked for, and hears of nothing
+        let Some(asked) = self.asked.take() else { return Ok(()) };
+        let bucket = asked.kv.shared_bucket();
+        let scanned = match &reply {
+            Ok(reply) => W::scan(bucket, reply, &self.key),
+            Err(_) => None,
+        };
+        let Some((message, operation)) = scanned else {
+            let Self { key, wanted, way, .. } = *self;
+            return W::finish(Unusual { asked, key, wanted, way }, state, reply);
+        };
+        let is_wanted = self.wanted.includes(operation);
+        W::spares(&asked.kv).put_back(self);
+        bucket.note_revision(message.sequence());
+        if !is_wanted {
+            return asked.callback.tell(lend(state), &asked.kv, Ok(None));
+        }
+        let entry = Entry::read(&bucket.name, "", message, operation);
+        asked.callback.tell(lend(state), &asked.kv, Ok(Some(entry)))
+    }
+}
+
+impl Way for OfReplica {
+    #[inline(always)]
+    fn spares<S: 'static>(kv: &KeyValue<S>) -> &Spares<Get<S, Self>> {
+        kv.gets_of_replica()
+    }
+
+    #[inline(always)]
+    fn scan(bucket: &Bucket, reply: &Message, key: &str) -> Option<(StoredMessage, Operation)> {
+        let parts = bucket.direct_reads.scan_headers(reply, key)?;
+        Some((StoredMessage::copy_of(parts), Operation::Put))
+    }
+
+    #[inline(never)]
+    fn finish<S: 'static>(unusual: Unusual<S, Self>, state: &mut State, reply: Reply<'_>) -> Ran {
+        let bucket = unusual.asked.kv.shared_bucket().clone();
+        match bucket.direct_reply(&unusual.key, reply) {
+            DirectReply::Found(found) => return unusual.answer(state, found),
+            DirectReply::AskLeader => {
+                let Unusual { asked: Asked { kv, callback }, key, wanted, .. } = unusual;
+                kv.ask_leader(&key, wanted, callback);
+            }
+            DirectReply::Absent => {
+                bucket.confirm_absence(Box::new(|state, found| unusual.answer(state, found)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Way for OfLeader {
+    #[inline(always)]
+    fn spares<S: 'static>(kv: &KeyValue<S>) -> &Spares<Get<S, Self>> {
+        kv.gets_of_leader()
+    }
+
+    #[inline(always)]
+    fn scan(bucket: &Bucket, reply: &Message, key: &str) -> Option<(StoredMessage, Operation)> {
+        let message = bucket.leader_reads.scan(reply.payload(), key)?;
+        let operation = Operation::of(message.headers());
+        Some((message, operation))
+    }
+
+    #[inline(never)]
+    fn finish<S: 'static>(unusual: Unusual<S, Self>, state: &mut State, reply: Reply<'_>) -> Ran {
+        let bucket = unusual.asked.kv.shared_bucket().clone();
+        match bucket.leader_entry(reply, &unusual.key) {
+            Ok(entry) => unusual.answer(state, Ok(Some(entry))),
+            Err(error) => {
+                let (key, deadline) = (unusual.key.clone(), unusual.way.deadline);
+                let answer = Box::new(|state: &mut State, found| unusual.answer(state, found));
+                bucket.get_again(state, &key, deadline, error, answer)
+            }
+        }
+    }
+}
+
+impl<S: 'static, W> Unusual<S, W> {
+    fn answer(self, state: &mut State, mut found: Found) -> Ran {
+        let Asked { kv, callback } = self.asked;
+        leave_out(&mut found, self.wanted);
+        callback.tell(lend(state), &kv, found)
+    }
+}
