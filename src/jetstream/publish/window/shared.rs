@@ -14,7 +14,7 @@ use super::report::{PublishFailure, Stalled, WindowReport};
 use super::resend::Resend;
 use super::retry::Attempts;
 use crate::callback::{CallbackSlot, Ran, State};
-use crate::client::{ObserverId, Port, Reply};
+use crate::client::{Awaiting, ObserverId, Port, Reply, Spares};
 use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
 use crate::jetstream::publish::observer::observe;
@@ -35,6 +35,7 @@ pub(crate) struct Window {
     options: WindowOptions,
     timeout: Duration,
     pub(super) progress: RefCell<Progress>,
+    sent: Spares<Sent>,
     pub(super) resend: RefCell<Resend<Kept>>,
     /// The subject that the API is being asked about, and the messages that wait for what it says.
     pub(super) diagnosing: RefCell<Option<Diagnosing>>,
@@ -50,6 +51,12 @@ pub(super) struct Pending {
     pub(super) number: u64,
     pub(super) subject: Rc<str>,
     pub(super) done: Done,
+}
+
+/// A message that is sent once and waits for an answer, or none.
+#[derive(Default)]
+struct Sent {
+    message: Option<(Rc<Window>, Pending)>,
 }
 
 /// Who is told of it.
@@ -90,6 +97,7 @@ impl Window {
             timeout: options.timeout.unwrap_or(api.timeout()),
             options,
             progress: RefCell::new(Progress::new()),
+            sent: Spares::default(),
             resend: RefCell::default(),
             diagnosing: RefCell::default(),
             finishing: RefCell::default(),
@@ -178,19 +186,9 @@ impl Window {
         timeout: Duration,
         pending: Pending,
     ) {
-        let window = self.clone();
-        self.port().request(message, timeout, move |state, _, reply| {
-            if let (Done::Quiet, Ok(reply)) = (&pending.done, &reply)
-                && let Some(sequence) = window.api.scan_ack(reply.payload())
-            {
-                window.record(sequence, false);
-                return Ok(());
-            }
-            match window.read(reply) {
-                Ok(ack) => window.complete(state, pending.done, ack),
-                Err(error) => window.fail(state, pending, error),
-            }
-        });
+        let mut sent = self.sent.take().unwrap_or_default();
+        sent.message = Some((self.clone(), pending));
+        self.port().request_for(message, timeout, sent);
     }
 
     /// Counts a message that was stored before this window has begun.
@@ -239,6 +237,25 @@ impl Window {
 
     pub(super) fn is_half_empty(&self, progress: &Progress) -> bool {
         progress.outstanding <= self.options.max_outstanding / 2
+    }
+}
+
+impl Awaiting for Sent {
+    #[inline]
+    fn hear(mut self: Box<Self>, state: &mut State, _: &Port, reply: Reply<'_>) -> Ran {
+        // one that is spare was not sent, and hears of nothing
+        let Some((window, pending)) = self.message.take() else { return Ok(()) };
+        window.sent.put_back(self);
+        if let (Done::Quiet, Ok(reply)) = (&pending.done, &reply)
+            && let Some(sequence) = window.api.scan_ack(reply.payload())
+        {
+            window.record(sequence, false);
+            return Ok(());
+        }
+        match window.read(reply) {
+            Ok(ack) => window.complete(state, pending.done, ack),
+            Err(error) => window.fail(state, pending, error),
+        }
     }
 }
 
