@@ -253,13 +253,13 @@ fn an_acknowledged_write_allocates_no_more_than_its_callback_captures() {
         kv.put("some.key", b"x", move |count: &mut u64, _, _| *count += *captured);
     });
     assert!(count == 1 && bytes < 64, "put: {count} allocations of {bytes} bytes");
-    let (count, bytes) = answered("", r#"{"stream":"ORDERS","seq":7}"#, |kv| {
+    let (count, _) = answered("", r#"{"stream":"ORDERS","seq":7}"#, |kv| {
         kv.jetstream().publish("orders.new", b"x", |count: &mut u64, _, ack| {
             assert_eq!(&*ack.expect("an acknowledgement").stream, "ORDERS");
             *count += 1;
         });
     });
-    assert!(count == 1 && bytes < 512, "publish: {count} allocations of {bytes} bytes");
+    assert_eq!(count, 0, "publish");
 }
 
 #[test]

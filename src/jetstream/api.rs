@@ -12,7 +12,7 @@ use super::level::Levels;
 use super::name::{DEFAULT_PREFIX, check_name};
 use super::publish::pub_ack::{KnownAck, PubAck};
 use crate::callback::{Answer, Ran, State};
-use crate::client::{OnReply, Port, Reply};
+use crate::client::{OnReply, Port, Reply, Spares};
 use crate::event_loop::after;
 use evnats_protocol::{HeaderMap, OutgoingMessage, RequestError};
 use serde::Serialize;
@@ -45,9 +45,18 @@ struct Way {
     /// The acknowledgement of the stream that has given one last, which is likely to be the next one,
     /// too.
     last_ack: RefCell<KnownAck>,
+    published: Spares<Published>,
     /// What the client's hook for exchanges is shown.
     exchanges: Rc<Exchanges<Api>>,
 }
+
+/// A message that was published and waits for its acknowledgement, or none.
+#[derive(Default)]
+pub(super) struct Published {
+    pub(super) asked: Option<(Api, OnStored)>,
+}
+
+pub(super) type OnStored = Box<dyn FnOnce(&mut State, &Api, Result<PubAck, Error>) -> Ran>;
 
 /// A request: its subject behind the API's prefix, and its body.
 pub(crate) struct ApiRequest {
@@ -155,6 +164,7 @@ impl Api {
             is_pedantic,
             first_patience: patience(timeout, timeout),
             last_ack: RefCell::new(KnownAck::new("")),
+            published: Spares::default(),
         }))
     }
 
@@ -205,6 +215,11 @@ impl Api {
     /// How long the first attempt of a read waits for its answer.
     pub(super) fn first_patience(&self) -> Duration {
         self.0.first_patience
+    }
+
+    #[inline]
+    pub(super) fn published(&self) -> &Spares<Published> {
+        &self.0.published
     }
 
     /// Reads the acknowledgement of a publish.

@@ -84,9 +84,13 @@ impl<S: 'static> JetStream<S> {
     /// own requests are shown, too. It replaces the hook that was set before.
     pub fn on_api(&self, mut hook: impl RefHandler<S, JetStream<S>, ApiExchange>) {
         self.api.watch_exchanges(move |state, api, exchange| {
-            let js = JetStream { client: Client::new(api.port().clone()), api: api.clone() };
-            hook(lend(state), &js, exchange).into_ran()
+            hook(lend(state), &JetStream::over(api), exchange).into_ran()
         });
+    }
+
+    /// The handle with this API, which is one of a loop with this state.
+    pub(super) fn over(api: &Api) -> Self {
+        Self { client: Client::new(api.port().clone()), api: api.clone() }
     }
 
     pub(crate) fn api(&self) -> &Api {

@@ -2,9 +2,9 @@
 
 use super::options::PublishOptions;
 use super::pub_ack::{KnownAck, PubAck, parse_pub_ack, scan_pub_ack};
-use crate::callback::{Callback, Outcome, answer, lend};
-use crate::client::Reply;
-use crate::jetstream::api::Api;
+use crate::callback::{Callback, Outcome, Ran, State, answer, lend};
+use crate::client::{Awaiting, Port, Reply};
+use crate::jetstream::api::{Api, OnStored, Published};
 use crate::jetstream::error::Error;
 use crate::jetstream::handle::JetStream;
 use evnats_protocol::{OutgoingMessage, Payload, RequestError};
@@ -69,18 +69,34 @@ impl<S: 'static> JetStream<S> {
         timeout: Duration,
         callback: impl Callback<S, JetStream<S>, Result<PubAck, Error>>,
     ) {
-        let js = self.clone();
-        self.api().port().request(message, timeout, move |state, _, outcome| {
-            let acknowledged = js.api().read_stored(outcome);
-            callback(lend(state), &js, acknowledged).into_ran()
-        });
+        let on_stored = |state: &mut State, api: &Api, stored: Result<PubAck, Error>| {
+            callback(lend(state), &JetStream::over(api), stored).into_ran()
+        };
+        self.api().publish(message, timeout, Box::new(on_stored));
     }
 }
 
 impl Api {
+    /// Publishes a message, and calls back when its stream has stored it or has not.
+    fn publish(&self, message: OutgoingMessage<'_>, timeout: Duration, on_stored: OnStored) {
+        let mut published = self.published().take().unwrap_or_default();
+        published.asked = Some((self.clone(), on_stored));
+        self.port().request_for(message, timeout, published);
+    }
+
     /// Reads the answer to a publish.
     pub(crate) fn read_stored(&self, reply: Reply<'_>) -> Result<PubAck, Error> {
         reply.map_err(publish_error).and_then(|reply| self.read_ack(reply.payload()))
+    }
+}
+
+impl Awaiting for Published {
+    fn hear(mut self: Box<Self>, state: &mut State, _: &Port, reply: Reply<'_>) -> Ran {
+        // one that is spare was not published, and hears of nothing
+        let Some((api, on_stored)) = self.asked.take() else { return Ok(()) };
+        api.published().put_back(self);
+        let stored = api.read_stored(reply);
+        on_stored(state, &api, stored)
     }
 }
 
