@@ -48,11 +48,13 @@ impl Operation {
 
     /// Reads it from a message's headers. Something unknown that a later client writes as an
     /// operation is taken for a deletion: it is no value in any case.
-    #[inline]
+    #[inline(always)]
     pub(in crate::kv) fn of(headers: Headers<'_>) -> Self {
-        if headers.is_empty() {
-            return Self::Put;
-        }
+        if headers.is_empty() { Self::Put } else { Self::read(headers) }
+    }
+
+    #[inline(never)]
+    fn read(headers: Headers<'_>) -> Self {
         let mut operation = OperationHeaders::default();
         headers.iter_bytes().for_each(|(name, value)| operation.note(name, value));
         operation.operation()

@@ -199,5 +199,15 @@ mod tests {
             block.splice(at..end, piece.into_bytes());
             compare(&block)?;
         }
+
+        #[test]
+        fn every_message_without_headers_is_scanned(
+            sequence: u64,
+            time in r"2024-02-29T12:34:56(\.[0-9]{1,9})?Z",
+        ) {
+            let block = USUAL.replace("12\r", &format!("{sequence}\r"));
+            let block = block.replace("2024-02-29T12:34:56.123456789Z", &time);
+            prop_assert!(compare(block.as_bytes())?, "{}", block);
+        }
     }
 }

@@ -52,7 +52,7 @@ impl LeaderReads {
 
     /// Reads a reply in its usual shape with a message whose subject ends so. The subject of what is
     /// returned is that end. `None` says nothing about the reply.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn scan(&self, body: &[u8], end: &str) -> Option<StoredMessage> {
         scan(body, |scan| {
             scan.literal(self.reply_start.as_bytes())?;
@@ -244,18 +244,24 @@ mod tests {
         #[test]
         fn every_message_is_scanned(
             payload in prop::collection::vec(any::<u8>(), 0..40),
+            headers in prop::collection::vec(any::<u8>(), 0..40),
             seq: u64,
             subject in "[!#-Z^-~]{1,20}",
+            time in r"(2024-02-29T12:34:56(\.[0-9]{1,9})?Z)?",
         ) {
             let data = STANDARD.encode(&payload);
+            let headers = match STANDARD.encode(&headers) {
+                none if none.is_empty() => none,
+                some => format!(",\"hdrs\":\"{some}\""),
+            };
             let body = format!(
-                "{{\"type\":\"io.nats.jetstream.api.v1.stream_msg_get_response\",\"message\":\
-                 {{\"subject\":\"{subject}\",\"seq\":{seq},\"data\":\"{data}\",\"time\":\"\"}}}}"
+                "{START}\"{subject}\",\"seq\":{seq}{headers},\"data\":\"{data}\",\"time\":\"{time}\"}}}}"
             );
             let message = scan_any(body.as_bytes()).expect("as usual");
             prop_assert_eq!(message.payload(), payload);
             prop_assert_eq!(message.sequence(), seq);
             prop_assert_eq!(message.subject(), subject);
+            prop_assert_eq!(parse(body.as_bytes()), Ok(message));
         }
     }
 }

@@ -52,6 +52,7 @@ impl StoredMessage {
     }
 
     /// Its headers.
+    #[inline]
     pub fn headers(&self) -> Headers<'_> {
         Headers::new(&self.memory[self.time_end as usize..self.headers_end as usize])
     }
@@ -88,10 +89,11 @@ impl StoredMessage {
     }
 
     /// A copy of parts whose headers and payload are Base64. `None` if they are not.
+    #[inline(always)]
     pub(super) fn decoded(parts: StoredParts<'_>) -> Option<Self> {
         let StoredParts { subject, time, headers, payload, .. } = parts;
         let texts_len = subject.len() + time.len();
-        let headers_len = decoded_len(headers)?;
+        let headers_len = if headers.is_empty() { 0 } else { decoded_len(headers)? };
         let len = texts_len + headers_len + decoded_len(payload)?;
         let mut memory = Vec::with_capacity(len);
         memory.extend_from_slice(subject);

@@ -68,13 +68,15 @@ impl<S: 'static> KeyValue<S> {
     ) -> OnReply {
         let asked = Some(Asked { kv: self.clone(), callback });
         match W::spares(self).take() {
-            Some(mut get) if get.asked.is_none() => {
+            Some(mut get) => {
+                // there is nothing in it to drop, and to find that out costs a call
+                std::mem::forget(std::mem::replace(&mut get.asked, asked));
                 get.key.clear();
                 get.key.push_str(key);
-                (get.asked, get.wanted, get.way) = (asked, wanted, way);
+                (get.wanted, get.way) = (wanted, way);
                 get
             }
-            _ => Box::new(Get { asked, key: key.to_owned(), wanted, way }),
+            None => Box::new(Get { asked, key: key.to_owned(), wanted, way }),
         }
     }
 }
@@ -96,11 +98,13 @@ impl<S: 'static, W: Way> Awaiting for Get<S, W> {
         let is_wanted = self.wanted.includes(operation);
         W::spares(&asked.kv).put_back(self);
         bucket.note_revision(message.sequence());
+        // before there is an entry, which is large, so that it is made where it is handed over
+        let state = lend(state);
         if !is_wanted {
-            return asked.callback.tell(lend(state), &asked.kv, Ok(None));
+            return asked.callback.tell(state, &asked.kv, Ok(None));
         }
         let entry = Entry::read(&bucket.name, "", message, operation);
-        asked.callback.tell(lend(state), &asked.kv, Ok(Some(entry)))
+        asked.callback.tell(state, &asked.kv, Ok(Some(entry)))
     }
 }
 

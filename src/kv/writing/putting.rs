@@ -18,11 +18,12 @@ impl<S: 'static> KeyValue<S> {
     ) -> Box<Put<S>> {
         let asked = Some(Asked { kv: self.clone(), callback });
         match self.puts().take() {
-            Some(mut put) if put.asked.is_none() => {
-                put.asked = asked;
+            Some(mut put) => {
+                // there is nothing in it to drop, and to find that out costs a call
+                std::mem::forget(std::mem::replace(&mut put.asked, asked));
                 put
             }
-            _ => Box::new(Put { asked }),
+            None => Box::new(Put { asked }),
         }
     }
 }
