@@ -89,17 +89,22 @@ impl StoredMessage {
     }
 
     /// A copy of parts whose headers and payload are Base64. `None` if they are not.
+    #[expect(
+        clippy::slow_vector_initialization,
+        reason = "to have the allocator zero memory costs more where it is so little"
+    )]
     #[inline(always)]
     pub(super) fn decoded(parts: StoredParts<'_>) -> Option<Self> {
         let StoredParts { subject, time, headers, payload, .. } = parts;
-        let texts_len = subject.len() + time.len();
         let headers_len = if headers.is_empty() { 0 } else { decoded_len(headers)? };
-        let len = texts_len + headers_len + decoded_len(payload)?;
+        let len = subject.len() + time.len() + headers_len + decoded_len(payload)?;
         let mut memory = Vec::with_capacity(len);
-        memory.extend_from_slice(subject);
-        memory.extend_from_slice(time);
         memory.resize(len, 0);
-        let (headers_room, payload_room) = memory[texts_len..].split_at_mut(headers_len);
+        let (subject_room, rest) = memory.split_at_mut(subject.len());
+        let (time_room, rest) = rest.split_at_mut(time.len());
+        let (headers_room, payload_room) = rest.split_at_mut(headers_len);
+        subject_room.copy_from_slice(subject);
+        time_room.copy_from_slice(time);
         if !headers.is_empty() {
             STANDARD.decode_slice(headers, headers_room).ok()?;
         }
