@@ -70,6 +70,7 @@ pub use wire::payload::Payload;
 pub use wire::printable::printable;
 pub use wire::secret::Secret;
 pub use wire::subject;
+pub use wire::texts;
 pub use wire::version::ServerVersion;
 
 #[cfg(doctest)]

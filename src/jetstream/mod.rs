@@ -188,4 +188,3 @@ pub(crate) use name::{check_bucket_name, check_name, first_bad};
 pub(crate) use publish::{
     BatchMessage, Done, Ingest, KnownAck, Observer, Window, acknowledged_sequence, observe,
 };
-pub(crate) use words::is_same;

@@ -7,7 +7,7 @@
 //! once, strings are printable ASCII without escapes, and numbers have no sign, fraction or leading
 //! zero.
 
-use super::words::is_same;
+use evnats_protocol::texts::is_same;
 use std::str;
 
 /// A word with 1 in each of its bytes.

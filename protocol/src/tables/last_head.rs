@@ -7,6 +7,7 @@
 
 use super::known_line::KnownLine;
 use crate::wire::encode::{self, VERB};
+use crate::wire::texts::is_same;
 
 /// `PUB <subject> [reply] <#total>` with its line end.
 #[derive(Debug, Default)]
@@ -23,9 +24,8 @@ impl LastHead {
     /// Whether the message that was kept had this subject.
     #[inline(always)]
     pub(crate) fn is_for(&self, subject: &str) -> bool {
-        self.subject_len == subject.len()
-            && self.line.bytes().get(VERB.len()..VERB.len() + subject.len())
-                == Some(subject.as_bytes())
+        let known = self.line.bytes().get(VERB.len()..VERB.len() + self.subject_len);
+        known.is_some_and(|known| is_same(known, subject.as_bytes()))
     }
 
     /// The line for another message that differs in its size and in the end of its reply subject at

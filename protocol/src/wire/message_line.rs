@@ -10,6 +10,7 @@
 //! caller has to see that the line ends within what has arrived.
 
 use super::message::{MessageHead, RepeatedHead};
+use super::texts::is_same;
 use super::words::{Chunk, less_than};
 
 /// The longest line that is read the fast way, its end included.
@@ -57,7 +58,7 @@ pub(super) fn repeated_line(
     last: &[u8],
     has_reply: bool,
 ) -> Option<RepeatedHead> {
-    if window.get(..last.len())? != last {
+    if !is_same(window.get(..last.len())?, last) {
         return None;
     }
     let mut cursor = Cursor { window, at: last.len() };

@@ -19,5 +19,6 @@ pub(crate) mod printable;
 mod read_buffer;
 pub(crate) mod secret;
 pub mod subject;
+pub mod texts;
 pub(crate) mod version;
 mod words;

@@ -6,7 +6,7 @@
 //! what that could read is what the next subject is compared with.
 
 use super::delivery_info::DeliveryInfo;
-use crate::jetstream::words::is_same;
+use evnats_protocol::texts::is_same;
 use std::time::{Duration, SystemTime};
 
 /// The numbers of a [`DeliveryInfo`].

@@ -11,8 +11,8 @@ use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::error::Error;
 use crate::jetstream::level::Requirement;
 use crate::jetstream::scan::Scan;
-use crate::jetstream::words::is_same;
 use evnats_protocol::Message;
+use evnats_protocol::texts::is_same;
 
 /// What the server has to have.
 pub(super) const NEEDS: Requirement = Requirement::new(1, "multi_last");

@@ -4,9 +4,9 @@
 //! A server that leaves no markers removes what is too old without a word. Such entries are noted by the
 //! time at which they have to go, and given out then.
 
-use crate::jetstream::is_same;
 use crate::jetstream::watching::KeyHashes;
 use crate::kv::entry::Entry;
+use evnats_protocol::texts::is_same;
 use hashbrown::HashTable;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;

@@ -3,7 +3,7 @@
 
 use super::report::WindowReport;
 use crate::event_loop::TimerId;
-use crate::jetstream::words::is_same;
+use evnats_protocol::texts::is_same;
 use std::rc::Rc;
 
 pub(super) struct Progress {
