@@ -110,7 +110,7 @@ async fn endless(_: evnats::mongo::mongodb::Client) -> evnats::mongo::mongodb::e
 }
 
 /// How long calls of [`impatient`] may take: long enough for an answer on a machine that is busy.
-const TIMEOUT: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Options for a stand-in, with a short timeout.
 fn impatient(stand_in: &MongoStandIn) -> Options {

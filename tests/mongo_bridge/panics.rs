@@ -35,7 +35,7 @@ fn a_panic_in_an_operation_is_its_outcome_and_that_of_no_other() {
 fn a_panic_in_a_callback_leaves_the_loop_and_nothing_else_is_lost() {
     let _company = together();
     let stand_in = MongoStandIn::start(|_| Reply::Usual);
-    let mut world = World::new(impatient(&stand_in));
+    let mut world = World::new(stand_in.uri());
     let expected = 20;
     for index in 0..expected {
         world.mongo.ping(move |log: &mut Log, _, result| {
@@ -65,7 +65,7 @@ fn an_error_of_a_callback_leaves_the_turn_and_the_loop_goes_on() {
         "ping" => Reply::error(13, "Unauthorized"),
         _ => Reply::Usual,
     });
-    let mut world = World::new(impatient(&stand_in));
+    let mut world = World::new(stand_in.uri());
     world.mongo.ping(|_, _, result| Ok(result?));
     let error = world.event_loop.run(&mut world.log).unwrap_err();
     let Some(error) = error.downcast_ref::<Error>() else { panic!("{error:?}") };
