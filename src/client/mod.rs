@@ -44,7 +44,7 @@ pub use options::Options;
 pub(crate) use port::{ObserverId, Port};
 pub use proxy_key::ProxyKey;
 pub use replies::{Replied, Replies, RepliesEnd, RequestManyOptions};
-pub(crate) use spares::Spares;
+pub(crate) use spares::{Spares, fill};
 pub use subscription::Subscription;
 #[cfg(feature = "tls")]
 pub use tls::{ClientCertificate, Tls};

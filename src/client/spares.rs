@@ -17,6 +17,13 @@ impl<T> Default for Spares<T> {
     }
 }
 
+/// Puts into a box that is used again what it is for now. There is nothing in it to drop, and to find that
+/// out costs a call.
+#[inline(always)]
+pub(crate) fn fill<T>(empty: &mut Option<T>, value: T) {
+    std::mem::forget(empty.replace(value));
+}
+
 impl<T> Spares<T> {
     #[inline(always)]
     pub(crate) fn take(&self) -> Option<Box<T>> {

@@ -98,11 +98,11 @@ impl<S, R, F> Session<S, R, F> {
     /// also if the message cannot be sent. The timeout starts with the next
     /// [`handle_turn`](Self::handle_turn).
     pub fn request(&mut self, message: OutgoingMessage<'_>, timeout: Duration, context: R) {
-        let is_usual = message.headers.is_none() && self.has_usual_size(message.payload.len());
-        let may_be_last = is_usual && message.subject_rule == SubjectRule::Literal;
+        let is_usual = self.has_usual_size(message.payload.len());
+        let may_be_last = is_usual && message.is_plain();
         let last_asked = if may_be_last { self.outgoing.last_asked(message.subject) } else { None };
         let is_known = is_usual
-            && message.subject_rule == SubjectRule::Known
+            && message.is_known_and_plain()
             && self.fits_line(message.subject.len() + self.requests.reply_len());
         if last_asked.is_none() && !is_known {
             if let Err(error) = self.check_message(&message, self.requests.reply_len()) {

@@ -69,6 +69,12 @@ impl<'a> OutgoingMessage<'a> {
         self.headers.is_none() && self.subject_rule == SubjectRule::Literal
     }
 
+    /// Whether there are no headers, and nothing about the subject is to be checked but its length.
+    #[inline]
+    pub(super) fn is_known_and_plain(&self) -> bool {
+        self.headers.is_none() && self.subject_rule == SubjectRule::Known
+    }
+
     /// Sets the subject to which receivers send their answers. Requests ignore it: they have an
     /// inbox.
     #[must_use]

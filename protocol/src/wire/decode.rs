@@ -288,6 +288,7 @@ impl<Op: Operation> Decoder<Op> {
         start: &[u8],
         sid: u64,
     ) -> Option<(ExpectedMessage, &[u8; N])> {
+        // what lies in the memory is worth no look then
         if self.buffer.len() == 0 {
             return None;
         }

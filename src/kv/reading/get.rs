@@ -129,16 +129,29 @@ impl Bucket {
         let (bucket, deadline) = (self.clone(), self.api.deadline());
         // kept for the case that the leader has to be asked again
         let kept = SmolStr::new(key);
-        let on_outcome =
-            move |state: &mut State, reply: Reply<'_>| match bucket.leader_entry(reply, &kept) {
-                Ok(entry) => on_found(state, Ok(Some(entry))),
-                Err(error) => bucket.get_again(state, &kept, deadline, error, Box::new(on_found)),
-            };
+        let on_outcome = move |state: &mut State, reply: Reply<'_>| {
+            bucket.tell_leader_reply(state, &kept, deadline, reply, on_found)
+        };
         self.leader_reads.last(&self.api, key, on_reply(on_outcome));
     }
 
+    /// Tells what the leader has answered, or asks again until then.
+    pub(super) fn tell_leader_reply(
+        self: &Rc<Self>,
+        state: &mut State,
+        key: &str,
+        deadline: Instant,
+        reply: Reply<'_>,
+        on_found: impl FnOnce(&mut State, Found) -> Ran + 'static,
+    ) -> Ran {
+        match self.leader_entry(reply, key) {
+            Ok(entry) => on_found(state, Ok(Some(entry))),
+            Err(error) => self.get_again(state, key, deadline, error, Box::new(on_found)),
+        }
+    }
+
     /// Goes on when the leader has returned no entry at first.
-    pub(super) fn get_again(
+    fn get_again(
         self: &Rc<Self>,
         state: &mut State,
         key: &str,
@@ -263,11 +276,7 @@ impl Bucket {
         }
     }
 
-    pub(super) fn leader_entry(
-        &self,
-        reply: Reply<'_>,
-        key: &str,
-    ) -> Result<Entry, jetstream::Error> {
+    fn leader_entry(&self, reply: Reply<'_>, key: &str) -> Result<Entry, jetstream::Error> {
         let body = reply.map_err(jetstream::Error::from_api_request)?.payload();
         match self.leader_reads.scan(body, key) {
             Some(message) => Ok(self.entry("", message)),

@@ -4,7 +4,7 @@
 //! else comes, [`get`](super::get) reads, with the readers that the scans are tested against.
 
 use crate::callback::{Ran, State, Typed, lend};
-use crate::client::{Awaiting, OnReply, Port, Reply, Spares};
+use crate::client::{Awaiting, OnReply, Port, Reply, Spares, fill};
 use crate::jetstream::StoredMessage;
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::{Entry, Operation, Wanted};
@@ -66,17 +66,16 @@ impl<S: 'static> KeyValue<S> {
         way: W,
         callback: Typed<S, KeyValue<S>, Found>,
     ) -> OnReply {
-        let asked = Some(Asked { kv: self.clone(), callback });
+        let asked = Asked { kv: self.clone(), callback };
         match W::spares(self).take() {
             Some(mut get) => {
-                // there is nothing in it to drop, and to find that out costs a call
-                std::mem::forget(std::mem::replace(&mut get.asked, asked));
+                fill(&mut get.asked, asked);
                 get.key.clear();
                 get.key.push_str(key);
                 (get.wanted, get.way) = (wanted, way);
                 get
             }
-            None => Box::new(Get { asked, key: key.to_owned(), wanted, way }),
+            None => Box::new(Get { asked: Some(asked), key: key.to_owned(), wanted, way }),
         }
     }
 }
@@ -153,14 +152,9 @@ impl Way for OfLeader {
     #[inline(never)]
     fn finish<S: 'static>(unusual: Unusual<S, Self>, state: &mut State, reply: Reply<'_>) -> Ran {
         let bucket = unusual.asked.kv.shared_bucket().clone();
-        match bucket.leader_entry(reply, &unusual.key) {
-            Ok(entry) => unusual.answer(state, Ok(Some(entry))),
-            Err(error) => {
-                let (key, deadline) = (unusual.key.clone(), unusual.way.deadline);
-                let answer = Box::new(|state: &mut State, found| unusual.answer(state, found));
-                bucket.get_again(state, &key, deadline, error, answer)
-            }
-        }
+        let (key, deadline) = (unusual.key.clone(), unusual.way.deadline);
+        let on_found = |state: &mut State, found| unusual.answer(state, found);
+        bucket.tell_leader_reply(state, &key, deadline, reply, on_found)
     }
 }
 

@@ -4,7 +4,7 @@
 //! compared with that; whatever else comes is read as that of any other write.
 
 use crate::callback::{Ran, State, Typed, lend};
-use crate::client::{Awaiting, Port, Reply};
+use crate::client::{Awaiting, Port, Reply, fill};
 use crate::kv::error::Error;
 use crate::kv::handle::{Asked, KeyValue, Put};
 use crate::kv::writing::storing::is_not_stored;
@@ -16,14 +16,13 @@ impl<S: 'static> KeyValue<S> {
         &self,
         callback: Typed<S, KeyValue<S>, Result<u64, Error>>,
     ) -> Box<Put<S>> {
-        let asked = Some(Asked { kv: self.clone(), callback });
+        let asked = Asked { kv: self.clone(), callback };
         match self.puts().take() {
             Some(mut put) => {
-                // there is nothing in it to drop, and to find that out costs a call
-                std::mem::forget(std::mem::replace(&mut put.asked, asked));
+                fill(&mut put.asked, asked);
                 put
             }
-            None => Box::new(Put { asked }),
+            None => Box::new(Put { asked: Some(asked) }),
         }
     }
 }
