@@ -41,7 +41,7 @@ proptest! {
 
     /// The corpus has few blocks with several headers.
     #[test]
-    fn header_blocks_are_read_as_a_plain_reader_reads_them(pieces in vec(piece(), 0..12)) {
+    fn header_blocks_are_read_as_a_plain_reader_reads_them(pieces in vec(piece(), 0..16)) {
         fuzz_bodies::headers::run(&pieces.concat());
     }
 }
@@ -61,6 +61,10 @@ const USUAL: &[&str] = &[
     "18446744073709551616",
     "Trace-Id: 17\r\n",
     "Trace-Id:",
+    "X-A-Long-Name-Of-A-Header-AB: a long value of one, too\r\n",
+    "X-A-Long-Name-Of-A-Header-AB:",
+    "\n\u{e9}",
+    "\n\t",
     "é: ü\r\n",
     " 503",
     "NATS/1.0",

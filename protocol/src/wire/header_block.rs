@@ -4,6 +4,8 @@
 //! and looked at often, so the lines are found by hand, each byte looked at about once; a plain
 //! reader, written after the grammar, is what the fuzz body holds them against.
 
+use super::header_search::{AFTER_LINE_BREAKS, next_place};
+use super::texts::is_same;
 use super::words::equal_to;
 use nom::bytes::complete::tag;
 use nom::character::complete::{digit1, one_of, space0};
@@ -60,29 +62,41 @@ impl<'a> Lines<'a> {
     /// The value of the next header with this name. Names that no header can have are not found.
     #[inline]
     pub(crate) fn next_value(&mut self, name: &[u8]) -> Option<&'a [u8]> {
-        let last_byte = name.last()?;
-        while !self.is_at_end() {
-            let line = &self.block[self.next..];
-            // the cheapest differences first: names in one block are of different lengths, or
-            // differ at their ends
-            if line.get(name.len()) == Some(&b':')
-                && line.get(name.len() - 1) == Some(last_byte)
-                && line.starts_with(name)
-                && !name.iter().any(|byte| matches!(byte, b':' | b'\n'))
-            {
-                let start = self.next + name.len() + 1;
+        let last = *name.last()?;
+        // the first line may be the blank one
+        let mut from = self.next.saturating_sub(1);
+        while let Some(place) = next_place(self.block, from, last) {
+            from = place + 1;
+            if self.block[place] == b'\n' {
+                if is_end(&self.block[from..]) {
+                    self.next = from;
+                    return None;
+                }
+            } else if self.is_name(name, from) {
+                let start = from + 1;
                 self.next = self.after_line(start);
-                return Some(self.block[start..self.next].trim_ascii());
+                return Some(&self.block[trimmed(self.block, start..self.next)]);
             }
-            self.next = self.after_line(self.next);
         }
+        self.next = self.block.len();
         None
     }
 
-    /// Whether there are no more lines. The blank line ends a block, whatever comes after it.
+    /// Whether a line begins with this name and the colon at this place.
+    #[inline]
+    fn is_name(&self, name: &[u8], colon: usize) -> bool {
+        let Some(start) = colon.checked_sub(name.len()) else { return false };
+        start >= self.next
+            && self.block[start - 1] == b'\n'
+            && self.block[colon] == b':'
+            && is_same(&self.block[start..colon], name)
+            && position_of_either(name, b':', b'\n').is_none()
+    }
+
+    /// Whether there are no more lines.
     #[inline]
     fn is_at_end(&self) -> bool {
-        matches!(self.block[self.next..], [] | [b'\n', ..] | [b'\r', b'\n', ..] | [b'\r'])
+        is_end(&self.block[self.next..])
     }
 
     /// Where the line after this place begins.
@@ -100,34 +114,70 @@ impl Iterator for Lines<'_> {
     fn next(&mut self) -> Option<HeaderLine> {
         while !self.is_at_end() {
             let start = self.next;
-            self.next = self.after_line(start);
-            let line = &self.block[start..self.next];
-            match position_of(line, b':') {
-                None | Some(0) => {}
-                Some(name_len) => {
-                    let value = line[name_len + 1..].trim_ascii_start();
-                    let value_start = self.next - value.len();
-                    let value_end = value_start + value.trim_ascii_end().len();
-                    let name = start..start + name_len;
-                    return Some(HeaderLine { name, value: value_start..value_end });
-                }
+            let Some(name_len) = position_of_either(&self.block[start..], b':', b'\n') else {
+                self.next = self.block.len();
+                return None;
+            };
+            let name = start..start + name_len;
+            let value = name.end + 1;
+            if self.block[name.end] == b'\n' {
+                self.next = value;
+                continue;
+            }
+            self.next = self.after_line(value);
+            if !name.is_empty() {
+                return Some(HeaderLine { name, value: trimmed(self.block, value..self.next) });
             }
         }
         None
     }
 }
 
+/// Whether the lines of a block end before these bytes. The blank line ends them, whatever comes
+/// after it.
+#[inline(always)]
+fn is_end(bytes: &[u8]) -> bool {
+    match bytes {
+        [first, ..] if *first >= AFTER_LINE_BREAKS => false,
+        _ => matches!(bytes, [] | [b'\n', ..] | [b'\r', b'\n', ..] | [b'\r']),
+    }
+}
+
+/// A range of a block without the white space at both ends.
+#[inline(always)]
+fn trimmed(block: &[u8], range: Range<usize>) -> Range<usize> {
+    let text = &block[range.clone()];
+    // what follows the colon of most lines
+    if let [b' ', first, .., last, b'\r', b'\n'] = text
+        && *first > b' '
+        && *last > b' '
+    {
+        return range.start + 1..range.end - 2;
+    }
+    let text = text.trim_ascii_start();
+    let start = range.end - text.len();
+    start..start + text.trim_ascii_end().len()
+}
+
 /// The position of a byte that is not far away: `memchr` has to go further to be faster.
 #[inline(always)]
 fn position_of(bytes: &[u8], wanted: u8) -> Option<usize> {
-    let (chunks, rest) = bytes.as_chunks();
-    for (i, chunk) in chunks.iter().enumerate() {
-        let found = equal_to(u64::from_le_bytes(*chunk), wanted);
+    position_of_either(bytes, wanted, wanted)
+}
+
+/// The position of the first of two bytes that are not far away.
+#[inline(always)]
+fn position_of_either(bytes: &[u8], one: u8, other: u8) -> Option<usize> {
+    let mut rest = bytes;
+    while let Some((word, after)) = rest.split_first_chunk() {
+        let word = u64::from_le_bytes(*word);
+        let found = equal_to(word, one) | equal_to(word, other);
         if found != 0 {
-            return Some(i * chunk.len() + found.trailing_zeros() as usize / 8);
+            return Some(bytes.len() - rest.len() + found.trailing_zeros() as usize / 8);
         }
+        rest = after;
     }
-    let position = rest.iter().position(|byte| *byte == wanted)?;
+    let position = rest.iter().position(|byte| *byte == one || *byte == other)?;
     Some(bytes.len() - rest.len() + position)
 }
 

@@ -8,6 +8,7 @@
 
 use super::header_block::{self, Lines, VERSION_LINE};
 use super::line;
+use ascii::AsAsciiStr;
 use std::borrow::Cow;
 use std::ops::Range;
 use thiserror::Error;
@@ -66,10 +67,10 @@ impl<'a> Headers<'a> {
     pub fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         let block = self.block;
         // looking at the block once costs less than looking at each of its parts
-        let text = std::str::from_utf8(block);
-        let part = move |range: Range<usize>| match text {
-            Ok(text) => Cow::Borrowed(&text[range]),
-            Err(_) => String::from_utf8_lossy(&block[range]),
+        let ascii = block.as_ascii_str();
+        let part = move |range: Range<usize>| match ascii {
+            Ok(ascii) => Cow::Borrowed(ascii[range].as_str()),
+            Err(_) => text(&block[range]),
         };
         Lines::new(block).map(move |line| (part(line.name), part(line.value)))
     }
@@ -104,9 +105,11 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// Shows what is not UTF-8 with replacement characters, and looks for it in the quicker way first.
+/// Shows what is not UTF-8 with replacement characters, and looks for it in the quickest way first.
 fn text(value: &[u8]) -> Cow<'_, str> {
-    std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
+    let ascii = value.as_ascii_str().map(|text| text.as_str());
+    let text = ascii.or_else(|_| std::str::from_utf8(value));
+    text.map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
 }
 
 impl std::fmt::Debug for Headers<'_> {

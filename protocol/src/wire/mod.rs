@@ -7,6 +7,7 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod error;
 mod header_block;
+mod header_search;
 pub(crate) mod headers;
 pub(crate) mod info;
 pub mod letters;
