@@ -133,7 +133,7 @@ impl Driver {
         reason: EndReason,
     ) -> Ran {
         let on_end = self.connection.borrow_mut().on_end.remove(&id);
-        let delivered = subscriber.run(|callback| callback(state, Delivery::Ended(reason)));
+        let delivered = subscriber.run(|callback| callback(state, Delivery::Ended(&reason)));
         delivered.and(on_end.map_or(Ok(()), |on_end| on_end(state, reason)))
     }
 

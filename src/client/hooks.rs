@@ -13,11 +13,11 @@ use evnats_protocol::{
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What a subscription's callback is given.
+/// What a subscription's callback is given: references, which are handed over in registers.
 pub(crate) enum Delivery<'a> {
     Message(&'a Message),
     /// The last delivery. Does not come after an unsubscribe.
-    Ended(EndReason),
+    Ended(&'a EndReason),
 }
 
 /// What a layer above learns about the connection as a whole.

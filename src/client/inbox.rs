@@ -58,7 +58,7 @@ impl Inbox {
             Delivery::Message(message) => callback(state, Ok(message)),
             // the client that drains tells the end
             Delivery::Ended(EndReason::Drained) => Ok(()),
-            Delivery::Ended(reason) => callback(state, Err(reason)),
+            Delivery::Ended(reason) => callback(state, Err(*reason)),
         };
         let subscription = self.port.subscribe(subject, queue_group, Box::new(on_delivery))?;
         self.subscription.set(Some(subscription));

@@ -189,7 +189,7 @@ impl Tracer {
                 Delivered::Message(message) => {
                     on_delivery.handle(state, TraceEvent::parse(message))
                 }
-                Delivered::Ended(reason) => on_delivery.finish(state, TraceEnd::Inbox(reason)),
+                Delivered::Ended(reason) => on_delivery.finish(state, TraceEnd::Inbox(*reason)),
             }),
         )?;
         tracer.inbox.set(Some(id));

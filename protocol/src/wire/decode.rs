@@ -246,7 +246,7 @@ impl<Op: Operation> Decoder<Op> {
         let end = line_len.wrapping_add(total_len);
         total_len < self.max_fast
             && end + TRAILER.len() <= self.buffer.len()
-            && self.buffer.unread()[end..].starts_with(TRAILER)
+            && self.buffer.holds_at(end, TRAILER)
     }
 
     #[inline(always)]

@@ -47,6 +47,13 @@ impl ReadBuffer {
         &self.memory[self.start..self.end]
     }
 
+    /// Whether these bytes are so far behind the next one. That they have arrived is for the caller to
+    /// see.
+    #[inline(always)]
+    pub(super) fn holds_at(&self, distance: usize, bytes: &[u8]) -> bool {
+        self.memory.get(self.start + distance..).is_some_and(|found| found.starts_with(bytes))
+    }
+
     /// The next bytes in a window of fixed size. What has not arrived of them is anything.
     #[inline(always)]
     pub(super) fn window(&self) -> Option<&[u8; WINDOW]> {

@@ -270,7 +270,7 @@ impl Reader {
         let on_delivery =
             Box::new(move |state: &mut State, delivery: Delivery<'_>| match delivery {
                 Delivery::Message(message) => reader.receive(state, incarnation, message),
-                Delivery::Ended(reason) => reader.fail(state, Error::from_inbox_end(reason)),
+                Delivery::Ended(reason) => reader.fail(state, Error::from_inbox_end(*reason)),
             });
         let subscribed = self.port().subscribe(&inbox, None, on_delivery);
         let id = subscribed.map_err(|_| Error::Closed)?;

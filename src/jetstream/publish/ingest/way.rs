@@ -42,7 +42,7 @@ impl Ingest {
         let on_delivery = move |state: &mut State, delivery: Delivery<'_>| match delivery {
             Delivery::Message(message) => ingest.receive(state, message),
             Delivery::Ended(reason) => {
-                ingest.fail(Error::from_inbox_end(reason));
+                ingest.fail(Error::from_inbox_end(*reason));
                 Ok(())
             }
         };
