@@ -14,7 +14,6 @@ use super::read_buffer::ReadBuffer;
 use crate::setters::setters;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Range;
 
 /// What a peer may make a decoder hold: `Limits::new().max_message(1 << 20)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +68,6 @@ pub struct Decoder<Op = ServerOp> {
     wanted: usize,
     /// The largest message that is read the fast way, or 0 if the limits leave no room for that.
     max_fast: usize,
-    /// Where in the buffer the last line is that was read the fast way, as far as it is the same for
-    /// every message on its subject and for its subscription, until more is read.
-    last: Range<usize>,
     state: State,
     limits: Limits,
     direction: PhantomData<fn() -> Op>,
@@ -146,7 +142,6 @@ impl<Op> Decoder<Op> {
             buffer: ReadBuffer::new(),
             wanted: State::BEGINNING_WANTED,
             max_fast,
-            last: 0..0,
             state: State::BEGINNING,
             limits: Limits { max_message, ..limits },
             direction: PhantomData,
@@ -156,7 +151,6 @@ impl<Op> Decoder<Op> {
     /// Room to read into: some 4 KiB to begin with, and up to 128 KiB after reads that filled it.
     /// Report with [`filled`](Self::filled) how much of it was used.
     pub fn room(&mut self) -> &mut [u8] {
-        self.last = 0..0;
         self.buffer.room()
     }
 
@@ -168,7 +162,6 @@ impl<Op> Decoder<Op> {
 
     /// Gives the buffer's memory back if it holds nothing. It is taken again with the next byte.
     pub fn release(&mut self) {
-        self.last = 0..0;
         self.buffer.release();
     }
 
@@ -183,7 +176,6 @@ impl<Op> Decoder<Op> {
             *scanned += 1;
             self.wanted = *scanned + 1;
         }
-        self.last = 0..0;
         self.buffer.feed(bytes);
     }
 
@@ -251,28 +243,30 @@ impl<Op: Operation> Decoder<Op> {
 
     #[inline(always)]
     fn take_whole(&mut self, line: &Line, place: &mut Message) {
-        let (memory, start) = self.buffer.memory();
-        place.place((memory, start), &line.head, line.len);
-        self.last = start..start + line.route_end;
+        place.place(self.buffer.memory(), &line.head, (line.len, line.route_end));
         self.buffer.consume(line.len + line.head.total_len + TRAILER.len());
     }
 
-    /// Puts another message into its place, if one is there that can be read the fast way, its line
-    /// begins as the last one did, and that one's message lies in the place. Returns whether it was
-    /// so.
+    /// Puts another message into its place, if one is there that can be read the fast way, and its line
+    /// begins as the line of the one that lies in the place. Returns whether it was so.
     #[inline(always)]
     pub(crate) fn next_repeated(&mut self, sid: u64, place: &mut Message) -> bool {
-        let Some(window) = self.window() else { return false };
+        // twice, because each is shorter when it knows which it is
+        match place.has_reply() {
+            true => self.take_repeated::<true>(sid, place),
+            false => self.take_repeated::<false>(sid, place),
+        }
+    }
+
+    #[inline(always)]
+    fn take_repeated<const REPLY: bool>(&mut self, sid: u64, place: &mut Message) -> bool {
         let (memory, start) = self.buffer.memory();
-        let Range { start: last, end } = self.last;
-        let Some(beginning) = memory.get(last..end) else { return false };
-        if !beginning.is_empty()
-            && place.is_at((memory, last), sid)
-            && let Some(head) = repeated_line(window, beginning, place.has_reply())
+        if let Some(window) = self.window()
+            && let Some(beginning) = place.beginning_of_line(memory, sid)
+            && let Some(head) = repeated_line::<REPLY>(window, beginning)
             && self.is_whole(head.line_len, head.total_len)
         {
             place.place_again(start, &head);
-            self.last = start..start + (end - last);
             self.buffer.consume(head.line_len + head.total_len + TRAILER.len());
             return true;
         }
@@ -383,11 +377,10 @@ impl<Op: Operation> Decoder<Op> {
 
     fn deliver(&mut self, message: AwaitedMessage, place: &mut Message) {
         let AwaitedMessage { head, line_len } = message;
-        place.place(self.buffer.memory(), &head, line_len);
+        place.place(self.buffer.memory(), &head, (line_len, 0));
         let frame_len = line_len + head.total_len + TRAILER.len();
         self.consume(frame_len);
         if frame_len >= HUGE {
-            self.last = 0..0;
             self.buffer.give_back();
         }
     }
@@ -403,7 +396,6 @@ impl<Op: Operation> Decoder<Op> {
     #[cold]
     fn break_down(&mut self, error: ProtocolError) -> ProtocolError {
         self.buffer.clear();
-        self.last = 0..0;
         self.wanted = 0;
         self.state = State::Broken(error.clone());
         error

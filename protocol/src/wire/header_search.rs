@@ -83,7 +83,7 @@ mod tests {
                 next = place + 1;
             }
             let pairs = block.windows(2).enumerate().skip(from);
-            for (place, _) in pairs.filter(|(_, pair)| matches!(pair, b"a:" | b"\n\n" | b"\n\r")) {
+            for (place, _) in pairs.filter(|(_, pair)| matches!(*pair, b"a:" | b"\n\n" | b"\n\r")) {
                 prop_assert!(found.contains(&place), "{place}");
             }
         }

@@ -25,9 +25,11 @@ pub struct Message {
     subject: Span,
     /// Empty if there is none.
     reply: Span,
+    /// The payload begins where they end.
     headers: Span,
-    payload: u32,
     end: u32,
+    /// Where in its line what follows the sid begins. 0 if that is not known.
+    route_end: u32,
 }
 
 /// What the bytes of a message are in.
@@ -80,7 +82,7 @@ impl Message {
         let subject = part(&mut frame, subject.as_bytes());
         let reply = part(&mut frame, reply.unwrap_or_default().as_bytes());
         let headers = part(&mut frame, headers.unwrap_or_default());
-        let payload = part(&mut frame, payload);
+        let end = part(&mut frame, payload).end;
         Self {
             memory: Memory::Own(frame.into()),
             start: 0,
@@ -88,19 +90,19 @@ impl Message {
             subject,
             reply,
             headers,
-            payload: payload.start,
-            end: payload.end,
+            end,
+            route_end: 0,
         }
     }
 
     /// Makes this the message whose head was read from a line of `line_len` bytes, which begins
-    /// there in the memory; headers and payload follow it.
+    /// there in the memory; headers and payload follow it. `route_end` is 0 if it is not known.
     #[inline(always)]
     pub(crate) fn place(
         &mut self,
         (memory, start): (&Arc<Vec<u8>>, usize),
         head: &MessageHead,
-        line_len: usize,
+        (line_len, route_end): (usize, usize),
     ) {
         let span = |(start, end)| Span { start, end };
         if !self.is_in(memory) {
@@ -109,6 +111,7 @@ impl Message {
         self.sid = head.sid;
         self.subject = span(head.subject);
         self.reply = head.reply.map_or(Span::default(), span);
+        self.route_end = route_end as u32;
         self.place_parts(start, line_len, head.header_len, head.total_len);
     }
 
@@ -131,15 +134,23 @@ impl Message {
     #[inline(always)]
     fn place_parts(&mut self, start: usize, line_len: usize, header_len: usize, total_len: usize) {
         self.start = start;
-        self.payload = (line_len + header_len) as u32;
-        self.headers = Span { start: line_len as u32, end: self.payload };
+        self.headers = Span { start: line_len as u32, end: (line_len + header_len) as u32 };
         self.end = (line_len + total_len) as u32;
     }
 
-    /// Whether this is the message for a subscription whose line begins there in the memory.
+    /// What its line begins with, up to what follows the sid, if it was read from this memory, for this
+    /// subscription, and this is known. What is lent is never overwritten.
     #[inline(always)]
-    pub(crate) fn is_at(&self, (memory, start): (&Arc<Vec<u8>>, usize), sid: u64) -> bool {
-        self.start == start && self.sid == sid && self.is_in(memory)
+    pub(crate) fn beginning_of_line<'m>(
+        &self,
+        memory: &'m Arc<Vec<u8>>,
+        sid: u64,
+    ) -> Option<&'m [u8]> {
+        let is_known = self.route_end != 0 && self.sid == sid && self.is_in(memory);
+        if !is_known {
+            return None;
+        }
+        memory.get(self.start..self.start + self.route_end as usize)
     }
 
     #[inline(always)]
@@ -226,7 +237,7 @@ impl Message {
 
     #[inline]
     fn payload_span(&self) -> Span {
-        Span { start: self.payload, end: self.end }
+        Span { start: self.headers.end, end: self.end }
     }
 
     /// The payload as text. What is not UTF-8 is shown with replacement characters.
@@ -242,7 +253,7 @@ impl Message {
     /// Bytes of headers and payload together, as `max_payload` counts them.
     #[inline]
     pub fn len(&self) -> usize {
-        (self.headers.end - self.headers.start + self.end - self.payload) as usize
+        (self.end - self.headers.start) as usize
     }
 
     /// Whether there are neither headers nor payload.

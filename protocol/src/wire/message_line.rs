@@ -50,19 +50,18 @@ pub(super) fn message_line(window: &[u8; WINDOW]) -> Option<Line> {
     is_read.then_some(Line { head, len: line.at, route_end })
 }
 
-/// A line that begins like the one before it, with the same subject and sid, and has a reply subject
-/// or none as that one. `last` is the beginning of the last one, up to its `route_end`.
+/// A line that begins like another one, with the same subject and sid, and has a reply subject or none
+/// as that one. `last` is the beginning of the other one, up to its `route_end`.
 #[inline(always)]
-pub(super) fn repeated_line(
+pub(super) fn repeated_line<const REPLY: bool>(
     window: &[u8; WINDOW],
     last: &[u8],
-    has_reply: bool,
 ) -> Option<RepeatedHead> {
     if !is_same(window.get(..last.len())?, last) {
         return None;
     }
     let mut cursor = Cursor { window, at: last.len() };
-    let reply = if has_reply { Some(cursor.argument()?) } else { None };
+    let reply = if REPLY { Some(cursor.argument()?) } else { None };
     let (header_len, total_len) = cursor.sizes(window[0] == b'H')?;
     let is_read = cursor.at <= LINE && header_len <= total_len;
     is_read.then_some(RepeatedHead { line_len: cursor.at, reply, header_len, total_len })
@@ -376,8 +375,12 @@ mod tests {
             let Some(line) = message_line(&window(first.as_bytes(), b'7')) else { return Ok(()) };
             let second = second.as_bytes();
             let beginning = &first.as_bytes()[..line.route_end];
-            let has_reply = line.head.reply.is_some();
-            if let Some(read) = repeated_line(&window(second, b'7'), beginning, has_reply)
+            let window = window(second, b'7');
+            let read = match line.head.reply {
+                Some(_) => repeated_line::<true>(&window, beginning),
+                None => repeated_line::<false>(&window, beginning),
+            };
+            if let Some(read) = read
                 && read.line_len <= second.len()
             {
                 let RepeatedHead { line_len, reply, header_len, total_len } = read;

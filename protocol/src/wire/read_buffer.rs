@@ -51,7 +51,8 @@ impl ReadBuffer {
     /// see.
     #[inline(always)]
     pub(super) fn holds_at(&self, distance: usize, bytes: &[u8]) -> bool {
-        self.memory.get(self.start + distance..).is_some_and(|found| found.starts_with(bytes))
+        let at = self.start + distance;
+        self.memory.get(at..at + bytes.len()) == Some(bytes)
     }
 
     /// The next bytes in a window of fixed size. What has not arrived of them is anything.
