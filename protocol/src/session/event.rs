@@ -263,10 +263,10 @@ impl FlushError {
 pub struct Statistics {
     /// Messages received, replies and control messages included.
     pub messages_in: u64,
-    /// Bytes of headers and payloads received.
-    pub bytes_in: u64,
     /// Messages sent, requests included.
     pub messages_out: u64,
+    /// Bytes of headers and payloads received.
+    pub bytes_in: u64,
     /// Bytes of headers and payloads sent.
     pub bytes_out: u64,
     /// Messages received for subscriptions and requests that were over, and not delivered.
