@@ -222,9 +222,10 @@ impl Message {
         self.part_to_bytes(self.payload_span())
     }
 
-    #[inline]
+    #[inline(always)]
     fn part(&self, part: Span) -> &[u8] {
-        &self.memory.bytes()[self.start..][part.range()]
+        let Range { start, end } = part.range();
+        &self.memory.bytes()[self.start + start..self.start + end]
     }
 
     /// Shares the memory of a message that has its own, and copies otherwise.
