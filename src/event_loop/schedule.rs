@@ -57,6 +57,27 @@ enum Standing {
     Turning,
 }
 
+impl Slot {
+    /// Notes that the source is queued, and counts it if it was dormant. Returns whether that is news.
+    #[inline]
+    fn wake(&mut self, live: &mut usize) -> bool {
+        match self.standing {
+            Standing::Queued | Standing::Turning => return false,
+            Standing::Idle => {}
+            Standing::Dormant => {
+                self.held = self.source.upgrade();
+                if self.held.is_none() {
+                    return false;
+                }
+                *live += 1;
+            }
+        }
+        self.standing = Standing::Queued;
+        self.is_awake.set(true);
+        true
+    }
+}
+
 impl Schedule {
     /// Makes a source known. It is dormant until its first wake. Also returns whether it is awake,
     /// from now on: queued or having its turn.
@@ -81,27 +102,20 @@ impl Schedule {
     /// Queues a source for a turn. Returns whether it was not queued before.
     pub(super) fn wake(&mut self, id: SlotId) -> bool {
         let Some(slot) = self.slots.get_mut(id.0) else { return false };
-        match slot.standing {
-            Standing::Queued | Standing::Turning => return false,
-            Standing::Idle => {}
-            Standing::Dormant => {
-                slot.held = slot.source.upgrade();
-                if slot.held.is_none() {
-                    return false;
-                }
-                self.live += 1;
-            }
+        let is_news = slot.wake(&mut self.live);
+        if is_news {
+            self.queue.push_back(id);
         }
-        slot.standing = Standing::Queued;
-        slot.is_awake.set(true);
-        self.queue.push_back(id);
-        true
+        is_news
     }
 
     /// As [`wake`](Self::wake). Returns the source, as long as somebody holds it.
     pub(super) fn wake_and_get(&mut self, id: SlotId) -> Option<Rc<dyn Source>> {
-        self.wake(id);
-        self.slots.get(id.0)?.held.clone()
+        let slot = self.slots.get_mut(id.0)?;
+        if slot.wake(&mut self.live) {
+            self.queue.push_back(id);
+        }
+        slot.held.clone()
     }
 
     /// The source of a slot, as long as somebody holds it.
@@ -130,7 +144,14 @@ impl Schedule {
         match progress {
             Progress::Idle(deadline) => {
                 slot.standing = Standing::Idle;
-                self.set_deadline(id, deadline);
+                slot.deadline = deadline;
+                // one that moves away costs nothing: its entry is looked at when its time comes
+                if let Some(deadline) = deadline
+                    && slot.entry.is_none_or(|entry| deadline < entry)
+                {
+                    slot.entry = Some(deadline);
+                    self.add_entry(deadline, id);
+                }
             }
             Progress::More => {
                 slot.standing = Standing::Queued;
@@ -155,7 +176,20 @@ impl Schedule {
     }
 
     /// The earliest deadline of a source.
+    #[inline(always)]
     pub(super) fn next_deadline(&mut self) -> Option<Instant> {
+        match self.deadlines.as_slice() {
+            [] => None,
+            // no other source has a deadline, or it would have an entry
+            [Reverse((_, index))] => self.slots.get(*index)?.deadline,
+            _ => self.first_of_many(),
+        }
+    }
+
+    /// The earliest deadline, if there are several entries. Those of deadlines that have moved away
+    /// are moved, as far as they come first.
+    #[inline(never)]
+    fn first_of_many(&mut self) -> Option<Instant> {
         loop {
             let mut first = self.deadlines.peek_mut()?;
             let Reverse((entry, index)) = *first;
@@ -177,15 +211,8 @@ impl Schedule {
         }
     }
 
-    /// A deadline that moves away costs nothing: its entry is looked at when its time comes.
-    fn set_deadline(&mut self, id: SlotId, deadline: Option<Instant>) {
-        let slot = &mut self.slots[id.0];
-        slot.deadline = deadline;
-        let Some(deadline) = deadline else { return };
-        if slot.entry.is_some_and(|entry| entry <= deadline) {
-            return;
-        }
-        slot.entry = Some(deadline);
+    #[inline(never)]
+    fn add_entry(&mut self, deadline: Instant, id: SlotId) {
         self.deadlines.push(Reverse((deadline, id.0)));
         self.sweep();
     }
@@ -360,6 +387,35 @@ mod tests {
                 prop_assert_eq!(finish_all(&mut schedule, Progress::Idle(None)), due);
             }
         }
+    }
+
+    #[test]
+    fn a_deadline_of_the_only_source_that_has_one_moves_as_that_of_others() {
+        let start = Instant::now();
+        let at = |ms| Some(start + Duration::from_millis(ms));
+        let (mut schedule, sources) = schedule(2);
+        let finish = |schedule: &mut Schedule, source: usize, deadline| {
+            schedule.wake(sources[source].0);
+            schedule.begin().expect("queued");
+            schedule.finish(sources[source].0, Progress::Idle(deadline));
+        };
+        finish(&mut schedule, 0, at(10));
+        for ms in 20..30 {
+            finish(&mut schedule, 0, at(ms));
+            assert_eq!(schedule.next_deadline(), at(ms));
+        }
+        // another one comes in between
+        finish(&mut schedule, 1, at(15));
+        assert_eq!(schedule.next_deadline(), at(15));
+        schedule.wake_due(start + Duration::from_millis(28));
+        assert_eq!(finish_all(&mut schedule, Progress::Idle(None)), 1);
+        assert_eq!(schedule.next_deadline(), at(29));
+        finish(&mut schedule, 0, None);
+        assert_eq!(schedule.next_deadline(), None);
+        finish(&mut schedule, 0, at(40));
+        assert_eq!(schedule.next_deadline(), at(40));
+        schedule.remove(sources[0].0);
+        assert_eq!(schedule.next_deadline(), None, "its entry counts no longer");
     }
 
     #[test]

@@ -18,7 +18,6 @@ use crate::error::{Error, Result};
 use mio::Token;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::mem;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -148,10 +147,15 @@ impl Shared {
         let now = self.now();
         self.turn_time.set(now);
         self.take_reported();
-        if deadline.is_some_and(|deadline| deadline <= now) {
+        let is_due = deadline.is_some_and(|deadline| deadline <= now);
+        if is_due {
             self.schedule.borrow_mut().wake_due(now);
         }
-        let outcome = self.run_callbacks(state, now);
+        let outcome = match is_due || self.has_tasks() {
+            true => self.run_tasks(state, now),
+            false => Ok(()),
+        };
+        let outcome = outcome.and_then(|()| self.turn_queued(state, now));
         self.settle_queued(self.turn_time.get());
         // what is left for the loop from here on wakes it
         drop(turn);
@@ -282,7 +286,7 @@ impl Shared {
             Some(Duration::ZERO)
         } else {
             let until = deadline.map(|deadline| deadline.saturating_duration_since(begin));
-            timers::earlier(timeout, until)
+            timers::earlier(until, timeout)
         };
         let waited = self.platform.wait(timeout, &mut |id, ready| self.handle_ready(id, ready));
         self.alarm.set_awake();
@@ -309,15 +313,19 @@ impl Shared {
         }
     }
 
-    fn run_callbacks(self: &Rc<Self>, state: &mut State, now: Instant) -> Ran {
-        if !self.inbox.is_empty() || self.timers.borrow_mut().has_due(now) {
-            let ran = self.run_posted(state);
-            let ran = ran.and_then(|()| Timers::run_due(&self.timers, now, MAX_TIMERS, state));
-            // they may have taken long
-            self.turn_time.set(self.now());
-            ran?;
-        }
-        self.turn_queued(state, now)
+    /// Whether something was posted, or the last turn left timers that were due.
+    fn has_tasks(&self) -> bool {
+        !self.inbox.is_empty() || self.timers.borrow().has_left()
+    }
+
+    /// Runs what was posted, and the timers that are due.
+    #[inline(never)]
+    fn run_tasks(self: &Rc<Self>, state: &mut State, now: Instant) -> Ran {
+        let ran = self.run_posted(state);
+        let ran = ran.and_then(|()| Timers::run_due(&self.timers, now, MAX_TIMERS, state));
+        // they may have taken long
+        self.turn_time.set(self.now());
+        ran
     }
 
     /// Runs what has been posted by now; what is posted meanwhile has the next turn.
@@ -334,7 +342,7 @@ impl Shared {
     fn turn_queued(&self, state: &mut State, now: Instant) -> Ran {
         let count = self.schedule.borrow().queued().min(MAX_SOURCES);
         for _ in 0..count {
-            let Some(turn) = SourceTurn::begin(self) else { return Ok(()) };
+            let Some(mut turn) = SourceTurn::begin(self) else { return Ok(()) };
             let outcome = turn.source.clone().turn(state, now);
             // callbacks may have taken long: clocks of what they asked for start after them
             self.turn_time.set(self.now());
@@ -346,10 +354,18 @@ impl Shared {
 
     /// Writes what callbacks and the host have commanded. Sources that need no more than that leave
     /// the queue.
+    #[inline]
     fn settle_queued(&self, now: Instant) {
         let count = self.schedule.borrow().queued();
+        if count > 0 {
+            self.settle_first(count, now);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_first(&self, count: usize, now: Instant) {
         for _ in 0..count {
-            let Some(turn) = SourceTurn::begin(self) else { return };
+            let Some(mut turn) = SourceTurn::begin(self) else { return };
             turn.settle(now);
         }
     }
@@ -357,8 +373,7 @@ impl Shared {
     fn has_work(&self) -> bool {
         self.has_more_events.get()
             || self.schedule.borrow().queued() > 0
-            || self.timers.borrow().has_left()
-            || !self.inbox.is_empty()
+            || self.has_tasks()
             || self.registrar.has_reported()
     }
 
@@ -464,21 +479,21 @@ struct SourceTurn<'a> {
 }
 
 impl<'a> SourceTurn<'a> {
+    #[inline]
     fn begin(shared: &'a Shared) -> Option<Self> {
         let (id, source) = shared.schedule.borrow_mut().begin()?;
         Some(Self { shared, id, source, progress: Progress::More })
     }
 
-    fn settle(mut self, now: Instant) {
+    fn settle(&mut self, now: Instant) {
         self.progress = self.source.settle(now);
     }
 }
 
 impl Drop for SourceTurn<'_> {
     fn drop(&mut self) {
-        let progress = mem::replace(&mut self.progress, Progress::Over);
-        self.shared.schedule.borrow_mut().finish(self.id, progress);
-        if progress == Progress::Over {
+        self.shared.schedule.borrow_mut().finish(self.id, self.progress);
+        if self.progress == Progress::Over {
             // user code: what the source's callbacks have captured
             self.source.abandon();
         }
