@@ -5,7 +5,7 @@ mod support;
 
 use evnats::kv::{self, Update, WatchOptions};
 use evnats::simulation::Simulation;
-use evnats::{Client, EventLoop, Options, RequestError};
+use evnats::{Client, EventLoop, NextDeadline, Options, RequestError};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -63,6 +63,55 @@ fn requests_are_answered_by_one_of_a_group_or_nobody() {
     event_loop.run(&mut log).expect("the loop");
     assert_eq!(log.len(), 2, "one of the group has answered: {log:?}");
     assert!(log[0].starts_with("member "));
+}
+
+/// Asks one after the other, and then somebody who never answers.
+fn ask(app: &mut Asking, nats: &Client<Asking>) {
+    if app.answered == 20 {
+        app.last_asked = Some(app.simulation.now());
+        return nats.request("silence", "", |app: &mut Asking, _, reply| {
+            assert_eq!(reply, Err(RequestError::Timeout));
+            app.timed_out = Some(app.simulation.now());
+        });
+    }
+    nats.request("service", "", |app: &mut Asking, nats, reply| {
+        reply.expect("a reply");
+        app.answered += 1;
+        ask(app, nats);
+    });
+}
+
+struct Asking {
+    simulation: Simulation,
+    answered: u32,
+    last_asked: Option<Instant>,
+    timed_out: Option<Instant>,
+}
+
+#[test]
+fn a_loop_waits_for_the_time_of_the_request_that_is_out_and_of_none_that_has_ended() {
+    let (simulation, _server) = world(12);
+    let event_loop: EventLoop<Asking> = simulation.event_loop().expect("a loop");
+    let options = Options::new("nats://nats.test:4222").request_timeout(5 * SECOND);
+    let nats = event_loop.connect(options).expect("a client");
+    let answer = |_: &mut _, service: &evnats::Subscription<_>, request: &_| {
+        service.client().respond(request, "here")
+    };
+    nats.subscribe("service", answer).expect("a subscription");
+    nats.subscribe("silence", |_, _, _| {}).expect("a subscription");
+    nats.on_connect(|app: &mut Asking, nats, _| ask(app, nats));
+    let mut app = Asking { simulation, answered: 0, last_asked: None, timed_out: None };
+    while app.last_asked.is_none() {
+        event_loop.dispatch(&mut app, None).expect("a turn");
+    }
+    let due = app.last_asked.expect("asked") + 5 * SECOND;
+    while app.timed_out.is_none() {
+        assert_eq!(event_loop.next_deadline(), NextDeadline::At(due));
+        while event_loop.dispatch(&mut app, None).expect("a turn") {}
+    }
+    assert_eq!(app.timed_out, Some(due));
+    let NextDeadline::At(next) = event_loop.next_deadline() else { panic!("the keep-alive") };
+    assert!(next > due + 60 * SECOND, "nothing but the keep-alive is waited for");
 }
 
 #[test]

@@ -11,12 +11,12 @@ use std::time::Instant;
 /// So many entries are not worth freeing.
 const KEPT: usize = 1024;
 
-/// The earlier one of two deadlines that may not be there.
+/// The earlier one of two deadlines that may not be there. The second one had better be the rarer one.
 #[inline]
 pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
+    match other {
+        Some(other) => Some(one.map_or(other, |one| one.min(other))),
+        None => one,
     }
 }
 

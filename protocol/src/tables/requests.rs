@@ -240,9 +240,16 @@ impl<T> Requests<T> {
     }
 
     /// Ends the request that a token names.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, token: &[u8]) -> Option<Request<T>> {
         let key = self.find(token)?;
+        self.remove(key)
+    }
+
+    /// Every request ends by way of this, or of [`take_due`](Self::take_due).
+    #[inline]
+    fn remove(&mut self, key: Key) -> Option<Request<T>> {
+        self.timeouts.handle_done();
         self.slots.remove(key)
     }
 
@@ -291,7 +298,7 @@ impl<T> Requests<T> {
             index.len -= 1;
             let is_it = |request: &Request<T>| request.position == Some(position);
             if slots.get(key).is_some_and(is_it) {
-                return slots.remove(key);
+                return self.remove(key);
             }
         }
         None
@@ -322,7 +329,7 @@ impl<T> Requests<T> {
     pub(crate) fn take_if(&mut self, ends: impl Fn(&Request<T>) -> bool) -> Vec<Request<T>> {
         let keys: Vec<Key> =
             self.slots.iter().filter(|(_, request)| ends(request)).map(|(key, _)| key).collect();
-        keys.into_iter().filter_map(|key| self.slots.remove(key)).collect()
+        keys.into_iter().filter_map(|key| self.remove(key)).collect()
     }
 
     /// Ends the only request there is, if there is just one.
@@ -331,7 +338,7 @@ impl<T> Requests<T> {
             return None;
         }
         let key = self.slots.keys().next()?;
-        self.slots.remove(key)
+        self.remove(key)
     }
 
     /// Ends one request whose time is up.
@@ -425,6 +432,40 @@ mod tests {
         let second = requests.insert("b", Duration::from_secs(1), 0, 7, &mut random()).unwrap();
         assert!(requests.take(&first).is_none());
         assert_eq!(requests.take(&second).unwrap().context, "b");
+    }
+
+    #[test]
+    fn the_next_deadline_is_that_of_a_request_that_has_not_ended() {
+        let second = Duration::from_secs(1);
+        let start = Instant::now();
+        let subjects = [fingerprint(b"a"), fingerprint(b"b")];
+        type End = fn(&mut Requests<u32>, &Token) -> Option<Request<u32>>;
+        let ends: [End; 5] = [
+            |requests, token| requests.take(token),
+            |requests, _| requests.take_first_on(b"a", 1),
+            |requests, _| requests.take_if(|request| request.context == 0).pop(),
+            |requests, token| {
+                let reply = format!("{}{}", requests.inbox(), String::from_utf8_lossy(token));
+                requests.take_answered(reply.as_bytes())
+            },
+            |requests, _| requests.take_due(Instant::now() + 90 * Duration::from_secs(1)),
+        ];
+        for end in ends {
+            let mut requests = Requests::new("_INBOX", &mut random());
+            let tokens = [0_u32, 1].map(|context| {
+                let subject = subjects[context as usize];
+                let position = u64::from(context);
+                let inserted =
+                    requests.insert(context, second, position, subject, &mut random()).unwrap();
+                requests.arm(start + context * second);
+                inserted
+            });
+            assert_eq!(requests.next_deadline(), Some(start + second));
+            assert_eq!(end(&mut requests, &tokens[0]).unwrap().context, 0);
+            assert_eq!(requests.next_deadline(), Some(start + 2 * second));
+            assert_eq!(requests.take(&tokens[1]).unwrap().context, 1);
+            assert_eq!(requests.next_deadline(), None);
+        }
     }
 
     #[test]

@@ -110,8 +110,10 @@ impl<T> Slots<T> {
         self.entries.is_empty()
     }
 
+    /// Whether an entry is still there. Its key is the current one of the slot until it is removed.
+    #[inline]
     pub(crate) fn contains(&self, key: Key) -> bool {
-        self.get(key).is_some()
+        self.is_current(key)
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {

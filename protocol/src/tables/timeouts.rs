@@ -26,6 +26,8 @@ pub(crate) struct Timeouts<K> {
     unstarted: Vec<(K, Duration)>,
     /// Keys have been added since clocks were started.
     has_unstarted: bool,
+    /// When to look again, until a key is done or due.
+    next: Option<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,7 @@ where
 {
     fn default() -> Self {
         let others = Deadlines::default();
-        Self { queues: Vec::new(), others, unstarted: Vec::new(), has_unstarted: false }
+        Self { queues: Vec::new(), others, unstarted: Vec::new(), has_unstarted: false, next: None }
     }
 }
 
@@ -94,14 +96,18 @@ impl<K: Ord + Copy> Timeouts<K> {
         if !std::mem::take(&mut self.has_unstarted) {
             return;
         }
+        if !self.unstarted.is_empty() {
+            self.start_others(now, live, &is_live);
+        }
+        let mut next = self.others.next(live, &is_live);
         for queue in &mut self.queues {
+            queue.drop_done(&is_live);
             if queue.has_unstarted() {
                 queue.start(now, live, &is_live);
             }
+            next = earlier(next, queue.deadline());
         }
-        if !self.unstarted.is_empty() {
-            self.start_others(now, live, is_live);
-        }
+        self.next = Some(next);
     }
 
     #[cold]
@@ -117,6 +123,7 @@ impl<K: Ord + Copy> Timeouts<K> {
 
     /// The next key whose deadline has passed. It may be one that is done already.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<K> {
+        self.next = None;
         let queues = self.queues.iter_mut().filter(|queue| queue.deadline().is_some());
         let first = queues.min_by_key(|queue| queue.deadline());
         let other = self.others.first().unwrap_or(now);
@@ -126,13 +133,31 @@ impl<K: Ord + Copy> Timeouts<K> {
         }
     }
 
-    /// When to look again: no later than the earliest deadline of a live key. Rarely earlier.
+    /// Takes note that a key which was live is done.
+    #[inline]
+    pub(crate) fn handle_done(&mut self) {
+        self.next = None;
+    }
+
+    /// When to look again: no later than the earliest deadline of a live key. Rarely earlier, if
+    /// [`handle_done`](Self::handle_done) was called for those that are done.
+    #[inline]
     pub(crate) fn next(&mut self, live: usize, is_live: impl Fn(K) -> bool) -> Option<Instant> {
+        match self.next {
+            Some(next) => next,
+            None => self.look(live, is_live),
+        }
+    }
+
+    /// Looks for the first deadlines of live keys.
+    #[inline(never)]
+    fn look(&mut self, live: usize, is_live: impl Fn(K) -> bool) -> Option<Instant> {
         let mut next = self.others.next(live, &is_live);
         for queue in &mut self.queues {
             queue.drop_done(&is_live);
             next = earlier(next, queue.deadline());
         }
+        self.next = Some(next);
         next
     }
 
@@ -143,7 +168,13 @@ impl<K: Ord + Copy> Timeouts<K> {
 
 /// A timeout beyond what the clock can express is as good as the furthest it can.
 fn deadline(now: Instant, timeout: Duration) -> Instant {
-    now.checked_add(timeout).unwrap_or(now + Duration::from_secs(1 << 31))
+    now.checked_add(timeout).unwrap_or_else(|| furthest(now))
+}
+
+#[cold]
+#[inline(never)]
+fn furthest(now: Instant) -> Instant {
+    now + Duration::from_secs(1 << 31)
 }
 
 impl<K: Copy> Queue<K> {
@@ -156,14 +187,11 @@ impl<K: Copy> Queue<K> {
         self.end() > self.started
     }
 
+    /// Starts the clocks of the keys that came last.
     fn start(&mut self, now: Instant, live: usize, is_live: impl Fn(K) -> bool) {
         self.started = self.end();
         self.turns.push_back(Turn { deadline: deadline(now, self.timeout), end: self.started });
-        let most = 2 * live + SLACK;
-        if self.keys.len() > most {
-            self.drop_done(&is_live);
-        }
-        if self.keys.len() > most {
+        if self.keys.len() > 2 * live + SLACK {
             self.sweep(is_live);
         }
     }
@@ -182,10 +210,12 @@ impl<K: Copy> Queue<K> {
         Some(key)
     }
 
-    /// Drops keys that are done, up to the first one that is not.
+    /// Drops keys that are done, up to the first one that is not. With one request at a time, those are
+    /// all that have been started, and their turns go with them.
+    #[inline]
     fn drop_done(&mut self, is_live: impl Fn(K) -> bool) {
         let before = self.left;
-        while self.left < self.started && self.keys.front().is_some_and(|key| !is_live(*key)) {
+        while self.keys.front().is_some_and(|key| !is_live(*key)) {
             self.keys.pop_front();
             self.left += 1;
         }
@@ -195,11 +225,30 @@ impl<K: Copy> Queue<K> {
     }
 
     /// Drops the turns whose keys have all left.
+    #[inline(always)]
     fn drop_turns(&mut self) {
+        if self.left >= self.started {
+            // some may have been done before their clocks were started
+            self.started = self.left;
+            self.turns.clear();
+        } else {
+            self.drop_first_turns();
+        }
+        if self.keys.capacity() > KEPT {
+            self.shrink();
+        }
+    }
+
+    fn drop_first_turns(&mut self) {
         while self.turns.front().is_some_and(|turn| turn.end <= self.left) {
             self.turns.pop_front();
         }
-        if self.keys.capacity() > KEPT && self.keys.len() < self.keys.capacity() / 4 {
+    }
+
+    /// Frees the memory of a peak.
+    #[cold]
+    fn shrink(&mut self) {
+        if self.keys.len() < self.keys.capacity() / 4 {
             self.keys.shrink_to(2 * self.keys.len());
             self.turns.shrink_to(2 * self.turns.len());
         }
@@ -277,7 +326,9 @@ mod tests {
                         timeouts.start(now, live.len(), |key| live.contains_key(&key));
                     }
                     Step::Done(ago) => {
-                        live.remove(&added.saturating_sub(ago));
+                        if live.remove(&added.saturating_sub(ago)).is_some() {
+                            timeouts.handle_done();
+                        }
                     }
                     Step::Wait(time) => {
                         now += milliseconds(time);
@@ -325,6 +376,78 @@ mod tests {
             assert_eq!(timeouts.pop_due(start + milliseconds(key)), Some(key));
         }
         assert_eq!(timeouts.queues.len(), 1);
+    }
+
+    #[test]
+    fn with_one_key_at_a_time_there_is_one_deadline() {
+        let start = Instant::now();
+        let mut timeouts = Timeouts::default();
+        for key in 0..10_000_u64 {
+            let now = start + milliseconds(key);
+            timeouts.add(key, milliseconds(1000));
+            timeouts.start(now, 1, |live| live == key);
+            assert_eq!(timeouts.next(1, |live| live == key), Some(now + milliseconds(1000)));
+            let queue = &timeouts.queues[0];
+            assert_eq!((queue.keys.len(), queue.turns.len()), (1, 1));
+            timeouts.handle_done();
+        }
+        assert_eq!(timeouts.next(0, |_| false), None, "the last one is done");
+        assert_eq!(timeouts.queues[0].turns.len(), 0);
+    }
+
+    #[test]
+    fn a_key_that_is_done_before_its_clock_is_started_has_no_deadline() {
+        let start = Instant::now();
+        let mut timeouts = Timeouts::default();
+        for key in 0..3_u64 {
+            timeouts.add(key, milliseconds(1000));
+        }
+        timeouts.handle_done();
+        timeouts.start(start, 1, |key| key == 2);
+        assert_eq!(timeouts.next(1, |key| key == 2), Some(start + milliseconds(1000)));
+        timeouts.add(3, milliseconds(1000));
+        timeouts.add(4, milliseconds(1000));
+        timeouts.handle_done();
+        let later = start + milliseconds(5);
+        timeouts.start(later, 1, |key| key == 4);
+        assert_eq!(timeouts.next(1, |key| key == 4), Some(later + milliseconds(1000)));
+        timeouts.add(5, milliseconds(1000));
+        timeouts.handle_done();
+        timeouts.start(later, 0, |_| false);
+        assert_eq!(timeouts.next(0, |_| false), None);
+        assert_eq!(timeouts.pop_due(later + milliseconds(1000)), None);
+        timeouts.add(6, milliseconds(10));
+        timeouts.start(later, 1, |key| key == 6);
+        assert_eq!(timeouts.pop_due(later + milliseconds(10)), Some(6));
+    }
+
+    proptest! {
+        /// With one timeout: the loop that it wakes is woken for something.
+        #[test]
+        fn the_next_deadline_is_that_of_the_first_live_key(
+            turns in prop::collection::vec((0..5_u64, prop::collection::vec(0..20_u64, 0..6)), 0..100)
+        ) {
+            let mut now = Instant::now();
+            let (mut timeouts, mut added) = (Timeouts::default(), 0_u64);
+            let mut live: BTreeMap<u64, Instant> = BTreeMap::new();
+            for (new, done) in turns {
+                now += milliseconds(1);
+                for _ in 0..new {
+                    added += 1;
+                    timeouts.add(added, milliseconds(1_000_000));
+                    live.insert(added, now + milliseconds(1_000_000));
+                }
+                // also some whose clocks have not been started
+                for ago in done {
+                    if live.remove(&added.saturating_sub(ago)).is_some() {
+                        timeouts.handle_done();
+                    }
+                }
+                timeouts.start(now, live.len(), |key| live.contains_key(&key));
+                let first = live.values().min().copied();
+                prop_assert_eq!(timeouts.next(live.len(), |key| live.contains_key(&key)), first);
+            }
+        }
     }
 
     #[test]
