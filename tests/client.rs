@@ -7,6 +7,7 @@ use evnats::{
     HeaderMap, Options, OutgoingMessage, RequestError,
 };
 use evnats_harness::{Script, ScriptedServer, Server};
+use evnats_protocol::{ClientOp, Decoder, Message, ServerOp};
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
@@ -656,4 +657,96 @@ fn a_transport_that_gives_seven_bytes_a_read_gives_every_message() {
         });
     }
     assert_eq!(finish(&event_loop), 1000);
+}
+
+/// Answers three requests at once, with other messages between the replies and behind them.
+#[derive(Default)]
+struct Mixing {
+    incoming: Decoder<ClientOp>,
+    outgoing: Vec<u8>,
+    asked: Vec<Message>,
+    /// Of the messages, and of the inbox.
+    sids: [u64; 2],
+}
+
+impl Mixing {
+    fn send(&mut self, subject: &str, sid: u64) {
+        let message = Message::new(subject, sid, None, None, b"");
+        ServerOp::Message(message).encode(&mut self.outgoing);
+    }
+
+    fn answer(&mut self, op: ClientOp) {
+        match op {
+            ClientOp::Ping => ServerOp::Pong.encode(&mut self.outgoing),
+            ClientOp::Subscribe { subject, sid, .. } => {
+                self.sids[usize::from(&subject[..] != b"news")] = sid;
+            }
+            ClientOp::Publish(message) => self.asked.push(message),
+            _ => {}
+        }
+        if self.asked.len() == 3 {
+            let ([news, inbox], asked) = (self.sids, std::mem::take(&mut self.asked));
+            for (reply, news_behind_it) in asked.iter().zip([1, 0, 2]) {
+                self.send(&reply.reply().expect("a request"), inbox);
+                (0..news_behind_it).for_each(|_| self.send("news", news));
+            }
+        }
+    }
+}
+
+impl Read for Mixing {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let count = self.outgoing.len().min(room.len());
+        if count == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        room[..count].copy_from_slice(&self.outgoing[..count]);
+        self.outgoing.drain(..count);
+        Ok(count)
+    }
+}
+
+impl Write for Mixing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.incoming.feed(bytes);
+        while let Some(op) = self.incoming.next_op().map_err(io::Error::other)? {
+            self.answer(op);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Speaker for Mixing {
+    fn has_more(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+}
+
+#[test]
+fn what_has_come_with_a_reply_is_told_in_the_same_turn() {
+    let event_loop = EventLoop::new().expect("an event loop");
+    let info = b"INFO {\"max_payload\":1048576,\"headers\":true,\"proto\":1}\r\n".to_vec();
+    let transport = InMemory::new(Mixing { outgoing: info, ..Mixing::default() });
+    let nats = event_loop.connect_over(transport, Options::new("memory")).expect("a client");
+    nats.subscribe("news", |log: &mut Log, _, _| log.push("news".into())).expect("a subscription");
+    let mut log = Log::new();
+    nats.on_connect(|log: &mut Log, _, _| log.push("connected".into()));
+    turn_until(&event_loop, &mut log, "a connection", |log| !log.is_empty());
+    while event_loop.dispatch(&mut log, Some(Duration::ZERO)).expect("a turn") {}
+    for round in 0..3 {
+        log.clear();
+        for number in 0..3 {
+            nats.request("ask", "", move |log: &mut Log, _, reply| {
+                reply.expect("a reply");
+                log.push(format!("{number}"));
+            });
+        }
+        // it writes, and reads what has come of that
+        event_loop.dispatch(&mut log, Some(Duration::from_secs(5))).expect("a turn");
+        assert_eq!(log, ["0", "news", "1", "2", "news", "news"], "round {round}");
+    }
 }

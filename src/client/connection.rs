@@ -60,6 +60,15 @@ pub(super) struct Connection {
     is_captured: bool,
 }
 
+/// What a look for more work has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    Something,
+    /// Something, and nothing else was there. What its callbacks bring about is for the next turn.
+    All,
+}
+
 impl Connection {
     pub(super) fn new(
         session: ClientSession,
@@ -253,8 +262,20 @@ impl Connection {
         }
     }
 
+    /// Reads once from the server, if that is all that may bring something. `None` if it is not.
+    #[inline(never)]
+    pub(super) fn read_if_all(&mut self, now: Instant, budget: &mut Budget) -> Option<Found> {
+        if !self.may_only_read() {
+            return None;
+        }
+        Some(match self.current.read(&mut self.session, now, budget) {
+            false => Found::Nothing,
+            true if self.current.is_readable() => Found::Something,
+            true => Found::All,
+        })
+    }
+
     /// Reads once, if the stream and the budget allow it. Returns whether there is something new.
-    #[inline]
     pub(super) fn read(&mut self, which: Which, now: Instant, budget: &mut Budget) -> bool {
         let Self { session, current, next, .. } = self;
         pick(current, next, which).is_some_and(|route| route.read(session, now, budget))
@@ -285,8 +306,20 @@ impl Connection {
         self.progress()
     }
 
-    /// What the connection waits for.
+    /// What the connection waits for. The clocks of what was commanded have been started.
     fn progress(&mut self) -> Progress {
+        if !self.may_only_read() {
+            return self.unusual_progress();
+        }
+        // no way to a server is being made, so none has a time of its own
+        match self.has_news() || self.current.is_readable() {
+            true => Progress::More,
+            false => Progress::Idle(self.session_due),
+        }
+    }
+
+    #[inline(never)]
+    fn unusual_progress(&mut self) -> Progress {
         if self.has_work() {
             Progress::More
         } else if self.session.phase() == Phase::Closed {
@@ -299,18 +332,18 @@ impl Connection {
         }
     }
 
-    /// Whether another turn would find something to do without waiting. The clocks of what was
-    /// commanded have been started.
-    fn has_work(&mut self) -> bool {
-        self.session.may_have_events()
-            || self.current.has_work(&mut self.session)
-            || !self.notices.is_empty()
-            || !self.may_only_read() && self.has_unusual_work()
+    /// Whether there may be something to report that has come already.
+    fn has_news(&self) -> bool {
+        self.session.may_have_events() || !self.notices.is_empty()
     }
 
-    fn has_unusual_work(&mut self) -> bool {
-        let Self { session, next, .. } = self;
-        next.as_ref().is_some_and(|next| next.has_work(session))
+    /// Whether another turn would find something to do without waiting.
+    fn has_work(&mut self) -> bool {
+        let has_news = self.has_news();
+        let Self { session, current, next, .. } = self;
+        has_news
+            || current.has_work(session)
+            || next.as_ref().is_some_and(|next| next.has_work(session))
             || self.is_step_due()
             || self.wants_reconnect
             || !self.discovered.is_empty()
@@ -334,16 +367,11 @@ impl Connection {
     }
 
     /// Whether a read from the server is all that may bring something: nearly always.
-    pub(super) fn may_only_read(&self) -> bool {
+    fn may_only_read(&self) -> bool {
         self.session.phase() == Phase::Ready
             && self.next.is_none()
             && !self.wants_reconnect
             && !self.has_reports()
-    }
-
-    /// Whether another read from the server is worth trying.
-    pub(super) fn is_readable(&self) -> bool {
-        self.current.is_readable()
     }
 
     /// Whether the user may have to be told of something that is no event.

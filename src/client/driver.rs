@@ -4,7 +4,7 @@
 //! of a callback. So events are taken out of the session one at a time, and a callback is taken out
 //! of its slot while it runs.
 
-use super::connection::Connection;
+use super::connection::{Connection, Found};
 use super::connector::{Connector, Identity, Next};
 use super::error::ConnectionError;
 use super::hooks::{ClientEvent, ClientSession, Delivery, OnEnd, OnObserved};
@@ -32,15 +32,6 @@ pub(crate) struct Driver {
     pub(super) credentials: Option<CredentialsCallback>,
     proxy: Option<ProxyKey>,
     pub(super) connection: RefCell<Connection>,
-}
-
-/// What a look for more work has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    Nothing,
-    Something,
-    /// Something, and nothing else was there. What its callbacks bring about is for the next turn.
-    All,
 }
 
 /// Shortest pause that a user's callback can ask for: with none, a server that is down would keep
@@ -231,7 +222,9 @@ impl Driver {
         let mut next = None;
         loop {
             if next.is_none() {
-                self.run_replies(state, port, budget, place)?;
+                if !self.run_replies(state, port, budget, place)? {
+                    return Ok(());
+                }
                 next = self.next_event(budget, place);
             }
             match next.take() {
@@ -247,21 +240,34 @@ impl Driver {
         }
     }
 
+    /// Whether there may be an event to take out of the session.
+    #[inline]
+    fn may_have_events(&self) -> bool {
+        self.connection.borrow().session.may_have_events()
+    }
+
     /// Runs the callbacks of the requests whose replies come next, which often come in long runs.
+    /// Returns whether there may be other events.
+    #[inline]
     fn run_replies(
         &self,
         state: &mut State,
         port: &Port,
         budget: &mut Budget,
         place: &mut Message,
-    ) -> Ran {
+    ) -> Result<bool, Box<Error>> {
+        let mut is_first = true;
         while budget.events > 0 {
             let reply = self.connection.borrow_mut().session.poll_reply(place);
             let Some(awaiting) = reply else { break };
             budget.events -= 1;
             awaiting.hear(state, port, Ok(place))?;
+            // it often comes alone, and to look for another one costs as much as this
+            if std::mem::take(&mut is_first) && !self.may_have_events() {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(self.may_have_events())
     }
 
     /// Runs a subscription's callback for the message in its place and for those that follow it
@@ -319,7 +325,7 @@ impl Driver {
     }
 
     /// Looks for more work: the handshake, reads, the second server.
-    #[inline(never)]
+    #[inline]
     fn look_for_more(
         &self,
         state: &mut State,
@@ -327,19 +333,12 @@ impl Driver {
         now: Instant,
         budget: &mut Budget,
     ) -> Result<Found, Box<Error>> {
-        let mut connection = self.connection.borrow_mut();
-        if !connection.may_only_read() {
-            drop(connection);
-            return self.look_everywhere(state, port, now, budget);
-        }
-        Ok(match connection.read(Which::Current, now, budget) {
-            false => Found::Nothing,
-            true if connection.is_readable() => Found::Something,
-            true => Found::All,
-        })
+        let found = self.connection.borrow_mut().read_if_all(now, budget);
+        found.map_or_else(|| self.look_everywhere(state, port, now, budget), Ok)
     }
 
     /// Looks for more work in the order in which it has to be done.
+    #[inline(never)]
     fn look_everywhere(
         &self,
         state: &mut State,
@@ -486,30 +485,30 @@ impl Source for Driver {
     }
 
     fn turn(self: Rc<Self>, state: &mut State, now: Instant) -> Ran {
-        let port = Port::new(self.clone());
-        let mut budget = Budget { events: self.turn.events, bytes: self.turn.bytes };
-        self.connection.borrow_mut().begin_turn(&self.slot, now);
+        let port = Port::new(self);
+        let driver = &*port.driver;
+        let mut budget = Budget { events: driver.turn.events, bytes: driver.turn.bytes };
+        driver.connection.borrow_mut().begin_turn(&driver.slot, now);
         let mut place = Message::default();
         let mut run = || {
-            self.run_notices(state, &port)?;
+            driver.run_notices(state, &port)?;
             // most turns begin with a read, and end with what came of it
-            let has_events = self.connection.borrow().session.may_have_events();
-            let mut found = match has_events {
+            let mut found = match driver.may_have_events() {
                 true => Found::Something,
-                false => self.look_for_more(state, &port, now, &mut budget)?,
+                false => driver.look_for_more(state, &port, now, &mut budget)?,
             };
             while found != Found::Nothing {
-                self.run_events(state, &port, now, &mut budget, &mut place)?;
-                // what is read next may need the memory that the last message is in
-                place.clear();
+                driver.run_events(state, &port, now, &mut budget, &mut place)?;
                 if budget.events == 0 || found == Found::All {
                     return Ok(());
                 }
-                found = self.look_for_more(state, &port, now, &mut budget)?;
+                // what is read next may need the memory that the last message is in
+                place.clear();
+                found = driver.look_for_more(state, &port, now, &mut budget)?;
             }
             Ok(())
         };
-        run().map_err(|error| self.or_its_cause(error))
+        run().map_err(|error| driver.or_its_cause(error))
     }
 
     fn settle(&self, now: Instant) -> Progress {

@@ -31,6 +31,7 @@ impl Driver {
     }
 
     /// Runs the callbacks that notices are waiting for.
+    #[inline]
     pub(super) fn run_notices(&self, state: &mut State, port: &Port) -> Ran {
         loop {
             let notice = self.connection.borrow_mut().notices.pop_front();
@@ -39,6 +40,7 @@ impl Driver {
         }
     }
 
+    #[inline(never)]
     fn run_notice(&self, state: &mut State, port: &Port, notice: Notice) -> Ran {
         match notice {
             Notice::Observed(slot, observed) => slot.run(|callback| callback(state, observed)),

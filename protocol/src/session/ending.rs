@@ -122,6 +122,13 @@ impl<S, R, F> Session<S, R, F> {
         self.push_fence(Purpose::DrainAll);
     }
 
+    /// Whether the session's last event is to be reported, or nothing but the last fence is left of a
+    /// drain.
+    #[cold]
+    pub(super) fn has_news_of_end(&self) -> bool {
+        self.life.has_end() || self.can_finish_drain()
+    }
+
     /// Whether nothing but the last fence is left of a drain.
     pub(super) fn can_finish_drain(&self) -> bool {
         self.life.is_at(DrainStage::Requests)

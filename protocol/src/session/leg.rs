@@ -151,7 +151,7 @@ impl Leg {
 
     /// Whether the server has sent something that can be looked at now.
     pub(super) fn has_news(&self) -> bool {
-        self.is_listening() && self.decoder.has_news()
+        self.decoder.has_news() && self.is_listening()
     }
 
     /// Whether there is a transport to read from. While it waits to be upgraded to TLS, what comes

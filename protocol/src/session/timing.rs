@@ -25,7 +25,7 @@ impl<S, R, F> Session<S, R, F> {
         self.requests.arm(now);
         self.fences.arm(now);
         // the memory of a peak
-        if self.events.is_empty() && self.events.capacity() > EVENTS_KEPT {
+        if self.events.capacity() > EVENTS_KEPT && self.events.is_empty() {
             self.events = VecDeque::new();
         }
     }
@@ -53,8 +53,7 @@ impl<S, R, F> Session<S, R, F> {
             || !self.inbound.is_idle()
             || self.current.has_news()
             || self.has_news_of_move()
-            || self.life.has_end()
-            || self.can_finish_drain()
+            || !self.life.is_running() && self.has_news_of_end()
     }
 
     /// Expires timed-out operations and sends a due keep-alive ping.
