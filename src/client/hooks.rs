@@ -7,8 +7,8 @@ use super::port::Port;
 use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::Result;
 use evnats_protocol::{
-    DisconnectReason, EndReason, Event, FlushError, Message, RequestError, ServerError, ServerInfo,
-    Session, SubscriptionId,
+    DisconnectReason, EndReason, Event, FlushError, LegMut, Message, RequestError, ServerError,
+    ServerInfo, Session, SubscriptionId,
 };
 use std::rc::Rc;
 use std::time::Duration;
@@ -62,6 +62,7 @@ pub(crate) type Subscriber = CallbackSlot<OnDelivery>;
 
 /// The protocol's session, with these callbacks attached to what they are for.
 pub(crate) type ClientSession = Session<Subscriber, OnReply, OnFence>;
+pub(crate) type ClientLeg<'s> = LegMut<'s, Subscriber, OnReply, OnFence>;
 pub(crate) type ClientEvent = Event<Subscriber, OnReply, OnFence>;
 
 pub(crate) type Hook<T> = CallbackSlot<Box<dyn FnMut(&mut State, &Port, &T) -> Ran>>;

@@ -111,17 +111,14 @@ impl Link {
         }
     }
 
-    /// Goes on as far as possible without waiting.
+    /// Whether there may be a step to take.
     #[inline]
-    pub(super) fn advance(&mut self, slot: &Slot) -> io::Result<Progress> {
-        match self {
-            Self::Open(_) | Self::Closed => Ok(Progress::Rest),
-            _ => self.advance_on_the_way(slot),
-        }
+    pub(super) fn is_on_the_way(&self) -> bool {
+        !matches!(self, Self::Open(_) | Self::Closed)
     }
 
-    /// As [`advance`](Self::advance), for a link that is on its way.
-    fn advance_on_the_way(&mut self, slot: &Slot) -> io::Result<Progress> {
+    /// Goes on as far as possible without waiting.
+    pub(super) fn advance(&mut self, slot: &Slot) -> io::Result<Progress> {
         match std::mem::replace(self, Self::Closed) {
             Self::Resolving { mut look_up, registration } => match look_up.poll() {
                 Some(addresses) => Ok(Progress::Resolved(addresses?)),

@@ -7,10 +7,10 @@
 use super::candidates::Candidates;
 use super::capture::Wire;
 use super::connector;
-use super::hooks::ClientSession;
+use super::hooks::{ClientLeg, ClientSession};
 use super::link::{self, Link};
 use super::protection::Protection;
-use super::stream::ReadOutcome;
+use super::stream::{ReadOutcome, Stream};
 use crate::event_loop::{Readiness, Slot, Transport};
 use evnats_protocol::{DisconnectReason, Phase, PoolServer, Scheme, Which};
 use mio::Token;
@@ -187,12 +187,19 @@ impl Route {
     }
 
     /// Goes on with connecting as far as possible without waiting.
+    #[inline]
     pub(super) fn advance(
         &mut self,
         session: &mut ClientSession,
         protection: &Protection,
         slot: &Slot,
     ) {
+        if self.link.is_on_the_way() {
+            self.advance_link(session, protection, slot);
+        }
+    }
+
+    fn advance_link(&mut self, session: &mut ClientSession, protection: &Protection, slot: &Slot) {
         match self.link.advance(slot) {
             Ok(link::Progress::Resolved(addresses)) => {
                 if let Some(candidates) = &mut self.candidates {
@@ -230,6 +237,7 @@ impl Route {
     }
 
     /// Reads once, if the stream and the budget allow it. Returns whether there is something new.
+    #[inline(always)]
     pub(super) fn read(
         &mut self,
         session: &mut ClientSession,
@@ -285,13 +293,13 @@ impl Route {
         while waiting > 0 && self.write_error.is_none() {
             let written = match leg.only_chunk() {
                 Some(chunk) => stream.write(chunk),
-                None => stream.write_pieces(leg.chunks()),
+                None => write_pieces(stream, &leg),
             };
             match written {
                 Ok(0) => break,
                 Ok(count) => {
                     if let Some(wire) = &mut self.wire {
-                        wire.wrote(leg.chunks(), count);
+                        capture_written(wire, &leg, count);
                     }
                     leg.handle_written(count);
                     waiting = waiting.saturating_sub(count);
@@ -351,4 +359,16 @@ impl Route {
         };
         leg.handle_disconnected(connector::reason(error, &doing));
     }
+}
+
+/// Writes what lies in pieces.
+#[inline(never)]
+fn write_pieces(stream: &mut Stream, leg: &ClientLeg<'_>) -> io::Result<usize> {
+    stream.write_pieces(leg.chunks())
+}
+
+/// Takes note of what was written of the pieces, for the user to see.
+#[inline(never)]
+fn capture_written(wire: &mut Wire, leg: &ClientLeg<'_>, count: usize) {
+    wire.wrote(leg.chunks(), count);
 }

@@ -8,6 +8,8 @@ use std::io::{self, IoSlice};
 pub(super) struct Stream {
     transport: Box<dyn Transport>,
     registration: Registration,
+    /// Whether a read that does not fill its room has taken all, in the transport as well.
+    reads_all: bool,
     readable: bool,
     /// The peer has ended the stream, or it has failed: reads are tried until they say so.
     is_over: bool,
@@ -27,8 +29,9 @@ impl Stream {
         registration: Registration,
     ) -> io::Result<Self> {
         transport.register(&registration)?;
+        let reads_all = transport.reads_all();
         // an edge may have passed before the transport came here, so a read is tried
-        Ok(Self { transport, registration, readable: true, is_over: false })
+        Ok(Self { transport, registration, reads_all, readable: true, is_over: false })
     }
 
     pub(super) fn deregister(&mut self) {
@@ -40,7 +43,8 @@ impl Stream {
         self,
         layer: impl FnOnce(Box<dyn Transport>) -> io::Result<Box<dyn Transport>>,
     ) -> io::Result<Self> {
-        Ok(Self { transport: layer(self.transport)?, ..self })
+        let transport = layer(self.transport)?;
+        Ok(Self { reads_all: transport.reads_all(), transport, ..self })
     }
 
     pub(super) fn finish_connecting(&mut self) -> io::Result<()> {
@@ -70,7 +74,7 @@ impl Stream {
 
     /// Whether a read is worth its system call.
     pub(super) fn is_readable(&self) -> bool {
-        self.readable || self.transport.has_buffered()
+        self.readable || !self.reads_all && self.transport.has_buffered()
     }
 
     /// A write has failed: what the peer sent before is still to be read.
@@ -78,12 +82,13 @@ impl Stream {
         self.readable = true;
     }
 
+    #[inline(always)]
     pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<ReadOutcome> {
         loop {
             match self.transport.read(room) {
                 Ok(0) => return Ok(ReadOutcome::End),
                 Ok(count) => {
-                    let took_all = count < room.len() && self.transport.reads_all();
+                    let took_all = count < room.len() && self.reads_all;
                     self.readable &= !took_all || self.is_over;
                     return Ok(ReadOutcome::Read(count));
                 }

@@ -82,7 +82,8 @@ pub trait Transport: Read + Write + 'static {
 
     /// Whether a read that fills less than its room has taken all that there was, and whatever comes
     /// after it, the end included, is reported anew. So it is with sockets where the system has epoll
-    /// or kqueue, and it spares the read that finds nothing.
+    /// or kqueue, and it spares the read that finds nothing. It is asked once, when the loop gets the
+    /// transport, which then has nothing [buffered](Transport::has_buffered) after such a read.
     fn reads_all(&self) -> bool {
         false
     }
