@@ -272,6 +272,7 @@ impl Driver {
 
     /// Runs a subscription's callback for the message in its place and for those that follow it
     /// directly, because they often come in long runs. Returns the event after them.
+    #[inline(never)]
     fn deliver(
         &self,
         state: &mut State,
