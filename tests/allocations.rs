@@ -39,22 +39,34 @@ struct Words {
     writes: u64,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Answer {
     headers: &'static str,
     payload: String,
+    /// The headers of a second message, if there is one. Both are for the first subscription then, and not
+    /// for the inbox of requests.
+    end: &'static str,
 }
 
 impl Answer {
     fn to(&self, inbox: &str) -> String {
-        let Self { headers, payload } = self;
+        let Self { headers, payload, end } = self;
+        let sid = if end.is_empty() { 1 } else { 2 };
         let total = headers.len() + payload.len();
-        match headers.len() {
-            0 => format!("MSG {inbox} 1 {total}\r\n{payload}\r\n"),
-            len => format!("HMSG {inbox} 1 {len} {total}\r\n{headers}{payload}\r\n"),
+        let answer = match headers.len() {
+            0 => format!("MSG {inbox} {sid} {total}\r\n{payload}\r\n"),
+            len => format!("HMSG {inbox} {sid} {len} {total}\r\n{headers}{payload}\r\n"),
+        };
+        match end.len() {
+            0 => answer,
+            len => format!("{answer}HMSG {inbox} {sid} {len} {len}\r\n{end}\r\n"),
         }
     }
 }
+
+/// What nobody answers.
+const NO_RESPONDERS: Answer =
+    Answer { headers: "NATS/1.0 503\r\n\r\n", payload: String::new(), end: "" };
 
 impl Canned {
     fn say(&self, bytes: &[u8]) {
@@ -74,8 +86,10 @@ impl Canned {
         let lines: Vec<u8> = words.heard.drain(..end).collect();
         drop(words);
         for line in String::from_utf8_lossy(&lines).lines() {
-            if let ["PUB", _, inbox, _] = line.split(' ').collect::<Vec<_>>()[..] {
-                self.say(answer.to(inbox).as_bytes());
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["PUB", "$JS.API.INFO", inbox, _] => self.say(NO_RESPONDERS.to(inbox).as_bytes()),
+                ["PUB", _, inbox, _] => self.say(answer.to(inbox).as_bytes()),
+                _ => {}
             }
         }
     }
@@ -221,8 +235,12 @@ fn answered(
     payload: impl Into<String>,
     operation: impl Fn(&KeyValue<u64>),
 ) -> (u64, u64) {
+    answered_with(Answer { headers, payload: payload.into(), end: "" }, operation)
+}
+
+fn answered_with(answer: Answer, operation: impl Fn(&KeyValue<u64>)) -> (u64, u64) {
     let fixture = Fixture::new();
-    fixture.server.0.borrow_mut().answer = Some(Answer { headers, payload: payload.into() });
+    fixture.server.0.borrow_mut().answer = Some(answer);
     let kv = fixture.nats.jetstream().key_value("b");
     let round = || {
         for _ in 0..COUNT / WINDOW {
@@ -266,7 +284,7 @@ fn an_acknowledged_write_allocates_no_more_than_its_callback_captures() {
 fn a_message_in_a_window_is_one_small_allocation() {
     let fixture = Fixture::new();
     let payload = r#"{"stream":"ORDERS","seq":7}"#.to_owned();
-    fixture.server.0.borrow_mut().answer = Some(Answer { headers: "", payload });
+    fixture.server.0.borrow_mut().answer = Some(Answer { payload, ..Answer::default() });
     let options = WindowOptions::new().max_outstanding(COUNT as usize);
     let window = fixture.nats.jetstream().publish_window(options);
     let round = || {
@@ -306,6 +324,16 @@ fn a_read_of_a_key_allocates_for_its_entry_and_for_what_its_callback_captures() 
     let reply = r#"{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"$KV.b.a.key.that.is.longer.than.most.of.them","seq":7,"hdrs":"TkFUUy8xLjANCkE6IDENCg0K","data":"aGVsbG8=","time":"2024-02-29T12:34:56.5Z"}}"#;
     let (count, bytes) = answered("", reply, |kv| get(kv, Reads::Leader));
     assert!(count == 1 && bytes < 256, "leader: {count} allocations of {bytes} bytes");
+    let answer = Answer {
+        headers: "NATS/1.0\r\nNats-Stream: KV_b\r\nNats-Subject: $KV.b.a.key.that.is.longer.than.most.of.them\r\n\
+                  Nats-Sequence: 7\r\nNats-Time-Stamp: 2024-02-29T12:34:56.5Z\r\n\
+                  Nats-Num-Pending: 0\r\nNats-Last-Sequence: 0\r\n\r\n",
+        payload: "hello".into(),
+        end: "NATS/1.0 204 EOB\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: 7\r\n\
+              Nats-UpTo-Sequence: 9\r\n\r\n",
+    };
+    let (count, bytes) = answered_with(answer, |kv| get(kv, Reads::Verified));
+    assert!(count == 1 && bytes < 256, "verified: {count} allocations of {bytes} bytes");
     let captured = Rc::new(1);
     let (count, bytes) = answered(headers, "hello", |kv| {
         let captured = captured.clone();

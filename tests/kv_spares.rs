@@ -16,6 +16,12 @@ type Kv = KeyValue<()>;
 
 const COUNT: usize = 100;
 
+/// The kinds of reads that the server can do.
+fn kinds() -> &'static [Reads] {
+    let all = &[Reads::Replica, Reads::Leader, Reads::Verified];
+    if support::level() > 0 { all } else { &all[..2] }
+}
+
 fn bucket(asking: &Asking) -> Kv {
     let kv = asking.nats.jetstream().key_value(&unique("spares"));
     asking.ask(|told| kv.create_bucket(Config::new().storage(Storage::Memory), told)).expect("one");
@@ -33,7 +39,7 @@ fn write_and_read(kv: &Kv, round: usize, number: usize, done: &Rc<Cell<usize>>) 
     let (kept, done) = (value.clone(), done.clone());
     kv.put(&key.clone(), &value, move |(), kv, revision| {
         let revision = revision.expect("a revision");
-        for reads in [Reads::Replica, Reads::Leader] {
+        for &reads in kinds() {
             let (expected, value, done) = (key.clone(), kept.clone(), done.clone());
             kv.with_reads(reads).get(&key, move |(), _, entry| {
                 let entry = entry.expect("an answer").expect("an entry");
@@ -52,23 +58,31 @@ fn each_of_many_operations_at_once_has_its_own_outcome() {
     for round in 0..3 {
         (0..COUNT).for_each(|number| write_and_read(&kv, round, number, &done));
         // one of another kind of outcome in between
-        kv.with_reads(Reads::Replica).get("absent", |(), _, entry| assert_eq!(entry, Ok(None)));
-        kv.with_reads(Reads::Leader).get("absent", |(), _, entry| assert_eq!(entry, Ok(None)));
-        asking.until("all of a round", || done.get() == (round + 1) * COUNT * 2);
+        for &reads in kinds() {
+            let done = done.clone();
+            kv.with_reads(reads).get("absent", move |(), _, entry| {
+                assert_eq!(entry, Ok(None), "{reads:?}");
+                done.set(done.get() + 1);
+            });
+        }
+        asking.until("all of a round", || done.get() == (round + 1) * (COUNT + 1) * kinds().len());
     }
     assert_eq!(Rc::strong_count(&done), 1, "what the callbacks have captured is gone");
 }
 
-/// Puts, reads and publishes, with callbacks that have this.
-fn begin_all(kv: &Kv, captured: &Rc<()>) {
+/// Puts, reads and publishes, with callbacks that have this. Returns how many there are.
+fn begin_all(kv: &Kv, captured: &Rc<()>) -> usize {
     let keep = || captured.clone();
-    let (put, direct, leader, stored) = (keep(), keep(), keep(), keep());
+    let (put, stored) = (keep(), keep());
     kv.put("a", "1", move |(), _, _| drop(put));
-    kv.with_reads(Reads::Replica).get("a", move |(), _, _| drop(direct));
-    kv.with_reads(Reads::Leader).get("a", move |(), _, _| drop(leader));
+    for &reads in kinds() {
+        let read = keep();
+        kv.with_reads(reads).get("a", move |(), _, _| drop(read));
+    }
     let window = kv.jetstream().publish_window(WindowOptions::new());
     let subject = format!("$KV.{}.a", kv.bucket());
     window.publish(&subject, "2", move |(), _, _| drop(stored)).expect("room");
+    2 + kinds().len()
 }
 
 #[test]
@@ -79,12 +93,65 @@ fn what_is_never_answered_is_dropped_with_the_loop() {
     begin_all(&kv, &captured);
     asking.until("their ends", || Rc::strong_count(&captured) == 1);
     // in boxes that have been used
-    begin_all(&kv, &captured);
-    assert_eq!(Rc::strong_count(&captured), 5);
+    let begun = begin_all(&kv, &captured);
+    assert_eq!(Rc::strong_count(&captured), 1 + begun);
     let Asking { event_loop, nats } = asking;
     drop(event_loop);
     assert_eq!(Rc::strong_count(&captured), 1);
+    begin_all(&kv, &captured);
+    assert_eq!(Rc::strong_count(&captured), 1, "nothing is kept for a loop that has ended");
     drop((kv, nats));
+}
+
+/// A handle that is only held by its own read lives as long as that.
+#[test]
+fn a_read_that_nobody_holds_the_handle_of_has_its_outcome() {
+    let asking = Asking::new();
+    let told = Rc::new(Cell::new(0));
+    let name = bucket(&asking).bucket().to_owned();
+    for &reads in kinds() {
+        let told = told.clone();
+        let kv = asking.nats.jetstream().key_value(&name).with_reads(reads);
+        kv.get("absent", move |(), _, entry| {
+            assert_eq!(entry, Ok(None), "{reads:?}");
+            told.set(told.get() + 1);
+        });
+    }
+    asking.until("all", || told.get() == kinds().len());
+    asking.until("the handles' ends", || Rc::strong_count(&told) == 1);
+}
+
+/// The callback of one of two verified reads whose answers come together panics: the other one has its own.
+#[test]
+fn a_callback_that_panics_costs_no_other_verified_read_its_outcome() {
+    if support::level() == 0 {
+        return;
+    }
+    let event_loop = EventLoop::<usize>::new().expect("a loop");
+    let nats = event_loop.connect(server().url()).expect("a client");
+    let kv = nats.jetstream().key_value(&unique("spares"));
+    kv.create_bucket(Config::new().storage(Storage::Memory), |_: &mut usize, kv, created| {
+        created.expect("a bucket");
+        kv.put("a", "1", |_, kv, revision| {
+            let revision = revision.expect("a revision");
+            for number in 0..4 {
+                kv.with_reads(Reads::Verified).get("a", move |told, kv, entry| {
+                    *told += 1;
+                    let entry = entry.expect("an answer").expect("an entry");
+                    assert_eq!((entry.revision(), entry.value()), (revision, &b"1"[..]));
+                    assert_ne!(number, 1, "a bug in the application");
+                    if number == 3 {
+                        kv.client().drain();
+                    }
+                });
+            }
+        });
+    });
+    let mut told = 0;
+    assert!(catch_unwind(AssertUnwindSafe(|| event_loop.run(&mut told))).is_err());
+    assert_eq!(told, 2);
+    event_loop.run(&mut told).expect("the rest");
+    assert_eq!(told, 4);
 }
 
 #[test]

@@ -17,6 +17,7 @@ const EACH: u64 = 0x0101_0101_0101_0101;
 const USUAL_TIME: usize = "2024-02-29T12:34:56.123456789Z".len();
 
 /// The part of a body that is still to be read.
+#[derive(Clone, Copy)]
 pub(super) struct Scan<'a>(&'a [u8]);
 
 impl<'a> Scan<'a> {

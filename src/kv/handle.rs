@@ -3,7 +3,7 @@
 use crate::callback::Typed;
 use crate::client::{Client, Spares};
 use crate::event_loop::timers_on;
-use crate::jetstream::JetStream;
+use crate::jetstream::{JetStream, StoredMessage};
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::{Entry, Wanted};
 use crate::kv::error::Error;
@@ -47,6 +47,7 @@ struct Shared<S: 'static> {
     puts: Spares<Put<S>>,
     gets_of_replica: Spares<Get<S, OfReplica>>,
     gets_of_leader: Spares<Get<S, OfLeader>>,
+    gets_with_proof: Spares<Get<S, WithProof>>,
 }
 
 impl<S: 'static> Shared<S> {
@@ -57,6 +58,7 @@ impl<S: 'static> Shared<S> {
             puts: Spares::default(),
             gets_of_replica: Spares::default(),
             gets_of_leader: Spares::default(),
+            gets_with_proof: Spares::default(),
         })
     }
 }
@@ -80,6 +82,16 @@ pub(in crate::kv) struct OfReplica;
 /// The leader was asked, and may be asked again until then.
 pub(in crate::kv) struct OfLeader {
     pub(in crate::kv) deadline: Instant,
+}
+
+/// Any replica was asked, which is to prove that it is not behind what has been written or seen.
+pub(in crate::kv) struct WithProof {
+    /// The revision that it must not be behind.
+    pub(in crate::kv) needed: u64,
+    /// Replicas may be asked again until then.
+    pub(in crate::kv) deadline: Instant,
+    /// What the answer has brought so far.
+    pub(in crate::kv) found: Option<StoredMessage>,
 }
 
 /// Who has asked for an operation.
@@ -157,6 +169,11 @@ impl<S: 'static> KeyValue<S> {
     #[inline]
     pub(in crate::kv) fn gets_of_leader(&self) -> &Spares<Get<S, OfLeader>> {
         &self.shared.gets_of_leader
+    }
+
+    #[inline]
+    pub(in crate::kv) fn gets_with_proof(&self) -> &Spares<Get<S, WithProof>> {
+        &self.shared.gets_with_proof
     }
 }
 

@@ -1,24 +1,20 @@
-//! The answer of a replica that is asked for the last messages on a few subjects (`multi_last`): each of
-//! them, and then up to which sequence it has read.
+//! The answer of a replica that is asked for the last messages on a few subjects (`multi_last`), piece by
+//! piece: each of them, and then up to which sequence it has read.
 //!
 //! Two readers for each message. `read_headers` goes through all of its headers. The scans compare the
 //! block with the one that a message without headers of its own has to have, and the end; they give up
 //! (`None`) on anything else, and never accept a block that the other would read differently.
 
 use super::direct_read::{header_number, other_subject, read_headers, refusal_of_many};
-use super::stored_message::{StoredMessage, StoredParts};
+use super::stored_message::StoredParts;
 use crate::jetstream::api_error::ErrorCode;
 use crate::jetstream::error::Error;
 use crate::jetstream::level::Requirement;
 use crate::jetstream::scan::Scan;
 use evnats_protocol::Message;
-use evnats_protocol::texts::is_same;
 
 /// What the server has to have.
 pub(super) const NEEDS: Requirement = Requirement::new(1, "multi_last");
-
-/// The most subjects that are asked for at a time.
-const MAX_MESSAGES: usize = 2;
 
 /// What the headers of a message begin with, up to where the subjects of one stream are no longer the
 /// same.
@@ -39,60 +35,32 @@ impl Head {
     }
 }
 
-/// What a replica has answered.
-#[derive(Debug, Default)]
-pub(crate) struct LastMessages {
-    /// The last messages on those of the subjects that have any, in the order of the stream. Their subjects
-    /// are the ends of those.
-    messages: [Option<StoredMessage>; MAX_MESSAGES],
-    /// The last sequence that the replica had. `None`: it had nothing on any of the subjects, and does
-    /// not say then.
-    pub(crate) up_to: Option<u64>,
+/// What a message of an answer is.
+pub(super) enum Piece<'m> {
+    /// The last message on one of the subjects, of which only the end is shown.
+    Message(StoredParts<'m>),
+    /// The end: the last sequence that the replica had. `None`: it had nothing on any of the subjects, and
+    /// does not say then.
+    End(Option<u64>),
 }
 
-impl LastMessages {
-    /// Takes the message on the subject that ends so.
-    #[inline]
-    pub(crate) fn take_message(&mut self, end: &str) -> Option<StoredMessage> {
-        let is_it = |message: &mut StoredMessage| is_same(message.subject_bytes(), end.as_bytes());
-        self.messages.iter_mut().find_map(|message| message.take_if(is_it))
-    }
-
-    /// How far the replica has read at least.
-    #[inline]
-    pub(crate) fn newest(&self) -> u64 {
-        let sequences = self.messages.iter().flatten().map(StoredMessage::sequence);
-        sequences.max().max(self.up_to).unwrap_or_default()
-    }
-
-    /// Takes the next message of an answer, whose headers begin with `head` if they are as usual. Returns
-    /// how the answer ends, if this is its end.
-    #[inline]
-    pub(super) fn add(&mut self, message: &Message, head: &Head) -> Option<Result<(), Error>> {
-        let block = message.headers().as_bytes();
-        if let Some(parts) = scan_message(block, head) {
-            return self.keep(StoredParts { payload: message.payload(), ..parts });
+impl<'m> Piece<'m> {
+    /// Reads the next message of an answer in its usual shape, whose headers begin with `head`. `None` says
+    /// nothing about it.
+    #[inline(always)]
+    pub(super) fn scan(message: &'m Message, head: &Head) -> Option<Self> {
+        let (block, payload) = (message.headers().as_bytes(), message.payload());
+        if payload.is_empty()
+            && let Some(up_to) = scan_end(block)
+        {
+            return Some(Self::End(Some(up_to)));
         }
-        match scan_end(block) {
-            Some(up_to) if message.payload().is_empty() => {
-                self.up_to = Some(up_to);
-                Some(Ok(()))
-            }
-            _ => self.read(message, head),
-        }
+        let parts = scan_message(block, head)?;
+        Some(Self::Message(StoredParts { payload, ..parts }))
     }
 
-    fn keep(&mut self, parts: StoredParts<'_>) -> Option<Result<(), Error>> {
-        match self.messages.iter_mut().find(|place| place.is_none()) {
-            Some(place) => {
-                *place = Some(StoredMessage::copy_of(parts));
-                None
-            }
-            None => Some(Err(Error::Malformed("a message that was not asked for".into()))),
-        }
-    }
-
-    fn read(&mut self, message: &Message, head: &Head) -> Option<Result<(), Error>> {
+    /// Reads the next message of an answer, whatever it looks like.
+    pub(super) fn read(message: &'m Message, head: &Head) -> Result<Self, Error> {
         let (mut up_to, mut is_of_many) = (None, false);
         let parts = read_headers(message, |name, value| match name {
             b"Nats-UpTo-Sequence" => up_to = header_number(value),
@@ -101,20 +69,17 @@ impl LastMessages {
         });
         match parts {
             Ok(_) if !is_of_many => {
-                Some(Err(Error::Malformed("a message without the number of those to come".into())))
+                Err(Error::Malformed("a message without the number of those to come".into()))
             }
             Ok(parts) => match parts.subject.strip_prefix(head.subjects()) {
-                Some(subject) => self.keep(StoredParts { subject, ..parts }),
-                None => Some(Err(other_subject(parts.subject))),
+                Some(subject) => Ok(Self::Message(StoredParts { subject, ..parts })),
+                None => Err(other_subject(parts.subject)),
             },
-            Err(Error::Api(error)) if error.code() == 204 => {
-                self.up_to = up_to;
-                Some(Ok(()))
-            }
+            Err(Error::Api(error)) if error.code() == 204 => Ok(Self::End(up_to)),
             Err(Error::Api(error)) if error.err_code() == ErrorCode::NO_MESSAGE_FOUND => {
-                Some(Ok(()))
+                Ok(Self::End(None))
             }
-            Err(error) => Some(Err(refusal_of_many(error, NEEDS))),
+            Err(refusal) => Err(refusal_of_many(refusal, NEEDS)),
         }
     }
 }
@@ -123,7 +88,7 @@ impl LastMessages {
 const ONLY_ONE: &[u8] = b"\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: 0\r\n\r\n";
 
 /// Reads the server's headers of a message that has no others.
-#[inline]
+#[inline(always)]
 fn scan_message<'m>(block: &'m [u8], head: &Head) -> Option<StoredParts<'m>> {
     let mut scan = Scan::new(block);
     scan.literal(head.text.as_bytes())?;
@@ -131,19 +96,25 @@ fn scan_message<'m>(block: &'m [u8], head: &Head) -> Option<StoredParts<'m>> {
     scan.literal(b"\r\nNats-Sequence: ")?;
     let sequence = scan.number()?;
     scan.literal(b"\r\nNats-Time-Stamp: ")?;
+    let mut rest = scan;
+    let time = rest.time_before(ONLY_ONE).or_else(|| scan_time_of_many(scan))?;
+    Some(StoredParts { sequence, subject, time, ..StoredParts::default() })
+}
+
+/// Reads the time of a message that is not the only one, and the rest of its headers.
+#[inline(never)]
+fn scan_time_of_many(mut scan: Scan<'_>) -> Option<&[u8]> {
     let time = scan.word()?;
-    if scan.literal(ONLY_ONE).is_none() {
-        scan.literal(b"\r\nNats-Num-Pending: ")?;
-        scan.number()?;
-        scan.literal(b"\r\nNats-Last-Sequence: ")?;
-        scan.number()?;
-        scan.literal(b"\r\n\r\n")?;
-    }
-    scan.is_at_end().then_some(StoredParts { sequence, subject, time, ..StoredParts::default() })
+    scan.literal(b"\r\nNats-Num-Pending: ")?;
+    scan.number()?;
+    scan.literal(b"\r\nNats-Last-Sequence: ")?;
+    scan.number()?;
+    scan.literal(b"\r\n\r\n")?;
+    scan.is_at_end().then_some(time)
 }
 
 /// Reads the headers of the end of an answer: the last sequence.
-#[inline]
+#[inline(always)]
 fn scan_end(block: &[u8]) -> Option<u64> {
     let mut scan = Scan::new(block);
     scan.literal(b"NATS/1.0 204 EOB\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: ")?;
@@ -176,25 +147,22 @@ mod tests {
         Message::new("_INBOX.1", 1, None, Some(block), payload)
     }
 
-    /// Takes a message by the scans, if they accept it, and by the reader, and compares.
+    /// What a piece says.
+    fn contents(piece: Piece<'_>) -> (Option<(u64, &[u8], &[u8], &[u8])>, Option<u64>) {
+        match piece {
+            Piece::Message(StoredParts { sequence, subject, time, payload, .. }) => {
+                (Some((sequence, subject, time, payload)), None)
+            }
+            Piece::End(up_to) => (None, up_to),
+        }
+    }
+
+    /// Reads a message by the scans, if they accept it, and by the reader, and compares.
     fn compare(block: &[u8], payload: &[u8]) -> Result<(), TestCaseError> {
         let message = message(block, payload);
-        let (mut scanned, mut read) = (LastMessages::default(), LastMessages::default());
-        let one = scanned.add(&message, &head());
-        let other = read.read(&message, &head());
-        prop_assert_eq!(one, other);
-        prop_assert_eq!(scanned.up_to, read.up_to);
-        let [one, _] = scanned.messages;
-        let [other, _] = read.messages;
-        let parts = |message: StoredMessage| {
-            (
-                message.sequence(),
-                message.subject().into_owned(),
-                message.time(),
-                message.payload_to_bytes(),
-            )
-        };
-        prop_assert_eq!(one.map(parts), other.map(parts));
+        if let Some(scanned) = Piece::scan(&message, &head()).map(contents) {
+            prop_assert_eq!(Piece::read(&message, &head()).map(contents), Ok(scanned));
+        }
         Ok(())
     }
 
@@ -205,28 +173,44 @@ mod tests {
         let parts = scan_message(ONE_OF_TWO.as_bytes(), &head()).expect("a message");
         assert_eq!((parts.subject, parts.sequence), (&b"k"[..], 12_345_678));
         assert_eq!(scan_end(END.as_bytes()), Some(34));
-        let mut answer = LastMessages::default();
-        assert_eq!(answer.add(&message(USUAL.as_bytes(), b"v"), &head()), None);
-        assert_eq!(answer.add(&message(END.as_bytes(), b""), &head()), Some(Ok(())));
-        assert_eq!((answer.up_to, answer.messages.iter().flatten().count()), (Some(34), 1));
     }
 
     #[test]
-    fn more_messages_than_were_asked_for_are_an_error() {
-        let mut answer = LastMessages::default();
-        for _ in 0..MAX_MESSAGES {
-            assert_eq!(answer.add(&message(USUAL.as_bytes(), b"v"), &head()), None);
+    fn whatever_is_not_as_usual_is_left_to_the_reader() {
+        for (from, to) in [
+            ("NATS/1.0", "NATS/1.0 204 EOB"),
+            ("KV_b", "KV_mirror"),
+            ("12\r", "012\r"),
+            ("Z\r\n", "Z\r\nKV-Operation: DEL\r\n"),
+            ("Z\r\n", "Z \r\n"),
+            ("2024", " 2024"),
+            ("Pending: 0", "Pending: "),
+            ("Last-Sequence: 0", "Last-Sequence: 0\r\nNats-UpTo-Sequence: 34"),
+            ("\r\n\r\n", "\r\n"),
+        ] {
+            let block = USUAL.replacen(from, to, 1);
+            assert!(scan_message(block.as_bytes(), &head()).is_none(), "{block}");
+            assert_eq!(scan_end(block.as_bytes()), None, "{block}");
+            compare(block.as_bytes(), b"v").expect("the same");
         }
-        let refused = answer.add(&message(USUAL.as_bytes(), b"v"), &head());
-        assert!(matches!(refused, Some(Err(Error::Malformed(_)))));
+        for (from, to) in [("34", "034"), ("EOB", "EOF"), ("Pending: 0", "Pending: 1"), ("34", "")]
+        {
+            let block = END.replacen(from, to, 1);
+            assert_eq!(scan_end(block.as_bytes()), None, "{block}");
+            compare(block.as_bytes(), b"").expect("the same");
+        }
+    }
+
+    #[test]
+    fn an_end_with_a_payload_is_left_to_the_reader() {
+        assert!(Piece::scan(&message(END.as_bytes(), b"v"), &head()).is_none());
     }
 
     #[test]
     fn nothing_found_is_an_answer_that_says_nothing() {
-        let mut answer = LastMessages::default();
         let nothing = message(b"NATS/1.0 404 No Results\r\n\r\n", b"");
-        assert_eq!(answer.add(&nothing, &head()), Some(Ok(())));
-        assert_eq!(answer.up_to, None);
+        assert!(Piece::scan(&nothing, &head()).is_none());
+        assert_eq!(Piece::read(&nothing, &head()).map(contents), Ok((None, None)));
     }
 
     proptest! {
@@ -245,6 +229,34 @@ mod tests {
             let end = (at + removed).min(block.len());
             block.splice(at..end, piece.into_bytes());
             compare(&block, payload.as_bytes())?;
+        }
+
+        #[test]
+        fn every_message_without_headers_is_scanned(
+            sequence: u64,
+            subject in "[!-~]{1,20}",
+            time in r"2024-02-29T12:34:56(\.[0-9]{1,9})?Z",
+            pending in 0..3_u64,
+            last in 0..3_u64,
+            payload in "v{0,3}",
+        ) {
+            let block = format!(
+                "NATS/1.0\r\nNats-Stream: KV_b\r\nNats-Subject: $KV.b.{subject}\r\n\
+                 Nats-Sequence: {sequence}\r\nNats-Time-Stamp: {time}\r\n\
+                 Nats-Num-Pending: {pending}\r\nNats-Last-Sequence: {last}\r\n\r\n"
+            );
+            prop_assert!(scan_message(block.as_bytes(), &head()).is_some(), "{}", block);
+            compare(block.as_bytes(), payload.as_bytes())?;
+        }
+
+        #[test]
+        fn every_end_is_scanned(last: u64, up_to: u64) {
+            let block = format!(
+                "NATS/1.0 204 EOB\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: {last}\r\n\
+                 Nats-UpTo-Sequence: {up_to}\r\n\r\n"
+            );
+            prop_assert_eq!(scan_end(block.as_bytes()), Some(up_to));
+            compare(block.as_bytes(), b"")?;
         }
     }
 }

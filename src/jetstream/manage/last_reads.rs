@@ -6,8 +6,9 @@
 //! place, and a number, so that a message that comes late finds nothing. Nothing is sent again
 //! here: whoever reads has a deadline and decides.
 
-use super::last_messages::{Head, LastMessages, NEEDS};
-use crate::callback::{Answer, Ran, State};
+use super::last_answer::{AwaitingLast, Unasked};
+use super::last_messages::{Head, NEEDS, Piece};
+use crate::callback::{Ran, State};
 use crate::client::{Inbox, Observed, Port};
 use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
@@ -15,11 +16,11 @@ use crate::jetstream::joined::JoinedText;
 use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError, letters, subject};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-pub(crate) type OnLastMessages = Answer<Result<LastMessages, Error>>;
+/// How many looks at all reads there may be within the time that one waits.
+const LOOKS: u32 = 64;
 
 /// Reads of the last messages on subjects of one stream, with a common start.
 pub(crate) struct LastReads(Rc<Table>);
@@ -43,41 +44,60 @@ struct Table {
     reads: RefCell<Slab<Read>>,
     /// How many reads there have been.
     turns: Cell<u32>,
-    /// The reads in the order in which their time is up, which is that of their making.
-    deadlines: RefCell<VecDeque<(Instant, Token)>>,
+    /// The timer is set that looks for reads whose time is up.
     is_armed: Cell<bool>,
 }
 
 struct Read {
-    turn: u32,
-    found: LastMessages,
-    answer: OnLastMessages,
+    turn: Turn,
+    made_at: Instant,
+    awaiting: Box<dyn AwaitingLast>,
 }
+
+/// Held by what the reads are heard with. When that is dropped because the loop has ended, nothing is kept
+/// for the reads either: they may hold whoever holds their table.
+struct Listener(Weak<Table>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(table) = self.0.upgrade()
+            && table.port().event_loop().has_ended()
+        {
+            drop(table.reads.take());
+        }
+    }
+}
+
+/// Letters of a number.
+const NUMBER: usize = 8;
+/// Letters of a token.
+const TOKEN: usize = 2 * NUMBER;
 
 /// Which read a message is for: its place, and which one at that place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Token {
     place: u32,
-    /// The number of the read, from 0 on again after the most there is.
-    turn: u32,
+    turn: Turn,
 }
+
+/// The letters of the number of a read, from 0 on again after the most there is.
+type Turn = [u8; NUMBER];
 
 impl Token {
     /// The letters of both.
-    #[inline]
-    fn letters(self) -> [u8; 16] {
-        let mut letters = [0; 16];
-        let (place, turn) = letters.split_at_mut(8);
+    #[inline(always)]
+    fn letters(self) -> [u8; TOKEN] {
+        let mut letters = [0; TOKEN];
+        let (place, turn) = letters.split_at_mut(NUMBER);
         place.copy_from_slice(&letters::encode(self.place));
-        turn.copy_from_slice(&letters::encode(self.turn));
+        turn.copy_from_slice(&self.turn);
         letters
     }
 
-    #[inline]
+    #[inline(always)]
     fn parse(token: &[u8]) -> Option<Self> {
         let (place, turn) = token.split_first_chunk()?;
-        let (place, turn) = (letters::decode(*place)?, letters::decode(turn.try_into().ok()?)?);
-        Some(Self { place, turn })
+        Some(Self { place: letters::decode(*place)?, turn: turn.try_into().ok()? })
     }
 }
 
@@ -98,7 +118,6 @@ impl LastReads {
             checked_on: Cell::new(None),
             reads: RefCell::default(),
             turns: Cell::new(0),
-            deadlines: RefCell::default(),
             is_armed: Cell::new(false),
         }))
     }
@@ -106,18 +125,18 @@ impl LastReads {
     /// Reads the last message on the subject that ends so, and on the one beside it, once; the ends need no
     /// escapes in JSON. The answer comes within the patience that a read has for one attempt.
     #[inline]
-    pub(crate) fn read(&self, end: &str, beside: Option<&str>, answer: OnLastMessages) {
+    pub(crate) fn read(&self, end: &str, beside: Option<&str>, awaiting: Box<dyn AwaitingLast>) {
         let table = &self.0;
         if table.checked_on.get() == Some(table.port().reconnects()) {
-            return table.send(end, beside, answer);
+            return table.send(end, beside, awaiting);
         }
         let (table, end, beside) = (table.clone(), end.to_owned(), beside.map(str::to_owned));
         self.0.api.with_level(move |told| match NEEDS.check_told(told) {
             Ok(()) => {
                 table.checked_on.set(Some(table.port().reconnects()));
-                table.send(&end, beside.as_deref(), answer);
+                table.send(&end, beside.as_deref(), awaiting);
             }
-            Err(error) => table.api.refuse(error, answer),
+            Err(error) => table.refuse(error, awaiting),
         });
     }
 }
@@ -127,24 +146,27 @@ impl Table {
         self.api.port()
     }
 
-    fn send(self: &Rc<Self>, end: &str, beside: Option<&str>, answer: OnLastMessages) {
+    #[inline]
+    fn send(self: &Rc<Self>, end: &str, beside: Option<&str>, awaiting: Box<dyn AwaitingLast>) {
         if let Err(error) = self.listen() {
-            return self.api.refuse(error, answer);
+            return self.refuse(error, awaiting);
         }
-        let mut reads = self.reads.borrow_mut();
-        let place = reads.vacant_key();
-        let token = Token { place: place as u32, turn: self.turns.get() };
-        self.turns.set(token.turn.wrapping_add(1));
-        reads.insert(Read { turn: token.turn, found: LastMessages::default(), answer });
-        drop(reads);
-        let published = self.publish(end, beside, token);
-        if let Err(error) = published {
-            let read = self.reads.borrow_mut().remove(place);
-            return self.api.refuse(error.into(), read.answer);
+        let (number, made_at) = (self.turns.get(), self.port().turn_time());
+        let turn = letters::encode(number);
+        self.turns.set(number.wrapping_add(1));
+        let place = self.reads.borrow_mut().insert(Read { turn, made_at, awaiting });
+        if let Err(error) = self.publish(end, beside, Token { place: place as u32, turn }) {
+            let unsent = self.reads.borrow_mut().try_remove(place);
+            return unsent.map_or((), |read| self.refuse(error.into(), read.awaiting));
         }
-        let deadline = self.port().turn_time() + self.api.first_patience();
-        self.deadlines.borrow_mut().push_back((deadline, token));
-        self.arm();
+        if !self.is_armed.get() {
+            self.arm(self.api.first_patience());
+        }
+    }
+
+    /// Answers in the next turn.
+    fn refuse(&self, error: Error, awaiting: Box<dyn AwaitingLast>) {
+        self.port().defer(move |state| awaiting.hear(state, Err(error)));
     }
 
     fn publish(&self, end: &str, beside: Option<&str>, token: Token) -> Result<(), CommandError> {
@@ -164,20 +186,25 @@ impl Table {
     }
 
     /// Listens from the first read on. The table is not held by what it listens with.
+    #[inline]
     fn listen(self: &Rc<Self>) -> Result<(), Error> {
-        if self.is_listening.get() {
-            return Ok(());
-        }
+        if self.is_listening.get() { Ok(()) } else { self.begin_to_listen() }
+    }
+
+    #[inline(never)]
+    fn begin_to_listen(self: &Rc<Self>) -> Result<(), Error> {
         let pattern = format!("{}*", self.inbox_subject);
-        let table = Rc::downgrade(self);
-        self.inbox.listen(&pattern, move |state, heard| match (table.upgrade(), heard) {
-            (Some(table), Ok(message)) => table.receive(state, message),
-            (Some(table), Err(reason)) => {
-                table.is_listening.set(false);
-                table.fail_all(&Error::from_inbox_end(reason));
-                Ok(())
+        let listener = Listener(Rc::downgrade(self));
+        self.inbox.listen(&pattern, move |state, heard| {
+            let Some(table) = listener.0.upgrade() else { return Ok(()) };
+            match heard {
+                Ok(message) => table.receive(state, message),
+                Err(reason) => {
+                    table.is_listening.set(false);
+                    table.fail_all(&Error::from_inbox_end(reason));
+                    Ok(())
+                }
             }
-            (None, _) => Ok(()),
         })?;
         self.is_listening.set(true);
         let table = Rc::downgrade(self);
@@ -209,57 +236,73 @@ impl Table {
         let Some(read) = reads.get_mut(place).filter(|read| read.turn == token.turn) else {
             return Ok(());
         };
-        let Some(end) = read.found.add(message, &self.head) else { return Ok(()) };
+        let end = match Piece::scan(message, &self.head) {
+            Some(Piece::Message(parts)) => match read.awaiting.keep(parts) {
+                Ok(()) => return Ok(()),
+                Err(Unasked) => Err(Unasked.error()),
+            },
+            Some(Piece::End(up_to)) => Ok(up_to),
+            None => match self.read_piece(read, message) {
+                None => return Ok(()),
+                Some(end) => end,
+            },
+        };
         let read = reads.remove(place);
         drop(reads);
-        (read.answer)(state, end.map(|()| read.found))
+        read.awaiting.hear(state, end)
+    }
+
+    /// Takes a message of an answer that does not have the usual shape. Returns how the answer ends, if this
+    /// is its end.
+    #[inline(never)]
+    fn read_piece(&self, read: &mut Read, message: &Message) -> Option<Result<Option<u64>, Error>> {
+        match Piece::read(message, &self.head) {
+            Ok(Piece::Message(parts)) => read.awaiting.keep(parts).err().map(|it| Err(it.error())),
+            Ok(Piece::End(up_to)) => Some(Ok(up_to)),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Ends every read, each in a turn of its own: a callback may panic, and the next one is to run.
     fn fail_all(&self, error: &Error) {
-        self.deadlines.take();
-        for read in self.reads.take().into_iter().map(|(_, read)| read) {
-            self.api.refuse(error.clone(), read.answer);
+        for (_, read) in self.reads.take() {
+            self.refuse(error.clone(), read.awaiting);
         }
     }
 
-    fn is_open(&self, token: Token) -> bool {
-        let reads = self.reads.borrow();
-        reads.get(token.place as usize).is_some_and(|read| read.turn == token.turn)
-    }
-
-    /// Has the timer fire when the time of the oldest read is up. Most have been answered by then.
-    fn arm(self: &Rc<Self>) {
-        let Some((deadline, _)) = self.deadlines.borrow().front().copied() else { return };
-        if self.is_armed.replace(true) {
-            return;
-        }
+    /// Has the timer look for reads whose time is up.
+    #[inline(never)]
+    fn arm(self: &Rc<Self>, delay: Duration) {
+        self.is_armed.set(true);
         let table: Weak<Self> = Rc::downgrade(self);
-        let delay = deadline.saturating_duration_since(self.port().turn_time());
         self.inbox.look_after(delay, move |_| {
             if let Some(table) = table.upgrade() {
-                table.handle_timeout();
+                table.look_for_timeouts();
             }
             Ok(())
         });
     }
 
-    fn handle_timeout(self: &Rc<Self>) {
+    /// Ends the reads whose time is up, and has the timer fire when that of the next one is. Most have been
+    /// answered by then, so that they are only looked at when a timer has fired.
+    fn look_for_timeouts(self: &Rc<Self>) {
         self.is_armed.set(false);
-        let now = self.port().turn_time();
-        loop {
-            let oldest = self.deadlines.borrow().front().copied();
-            let Some((deadline, token)) = oldest else { break };
-            let is_open = self.is_open(token);
-            if deadline > now && is_open {
-                break;
-            }
-            self.deadlines.borrow_mut().pop_front();
-            if is_open {
-                let read = self.reads.borrow_mut().remove(token.place as usize);
-                self.api.refuse(Error::Request(RequestError::Timeout), read.answer);
-            }
+        let (now, patience) = (self.port().turn_time(), self.api.first_patience());
+        let is_due = |read: &Read| now.saturating_duration_since(read.made_at) >= patience;
+        let mut reads = self.reads.borrow_mut();
+        let due = reads.iter().filter(|(_, read)| is_due(read)).map(|(place, _)| place);
+        let due: Vec<_> = due.collect();
+        let mut due: Vec<_> = due.into_iter().map(|place| reads.remove(place)).collect();
+        let oldest = reads.iter().map(|(_, read)| read.made_at).min();
+        drop(reads);
+        // in the order of their making
+        due.sort_by_key(|read| (read.made_at, read.turn));
+        for read in due {
+            self.refuse(Error::Request(RequestError::Timeout), read.awaiting);
         }
-        self.arm();
+        if let Some(oldest) = oldest {
+            let left = patience.saturating_sub(now.saturating_duration_since(oldest));
+            self.arm(left.max(patience / LOOKS));
+        }
     }
 }

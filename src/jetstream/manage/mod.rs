@@ -8,6 +8,7 @@ mod consumer_list;
 mod consumers;
 mod direct_read;
 mod gate;
+mod last_answer;
 mod last_messages;
 mod last_reads;
 mod leader_read;
@@ -43,7 +44,7 @@ pub use consumer_config::{
 pub use consumers::ConsumerReset;
 pub(crate) use consumers::OnConsumer;
 pub(crate) use direct_read::{DirectReads, other_subject, read_headers};
-pub(crate) use last_messages::LastMessages;
+pub(crate) use last_answer::{AwaitingLast, Gathering, LastMessages, Unasked};
 pub(crate) use last_reads::LastReads;
 pub(crate) use leader_read::LeaderReads;
 pub use lister::ListEnd;

@@ -1,6 +1,6 @@
 //! Reading single values.
 
-use crate::callback::{Answer, Callback, Outcome, Ran, State, answer, lend};
+use crate::callback::{Answer, Callback, Ran, State, answer};
 use crate::client::Reply;
 use crate::jetstream::{
     self, ApiReply, ApiRequest, MessageQuery, StoredMessage, StoredParts, StreamInfo, on_reply,
@@ -48,12 +48,14 @@ impl<S: 'static> KeyValue<S> {
         match self.reads() {
             Reads::Leader => self.ask_leader(key, wanted, Box::new(callback)),
             Reads::Replica => self.ask_replica(key, wanted, Box::new(callback)),
-            reads @ (Reads::Verified | Reads::Linearizable) => {
-                let kv = self.clone();
-                bucket.get_proven(key, reads, move |state, mut found| {
+            Reads::Verified => self.ask_for_proof(key, wanted, Box::new(callback)),
+            Reads::Linearizable => {
+                let answer = answer(self, callback);
+                let on_found = move |state: &mut State, mut found: Found| {
                     leave_out(&mut found, wanted);
-                    callback(lend(state), &kv, found).into_ran()
-                });
+                    answer(state, found)
+                };
+                bucket.get_fenced(key, Box::new(on_found));
             }
         }
     }

@@ -1,10 +1,11 @@
-//! One key, read from any replica or from the leader: the path of nearly every read.
+//! One key, read from any replica or from the leader: the path of nearly every read. What a read that is
+//! proven has in common with these is here, too.
 //!
 //! It may assume nothing. A reply that has the usual shape is scanned into the entry's memory; whatever
 //! else comes, [`get`](super::get) reads, with the readers that the scans are tested against.
 
 use crate::callback::{Ran, State, Typed, lend};
-use crate::client::{Awaiting, OnReply, Port, Reply, Spares, fill};
+use crate::client::{Awaiting, Port, Reply, Spares, fill};
 use crate::jetstream::StoredMessage;
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::{Entry, Operation, Wanted};
@@ -13,10 +14,13 @@ use crate::kv::reading::get::{DirectReply, Found, leave_out};
 use evnats_protocol::Message;
 
 /// Where a read goes.
-trait Way: Sized + 'static {
+pub(in crate::kv) trait Way: Sized + 'static {
     /// Where the box of such a read comes from.
     fn spares<S: 'static>(kv: &KeyValue<S>) -> &Spares<Get<S, Self>>;
+}
 
+/// Where a read goes that has one reply.
+trait WayOfOneReply: Way {
     /// Reads a reply in its usual shape. `None` says nothing about it.
     fn scan(bucket: &Bucket, reply: &Message, key: &str) -> Option<(StoredMessage, Operation)>;
 
@@ -25,11 +29,11 @@ trait Way: Sized + 'static {
 }
 
 /// A read with another outcome than a reply in its usual shape.
-struct Unusual<S: 'static, W> {
-    asked: Asked<S, Option<Entry>>,
-    key: String,
-    wanted: Wanted,
-    way: W,
+pub(super) struct Unusual<S: 'static, W> {
+    pub(super) asked: Asked<S, Option<Entry>>,
+    pub(super) key: String,
+    pub(super) wanted: Wanted,
+    pub(super) way: W,
 }
 
 impl<S: 'static> KeyValue<S> {
@@ -58,14 +62,15 @@ impl<S: 'static> KeyValue<S> {
         bucket.leader_reads.last(&bucket.api, key, get);
     }
 
+    /// A read that is about to be sent.
     #[inline(always)]
-    fn getting<W: Way>(
+    pub(super) fn getting<W: Way>(
         &self,
         key: &str,
         wanted: Wanted,
         way: W,
         callback: Typed<S, KeyValue<S>, Found>,
-    ) -> OnReply {
+    ) -> Box<Get<S, W>> {
         let asked = Asked { kv: self.clone(), callback };
         match W::spares(self).take() {
             Some(mut get) => {
@@ -80,22 +85,35 @@ impl<S: 'static> KeyValue<S> {
     }
 }
 
-impl<S: 'static, W: Way> Awaiting for Get<S, W> {
+impl<S: 'static, W: WayOfOneReply> Awaiting for Get<S, W> {
     #[inline]
     fn hear(mut self: Box<Self>, state: &mut State, _: &Port, reply: Reply<'_>) -> Ran {
         // one that is spare is not asked for, and hears of nothing
         let Some(asked) = self.asked.take() else { return Ok(()) };
-        let bucket = asked.kv.shared_bucket();
         let scanned = match &reply {
-            Ok(reply) => W::scan(bucket, reply, &self.key),
+            Ok(reply) => W::scan(asked.kv.shared_bucket(), reply, &self.key),
             Err(_) => None,
         };
-        let Some((message, operation)) = scanned else {
-            let Self { key, wanted, way, .. } = *self;
-            return W::finish(Unusual { asked, key, wanted, way }, state, reply);
-        };
+        match scanned {
+            Some((message, operation)) => self.tell(asked, state, message, operation),
+            None => W::finish(self.unusual(asked), state, reply),
+        }
+    }
+}
+
+impl<S: 'static, W: Way> Get<S, W> {
+    /// Tells what was found, when the box is free for another read.
+    #[inline(always)]
+    pub(super) fn tell(
+        self: Box<Self>,
+        asked: Asked<S, Option<Entry>>,
+        state: &mut State,
+        message: StoredMessage,
+        operation: Operation,
+    ) -> Ran {
         let is_wanted = self.wanted.includes(operation);
         W::spares(&asked.kv).put_back(self);
+        let bucket = asked.kv.shared_bucket();
         bucket.note_revision(message.sequence());
         // before there is an entry, which is large, so that it is made where it is handed over
         let state = lend(state);
@@ -105,6 +123,11 @@ impl<S: 'static, W: Way> Awaiting for Get<S, W> {
         let entry = Entry::read(&bucket.name, "", message, operation);
         asked.callback.tell(state, &asked.kv, Ok(Some(entry)))
     }
+
+    pub(super) fn unusual(self: Box<Self>, asked: Asked<S, Option<Entry>>) -> Unusual<S, W> {
+        let Self { key, wanted, way, .. } = *self;
+        Unusual { asked, key, wanted, way }
+    }
 }
 
 impl Way for OfReplica {
@@ -112,7 +135,9 @@ impl Way for OfReplica {
     fn spares<S: 'static>(kv: &KeyValue<S>) -> &Spares<Get<S, Self>> {
         kv.gets_of_replica()
     }
+}
 
+impl WayOfOneReply for OfReplica {
     #[inline(always)]
     fn scan(bucket: &Bucket, reply: &Message, key: &str) -> Option<(StoredMessage, Operation)> {
         let parts = bucket.direct_reads.scan_headers(reply, key)?;
@@ -141,7 +166,9 @@ impl Way for OfLeader {
     fn spares<S: 'static>(kv: &KeyValue<S>) -> &Spares<Get<S, Self>> {
         kv.gets_of_leader()
     }
+}
 
+impl WayOfOneReply for OfLeader {
     #[inline(always)]
     fn scan(bucket: &Bucket, reply: &Message, key: &str) -> Option<(StoredMessage, Operation)> {
         let message = bucket.leader_reads.scan(reply.payload(), key)?;
@@ -159,7 +186,7 @@ impl Way for OfLeader {
 }
 
 impl<S: 'static, W> Unusual<S, W> {
-    fn answer(self, state: &mut State, mut found: Found) -> Ran {
+    pub(super) fn answer(self, state: &mut State, mut found: Found) -> Ran {
         let Asked { kv, callback } = self.asked;
         leave_out(&mut found, self.wanted);
         callback.tell(lend(state), &kv, found)

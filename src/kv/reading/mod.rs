@@ -4,4 +4,5 @@ pub(in crate::kv) mod get;
 mod getting;
 pub(in crate::kv) mod many;
 pub(in crate::kv) mod proof;
+mod proving;
 pub(in crate::kv) mod reads;

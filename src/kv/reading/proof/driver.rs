@@ -3,7 +3,7 @@
 use super::reading::{Beside, Next, Prove, Reading};
 use super::{Proof, Seen};
 use crate::callback::{Ran, State};
-use crate::jetstream::{self, LastMessages, StoredMessage};
+use crate::jetstream::{self, Gathering, LastMessages, StoredMessage};
 use crate::kv::bucket::Bucket;
 use crate::kv::entry::Entry;
 use crate::kv::name::FENCE_KEY;
@@ -11,6 +11,7 @@ use crate::kv::reading::get::Found;
 use crate::kv::reading::reads::Reads;
 use smol_str::SmolStr;
 use std::rc::Rc;
+use std::time::Instant;
 
 type OnFound = Box<dyn FnOnce(&mut State, Found) -> Ran>;
 
@@ -26,37 +27,33 @@ struct One {
 }
 
 impl Bucket {
-    /// Reads a key's last revision, and proves that it is. Most answers prove themselves, so that the
-    /// first one is looked at before anything is kept for others.
-    pub(in crate::kv) fn get_proven(
+    /// Returns what a replica has answered to who reads a key's last revision, if that is proven, or asks
+    /// again until it is.
+    pub(in crate::kv) fn prove(
         self: &Rc<Self>,
-        key: &str,
-        reads: Reads,
-        on_found: impl FnOnce(&mut State, Found) -> Ran + 'static,
-    ) {
-        if reads == Reads::Linearizable {
-            return self.get_fenced(key, Box::new(on_found));
+        state: &mut State,
+        key: SmolStr,
+        needed: u64,
+        deadline: Instant,
+        mut answer: Answered,
+        on_found: OnFound,
+    ) -> Ran {
+        if let Ok(answer) = &mut answer
+            && answer.newest() >= needed
+        {
+            let found = answer.take_message(&key);
+            let entry = found.map(|message| self.proven_entry(&key, message));
+            return on_found(state, Ok(entry));
         }
-        let (bucket, deadline, needed) = (self.clone(), self.api.deadline(), self.mark());
-        let kept = SmolStr::new(key);
-        let on_answer = move |state: &mut State, mut answer: Answered| {
-            if let Ok(answer) = &mut answer
-                && answer.newest() >= needed
-            {
-                let found = answer.take_message(&kept);
-                let entry = found.map(|message| bucket.proven_entry(&kept, message));
-                return on_found(state, Ok(entry));
-            }
-            let may_fence = bucket.check_fence().is_ok();
-            let known_key = bucket.mark.known_key().filter(|known| *known != kept);
-            let (proof, _) = Proof::no_older_than(needed, known_key, may_fence);
-            let one = One { key: kept, proof, found: None };
-            Reading::new(&bucket, reads, deadline, one, Box::new(on_found)).receive(state, answer)
-        };
-        self.last_reads().read(key, None, Box::new(on_answer));
+        let may_fence = self.check_fence().is_ok();
+        let known_key = self.mark.known_key().filter(|known| *known != key);
+        let (proof, _) = Proof::no_older_than(needed, known_key, may_fence);
+        let one = One { key, proof, found: None };
+        Reading::new(self, Reads::Verified, deadline, one, on_found).receive(state, answer)
     }
 
-    fn get_fenced(self: &Rc<Self>, key: &str, on_found: OnFound) {
+    /// Reads a key's last revision behind a fence, and proves that it is.
+    pub(in crate::kv) fn get_fenced(self: &Rc<Self>, key: &str, on_found: OnFound) {
         if let Err(error) = self.check_fence() {
             return self.api.port().defer(move |state| on_found(state, Err(error)));
         }
@@ -65,7 +62,6 @@ impl Bucket {
         Reading::new(self, Reads::Linearizable, deadline, one, on_found).start(first);
     }
 
-    #[inline(always)]
     fn proven_entry(&self, key: &str, message: StoredMessage) -> Entry {
         self.mark.note_key(key);
         self.entry("", message)
@@ -111,7 +107,7 @@ impl Prove for One {
             Beside::Fence => Some(FENCE_KEY),
         };
         let beside = beside.filter(|beside| *beside != key);
-        reading.bucket.last_reads().read(&key, beside, Box::new(on_answer));
+        reading.bucket.last_reads().read(&key, beside, Gathering::new(Box::new(on_answer)));
     }
 
     fn found(&mut self, bucket: &Bucket, _: Reads) -> Option<Entry> {
