@@ -57,6 +57,7 @@ pub use session::leg::{Phase, Security};
 pub use session::outgoing_message::OutgoingMessage;
 pub use session::state::Session;
 pub use session::transport::{LegMut, Which};
+pub use tables::known_route::KnownRoute;
 pub use tables::paused::{PendingLimits, SubscriptionSnapshot};
 pub use tables::subscriptions::SubscriptionId;
 pub use wire::decode::{Decoder, Limits};

@@ -17,8 +17,8 @@ use crate::callback::{CallbackSlot, Ran, State};
 use crate::error::{Error, Result};
 use crate::event_loop::{Progress, Readiness, Shared, Slot, Source, Transport};
 use evnats_protocol::{
-    CommandError, DisconnectReason, Event, Message, Phase, ServerInfo, ServerUrl, Session,
-    SubscriptionId, Which, subject,
+    CommandError, DisconnectReason, Event, KnownRoute, Message, Phase, ServerInfo, ServerUrl,
+    Session, SubscriptionId, Which, subject,
 };
 use mio::Token;
 use std::cell::RefCell;
@@ -115,6 +115,17 @@ impl Driver {
     #[inline(never)]
     pub(super) fn publish_again(&self, subject: &str, payload: &[u8]) -> bool {
         self.try_command(|session| session.publish_again(subject, payload))
+    }
+
+    /// Publishes a message whose subjects are known, if nothing speaks against it. Returns whether it did.
+    #[inline]
+    pub(super) fn publish_on<const N: usize, const PARTS: usize>(
+        &self,
+        route: &mut KnownRoute<N>,
+        reply_end: &[u8; N],
+        payload: [&[u8]; PARTS],
+    ) -> bool {
+        self.try_command(|session| session.publish_on(route, reply_end, payload))
     }
 
     /// Answers to the reply subject of a message, if nothing speaks against it. Returns whether it did.

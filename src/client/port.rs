@@ -9,7 +9,9 @@ use super::hooks::{OnDelivery, OnFence, OnObserved, OnReply, Reply};
 use crate::callback::{Ran, State};
 use crate::error::Result;
 use crate::event_loop::{Shared, TimerId, TimerTask};
-use evnats_protocol::{CommandError, Message, OutgoingMessage, Phase, ServerInfo, SubscriptionId};
+use evnats_protocol::{
+    CommandError, KnownRoute, Message, OutgoingMessage, Phase, ServerInfo, SubscriptionId,
+};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +44,17 @@ impl Port {
     #[inline]
     pub(crate) fn publish_again(&self, subject: &str, payload: &[u8]) -> bool {
         self.driver.publish_again(subject, payload)
+    }
+
+    /// Publishes a message whose subjects are known, if nothing speaks against it. Returns whether it did.
+    #[inline]
+    pub(crate) fn publish_on<const N: usize, const PARTS: usize>(
+        &self,
+        route: &mut KnownRoute<N>,
+        reply_end: &[u8; N],
+        payload: [&[u8]; PARTS],
+    ) -> bool {
+        self.driver.publish_on(route, reply_end, payload)
     }
 
     /// Answers to the reply subject of a message, if nothing speaks against it. Returns whether it did.

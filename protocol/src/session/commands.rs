@@ -11,6 +11,7 @@ use super::outgoing_message::{OutgoingMessage, SubjectRule};
 use super::state::Session;
 use crate::disconnect::DisconnectReason;
 use crate::tables::fences::Purpose;
+use crate::tables::known_route::KnownRoute;
 use crate::tables::requests::fingerprint;
 use crate::tables::subscriptions::SubscriptionId;
 use crate::tables::token::Token;
@@ -59,6 +60,27 @@ impl<S, R, F> Session<S, R, F> {
         if is_usual {
             self.outgoing.publish_again(payload);
             self.count_sent(payload.len());
+        }
+        is_usual
+    }
+
+    /// As [`publish`](Self::publish), but only for the usual case: a message whose subjects are known, with
+    /// the end of its reply subject, on an open connection with room for it. The payload is given in parts.
+    /// Returns whether that was the case; if not, nothing has happened.
+    ///
+    /// The end is left unchecked, as by [`OutgoingMessage::with_known_reply`].
+    #[inline(always)]
+    pub fn publish_on<const N: usize, const PARTS: usize>(
+        &mut self,
+        route: &mut KnownRoute<N>,
+        reply_end: &[u8; N],
+        payload: [&[u8]; PARTS],
+    ) -> bool {
+        let size = payload.iter().map(|part| part.len()).sum();
+        let is_usual = self.has_usual_size(size) && self.fits_line(route.subjects_len());
+        if is_usual {
+            self.outgoing.publish_parts(route.line(reply_end, size), &payload);
+            self.count_sent(size);
         }
         is_usual
     }

@@ -7,6 +7,7 @@
 pub(crate) mod deadlines;
 pub(crate) mod fences;
 mod known_line;
+pub(crate) mod known_route;
 mod last_head;
 pub(crate) mod outgoing;
 pub(crate) mod paused;

@@ -145,6 +145,14 @@ impl Outgoing {
         self.buffer.extend_from_slice(LINE_END);
     }
 
+    /// Appends a message whose line and whose payload, in parts, are given.
+    #[inline(always)]
+    pub(crate) fn publish_parts(&mut self, line: &[u8], payload: &[&[u8]]) {
+        self.buffer.extend_from_slice(line);
+        payload.iter().for_each(|part| self.buffer.extend_from_slice(part));
+        self.buffer.extend_from_slice(LINE_END);
+    }
+
     /// Appends a message on a subject that nothing is kept of.
     #[inline(always)]
     pub(crate) fn answer(&mut self, subject: &[u8], payload: &[u8]) {

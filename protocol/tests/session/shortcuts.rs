@@ -2,7 +2,7 @@
 
 use crate::support::{Driver, INFO, SECOND, config};
 use evnats_protocol::{
-    CommandError, HeaderMap, Message, OutgoingMessage, Payload, Security, Which,
+    CommandError, HeaderMap, KnownRoute, Message, OutgoingMessage, Payload, Security, Which,
 };
 use proptest::prelude::*;
 
@@ -28,6 +28,11 @@ enum Step {
     Answer {
         reply: &'static str,
         size: usize,
+    },
+    /// A message whose subjects are known, but the end of the reply's, with a payload in two parts.
+    Ask {
+        reply_end: [u8; 3],
+        sizes: (usize, usize),
     },
     /// So many bytes are written.
     Write(usize),
@@ -57,7 +62,9 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         3 => (0..5_usize, prop::sample::select(vec![None, None, Some("503"), Some("100")]))
             .prop_map(|(count, status)| Step::Replies { count, status }),
-        4 => (reply, size).prop_map(|(reply, size)| Step::Answer { reply, size }),
+        4 => (reply, size.clone()).prop_map(|(reply, size)| Step::Answer { reply, size }),
+        4 => (prop::array::uniform3(b'a'..=b'z'), (0..20_usize, size))
+            .prop_map(|(reply_end, sizes)| Step::Ask { reply_end, sizes }),
         2 => (0..400_usize).prop_map(Step::Write),
         1 => Just(Step::Reconnect),
         1 => Just(Step::Drain),
@@ -82,7 +89,12 @@ fn reply(written: &str, status: Option<&str>) -> Option<String> {
 
 /// Performs a step, and returns what can be seen of it. `written` has what was written on this
 /// connection and not been replied to.
-fn perform(driver: &mut Driver, step: &Step, written: &mut String) -> String {
+fn perform(
+    driver: &mut Driver,
+    route: &mut KnownRoute<3>,
+    step: &Step,
+    written: &mut String,
+) -> String {
     let takes_shortcuts = driver.takes_shortcuts;
     let mut outcome = String::new();
     match *step {
@@ -121,6 +133,20 @@ fn perform(driver: &mut Driver, step: &Step, written: &mut String) -> String {
                 false => driver.session.publish(OutgoingMessage::new(reply, &bytes)),
             };
             outcome = format!("{answered:?}");
+        }
+        Step::Ask { reply_end, sizes } => {
+            let (one, other) = (vec![b'v'; sizes.0], vec![b'w'; sizes.1]);
+            let published = match takes_shortcuts
+                && driver.session.publish_on(route, &reply_end, [&one[..], &other])
+            {
+                true => Ok(()),
+                false => {
+                    let payload = [one, other].concat();
+                    let message = OutgoingMessage::new("some.subject", &payload);
+                    driver.session.publish(message.with_known_reply("answers.", &reply_end))
+                }
+            };
+            outcome = format!("{published:?}");
         }
         Step::Write(count) => {
             let mut leg = driver.session.leg(Which::Current);
@@ -176,8 +202,10 @@ proptest! {
             driver.receive(info);
             driver.takes_shortcuts = takes_shortcuts;
             let mut written = String::new();
+            let mut route = KnownRoute::new("some.subject", "answers.").expect("literal ones");
             let steps = steps.iter().chain(&[Step::Write(usize::MAX)]);
-            steps.map(|step| perform(&mut driver, step, &mut written)).collect::<Vec<_>>()
+            let seen = steps.map(|step| perform(&mut driver, &mut route, step, &mut written));
+            seen.collect::<Vec<_>>()
         });
         let [short, long] = drivers;
         prop_assert_eq!(short, long);
@@ -211,4 +239,19 @@ fn a_message_in_the_read_buffer_is_answered_as_it_came() {
     assert!(driver.session.answer(&place, b"-NAK"));
     assert!(!driver.session.answer(&Message::new("a", 1, None, None, b""), b""), "to nobody");
     assert_eq!(driver.written().last().map(String::as_str), Some("PUB $JS.ACK.a.b.c -NAK"));
+}
+
+#[test]
+fn a_message_on_a_known_route_takes_the_shortcut_on_a_connection() {
+    let mut driver = Driver::ready();
+    let mut route = KnownRoute::new("a", "r.").expect("literal ones");
+    assert!(driver.session.publish_on(&mut route, b"xx", [b"1", b"", b"2"]));
+    assert!(driver.session.publish_on(&mut route, b"yy", [&[b'3'; 10]]));
+    assert_eq!(driver.written(), ["PUB a 12", "PUB a 3333333333"]);
+    let now = driver.now;
+    let mut leg = driver.session.leg(Which::Current);
+    leg.handle_disconnected(evnats_protocol::DisconnectReason::ServerClosed);
+    driver.session.handle_connecting(now);
+    assert!(!driver.session.publish_on(&mut route, b"zz", [b"4"]));
+    assert_eq!(driver.session.buffered_len(), 0, "nothing has happened");
 }

@@ -12,12 +12,14 @@ use crate::callback::{Ran, State};
 use crate::client::{Inbox, Observed, Port};
 use crate::jetstream::api::Api;
 use crate::jetstream::error::Error;
-use crate::jetstream::joined::JoinedText;
-use evnats_protocol::{CommandError, Message, OutgoingMessage, RequestError, letters, subject};
+use evnats_protocol::{CommandError, KnownRoute, Message, OutgoingMessage, RequestError, letters};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
+
+/// What a body begins with. What all subjects begin with needs no escapes in JSON.
+const QUERY: &str = "{\"multi_last\":[\"";
 
 /// How many looks at all reads there may be within the time that one waits.
 const LOOKS: u32 = 64;
@@ -29,14 +31,13 @@ struct Table {
     api: Api,
     /// Where the reads go.
     subject: String,
-    is_subject_valid: bool,
-    /// What all subjects begin with, which needs no escapes in JSON.
-    subjects: String,
-    /// The body, whose end is the rest of the subjects that are asked for.
-    query: JoinedText,
-    head: Head,
     /// `<inbox>.`
     inbox_subject: String,
+    /// Both of them, unless the first one is not valid.
+    route: Option<RefCell<KnownRoute<TOKEN>>>,
+    /// The body, up to where the subjects that are asked for are no longer the same.
+    query_start: String,
+    head: Head,
     inbox: Inbox,
     is_listening: Cell<bool>,
     /// The connection on which the server is known to have what it takes.
@@ -105,14 +106,14 @@ impl LastReads {
     /// The stream's name has been checked, and `subjects` needs no escapes in JSON.
     pub(crate) fn new(api: &Api, stream: &str, subjects: &str) -> Self {
         let subject = format!("{}.DIRECT.GET.{stream}", api.prefix());
+        let inbox_subject = format!("{}.", api.port().new_inbox_for_many());
         Self(Rc::new(Table {
             api: api.clone(),
-            is_subject_valid: subject::check_literal(&subject).is_ok(),
+            route: KnownRoute::new(&subject, &inbox_subject).ok().map(RefCell::new),
             subject,
-            subjects: subjects.to_owned(),
-            query: JoinedText::new(format!("{{\"multi_last\":[\"{subjects}")),
+            inbox_subject,
+            query_start: format!("{QUERY}{subjects}"),
             head: Head::new(stream, subjects),
-            inbox_subject: format!("{}.", api.port().new_inbox_for_many()),
             inbox: Inbox::new(api.port()),
             is_listening: Cell::new(false),
             checked_on: Cell::new(None),
@@ -169,20 +170,32 @@ impl Table {
         self.port().defer(move |state| awaiting.hear(state, Err(error)));
     }
 
+    #[inline]
     fn publish(&self, end: &str, beside: Option<&str>, token: Token) -> Result<(), CommandError> {
-        let rest: &[&str] = match beside {
-            None => &[end, "\"]}"],
-            Some(beside) => &[end, "\",\"", &self.subjects, beside, "\"]}"],
-        };
-        self.query.with(rest, |query| {
-            let token = token.letters();
-            let message = OutgoingMessage::new(&self.subject, query.as_bytes());
-            let message = message.with_known_reply(&self.inbox_subject, &token);
-            self.port().publish(match self.is_subject_valid {
-                true => message.with_known_subject(),
-                false => message,
-            })
-        })
+        let (start, token) = (&*self.query_start, token.letters());
+        match beside {
+            None => self.publish_parts([start, end, "\"]}"], &token),
+            Some(beside) => {
+                let subjects = &start[QUERY.len()..];
+                self.publish_parts([start, end, "\",\"", subjects, beside, "\"]}"], &token)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn publish_parts<const N: usize>(
+        &self,
+        payload: [&str; N],
+        token: &[u8; TOKEN],
+    ) -> Result<(), CommandError> {
+        let is_published = self.route.as_ref().is_some_and(|route| {
+            self.port().publish_on(&mut route.borrow_mut(), token, payload.map(str::as_bytes))
+        });
+        if is_published {
+            return Ok(());
+        }
+        let message = OutgoingMessage::new(&self.subject, payload.concat().into_bytes());
+        self.port().publish(message.with_known_reply(&self.inbox_subject, token))
     }
 
     /// Listens from the first read on. The table is not held by what it listens with.
