@@ -11,12 +11,18 @@ const MAX_MESSAGES: usize = 2;
 /// What awaits an answer, which comes in pieces: an operation, perhaps in a
 /// [box that is used again](crate::client::Spares).
 pub(crate) trait AwaitingLast {
+    /// The end of the subject that is asked for, if it is the only one.
+    fn only_end(&self) -> Option<&str>;
+
     /// Takes the next message, if there may be one more.
     fn keep(&mut self, parts: StoredParts<'_>) -> Result<(), Unasked>;
 
-    /// The answer has come to its end, which says up to which sequence the replica has read, or there is
-    /// none. `None`: the replica had nothing on any of the subjects, and does not say then.
-    fn hear(self: Box<Self>, state: &mut State, end: Result<Option<u64>, Error>) -> Ran;
+    /// The answer has come to its end, which says up to which sequence the replica has read. `None`: it had
+    /// nothing on any of the subjects, and does not say then.
+    fn hear(self: Box<Self>, state: &mut State, up_to: Option<u64>) -> Ran;
+
+    /// There is no answer.
+    fn fail(self: Box<Self>, state: &mut State, error: Error) -> Ran;
 }
 
 /// A message more than was asked for.
@@ -78,17 +84,22 @@ impl Gathering {
 }
 
 impl AwaitingLast for Gathering {
+    fn only_end(&self) -> Option<&str> {
+        None
+    }
+
     fn keep(&mut self, parts: StoredParts<'_>) -> Result<(), Unasked> {
         self.found.keep(parts)
     }
 
-    fn hear(self: Box<Self>, state: &mut State, end: Result<Option<u64>, Error>) -> Ran {
+    fn hear(self: Box<Self>, state: &mut State, up_to: Option<u64>) -> Ran {
         let Self { mut found, answer } = *self;
-        let answered = end.map(|up_to| {
-            found.up_to = up_to;
-            found
-        });
-        answer(state, answered)
+        found.up_to = up_to;
+        answer(state, Ok(found))
+    }
+
+    fn fail(self: Box<Self>, state: &mut State, error: Error) -> Ran {
+        (self.answer)(state, Err(error))
     }
 }
 

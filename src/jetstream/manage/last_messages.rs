@@ -45,18 +45,18 @@ pub(super) enum Piece<'m> {
 }
 
 impl<'m> Piece<'m> {
-    /// Reads the next message of an answer in its usual shape, whose headers begin with `head`. `None` says
-    /// nothing about it.
+    /// Reads the next message of an answer in its usual shape, whose headers begin with `head`, and whose
+    /// subject ends with the only one, if that is known. `None` says nothing about it.
     #[inline(always)]
-    pub(super) fn scan(message: &'m Message, head: &Head) -> Option<Self> {
-        let (block, payload) = (message.headers().as_bytes(), message.payload());
-        if payload.is_empty()
+    pub(super) fn scan(message: &'m Message, head: &Head, only_end: Option<&str>) -> Option<Self> {
+        let block = message.headers().as_bytes();
+        if block.len() == message.len()
             && let Some(up_to) = scan_end(block)
         {
             return Some(Self::End(Some(up_to)));
         }
-        let parts = scan_message(block, head)?;
-        Some(Self::Message(StoredParts { payload, ..parts }))
+        let parts = scan_message(block, head, only_end)?;
+        Some(Self::Message(StoredParts { payload: message.payload(), ..parts }))
     }
 
     /// Reads the next message of an answer, whatever it looks like.
@@ -89,10 +89,17 @@ const ONLY_ONE: &[u8] = b"\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: 0\r\n\r
 
 /// Reads the server's headers of a message that has no others.
 #[inline(always)]
-fn scan_message<'m>(block: &'m [u8], head: &Head) -> Option<StoredParts<'m>> {
+fn scan_message<'m>(
+    block: &'m [u8],
+    head: &Head,
+    only_end: Option<&str>,
+) -> Option<StoredParts<'m>> {
     let mut scan = Scan::new(block);
     scan.literal(head.text.as_bytes())?;
-    let subject = scan.word()?;
+    let subject = match only_end {
+        Some(end) => scan.known(end.as_bytes())?,
+        None => scan.word()?,
+    };
     scan.literal(b"\r\nNats-Sequence: ")?;
     let sequence = scan.number()?;
     scan.literal(b"\r\nNats-Time-Stamp: ")?;
@@ -147,30 +154,32 @@ mod tests {
         Message::new("_INBOX.1", 1, None, Some(block), payload)
     }
 
-    /// What a piece says.
-    fn contents(piece: Piece<'_>) -> (Option<(u64, &[u8], &[u8], &[u8])>, Option<u64>) {
+    /// What a piece says: the sequence, and the texts of a message.
+    fn contents(piece: Piece<'_>) -> (Option<u64>, Option<[&[u8]; 3]>) {
         match piece {
             Piece::Message(StoredParts { sequence, subject, time, payload, .. }) => {
-                (Some((sequence, subject, time, payload)), None)
+                (Some(sequence), Some([subject, time, payload]))
             }
-            Piece::End(up_to) => (None, up_to),
+            Piece::End(up_to) => (up_to, None),
         }
     }
 
     /// Reads a message by the scans, if they accept it, and by the reader, and compares.
     fn compare(block: &[u8], payload: &[u8]) -> Result<(), TestCaseError> {
         let message = message(block, payload);
-        if let Some(scanned) = Piece::scan(&message, &head()).map(contents) {
-            prop_assert_eq!(Piece::read(&message, &head()).map(contents), Ok(scanned));
+        for only_end in [None, Some("k")] {
+            if let Some(scanned) = Piece::scan(&message, &head(), only_end).map(contents) {
+                prop_assert_eq!(Piece::read(&message, &head()).map(contents), Ok(scanned));
+            }
         }
         Ok(())
     }
 
     #[test]
     fn usual_answers_are_scanned() {
-        let parts = scan_message(USUAL.as_bytes(), &head()).expect("a message");
+        let parts = scan_message(USUAL.as_bytes(), &head(), Some("k")).expect("a message");
         assert_eq!((parts.subject, parts.sequence), (&b"k"[..], 12));
-        let parts = scan_message(ONE_OF_TWO.as_bytes(), &head()).expect("a message");
+        let parts = scan_message(ONE_OF_TWO.as_bytes(), &head(), None).expect("a message");
         assert_eq!((parts.subject, parts.sequence), (&b"k"[..], 12_345_678));
         assert_eq!(scan_end(END.as_bytes()), Some(34));
     }
@@ -189,7 +198,8 @@ mod tests {
             ("\r\n\r\n", "\r\n"),
         ] {
             let block = USUAL.replacen(from, to, 1);
-            assert!(scan_message(block.as_bytes(), &head()).is_none(), "{block}");
+            assert!(scan_message(block.as_bytes(), &head(), None).is_none(), "{block}");
+            assert!(scan_message(block.as_bytes(), &head(), Some("k")).is_none(), "{block}");
             assert_eq!(scan_end(block.as_bytes()), None, "{block}");
             compare(block.as_bytes(), b"v").expect("the same");
         }
@@ -202,14 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn another_subject_than_the_only_one_is_left_to_the_reader() {
+        for end in ["", "j", "ke", "key"] {
+            let block = USUAL.replacen("b.k\r", &format!("b.{end}\r"), 1);
+            assert!(scan_message(block.as_bytes(), &head(), Some("k")).is_none(), "{end}");
+        }
+    }
+
+    #[test]
     fn an_end_with_a_payload_is_left_to_the_reader() {
-        assert!(Piece::scan(&message(END.as_bytes(), b"v"), &head()).is_none());
+        assert!(Piece::scan(&message(END.as_bytes(), b"v"), &head(), None).is_none());
     }
 
     #[test]
     fn nothing_found_is_an_answer_that_says_nothing() {
         let nothing = message(b"NATS/1.0 404 No Results\r\n\r\n", b"");
-        assert!(Piece::scan(&nothing, &head()).is_none());
+        assert!(Piece::scan(&nothing, &head(), None).is_none());
         assert_eq!(Piece::read(&nothing, &head()).map(contents), Ok((None, None)));
     }
 
@@ -245,7 +263,11 @@ mod tests {
                  Nats-Sequence: {sequence}\r\nNats-Time-Stamp: {time}\r\n\
                  Nats-Num-Pending: {pending}\r\nNats-Last-Sequence: {last}\r\n\r\n"
             );
-            prop_assert!(scan_message(block.as_bytes(), &head()).is_some(), "{}", block);
+            for only_end in [None, Some(&*subject)] {
+                let scanned = scan_message(block.as_bytes(), &head(), only_end);
+                let scanned = scanned.expect("a message");
+                prop_assert_eq!((scanned.sequence, scanned.subject), (sequence, subject.as_bytes()));
+            }
             compare(block.as_bytes(), payload.as_bytes())?;
         }
 

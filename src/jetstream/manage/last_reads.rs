@@ -167,7 +167,7 @@ impl Table {
 
     /// Answers in the next turn.
     fn refuse(&self, error: Error, awaiting: Box<dyn AwaitingLast>) {
-        self.port().defer(move |state| awaiting.hear(state, Err(error)));
+        self.port().defer(move |state| awaiting.fail(state, error));
     }
 
     #[inline]
@@ -249,30 +249,38 @@ impl Table {
         let Some(read) = reads.get_mut(place).filter(|read| read.turn == token.turn) else {
             return Ok(());
         };
-        let end = match Piece::scan(message, &self.head) {
-            Some(Piece::Message(parts)) => match read.awaiting.keep(parts) {
+        match Piece::scan(message, &self.head, read.awaiting.only_end()) {
+            Some(Piece::Message(parts)) if read.awaiting.keep(parts).is_ok() => Ok(()),
+            Some(Piece::End(up_to)) => {
+                let awaiting = reads.remove(place).awaiting;
+                drop(reads);
+                awaiting.hear(state, up_to)
+            }
+            _ => {
+                drop(reads);
+                self.receive_unusual(state, place, message)
+            }
+        }
+    }
+
+    /// Takes a message for the read at this place that does not have the usual shape, or was not asked for.
+    #[inline(never)]
+    fn receive_unusual(&self, state: &mut State, place: usize, message: &Message) -> Ran {
+        let mut reads = self.reads.borrow_mut();
+        let Some(read) = reads.get_mut(place) else { return Ok(()) };
+        let end = match Piece::read(message, &self.head) {
+            Ok(Piece::Message(parts)) => match read.awaiting.keep(parts) {
                 Ok(()) => return Ok(()),
                 Err(Unasked) => Err(Unasked.error()),
             },
-            Some(Piece::End(up_to)) => Ok(up_to),
-            None => match self.read_piece(read, message) {
-                None => return Ok(()),
-                Some(end) => end,
-            },
+            Ok(Piece::End(up_to)) => Ok(up_to),
+            Err(error) => Err(error),
         };
-        let read = reads.remove(place);
+        let awaiting = reads.remove(place).awaiting;
         drop(reads);
-        read.awaiting.hear(state, end)
-    }
-
-    /// Takes a message of an answer that does not have the usual shape. Returns how the answer ends, if this
-    /// is its end.
-    #[inline(never)]
-    fn read_piece(&self, read: &mut Read, message: &Message) -> Option<Result<Option<u64>, Error>> {
-        match Piece::read(message, &self.head) {
-            Ok(Piece::Message(parts)) => read.awaiting.keep(parts).err().map(|it| Err(it.error())),
-            Ok(Piece::End(up_to)) => Some(Ok(up_to)),
-            Err(error) => Some(Err(error)),
+        match end {
+            Ok(up_to) => awaiting.hear(state, up_to),
+            Err(error) => awaiting.fail(state, error),
         }
     }
 

@@ -124,8 +124,8 @@ impl<S: 'static, W: Way> Get<S, W> {
         asked.callback.tell(state, &asked.kv, Ok(Some(entry)))
     }
 
-    pub(super) fn unusual(self: Box<Self>, asked: Asked<S, Option<Entry>>) -> Unusual<S, W> {
-        let Self { key, wanted, way, .. } = *self;
+    pub(super) fn unusual(self, asked: Asked<S, Option<Entry>>) -> Unusual<S, W> {
+        let Self { key, wanted, way, .. } = self;
         Unusual { asked, key, wanted, way }
     }
 }

@@ -46,6 +46,11 @@ impl WithProof {
 
 impl<S: 'static> AwaitingLast for Get<S, WithProof> {
     #[inline]
+    fn only_end(&self) -> Option<&str> {
+        Some(&self.key)
+    }
+
+    #[inline]
     fn keep(&mut self, parts: StoredParts<'_>) -> Result<(), Unasked> {
         let found = &mut self.way.found;
         if found.is_some() {
@@ -56,28 +61,24 @@ impl<S: 'static> AwaitingLast for Get<S, WithProof> {
     }
 
     #[inline]
-    fn hear(
-        mut self: Box<Self>,
-        state: &mut State,
-        end: Result<Option<u64>, jetstream::Error>,
-    ) -> Ran {
+    fn hear(mut self: Box<Self>, state: &mut State, up_to: Option<u64>) -> Ran {
         // one that is spare is not asked for, and hears of nothing
         let Some(asked) = self.asked.take() else { return Ok(()) };
-        let is_usual = match (&self.way.found, &end) {
-            (Some(message), Ok(up_to)) => {
-                self.way.is_met(message, *up_to)
-                    && is_same(message.subject_bytes(), self.key.as_bytes())
-            }
-            _ => false,
-        };
+        let is_usual = self.way.found.as_ref().is_some_and(|message| {
+            self.way.is_met(message, up_to) && is_same(message.subject_bytes(), self.key.as_bytes())
+        });
         let found = self.way.found.take();
         if is_usual && let Some(message) = found {
             asked.kv.shared_bucket().mark.note_key(&self.key);
             let operation = Operation::of(message.headers());
             return self.tell(asked, state, message, operation);
         }
-        let answer = end.map(|up_to| LastMessages::of_one(found, up_to));
-        finish(self.unusual(asked), state, answer)
+        finish(self.unusual(asked), state, Ok(LastMessages::of_one(found, up_to)))
+    }
+
+    fn fail(mut self: Box<Self>, state: &mut State, error: jetstream::Error) -> Ran {
+        let Some(asked) = self.asked.take() else { return Ok(()) };
+        finish(self.unusual(asked), state, Err(error))
     }
 }
 
