@@ -54,7 +54,7 @@ impl DirectReads {
         let block = reply.headers().as_bytes();
         let mut scan = Scan::new(block);
         scan.literal(self.headers.as_bytes())?;
-        scan.literal(end.as_bytes())?;
+        scan.known(end.as_bytes())?;
         scan.literal(b"\r\nNats-Sequence: ")?;
         let sequence = scan.number()?;
         scan.literal(b"\r\nNats-Time-Stamp: ")?;

@@ -141,7 +141,7 @@ impl WayOfOneReply for OfReplica {
     #[inline(always)]
     fn scan(bucket: &Bucket, reply: &Message, key: &str) -> Option<(StoredMessage, Operation)> {
         let parts = bucket.direct_reads.scan_headers(reply, key)?;
-        Some((StoredMessage::copy_of(parts), Operation::Put))
+        Some((StoredMessage::copy_here(parts), Operation::Put))
     }
 
     #[inline(never)]

@@ -56,7 +56,7 @@ impl<S: 'static> AwaitingLast for Get<S, WithProof> {
         if found.is_some() {
             return Err(Unasked);
         }
-        *found = Some(StoredMessage::copy_of(parts));
+        *found = Some(StoredMessage::copy_here(parts));
         Ok(())
     }
 
