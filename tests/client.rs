@@ -7,11 +7,11 @@ use evnats::{
     HeaderMap, Options, OutgoingMessage, RequestError,
 };
 use evnats_harness::{Script, ScriptedServer, Server};
-use evnats_protocol::{ClientOp, Decoder, Message, ServerOp};
+use evnats_protocol::{ClientOp, Message, ServerOp};
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
-use support::memory::{InMemory, MemoryServer, Speaker};
+use support::memory::{InMemory, MemoryServer, Responder, Responding, Speaker};
 use support::{Log, finish, flush, level, run, run_with, server, turn_until, unique};
 
 #[test]
@@ -662,75 +662,38 @@ fn a_transport_that_gives_seven_bytes_a_read_gives_every_message() {
 /// Answers three requests at once, with other messages between the replies and behind them.
 #[derive(Default)]
 struct Mixing {
-    incoming: Decoder<ClientOp>,
-    outgoing: Vec<u8>,
     asked: Vec<Message>,
     /// Of the messages, and of the inbox.
     sids: [u64; 2],
 }
 
-impl Mixing {
-    fn send(&mut self, subject: &str, sid: u64) {
-        let message = Message::new(subject, sid, None, None, b"");
-        ServerOp::Message(message).encode(&mut self.outgoing);
-    }
-
-    fn answer(&mut self, op: ClientOp) {
+impl Responder for Mixing {
+    fn hear(&mut self, op: ClientOp, say: &mut dyn FnMut(ServerOp)) {
         match op {
-            ClientOp::Ping => ServerOp::Pong.encode(&mut self.outgoing),
             ClientOp::Subscribe { subject, sid, .. } => {
                 self.sids[usize::from(&subject[..] != b"news")] = sid;
             }
             ClientOp::Publish(message) => self.asked.push(message),
             _ => {}
         }
-        if self.asked.len() == 3 {
-            let ([news, inbox], asked) = (self.sids, std::mem::take(&mut self.asked));
-            for (reply, news_behind_it) in asked.iter().zip([1, 0, 2]) {
-                self.send(&reply.reply().expect("a request"), inbox);
-                (0..news_behind_it).for_each(|_| self.send("news", news));
-            }
+        if self.asked.len() < 3 {
+            return;
         }
-    }
-}
-
-impl Read for Mixing {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let count = self.outgoing.len().min(room.len());
-        if count == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
+        let ([news, inbox], asked) = (self.sids, std::mem::take(&mut self.asked));
+        let mut send = |subject: &str, sid| {
+            say(ServerOp::Message(Message::new(subject, sid, None, None, b"")));
+        };
+        for (reply, news_behind_it) in asked.iter().zip([1, 0, 2]) {
+            send(&reply.reply().expect("a request"), inbox);
+            (0..news_behind_it).for_each(|_| send("news", news));
         }
-        room[..count].copy_from_slice(&self.outgoing[..count]);
-        self.outgoing.drain(..count);
-        Ok(count)
-    }
-}
-
-impl Write for Mixing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.incoming.feed(bytes);
-        while let Some(op) = self.incoming.next_op().map_err(io::Error::other)? {
-            self.answer(op);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Speaker for Mixing {
-    fn has_more(&self) -> bool {
-        !self.outgoing.is_empty()
     }
 }
 
 #[test]
 fn what_has_come_with_a_reply_is_told_in_the_same_turn() {
     let event_loop = EventLoop::new().expect("an event loop");
-    let info = b"INFO {\"max_payload\":1048576,\"headers\":true,\"proto\":1}\r\n".to_vec();
-    let transport = InMemory::new(Mixing { outgoing: info, ..Mixing::default() });
+    let transport = InMemory::new(Responding::new(Mixing::default()));
     let nats = event_loop.connect_over(transport, Options::new("memory")).expect("a client");
     nats.subscribe("news", |log: &mut Log, _, _| log.push("news".into())).expect("a subscription");
     let mut log = Log::new();

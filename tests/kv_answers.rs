@@ -4,12 +4,11 @@ mod support;
 
 use evnats::kv::{Entry, Error, KeyValue, Operation, Reads};
 use evnats::{EventLoop, Options};
-use evnats_protocol::{ClientOp, Decoder, Message, ServerOp};
+use evnats_protocol::{ClientOp, Message, ServerOp};
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
 use std::rc::Rc;
-use support::memory::{InMemory, Speaker};
+use support::memory::{InMemory, Responder, Responding};
 use support::turn_until;
 
 type Kv = KeyValue<()>;
@@ -48,33 +47,37 @@ fn status(line: &str) -> Piece {
 
 /// A server that gives the answers that it was told, one after the other, and none when they are over.
 #[derive(Default)]
-struct Scripted {
-    incoming: Decoder<ClientOp>,
-    outgoing: VecDeque<u8>,
+struct Answering {
     subscriptions: Vec<(String, u64)>,
     answers: Rc<RefCell<VecDeque<Vec<Piece>>>>,
 }
 
-impl Scripted {
-    fn hear(&mut self, op: ClientOp) {
+impl Responder for Answering {
+    fn hear(&mut self, op: ClientOp, say: &mut dyn FnMut(ServerOp)) {
         match op {
-            ClientOp::Ping => self.say(ServerOp::Pong),
             ClientOp::Subscribe { subject, sid, .. } => {
                 let pattern = String::from_utf8_lossy(&subject).into_owned();
                 self.subscriptions.push((pattern, sid));
             }
             ClientOp::Publish(message) if message.subject() == "$JS.API.INFO" => {
-                self.answer(&message, [status("503")]);
+                self.answer(&message, [status("503")], say);
             }
             ClientOp::Publish(message) => {
                 let pieces = self.answers.borrow_mut().pop_front();
-                self.answer(&message, pieces.unwrap_or_default());
+                self.answer(&message, pieces.unwrap_or_default(), say);
             }
             _ => {}
         }
     }
+}
 
-    fn answer(&mut self, question: &Message, pieces: impl IntoIterator<Item = Piece>) {
+impl Answering {
+    fn answer(
+        &self,
+        question: &Message,
+        pieces: impl IntoIterator<Item = Piece>,
+        say: &mut dyn FnMut(ServerOp),
+    ) {
         let reply = question.reply().expect("a question");
         let is_for = |pattern: &str| reply.starts_with(pattern.trim_end_matches('*'));
         let subscription = self.subscriptions.iter().find(|(pattern, _)| is_for(pattern));
@@ -82,43 +85,8 @@ impl Scripted {
         for (headers, payload) in pieces {
             let headers = Some(headers.as_bytes());
             let message = Message::new(&reply, sid, None, headers, payload.as_bytes());
-            self.say(ServerOp::Message(message));
+            say(ServerOp::Message(message));
         }
-    }
-
-    fn say(&mut self, op: ServerOp) {
-        let mut bytes = Vec::new();
-        op.encode(&mut bytes);
-        self.outgoing.extend(bytes);
-    }
-}
-
-impl Read for Scripted {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        match self.outgoing.read(room)? {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            count => Ok(count),
-        }
-    }
-}
-
-impl Write for Scripted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.incoming.feed(bytes);
-        while let Some(op) = self.incoming.next_op().map_err(io::Error::other)? {
-            self.hear(op);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Speaker for Scripted {
-    fn has_more(&self) -> bool {
-        !self.outgoing.is_empty()
     }
 }
 
@@ -132,9 +100,8 @@ struct Fixture {
 impl Fixture {
     fn new(answers: impl IntoIterator<Item = Vec<Piece>>) -> Self {
         let answers = Rc::new(RefCell::new(answers.into_iter().collect()));
-        let mut server = Scripted { answers: answers.clone(), ..Scripted::default() };
-        let info = b"INFO {\"max_payload\":1048576,\"headers\":true,\"proto\":1}\r\n";
-        server.outgoing.extend(info);
+        let server = Answering { answers: answers.clone(), ..Answering::default() };
+        let server = Responding::new(server);
         let event_loop = EventLoop::new().expect("a loop");
         let nats = event_loop.connect_over(InMemory::new(server), Options::new("memory"));
         let kv = nats.expect("a client").jetstream().key_value("b").with_reads(Reads::Verified);

@@ -27,6 +27,19 @@ fn with_bucket(go_on: impl FnOnce(&mut Log, &Kv) + 'static) -> Log {
     })
 }
 
+/// Puts so many keys, and waits until they are stored: a listing that is asked for earlier may find fewer.
+fn put_keys(event_loop: &EventLoop<Log>, log: &mut Log, kv: &Kv, count: usize) {
+    let stored = Rc::new(Cell::new(0));
+    for number in 0..count {
+        let stored = stored.clone();
+        kv.put(&key(number), "x", move |_, _, revision| {
+            revision.expect("a revision");
+            stored.set(stored.get() + 1);
+        });
+    }
+    turn_until(event_loop, log, "all keys to be stored", |_| stored.get() == count);
+}
+
 fn note(log: &mut Log, listing: &KeyListing<Log>, listed: ListedKey) {
     match listed {
         ListedKey::Key(key) => log.push(key),
@@ -131,9 +144,7 @@ fn a_listing_that_is_stopped_reports_nothing_more_and_leaves_no_consumer() {
     let nats = event_loop.connect(server().url()).expect("a client");
     let mut log = Log::new();
     let kv = bucket(&event_loop, &mut log, &nats, |config| config);
-    for number in 0..100 {
-        kv.put(&key(number), "x", |_, _, stored| assert!(stored.is_ok()));
-    }
+    put_keys(&event_loop, &mut log, &kv, 100);
     kv.list_keys(&[">"], |log: &mut Log, listing, listed| {
         note(log, listing, listed);
         if log.len() == 10 {
@@ -155,9 +166,7 @@ fn a_listing_whose_callback_panics_goes_on_with_the_next_key() {
     let nats = event_loop.connect(server().url()).expect("a client");
     let mut log = Log::new();
     let kv = bucket(&event_loop, &mut log, &nats, |config| config);
-    for number in 0..4 {
-        kv.put(&key(number), "x", |_, _, stored| assert!(stored.is_ok()));
-    }
+    put_keys(&event_loop, &mut log, &kv, 4);
     kv.list_keys(&[">"], |log: &mut Log, listing, listed| {
         note_and_close(log, listing, listed);
         assert_ne!(log.len(), 2, "a bug in the application");

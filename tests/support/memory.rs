@@ -3,7 +3,10 @@
 
 use evnats::{Readiness, Registration, SetReadiness, Transport};
 use evnats_protocol::{ClientOp, Decoder, Message, ServerOp};
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+
+const INFO: &[u8] = b"INFO {\"max_payload\":1048576,\"headers\":true,\"proto\":1}\r\n";
 
 /// Answers `PING`s, and echoes the payload of every message to its reply subject.
 pub struct MemoryServer {
@@ -17,7 +20,7 @@ pub struct MemoryServer {
 
 impl MemoryServer {
     pub fn new() -> Self {
-        let outgoing = b"INFO {\"max_payload\":1048576,\"headers\":true,\"proto\":1}\r\n".to_vec();
+        let outgoing = INFO.to_vec();
         Self { incoming: Decoder::default(), outgoing, read: 0, mux_sid: 0, peak: 0 }
     }
 
@@ -66,6 +69,60 @@ impl Write for MemoryServer {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// What a server in memory says to what it hears.
+pub trait Responder: 'static {
+    /// Hears an operation other than a `PING`, which is answered.
+    fn hear(&mut self, op: ClientOp, say: &mut dyn FnMut(ServerOp));
+}
+
+/// A server that says what its responder has to say.
+pub struct Responding<R> {
+    responder: R,
+    incoming: Decoder<ClientOp>,
+    outgoing: VecDeque<u8>,
+}
+
+impl<R: Responder> Responding<R> {
+    pub fn new(responder: R) -> Self {
+        Self { responder, incoming: Decoder::default(), outgoing: INFO.iter().copied().collect() }
+    }
+}
+
+impl<R: Responder> Read for Responding<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match self.outgoing.read(room)? {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            count => Ok(count),
+        }
+    }
+}
+
+impl<R: Responder> Write for Responding<R> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.incoming.feed(bytes);
+        while let Some(op) = self.incoming.next_op().map_err(io::Error::other)? {
+            let mut said = Vec::new();
+            let mut say = |op: ServerOp| op.encode(&mut said);
+            match op {
+                ClientOp::Ping => say(ServerOp::Pong),
+                op => self.responder.hear(op, &mut say),
+            }
+            self.outgoing.extend(said);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<R: Responder> Speaker for Responding<R> {
+    fn has_more(&self) -> bool {
+        !self.outgoing.is_empty()
     }
 }
 
