@@ -440,7 +440,14 @@ fn what_nobody_was_told_of_is_what_a_work_queue_has_below_the_floor() {
     for payload in ["given up", "done", "done"] {
         room.publish("a", payload);
     }
+    // a server that takes the NAK after the ACKs leaves the floor below all of them
+    let is_taken = Rc::new(Cell::new(false));
+    let advisory = format!("$JS.EVENT.ADVISORY.CONSUMER.MSG_NAKED.{}.C", room.stream);
+    let taken = is_taken.clone();
+    let subscribed = room.nats.subscribe(&advisory, move |_, _, _| taken.set(true));
+    subscribed.expect("a subscription");
     room.deliver("C", "-NAK");
+    turn_until(&room.event_loop, &mut room.told, "the NAK to be taken", |_| is_taken.get());
     room.deliver("C", "+ACK");
     // with this one it would be delivered again
     room.deliver("C", "+ACK");
