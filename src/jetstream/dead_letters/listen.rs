@@ -76,6 +76,8 @@ impl<S: 'static> Consumer<S> {
     /// not told again, and nothing in the consumer's info counts it. Where acknowledged messages are
     /// removed, as by a work queue, what is still stored and has no sequence above
     /// [`ack_floor`](super::super::ConsumerInfo::ack_floor) was delivered as often as it may be.
+    /// There may be more: a server that takes a refusal later than the acknowledgments of messages behind
+    /// that one leaves the floor where it was until the next acknowledgment (server 2.15).
     ///
     /// # Errors
     /// The end has [`Error::SubscriptionDenied`] if the server does not permit one of the subscriptions;
