@@ -29,9 +29,6 @@ use std::time::{Duration, Instant};
 /// For so long it is gathered what others have handed back.
 const GATHERING: Duration = Duration::from_millis(250);
 
-/// So many are asked for at least when something is late.
-const LATE_BATCH: u64 = 32;
-
 /// One consumption by key.
 pub(super) struct KeyedPull {
     pull: Pull,
@@ -199,9 +196,7 @@ impl KeyedPull {
     fn look_for_what_is_late(&mut self, now: Instant) {
         let (waits, losses) = (self.waits.look(now), self.losses.look(now));
         for look in [waits, losses].into_iter().flatten().filter(|look| look.overdue > 0) {
-            // others may come before what is late
-            let least = if look.is_late { LATE_BATCH } else { 0 };
-            self.pull.ask_beyond(look.overdue.max(least), look.is_late, now);
+            self.pull.ask_beyond(look.overdue, look.is_late, now);
         }
         if waits.is_some_and(|look| look.has_lapsed) && !self.is_confirming {
             self.is_confirming = true;

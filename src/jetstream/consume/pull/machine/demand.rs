@@ -15,6 +15,9 @@ use std::time::Instant;
 /// As many messages as the limit says may come beyond it, and so many in any case.
 const LEAST_BEYOND: u64 = 64;
 
+/// So many are asked for at least when something is late: others may come before it.
+const LATE_BATCH: u64 = 32;
+
 impl Pull {
     /// Does what has become due: after every input.
     pub(super) fn settle(&mut self, now: Instant) {
@@ -94,7 +97,7 @@ impl Pull {
     /// unless it is late: then those may be lost.
     pub(in crate::jetstream::consume) fn ask_beyond(
         &mut self,
-        count: u64,
+        overdue: u64,
         is_late: bool,
         now: Instant,
     ) {
@@ -103,16 +106,28 @@ impl Pull {
             && !self.paused
             && self.backoff.until().is_none()
             && (is_late || self.window.is_empty());
-        let limit = self.limits.messages(&self.options).unwrap_or(UNCOUNTED);
-        let held = self.window.outstanding().plus(self.untaken).messages;
-        let most = limit.saturating_add(limit.max(LEAST_BEYOND)).saturating_sub(held);
-        let limits = [self.limits.batch(), self.still_wanted(), Some(most)];
-        let count = limits.into_iter().flatten().fold(count, u64::min);
+        let limits =
+            [self.limits.batch(), self.still_wanted(), Some(self.beyond(overdue, is_late))];
+        let count = limits.into_iter().flatten().fold(u64::MAX, u64::min);
         if may_ask && count > 0 {
             let asks = PullRequest::amount(Some(count), self.limits.bytes(&self.options));
             self.pull(asks, now);
         }
         self.settle(now);
+    }
+
+    /// How many messages may be asked for because so many are overdue.
+    fn beyond(&self, overdue: u64, is_late: bool) -> u64 {
+        let limit = self.limits.messages(&self.options).unwrap_or(UNCOUNTED);
+        let most = limit.saturating_add(limit.max(LEAST_BEYOND));
+        let held = self.window.outstanding().plus(self.untaken).messages;
+        if !is_late {
+            return overdue.min(most.saturating_sub(held));
+        }
+        // what is late is ready at the server, which delivers it before anything new: for that there is as
+        // much room again, or what has come instead would keep it away
+        let late = overdue.min(most.saturating_mul(2).saturating_sub(held));
+        LATE_BATCH.min(most.saturating_sub(held)).max(late)
     }
 
     /// How many messages the program wants that were not asked for.

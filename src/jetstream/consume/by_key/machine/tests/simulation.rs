@@ -248,3 +248,17 @@ proptest! {
         prop_assert_eq!(done, world.keys.len());
     }
 }
+
+/// What had come meanwhile left no room to ask for what was lost, which was then taken for somebody else's.
+#[test]
+fn what_is_late_comes_though_there_is_no_room_for_anything_else() {
+    let deliver = |arrives| Step::Deliver { arrives };
+    let wait = |millis| Step::Wait { millis };
+    let again = Step::Settle { which: 0, answer: Answer::Again(438) };
+    let steps = [deliver(true), Step::Take, again, wait(616), deliver(false), wait(922)];
+    let mut world = World::new(vec![0; 65], 1, 1);
+    steps.into_iter().for_each(|step| world.step(step));
+    [deliver(false), deliver(false)].into_iter().for_each(|step| world.step(step));
+    world.finish();
+    assert_eq!(world.done[&0], (1..=65).collect::<Vec<_>>());
+}
